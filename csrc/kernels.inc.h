@@ -1,0 +1,494 @@
+/* kernels.inc.h - every hot loop of deltaloop: time is spent here, in tile() first of all.
+ *
+ * Compiled once per instruction set by a kernels_*.c that defines
+ *   VL      doubles per vector
+ *   MR      rows of the product's register tile (at most 8); its width is NV = 2 vectors, 1 at the right
+ *           edge, and WIDE for a single row
+ *   WIDE    vectors of a one-row tile: enough independent chains to hide the FMA's latency
+ *   KERNELS the table's name, and ISA_NAME the variant's name
+ * What is promised of each function stands in kernels.h. */
+#include "kernels.h"
+
+#include <math.h>
+
+#include "simd.h"
+
+#include "vmath.inc.h"
+
+#define NR (2 * VL)
+
+/* ---- product ---- */
+
+/* C (mr, nv VL) <- C0 + A (mr, k) B (k, nv VL): rank-1 updates of a tile that lives in registers; mr and nv
+ * are constants after inlining. B is a packed panel or rows of a matrix, b_row apart. */
+INLINE void tile(const size_t mr, const size_t nv, size_t k, const double *a, ptrdiff_t a_row,
+                 ptrdiff_t a_col, const double *b, ptrdiff_t b_row, const double *c0, ptrdiff_t c0_row,
+                 double *c, ptrdiff_t c_row)
+{
+    v_f64 acc[16];
+    UNROLL
+    for (size_t r = 0; r < mr; r++) {
+        UNROLL
+        for (size_t v = 0; v < nv; v++)
+            acc[r * nv + v] = c0 ? v_load(c0 + (ptrdiff_t)r * c0_row + v * VL) : v_set(0.0);
+    }
+    for (size_t p = 0; p < k; p++) {
+        v_f64 bv[8];
+        UNROLL
+        for (size_t v = 0; v < nv; v++)
+            bv[v] = v_load(b + v * VL);
+        UNROLL
+        for (size_t r = 0; r < mr; r++) {
+            const v_f64 av = v_set(a[(ptrdiff_t)r * a_row]);
+            UNROLL
+            for (size_t v = 0; v < nv; v++)
+                acc[r * nv + v] = v_fma(av, bv[v], acc[r * nv + v]);
+        }
+        a += a_col;
+        b += b_row;
+    }
+    UNROLL
+    for (size_t r = 0; r < mr; r++) {
+        UNROLL
+        for (size_t v = 0; v < nv; v++)
+            v_store(c + (ptrdiff_t)r * c_row + v * VL, acc[r * nv + v]);
+    }
+}
+
+#define TILE_CASE(mr_)                                                                                         \
+    case mr_:                                                                                                  \
+        if (nv == 2)                                                                                           \
+            tile(mr_, 2, k, a, a_row, a_col, b, b_row, c0, c0_row, c, c_row);                                  \
+        else                                                                                                   \
+            tile(mr_, 1, k, a, a_row, a_col, b, b_row, c0, c0_row, c, c_row);                                  \
+        break
+
+/* A tile of mr <= MR rows and nv <= 2 vectors. */
+static void tile_of(size_t mr, size_t nv, size_t k, const double *a, ptrdiff_t a_row, ptrdiff_t a_col,
+                    const double *b, ptrdiff_t b_row, const double *c0, ptrdiff_t c0_row, double *c,
+                    ptrdiff_t c_row)
+{
+    switch (mr) {
+        TILE_CASE(1);
+        TILE_CASE(2);
+        TILE_CASE(3);
+        TILE_CASE(4);
+#if MR > 4
+        TILE_CASE(5);
+        TILE_CASE(6);
+#endif
+#if MR > 6
+        TILE_CASE(7);
+        TILE_CASE(8);
+#endif
+    default:
+        break;
+    }
+}
+
+/* A tile at the right edge, where only n < nv VL columns exist: through a zero-padded copy of C0 and C. */
+static void tile_edge(size_t mr, size_t nv, size_t n, size_t k, const double *a, ptrdiff_t a_row,
+                      ptrdiff_t a_col, const double *b, ptrdiff_t b_row, const double *c0,
+                      ptrdiff_t c0_row, double *c, ptrdiff_t c_row)
+{
+    double t[MR * NR];
+    for (size_t r = 0; r < mr; r++) {
+        for (size_t j = 0; j < nv * VL; j++)
+            t[r * NR + j] = c0 && j < n ? c0[(ptrdiff_t)r * c0_row + (ptrdiff_t)j] : 0.0;
+    }
+    tile_of(mr, nv, k, a, a_row, a_col, b, b_row, t, NR, t, NR);
+    for (size_t r = 0; r < mr; r++) {
+        for (size_t j = 0; j < n; j++)
+            c[(ptrdiff_t)r * c_row + (ptrdiff_t)j] = t[r * NR + j];
+    }
+}
+
+/* panel (k, nv VL) <- the first n columns of B, the others zero. */
+static void pack(size_t k, size_t n, size_t width, const double *b, ptrdiff_t b_row, ptrdiff_t b_col,
+                 double *panel)
+{
+    if (n == width && b_col == 1) {
+        for (size_t p = 0; p < k; p++)
+            memcpy(panel + p * width, b + (ptrdiff_t)p * b_row, width * sizeof *panel);
+        return;
+    }
+    for (size_t p = 0; p < k; p++) {
+        for (size_t j = 0; j < width; j++)
+            panel[p * width + j] = j < n ? b[(ptrdiff_t)p * b_row + (ptrdiff_t)j * b_col] : 0.0;
+    }
+}
+
+/* Rows of C from which packing a panel of B pays for rows that are contiguous already: below, the panel
+ * would be read fewer than four times after it was written. */
+#define PACK_ROWS (4 * MR)
+
+static void product(size_t m, size_t n, size_t k, const double *a, ptrdiff_t a_row, ptrdiff_t a_col,
+                    const double *b, ptrdiff_t b_row, ptrdiff_t b_col, const double *c0, ptrdiff_t c0_row,
+                    double *c, ptrdiff_t c_row, double *panel)
+{
+    /* LOOP 3: blocks of the inner sum, which goes on from the C of the block before. */
+    for (size_t p = 0; p < k; p += MLP_KC) {
+        const size_t kc = k - p < MLP_KC ? k - p : MLP_KC;
+        const double *ap = a + (ptrdiff_t)p * a_col;
+        const double *bp = b + (ptrdiff_t)p * b_row;
+        size_t j = 0;
+        if (m == 1 && b_col == 1) {
+            for (; n - j >= WIDE * VL; j += WIDE * VL)
+                tile(1, WIDE, kc, ap, 0, a_col, bp + j, b_row, c0 ? c0 + j : NULL, 0, c + j, 0);
+        }
+        /* LOOP 2: panels of columns. */
+        while (j < n) {
+            const size_t nr = n - j < NR ? n - j : NR;
+            const size_t nv = nr > VL ? 2 : 1, width = nv * VL;
+            const double *bj = bp + (ptrdiff_t)j * b_col;
+            ptrdiff_t bj_row = b_row;
+            if (b_col != 1 || nr < width || m >= PACK_ROWS) {
+                pack(kc, nr, width, bj, b_row, b_col, panel);
+                bj = panel;
+                bj_row = (ptrdiff_t)width;
+            }
+            /* LOOP 1: tiles of rows. */
+            for (size_t i = 0; i < m; i += MR) {
+                const size_t mr = m - i < MR ? m - i : MR;
+                const double *ai = ap + (ptrdiff_t)i * a_row;
+                const double *c0i = c0 ? c0 + (ptrdiff_t)i * c0_row + j : NULL;
+                double *ci = c + (ptrdiff_t)i * c_row + j;
+                if (nr == width)
+                    tile_of(mr, nv, kc, ai, a_row, a_col, bj, bj_row, c0i, c0_row, ci, c_row);
+                else
+                    tile_edge(mr, nv, nr, kc, ai, a_row, a_col, bj, bj_row, c0i, c0_row, ci, c_row);
+            }
+            j += nr;
+        }
+        c0 = c;
+        c0_row = c_row;
+    }
+}
+
+/* ---- elementwise loops ---- */
+
+/* y_i <- f(x_i); a tail goes through a padded vector, so an element's bits do not depend on its place. */
+INLINE void map(size_t n, const double *x, double *y, v_f64 (*f)(v_f64))
+{
+    size_t i = 0;
+    for (; i + VL <= n; i += VL)
+        v_store(y + i, f(v_load(x + i)));
+    if (i < n)
+        v_store_n(y + i, n - i, f(v_load_n(x + i, n - i)));
+}
+
+/* y_i <- f(x_i, y_i) */
+INLINE void map2(size_t n, const double *x, double *y, v_f64 (*f)(v_f64, v_f64))
+{
+    size_t i = 0;
+    for (; i + VL <= n; i += VL)
+        v_store(y + i, f(v_load(x + i), v_load(y + i)));
+    if (i < n)
+        v_store_n(y + i, n - i, f(v_load_n(x + i, n - i), v_load_n(y + i, n - i)));
+}
+
+/* NaN stays NaN in relu and step, so that it is seen. */
+INLINE v_f64 relu(v_f64 z) { return v_select(v_lt(z, v_set(0.0)), v_set(0.0), z); }
+INLINE v_f64 step(v_f64 z)
+{
+    const v_f64 a = v_select(v_lt(v_set(0.0), z), v_set(1.0), v_set(0.0));
+    return v_select(v_eq(z, z), a, z);
+}
+
+/* a_j <- exp(z_j - max) / s for each row, s = sum_j exp(z_j - max) a chain over ascending j. */
+static void softmax(size_t rows, size_t m, double *z)
+{
+    for (size_t i = 0; i < rows; i++, z += m) {
+        double max = z[0];
+        for (size_t j = 1; j < m; j++)
+            max = z[j] > max || z[j] != z[j] ? z[j] : max;
+        size_t j = 0;
+        for (; j + VL <= m; j += VL)
+            v_store(z + j, v_exp(v_load(z + j) - v_set(max)));
+        if (j < m)
+            v_store_n(z + j, m - j, v_exp(v_load_n(z + j, m - j) - v_set(max)));
+        double s = 0.0;
+        for (j = 0; j < m; j++)
+            s += z[j];
+        for (j = 0; j < m; j++)
+            z[j] /= s;
+    }
+}
+
+static void activate(enum mlp_activation g, size_t rows, size_t m, double *z)
+{
+    const size_t n = rows * m;
+    switch (g) {
+    case MLP_SIGMOID:
+        map(n, z, z, v_sigmoid);
+        break;
+    case MLP_TANH:
+        map(n, z, z, v_tanh);
+        break;
+    case MLP_RELU:
+        map(n, z, z, relu);
+        break;
+    case MLP_STEP:
+        map(n, z, z, step);
+        break;
+    case MLP_SOFTMAX:
+        softmax(rows, m, z);
+        break;
+    case MLP_IDENTITY:
+    default:
+        break;
+    }
+}
+
+/* delta g'(z) from a: a (1 - a), (1 - a) (1 + a), a > 0. */
+INLINE v_f64 sigmoid_delta(v_f64 a, v_f64 delta) { return delta * (a * (v_set(1.0) - a)); }
+INLINE v_f64 tanh_delta(v_f64 a, v_f64 delta)
+{
+    return delta * ((v_set(1.0) - a) * (v_set(1.0) + a));
+}
+INLINE v_f64 relu_delta(v_f64 a, v_f64 delta)
+{
+    return v_select(v_lt(v_set(0.0), a), delta, v_set(0.0));
+}
+
+static void multiply_derivative(enum mlp_activation g, size_t n, const double *a, double *delta)
+{
+    switch (g) {
+    case MLP_SIGMOID:
+        map2(n, a, delta, sigmoid_delta);
+        break;
+    case MLP_TANH:
+        map2(n, a, delta, tanh_delta);
+        break;
+    case MLP_RELU:
+        map2(n, a, delta, relu_delta);
+        break;
+    case MLP_IDENTITY:
+    case MLP_SOFTMAX:
+    case MLP_STEP:
+    default:
+        break;
+    }
+}
+
+/* ---- output layer: cost and delta^(L) ---- */
+
+INLINE v_f64 difference(v_f64 y, v_f64 a) { return a - y; }
+INLINE v_f64 half_square(v_f64 e) { return v_set(0.5) * e * e; }
+/* -y log a - (1 - y) log(1 - a) = max(z, 0) - y z + log(1 + exp(-|z|)) for a = sigmoid(z) */
+INLINE v_f64 binary_cost(v_f64 z, v_f64 y)
+{
+    const v_f64 positive = v_select(v_lt(z, v_set(0.0)), v_set(0.0), z);
+    return v_fma(-y, z, positive) + v_log1p_exp(z);
+}
+
+/* c_i <- sum over ascending j of terms_ij */
+static void row_sums(size_t rows, size_t m, const double *terms, double *c)
+{
+    for (size_t i = 0; i < rows; i++) {
+        double s = terms[i * m];
+        for (size_t j = 1; j < m; j++)
+            s += terms[i * m + j];
+        c[i] = s;
+    }
+}
+
+/* delta_j <- a_j (e_j - sum_k a_k e_k), softmax's Jacobian times e = dC/da, row by row. */
+static void softmax_delta(size_t rows, size_t m, const double *a, double *delta)
+{
+    for (size_t i = 0; i < rows; i++, a += m, delta += m) {
+        double s = 0.0;
+        for (size_t j = 0; j < m; j++)
+            s += a[j] * delta[j];
+        for (size_t j = 0; j < m; j++)
+            delta[j] = a[j] * (delta[j] - s);
+    }
+}
+
+/* c_i <- sum_j y_ij (log sum_k exp(z_ik) - z_ij), terms <- z - max, z <- a. */
+static void softmax_cross_entropy(size_t rows, size_t m, double *z, const double *y, double *terms,
+                                  double *c)
+{
+    for (size_t i = 0; i < rows; i++) {
+        double *zi = z + i * m, *t = terms + i * m;
+        double max = zi[0];
+        for (size_t j = 1; j < m; j++)
+            max = zi[j] > max || zi[j] != zi[j] ? zi[j] : max;
+        for (size_t j = 0; j < m; j++)
+            t[j] = zi[j] - max;
+    }
+    map(rows * m, terms, z, v_exp);
+    for (size_t i = 0; i < rows; i++) {
+        double *zi = z + i * m;
+        double s = 0.0;
+        for (size_t j = 0; j < m; j++)
+            s += zi[j];
+        c[i] = s;
+        for (size_t j = 0; j < m; j++)
+            zi[j] /= s;
+    }
+    map(rows, c, c, v_log);
+    for (size_t i = 0; i < rows; i++) {
+        double sum = 0.0;
+        for (size_t j = 0; j < m; j++)
+            sum += y[i * m + j] * (c[i] - terms[i * m + j]);
+        c[i] = sum;
+    }
+}
+
+static void output(enum mlp_loss loss, enum mlp_activation g, size_t rows, size_t m, double *z,
+                   const double *y, double *delta, double *terms, double *c)
+{
+    const size_t n = rows * m;
+    if (loss == MLP_CROSS_ENTROPY && g == MLP_SOFTMAX) {
+        softmax_cross_entropy(rows, m, z, y, terms, c);
+    } else if (loss != MLP_SQUARED_ERROR) {
+        memcpy(terms, y, n * sizeof *terms);
+        map2(n, z, terms, binary_cost);
+        row_sums(rows, m, terms, c);
+        activate(g, rows, m, z);
+    } else {
+        activate(g, rows, m, z);
+    }
+    memcpy(delta, z, n * sizeof *delta);
+    map2(n, y, delta, difference);
+    if (loss != MLP_SQUARED_ERROR)
+        return; /* the matching pairs: delta = a - y */
+    map(n, delta, terms, half_square);
+    row_sums(rows, m, terms, c);
+    if (g == MLP_SOFTMAX)
+        softmax_delta(rows, m, z, delta);
+    else
+        multiply_derivative(g, n, z, delta);
+}
+
+/* ---- sums over instances and over parameters ---- */
+
+static void accumulate(size_t rows, size_t first, const double *c, double *sum)
+{
+    for (size_t i = 0; i < rows; i++) {
+        double *s = sum + ((first + i) & 7);
+        const double t = s[0] + c[i], b = t - s[0];
+        s[8] += (s[0] - (t - b)) + (c[i] - b);
+        s[0] = t;
+    }
+}
+
+static void descend(size_t n, double alpha, const double *g, double *w)
+{
+    const v_f64 a = v_set(-alpha);
+    size_t i = 0;
+    for (; i + VL <= n; i += VL)
+        v_store(w + i, v_fma(a, v_load(g + i), v_load(w + i)));
+    if (i < n)
+        v_store_n(w + i, n - i, v_fma(a, v_load_n(g + i, n - i), v_load_n(w + i, n - i)));
+}
+
+/* v <- mu v - alpha g; returns what is added to w. */
+INLINE v_f64 momentum(double alpha, double mu, int nesterov, v_f64 g, v_f64 *v)
+{
+    const v_f64 t = v_set(alpha) * g;
+    *v = v_fma(v_set(mu), *v, -t);
+    return nesterov ? v_fma(v_set(mu), *v, -t) : *v;
+}
+
+static void descend_momentum(size_t n, double alpha, double mu, int nesterov, const double *g, double *v,
+                             double *w)
+{
+    size_t i = 0;
+    for (; i + VL <= n; i += VL) {
+        v_f64 vi = v_load(v + i);
+        v_store(w + i, v_load(w + i) + momentum(alpha, mu, nesterov, v_load(g + i), &vi));
+        v_store(v + i, vi);
+    }
+    if (i < n) {
+        const size_t r = n - i;
+        v_f64 vi = v_load_n(v + i, r);
+        v_store_n(w + i, r, v_load_n(w + i, r) + momentum(alpha, mu, nesterov, v_load_n(g + i, r), &vi));
+        v_store_n(v + i, r, vi);
+    }
+}
+
+INLINE v_f64 sum(v_f64 x, v_f64 y) { return x + y; }
+static void add(size_t n, const double *y, double *x) { map2(n, y, x, sum); }
+
+static double sum_squares(size_t n, const double *x)
+{
+    double s[8] = {0};
+    size_t i = 0;
+    v_f64 acc[8 / VL];
+    for (size_t v = 0; v < 8 / VL; v++)
+        acc[v] = v_set(0.0);
+    for (; i + 8 <= n; i += 8) {
+        for (size_t v = 0; v < 8 / VL; v++) {
+            const v_f64 xi = v_load(x + i + v * VL);
+            acc[v] = v_fma(xi, xi, acc[v]);
+        }
+    }
+    for (size_t v = 0; v < 8 / VL; v++)
+        v_store(s + v * VL, acc[v]);
+    if (i < n) {
+        /* A zero adds nothing to the lanes beyond the tail. */
+        double t[8] = {0};
+        memcpy(t, x + i, (n - i) * sizeof *t);
+        for (size_t v = 0; v < 8; v += VL)
+            v_store(s + v, v_fma(v_load(t + v), v_load(t + v), v_load(s + v)));
+    }
+    return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
+}
+
+static int all_finite(size_t n, const double *x)
+{
+    /* x - x is 0 unless x is infinite or NaN, and a NaN stays one in the sum. */
+    v_f64 acc = v_set(0.0);
+    size_t i = 0;
+    for (; i + VL <= n; i += VL)
+        acc += v_load(x + i) - v_load(x + i);
+    if (i < n) {
+        const v_f64 tail = v_load_n(x + i, n - i);
+        acc += tail - tail;
+    }
+    double t[VL], s = 0.0;
+    v_store(t, acc);
+    for (size_t v = 0; v < VL; v++)
+        s += t[v];
+    return s == 0.0;
+}
+
+static void vector_math(enum mlp_function f, size_t n, const double *x, double *y)
+{
+    switch (f) {
+    case MLP_EXP:
+        map(n, x, y, v_exp);
+        break;
+    case MLP_LOG:
+        map(n, x, y, v_log);
+        break;
+    case MLP_TANH_FUNCTION:
+        map(n, x, y, v_tanh);
+        break;
+    case MLP_SIGMOID_FUNCTION:
+        map(n, x, y, v_sigmoid);
+        break;
+    case MLP_LOG1P_EXP:
+    default:
+        map(n, x, y, v_log1p_exp);
+        break;
+    }
+}
+
+const struct mlp_kernels KERNELS = {
+    .name = ISA_NAME,
+    .panel_size = (size_t)MLP_KC * NR,
+    .product = product,
+    .activate = activate,
+    .multiply_derivative = multiply_derivative,
+    .output = output,
+    .accumulate = accumulate,
+    .descend = descend,
+    .descend_momentum = descend_momentum,
+    .add = add,
+    .sum_squares = sum_squares,
+    .all_finite = all_finite,
+    .vector_math = vector_math,
+};

@@ -1,0 +1,185 @@
+/* mlp.h - the whole C surface of deltaloop: the multilayer perceptron trained by backpropagation.
+ *
+ * The letters are those of the textbook: n instances, L layers of weights, m^(l) units in layer l (m^(0)
+ * inputs), parameters (P,): for l = 1..L the matrix w^(l), row-major (m^(l-1), m^(l)), then b^(l) (m^(l),).
+ *
+ * Contracts that hold for every function here:
+ * - float64, row-major and contiguous unless a struct mlp_matrix says otherwise; inputs are never written;
+ * - a status other than MLP_OK leaves the outputs and the network as they were, and only memory or sizes
+ *   can cause one: the caller has validated shapes, names and values;
+ * - the floating-point environment is set (round to nearest, no FTZ or DAZ) and restored on return;
+ * - no global state, no output, no abort: concurrent calls are safe as long as nobody writes the
+ *   parameters meanwhile. */
+#ifndef MLP_H
+#define MLP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum mlp_status { MLP_OK = 0, MLP_NO_MEMORY, MLP_TOO_LARGE };
+
+enum mlp_activation {
+    MLP_IDENTITY = 0,
+    MLP_SIGMOID,
+    MLP_TANH,
+    MLP_RELU,
+    MLP_SOFTMAX, /* output layer only */
+    MLP_STEP     /* no derivative: predict and cost only */
+};
+
+enum mlp_loss { MLP_SQUARED_ERROR = 0, MLP_CROSS_ENTROPY, MLP_BINARY_CROSS_ENTROPY };
+
+enum mlp_dtype {
+    MLP_FLOAT64 = 0,
+    MLP_FLOAT32,
+    MLP_INT8,
+    MLP_INT16,
+    MLP_INT32,
+    MLP_INT64,
+    MLP_UINT8,
+    MLP_UINT16,
+    MLP_UINT32,
+    MLP_UINT64
+};
+
+/* An array of instances as the caller has it: element (i, j) of the given type lies at
+ * data + i row_stride + j column_stride (bytes, any sign). With labels != 0 it is (n,) of class indices
+ * 0..columns-1 and stands for their one-hot rows. Rows are converted to float64 a chunk at a time;
+ * C-contiguous float64 is used where it lies. */
+struct mlp_matrix {
+    const char *data;
+    ptrdiff_t row_stride, column_stride;
+    size_t columns;
+    enum mlp_dtype dtype;
+    int labels;
+};
+
+/* The words of a Philox4x64-10 stream: word number `position` is the next to be drawn. */
+struct mlp_stream {
+    uint64_t key[2];
+    uint64_t position;
+};
+
+/* ---- variants of the kernels ---- */
+
+struct mlp_kernels;
+
+/* The i-th variant compiled in, best first; NULL past the end. Cannot fail. */
+const struct mlp_kernels *mlp_isa(size_t i);
+const char *mlp_isa_name(const struct mlp_kernels *kernels);
+/* Whether this processor and operating system can execute it. */
+int mlp_isa_supported(const struct mlp_kernels *kernels);
+/* The best supported variant. Cannot fail: the baseline runs everywhere. */
+const struct mlp_kernels *mlp_isa_best(void);
+
+enum mlp_function { MLP_EXP = 0, MLP_LOG, MLP_TANH_FUNCTION, MLP_SIGMOID_FUNCTION, MLP_LOG1P_EXP };
+
+/* y_i <- f(x_i), i < n; LOG1P_EXP is log(1 + exp(-|x|)). For tests and initialisation. Cannot fail. */
+void mlp_vector_math(const struct mlp_kernels *kernels, enum mlp_function f, size_t n, const double *x,
+                     double *y);
+
+/* ---- the network ---- */
+
+struct mlp_network;
+
+/* A network of the given layers (m^(0)..m^(L), all >= 1, L >= 1) and activations (L of them, g^(1)..g^(L)).
+ * It holds no parameters until mlp_network_set_parameters. MLP_TOO_LARGE when P or a size in bytes
+ * overflows. */
+enum mlp_status mlp_network_new(struct mlp_network **network, const struct mlp_kernels *kernels,
+                                size_t n_layers, const size_t *layers,
+                                const enum mlp_activation *activations, enum mlp_loss loss);
+void mlp_network_free(struct mlp_network *network);
+size_t mlp_network_n_parameters(const struct mlp_network *network);
+/* The P parameters, owned by the caller, who keeps them alive. */
+void mlp_network_set_parameters(struct mlp_network *network, double *parameters);
+/* Instances per chunk; 0 lets the network choose. Tuning only: no result depends on it. */
+void mlp_network_set_chunk(struct mlp_network *network, size_t rows);
+
+/* out (n, m^(L)) <- a^(L), or z^(L) when linear != 0. out must not overlap x. */
+enum mlp_status mlp_predict(const struct mlp_network *network, const struct mlp_matrix *x, size_t n,
+                            int linear, double *out);
+
+/* a[l-1] (n, m^(l)) <- a^(l) for l = 1..L. */
+enum mlp_status mlp_activations(const struct mlp_network *network, const struct mlp_matrix *x, size_t n,
+                                double *const *a);
+
+/* cost <- C(x, y) and, unless gradient is NULL, gradient (P,) <- dC/d(parameters). n >= 1; no step units
+ * when a gradient is asked for. */
+enum mlp_status mlp_cost(const struct mlp_network *network, const struct mlp_matrix *x,
+                         const struct mlp_matrix *y, size_t n, double *cost, double *gradient);
+
+/* *index <- i columns + j of the first element that is NaN or infinite, or n columns when there is none. */
+enum mlp_status mlp_find_nonfinite(const struct mlp_kernels *kernels, const struct mlp_matrix *x, size_t n,
+                                   size_t *index);
+
+/* ---- training ---- */
+
+/* Gradient descent: plain, w <- w - alpha g; with momentum mu > 0, v <- mu v - alpha g and w <- w + v;
+ * Nesterov's form, w <- w + mu v - alpha g with the new v. */
+struct mlp_descent {
+    double learning_rate, momentum;
+    int nesterov;
+};
+
+struct mlp_trainer;
+
+/* One update per call, on the instances of the call. The trainer keeps the velocity. */
+enum mlp_status mlp_trainer_new(struct mlp_trainer **trainer, struct mlp_network *network,
+                                const struct mlp_descent *descent);
+void mlp_trainer_free(struct mlp_trainer *trainer);
+/* cost <- C before the step; takes no step when that cost is not finite. */
+enum mlp_status mlp_trainer_step(struct mlp_trainer *trainer, const struct mlp_matrix *x,
+                                 const struct mlp_matrix *y, size_t n, double *cost);
+
+enum mlp_event {
+    MLP_PAUSED = 0, /* the work budget is used up: call again to go on */
+    MLP_EPOCH,      /* epoch `until` is complete, or the history is full: call again to go on */
+    MLP_CONVERGED,  /* |C - C_prev| < tol */
+    MLP_GOAL,       /* C <= goal */
+    MLP_DIVERGED    /* cost or parameters not finite: the last epoch's start has been restored */
+};
+
+struct mlp_fit_options {
+    struct mlp_descent descent;
+    size_t batch_size; /* 0: all n instances in one step */
+    int shuffle;       /* a new permutation each epoch, from the stream */
+    struct mlp_stream stream;
+    double tol, goal; /* goal = -infinity: none */
+};
+
+/* What a fit has done so far. Read it between calls of mlp_fit_run. */
+struct mlp_fit_report {
+    size_t epochs;        /* complete ones */
+    double initial_cost;  /* C_0 (full batch), NaN with mini-batches */
+    double cost;          /* of the last complete epoch, or C_0 */
+    double gradient_norm; /* of the last gradient evaluated; NaN after divergence */
+    struct mlp_stream stream;
+    const double *velocity; /* (P,), NULL without momentum */
+};
+
+struct mlp_fit;
+
+/* x, y and the network must outlive the fit. n >= 1, batch_size <= n. */
+enum mlp_status mlp_fit_new(struct mlp_fit **fit, struct mlp_network *network, const struct mlp_matrix *x,
+                            const struct mlp_matrix *y, size_t n, const struct mlp_fit_options *options);
+void mlp_fit_free(struct mlp_fit *fit);
+
+/* Trains until epoch `until` is complete, a stopping rule fires, `capacity` epochs were recorded in this
+ * call, or about `work` multiply-adds were spent. history[0 .. *recorded - 1] <- the costs of the epochs
+ * that were completed. Between calls the parameters are those of the last complete step; after a pause
+ * inside a full batch the next call goes on where this one stopped. Cannot fail. */
+enum mlp_event mlp_fit_run(struct mlp_fit *fit, size_t until, double work, size_t capacity,
+                           double *history, size_t *recorded);
+void mlp_fit_describe(const struct mlp_fit *fit, struct mlp_fit_report *report);
+
+/* ---- random numbers: rules in random.c. Cannot fail. ---- */
+
+/* out (n,) <- Unif[-limit, limit] */
+void mlp_random_uniform(struct mlp_stream *stream, double limit, size_t n, double *out);
+/* out (n,) <- normal with mean 0 and standard deviation sd, by Marsaglia's polar method */
+void mlp_random_normal(struct mlp_stream *stream, const struct mlp_kernels *kernels, double sd, size_t n,
+                       double *out);
+/* order (n,) <- a random permutation of 0..n-1 */
+void mlp_random_permutation(struct mlp_stream *stream, size_t n, size_t *order);
+
+#endif

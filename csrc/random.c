@@ -1,0 +1,106 @@
+/* random.c - random numbers from the words of Philox4x64-10 (Salmon, Moraes, Dror and Shaw, "Parallel random
+ * numbers: as easy as 1, 2, 3", SC 2011), in the order in which NumPy's bit generator of that name gives them:
+ * word k is word k mod 4 of the block whose counter is k / 4 + 1. Counter-based, so a stream is its key and
+ * a position. */
+#include "internal.h"
+
+#include <math.h>
+
+static uint64_t multiply_high(uint64_t a, uint64_t b, uint64_t *low)
+{
+#if defined(__SIZEOF_INT128__)
+    __extension__ const unsigned __int128 product = (unsigned __int128)a * b;
+    *low = (uint64_t)product;
+    return (uint64_t)(product >> 64);
+#else
+    const uint64_t a0 = (uint32_t)a, a1 = a >> 32, b0 = (uint32_t)b, b1 = b >> 32;
+    const uint64_t p00 = a0 * b0, p01 = a0 * b1, p10 = a1 * b0;
+    const uint64_t middle = (p00 >> 32) + (uint32_t)p01 + (uint32_t)p10;
+    *low = a * b;
+    return a1 * b1 + (p01 >> 32) + (p10 >> 32) + (middle >> 32);
+#endif
+}
+
+/* The four words of one block. */
+static void philox(const uint64_t key[2], uint64_t counter, uint64_t out[4])
+{
+    uint64_t x0 = counter, x1 = 0, x2 = 0, x3 = 0, k0 = key[0], k1 = key[1];
+    for (int round = 0; round < 10; round++) {
+        uint64_t low0, low2;
+        const uint64_t high0 = multiply_high(0xd2e7470ee14c6c93, x0, &low0);
+        const uint64_t high2 = multiply_high(0xca5a826395121157, x2, &low2);
+        x0 = high2 ^ x1 ^ k0;
+        x1 = low2;
+        x2 = high0 ^ x3 ^ k1;
+        x3 = low0;
+        k0 += 0x9e3779b97f4a7c15;
+        k1 += 0xbb67ae8584caa73b;
+    }
+    out[0] = x0;
+    out[1] = x1;
+    out[2] = x2;
+    out[3] = x3;
+}
+
+/* Words in succession, a block at a time. */
+struct words {
+    struct mlp_stream *stream;
+    uint64_t block[4];
+    int filled;
+};
+
+static uint64_t next_word(struct words *words)
+{
+    const uint64_t k = words->stream->position++;
+    if (k % 4 == 0 || !words->filled) {
+        philox(words->stream->key, k / 4 + 1, words->block);
+        words->filled = 1;
+    }
+    return words->block[k % 4];
+}
+
+/* 2u - 1 for u = (word >> 11) 2^-53 in [0, 1). */
+static double symmetric(uint64_t word) { return 2.0 * ((double)(word >> 11) * 0x1p-53) - 1.0; }
+
+void mlp_random_uniform(struct mlp_stream *stream, double limit, size_t n, double *out)
+{
+    struct words words = {stream, {0}, 0};
+    const uint64_t saved = mlp_fp_enter();
+    for (size_t i = 0; i < n; i++)
+        out[i] = limit * symmetric(next_word(&words));
+    mlp_fp_leave(saved);
+}
+
+void mlp_random_normal(struct mlp_stream *stream, const struct mlp_kernels *kernels, double sd, size_t n,
+                       double *out)
+{
+    struct words words = {stream, {0}, 0};
+    const uint64_t saved = mlp_fp_enter();
+    for (size_t i = 0; i < n;) {
+        const double x = symmetric(next_word(&words)), y = symmetric(next_word(&words));
+        const double s = x * x + y * y;
+        if (s >= 1.0 || s == 0.0)
+            continue;
+        double logarithm;
+        kernels->vector_math(MLP_LOG, 1, &s, &logarithm);
+        const double f = sqrt(-2.0 * logarithm / s);
+        out[i++] = sd * (x * f);
+        if (i < n)
+            out[i++] = sd * (y * f);
+    }
+    mlp_fp_leave(saved);
+}
+
+void mlp_random_permutation(struct mlp_stream *stream, size_t n, size_t *order)
+{
+    struct words words = {stream, {0}, 0};
+    for (size_t i = 0; i < n; i++)
+        order[i] = i;
+    for (size_t i = n - 1; i >= 1 && i < n; i--) {
+        uint64_t low;
+        const size_t j = (size_t)multiply_high(next_word(&words), (uint64_t)i + 1, &low);
+        const size_t t = order[i];
+        order[i] = order[j];
+        order[j] = t;
+    }
+}

@@ -1,0 +1,105 @@
+/* simd.h - the vector vocabulary of the kernels: one block per instruction set, about 20 names.
+ *
+ * Included by a kernels_*.c that has defined VL, doubles per vector. A v_f64 takes + - * / directly; a mask
+ * is a v_i64 of all ones or all zeros. v_fma is one rounding where the ISA has FMA and two where it has
+ * not: machines without FMA are a class of their own. Everything else gives the same bits everywhere. */
+#ifndef MLP_SIMD_H
+#define MLP_SIMD_H
+
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__GNUC__) || defined(__clang__)
+#define INLINE static inline __attribute__((always_inline, unused))
+typedef double v_f64 __attribute__((vector_size(8 * VL)));
+typedef int64_t v_i64 __attribute__((vector_size(8 * VL)));
+#define v_lt(a, b) ((v_i64)((a) < (b)))
+#define v_eq(a, b) ((v_i64)((a) == (b)))
+#define v_bits(a) ((v_i64)(a))
+#define v_double(a) ((v_f64)(a))
+/* Logical, not arithmetic: AVX2 has no 64-bit arithmetic shift. */
+typedef uint64_t v_u64 __attribute__((vector_size(8 * VL)));
+#define v_shift_right(a, s) ((v_i64)((v_u64)(a) >> (s)))
+#define v_shift_left(a, s) ((v_i64)((v_u64)(a) << (s)))
+
+INLINE v_f64 v_set(double x)
+{
+    v_f64 v = {0};
+    return v + x;
+}
+INLINE v_i64 v_set_bits(int64_t x)
+{
+    v_i64 v = {0};
+    return v + x;
+}
+#else
+/* Compilers without vector extensions: scalars under the same names (VL is 1). */
+#define INLINE static __inline
+typedef double v_f64;
+typedef int64_t v_i64;
+#define v_lt(a, b) (-(int64_t)((a) < (b)))
+#define v_eq(a, b) (-(int64_t)((a) == (b)))
+INLINE int64_t v_bits(double a)
+{
+    int64_t b;
+    memcpy(&b, &a, sizeof b);
+    return b;
+}
+INLINE double v_double(int64_t a)
+{
+    double b;
+    memcpy(&b, &a, sizeof b);
+    return b;
+}
+#define v_shift_right(a, s) ((int64_t)((uint64_t)(a) >> (s)))
+#define v_shift_left(a, s) ((int64_t)((uint64_t)(a) << (s)))
+INLINE v_f64 v_set(double x) { return x; }
+INLINE v_i64 v_set_bits(int64_t x) { return x; }
+#endif
+
+/* A loop over a tile stays in registers only when it is unrolled entirely (GCC 12 needs to be told). */
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#elif defined(__GNUC__)
+#define UNROLL _Pragma("GCC unroll 16")
+#else
+#define UNROLL
+#endif
+
+INLINE v_f64 v_load(const double *p)
+{
+    v_f64 v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+INLINE void v_store(double *p, v_f64 v) { memcpy(p, &v, sizeof v); }
+
+/* The first n < VL elements; the others are 0 and are not touched. */
+INLINE v_f64 v_load_n(const double *p, size_t n)
+{
+    double t[VL] = {0};
+    memcpy(t, p, n * sizeof *p);
+    return v_load(t);
+}
+INLINE void v_store_n(double *p, size_t n, v_f64 v)
+{
+    double t[VL];
+    v_store(t, v);
+    memcpy(p, t, n * sizeof *p);
+}
+
+/* mask ? a : b */
+INLINE v_f64 v_select(v_i64 mask, v_f64 a, v_f64 b)
+{
+    return v_double((mask & v_bits(a)) | (~mask & v_bits(b)));
+}
+INLINE v_f64 v_abs(v_f64 a) { return v_double(v_bits(a) & v_set_bits(INT64_MAX)); }
+
+#if defined(__FMA__) && VL == 4
+#include <immintrin.h>
+INLINE v_f64 v_fma(v_f64 a, v_f64 b, v_f64 c) { return (v_f64)_mm256_fmadd_pd(a, b, c); }
+#else
+INLINE v_f64 v_fma(v_f64 a, v_f64 b, v_f64 c) { return a * b + c; }
+#endif
+
+#endif

@@ -1,0 +1,349 @@
+/* train.c - gradient descent: one step on a given batch (the trainer), and the epoch loop with its mini-batches
+ * and stopping rules (the fit), which runs in slices so that the caller can look after signals. */
+#include "internal.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- the step ---- */
+
+/* The solver's memory: buffers of P doubles in one block. */
+struct descent {
+    struct mlp_descent options;
+    double *gradient;
+    double *velocity; /* NULL without momentum */
+};
+
+static enum mlp_status descent_new(struct descent *descent, const struct mlp_network *net,
+                                   const struct mlp_descent *options)
+{
+    const size_t P = net->n_parameters, buffers = options->momentum > 0.0 ? 2 : 1;
+    size_t n;
+    descent->options = *options;
+    if (!mlp_size_multiply(P, buffers, &n))
+        return MLP_TOO_LARGE;
+    descent->gradient = mlp_allocate(n);
+    if (descent->gradient == NULL)
+        return MLP_NO_MEMORY;
+    descent->velocity = NULL;
+    if (buffers == 2) {
+        descent->velocity = descent->gradient + P;
+        memset(descent->velocity, 0, P * sizeof(double));
+    }
+    return MLP_OK;
+}
+
+static void descent_step(const struct descent *descent, const struct mlp_network *net)
+{
+    const struct mlp_descent *o = &descent->options;
+    const size_t P = net->n_parameters;
+    if (descent->velocity == NULL)
+        net->kernels->descend(P, o->learning_rate, descent->gradient, net->parameters);
+    else
+        net->kernels->descend_momentum(P, o->learning_rate, o->momentum, o->nesterov, descent->gradient,
+                                       descent->velocity, net->parameters);
+}
+
+/* ---- the trainer ---- */
+
+struct mlp_trainer {
+    struct mlp_network *net;
+    struct descent descent;
+    struct mlp_arena arena;
+    double *partial; /* for batches that are cut into ranges; allocated when one comes */
+};
+
+enum mlp_status mlp_trainer_new(struct mlp_trainer **trainer, struct mlp_network *network,
+                                const struct mlp_descent *descent)
+{
+    struct mlp_trainer *t = calloc(1, sizeof *t);
+    if (t == NULL)
+        return MLP_NO_MEMORY;
+    t->net = network;
+    const enum mlp_status status = descent_new(&t->descent, network, descent);
+    if (status != MLP_OK) {
+        free(t);
+        return status;
+    }
+    *trainer = t;
+    return MLP_OK;
+}
+
+void mlp_trainer_free(struct mlp_trainer *trainer)
+{
+    if (trainer == NULL)
+        return;
+    mlp_arena_free(&trainer->arena);
+    mlp_release(trainer->partial);
+    mlp_release(trainer->descent.gradient);
+    free(trainer);
+}
+
+/* Makes room for batches of n. */
+static enum mlp_status trainer_grow(struct mlp_trainer *trainer, size_t n)
+{
+    const struct mlp_network *net = trainer->net;
+    const size_t rows = n < net->chunk ? n : net->chunk;
+    if (rows > trainer->arena.rows || trainer->arena.block == NULL) {
+        struct mlp_arena arena;
+        const enum mlp_status status = mlp_arena_new(&arena, net, rows);
+        if (status != MLP_OK)
+            return status;
+        mlp_arena_free(&trainer->arena);
+        trainer->arena = arena;
+    }
+    if (mlp_n_ranges(net, n) > 1 && trainer->partial == NULL) {
+        trainer->partial = mlp_allocate(MLP_RANGES * net->n_parameters);
+        if (trainer->partial == NULL)
+            return MLP_NO_MEMORY;
+    }
+    return MLP_OK;
+}
+
+enum mlp_status mlp_trainer_step(struct mlp_trainer *trainer, const struct mlp_matrix *x,
+                                 const struct mlp_matrix *y, size_t n, double *cost)
+{
+    const enum mlp_status status = trainer_grow(trainer, n);
+    if (status != MLP_OK)
+        return status;
+    struct mlp_pass pass = {.net = trainer->net,
+                            .arena = &trainer->arena,
+                            .x = x,
+                            .y = y,
+                            .gradient = trainer->descent.gradient,
+                            .partial = trainer->partial};
+    const uint64_t saved = mlp_fp_enter();
+    mlp_pass_start(&pass, NULL, 0, n);
+    while (!mlp_pass_advance(&pass)) {
+    }
+    *cost = pass.cost.high;
+    if (isfinite(pass.cost.high))
+        descent_step(&trainer->descent, trainer->net);
+    mlp_fp_leave(saved);
+    return MLP_OK;
+}
+
+/* ---- the fit ---- */
+
+struct mlp_fit {
+    struct mlp_network *net;
+    struct mlp_matrix x, y;
+    size_t n;
+    struct mlp_fit_options options;
+    struct descent descent;
+    struct mlp_arena arena;
+    struct mlp_pass pass;
+    double *partial; /* see struct mlp_pass */
+    double *start;   /* (P,) the parameters at the epoch's start */
+    size_t *order;   /* (n,) the epoch's permutation, or NULL */
+    size_t epochs;   /* complete ones */
+    int in_epoch;    /* mini-batches: an epoch is under way; full batch: a pass is */
+    int stepped;     /* full batch: the pass evaluates what a step of this fit led to */
+    size_t batch;    /* mini-batches: first row of the current batch */
+    struct mlp_pair sum, cost, previous;
+    double initial_cost;
+    int diverged;
+};
+
+void mlp_fit_free(struct mlp_fit *fit)
+{
+    if (fit == NULL)
+        return;
+    mlp_arena_free(&fit->arena);
+    mlp_release(fit->descent.gradient);
+    mlp_release(fit->partial);
+    mlp_release(fit->start);
+    free(fit->order);
+    free(fit);
+}
+
+static enum mlp_status fit_allocate(struct mlp_fit *fit)
+{
+    const struct mlp_fit_options *o = &fit->options;
+    const size_t largest = o->batch_size ? o->batch_size : fit->n;
+    enum mlp_status status = descent_new(&fit->descent, fit->net, &o->descent);
+    if (status == MLP_OK)
+        status = mlp_arena_new(&fit->arena, fit->net, largest);
+    if (status != MLP_OK)
+        return status;
+    fit->start = mlp_allocate(fit->net->n_parameters);
+    if (fit->start == NULL)
+        return MLP_NO_MEMORY;
+    if (mlp_n_ranges(fit->net, largest) > 1) {
+        fit->partial = mlp_allocate(MLP_RANGES * fit->net->n_parameters);
+        if (fit->partial == NULL)
+            return MLP_NO_MEMORY;
+    }
+    if (o->batch_size && o->shuffle) {
+        size_t bytes;
+        if (!mlp_size_multiply(fit->n, sizeof *fit->order, &bytes))
+            return MLP_TOO_LARGE;
+        fit->order = malloc(bytes);
+        if (fit->order == NULL)
+            return MLP_NO_MEMORY;
+    }
+    return MLP_OK;
+}
+
+enum mlp_status mlp_fit_new(struct mlp_fit **fit, struct mlp_network *network, const struct mlp_matrix *x,
+                            const struct mlp_matrix *y, size_t n, const struct mlp_fit_options *options)
+{
+    struct mlp_fit *f = calloc(1, sizeof *f);
+    if (f == NULL)
+        return MLP_NO_MEMORY;
+    f->net = network;
+    f->x = *x;
+    f->y = *y;
+    f->n = n;
+    f->options = *options;
+    f->initial_cost = NAN;
+    f->cost.high = NAN;
+    const enum mlp_status status = fit_allocate(f);
+    if (status != MLP_OK) {
+        mlp_fit_free(f);
+        return status;
+    }
+    f->pass = (struct mlp_pass){.net = network,
+                                .arena = &f->arena,
+                                .x = &f->x,
+                                .y = &f->y,
+                                .gradient = f->descent.gradient,
+                                .partial = f->partial};
+    *fit = f;
+    return MLP_OK;
+}
+
+static void copy(const struct mlp_fit *fit, const double *from, double *to)
+{
+    memcpy(to, from, fit->net->n_parameters * sizeof *to);
+}
+
+static enum mlp_event diverge(struct mlp_fit *fit)
+{
+    copy(fit, fit->start, fit->net->parameters);
+    fit->cost = fit->previous;
+    fit->diverged = 1;
+    return MLP_DIVERGED;
+}
+
+static int healthy(const struct mlp_fit *fit, struct mlp_pair cost)
+{
+    return isfinite(cost.high) && fit->net->kernels->all_finite(fit->net->n_parameters, fit->net->parameters);
+}
+
+/* The rules after an epoch whose cost is fit->cost; the first epoch of mini-batches has nothing to compare
+ * with. A difference that is NaN never counts as converged. */
+static enum mlp_event test(const struct mlp_fit *fit, int comparable)
+{
+    if (comparable && fabs(mlp_pair_difference(fit->cost, fit->previous)) < fit->options.tol)
+        return MLP_CONVERGED;
+    if (fit->cost.high <= fit->options.goal)
+        return MLP_GOAL;
+    return MLP_EPOCH;
+}
+
+/* One chunk of a full batch. The pass that evaluates C after epoch e is the one whose gradient epoch e + 1
+ * steps along, so the step is taken when the next epoch begins. MLP_PAUSED: not at the end of an epoch yet. */
+static enum mlp_event advance_full(struct mlp_fit *fit)
+{
+    if (!fit->in_epoch) {
+        if (fit->stepped) {
+            fit->previous = fit->cost;
+            copy(fit, fit->net->parameters, fit->start);
+            descent_step(&fit->descent, fit->net);
+        }
+        mlp_pass_start(&fit->pass, NULL, 0, fit->n);
+        fit->in_epoch = 1;
+    }
+    if (!mlp_pass_advance(&fit->pass))
+        return MLP_PAUSED;
+    fit->in_epoch = 0;
+    if (!fit->stepped) { /* C_0 */
+        fit->stepped = 1;
+        fit->cost = fit->pass.cost;
+        fit->initial_cost = fit->cost.high;
+        if (!healthy(fit, fit->cost)) {
+            fit->diverged = 1;
+            return MLP_DIVERGED;
+        }
+        return fit->cost.high <= fit->options.goal ? MLP_GOAL : MLP_PAUSED;
+    }
+    if (!healthy(fit, fit->pass.cost))
+        return diverge(fit);
+    fit->cost = fit->pass.cost;
+    fit->epochs++;
+    return test(fit, 1);
+}
+
+/* One chunk of a mini-batch, and the step when it was the batch's last. */
+static enum mlp_event advance_batches(struct mlp_fit *fit)
+{
+    if (!fit->in_epoch) {
+        fit->previous = fit->cost;
+        copy(fit, fit->net->parameters, fit->start);
+        if (fit->order)
+            mlp_random_permutation(&fit->options.stream, fit->n, fit->order);
+        fit->batch = 0;
+        fit->sum = (struct mlp_pair){0.0, 0.0};
+        fit->in_epoch = 1;
+        fit->stepped = 1;
+    }
+    if (fit->stepped) {
+        const size_t left = fit->n - fit->batch, size = fit->options.batch_size;
+        mlp_pass_start(&fit->pass, fit->order, fit->batch, left < size ? left : size);
+        fit->stepped = 0;
+    }
+    if (!mlp_pass_advance(&fit->pass))
+        return MLP_PAUSED;
+    fit->sum = mlp_pair_add(fit->sum, fit->pass.cost);
+    if (!isfinite(fit->sum.high))
+        return diverge(fit);
+    descent_step(&fit->descent, fit->net);
+    fit->stepped = 1;
+    fit->batch += fit->pass.n;
+    if (fit->batch < fit->n)
+        return MLP_PAUSED;
+    if (!healthy(fit, fit->sum))
+        return diverge(fit);
+    fit->cost = (struct mlp_pair){fit->sum.high + fit->sum.low, 0.0};
+    fit->cost.low = fit->sum.low - (fit->cost.high - fit->sum.high);
+    fit->in_epoch = 0;
+    fit->epochs++;
+    return test(fit, fit->epochs > 1);
+}
+
+enum mlp_event mlp_fit_run(struct mlp_fit *fit, size_t until, double work, size_t capacity,
+                           double *history, size_t *recorded)
+{
+    enum mlp_event event = MLP_PAUSED;
+    const uint64_t saved = mlp_fp_enter();
+    *recorded = 0;
+    while (work > 0.0) {
+        const size_t epochs = fit->epochs;
+        event = fit->options.batch_size ? advance_batches(fit) : advance_full(fit);
+        if (fit->epochs > epochs)
+            history[(*recorded)++] = fit->cost.high;
+        if (event == MLP_EPOCH && fit->epochs < until && *recorded < capacity)
+            event = MLP_PAUSED;
+        if (event != MLP_PAUSED)
+            break;
+        /* Forward, delta and gradient, and a constant for the calls themselves. */
+        const size_t rows = fit->pass.n < fit->arena.rows ? fit->pass.n : fit->arena.rows;
+        work -= 3.0 * (double)rows * (double)fit->net->n_parameters + 1000.0;
+    }
+    mlp_fp_leave(saved);
+    return event;
+}
+
+void mlp_fit_describe(const struct mlp_fit *fit, struct mlp_fit_report *report)
+{
+    const double squares =
+        fit->net->kernels->sum_squares(fit->net->n_parameters, fit->descent.gradient);
+    *report = (struct mlp_fit_report){.epochs = fit->epochs,
+                                      .initial_cost = fit->initial_cost,
+                                      .cost = fit->cost.high,
+                                      .gradient_norm = fit->diverged ? (double)NAN : sqrt(squares),
+                                      .stream = fit->options.stream,
+                                      .velocity = fit->descent.velocity};
+}

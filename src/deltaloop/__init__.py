@@ -1,0 +1,27 @@
+"""deltaloop: multilayer perceptrons on the CPU, fast, in float64, with the same bits on every run.
+
+>>> import deltaloop as dl
+>>> net = dl.Network([2, 2, 1], seed=1)
+>>> net.predict([0.0, 1.0]).shape
+(1,)
+"""
+
+from deltaloop._core import Predictor, Trainer, __version__
+from deltaloop._files import load
+from deltaloop.network import Network
+from deltaloop.runtime import runtime
+from deltaloop.solvers import GradientDescent
+from deltaloop.training import DivergenceWarning, EpochInfo, FitResult
+
+__all__ = [
+    "DivergenceWarning",
+    "EpochInfo",
+    "FitResult",
+    "GradientDescent",
+    "Network",
+    "Predictor",
+    "Trainer",
+    "__version__",
+    "load",
+    "runtime",
+]

@@ -1,0 +1,743 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
+# cython: cdivision=True, freethreading_compatible=True, embedsignature=False
+"""The C core as Python objects: memory safety, lifetimes and one table of errors; no policy.
+
+The classes here take arrays that were validated in Python (``_inputs.py``); only ``predict``,
+``Trainer.step`` and ``Predictor`` look at an array themselves, so that one that is exact already
+goes straight to C. Way to the hot loop: ``csrc/stream.c``, then ``csrc/kernels.inc.h``.
+"""
+
+cimport numpy as cnp
+from libc.math cimport NAN
+from libc.stddef cimport ptrdiff_t, size_t
+from libc.stdint cimport uint64_t
+from libc.stdlib cimport free, malloc
+
+import os
+import threading
+
+import numpy as np
+
+from deltaloop import _inputs
+
+cnp.import_array()
+
+cdef extern from *:
+    """
+    #if defined(__clang__)
+    #define DELTALOOP_COMPILER "clang " __clang_version__
+    #elif defined(__GNUC__)
+    #define DELTALOOP_COMPILER "gcc " __VERSION__
+    #elif defined(_MSC_VER)
+    #define DELTALOOP_COMPILER "msvc"
+    #else
+    #define DELTALOOP_COMPILER "unknown"
+    #endif
+    """
+    const char *DELTALOOP_VERSION
+    const char *DELTALOOP_COMPILER
+
+cdef extern from "mlp.h" nogil:
+    ctypedef enum mlp_status "enum mlp_status":
+        MLP_OK
+        MLP_NO_MEMORY
+        MLP_TOO_LARGE
+
+    ctypedef enum mlp_activation "enum mlp_activation":
+        MLP_IDENTITY
+        MLP_SIGMOID
+        MLP_TANH
+        MLP_RELU
+        MLP_SOFTMAX
+        MLP_STEP
+
+    ctypedef enum mlp_loss "enum mlp_loss":
+        MLP_SQUARED_ERROR
+        MLP_CROSS_ENTROPY
+        MLP_BINARY_CROSS_ENTROPY
+
+    ctypedef enum mlp_dtype "enum mlp_dtype":
+        MLP_FLOAT64
+        MLP_FLOAT32
+        MLP_INT8
+        MLP_INT16
+        MLP_INT32
+        MLP_INT64
+        MLP_UINT8
+        MLP_UINT16
+        MLP_UINT32
+        MLP_UINT64
+
+    ctypedef enum mlp_function "enum mlp_function":
+        MLP_EXP
+        MLP_LOG
+        MLP_TANH_FUNCTION
+        MLP_SIGMOID_FUNCTION
+        MLP_LOG1P_EXP
+
+    ctypedef enum mlp_event "enum mlp_event":
+        MLP_PAUSED
+        MLP_EPOCH
+        MLP_CONVERGED
+        MLP_GOAL
+        MLP_DIVERGED
+
+    ctypedef struct mlp_matrix "struct mlp_matrix":
+        const char *data
+        ptrdiff_t row_stride
+        ptrdiff_t column_stride
+        size_t columns
+        mlp_dtype dtype
+        int labels
+
+    ctypedef struct mlp_stream "struct mlp_stream":
+        uint64_t key[2]
+        uint64_t position
+
+    ctypedef struct mlp_descent "struct mlp_descent":
+        double learning_rate
+        double momentum
+        int nesterov
+
+    ctypedef struct mlp_fit_options "struct mlp_fit_options":
+        mlp_descent descent
+        size_t batch_size
+        int shuffle
+        mlp_stream stream
+        double tol
+        double goal
+
+    ctypedef struct mlp_fit_report "struct mlp_fit_report":
+        size_t epochs
+        double initial_cost
+        double cost
+        double gradient_norm
+        mlp_stream stream
+        const double *velocity
+
+    ctypedef struct mlp_kernels "struct mlp_kernels":
+        pass
+    ctypedef struct mlp_network "struct mlp_network":
+        pass
+    ctypedef struct mlp_trainer "struct mlp_trainer":
+        pass
+    ctypedef struct mlp_fit "struct mlp_fit":
+        pass
+
+    const mlp_kernels *mlp_isa(size_t i)
+    const char *mlp_isa_name(const mlp_kernels *kernels)
+    int mlp_isa_supported(const mlp_kernels *kernels)
+    const mlp_kernels *mlp_isa_best()
+    void mlp_vector_math(const mlp_kernels *, mlp_function, size_t, const double *, double *)
+
+    mlp_status mlp_network_new(mlp_network **, const mlp_kernels *, size_t, const size_t *,
+                               const mlp_activation *, mlp_loss)
+    void mlp_network_free(mlp_network *)
+    size_t mlp_network_n_parameters(const mlp_network *)
+    void mlp_network_set_parameters(mlp_network *, double *)
+    void mlp_network_set_chunk(mlp_network *, size_t)
+    mlp_status mlp_predict(const mlp_network *, const mlp_matrix *, size_t, int, double *)
+    mlp_status mlp_activations(const mlp_network *, const mlp_matrix *, size_t, double **)
+    mlp_status mlp_cost(const mlp_network *, const mlp_matrix *, const mlp_matrix *, size_t,
+                        double *, double *)
+    mlp_status mlp_find_nonfinite(const mlp_kernels *, const mlp_matrix *, size_t, size_t *)
+
+    mlp_status mlp_trainer_new(mlp_trainer **, mlp_network *, const mlp_descent *)
+    void mlp_trainer_free(mlp_trainer *)
+    mlp_status mlp_trainer_step(mlp_trainer *, const mlp_matrix *, const mlp_matrix *, size_t,
+                                double *)
+
+    mlp_status mlp_fit_new(mlp_fit **, mlp_network *, const mlp_matrix *, const mlp_matrix *,
+                           size_t, const mlp_fit_options *)
+    void mlp_fit_free(mlp_fit *)
+    mlp_event mlp_fit_run(mlp_fit *, size_t, double, size_t, double *, size_t *)
+    void mlp_fit_describe(const mlp_fit *, mlp_fit_report *)
+
+    void mlp_random_uniform(mlp_stream *, double, size_t, double *)
+    void mlp_random_normal(mlp_stream *, const mlp_kernels *, double, size_t, double *)
+    void mlp_random_permutation(mlp_stream *, size_t, size_t *)
+
+
+__version__ = DELTALOOP_VERSION.decode()
+COMPILER = DELTALOOP_COMPILER.decode()
+
+ACTIVATIONS = {
+    "identity": MLP_IDENTITY, "sigmoid": MLP_SIGMOID, "tanh": MLP_TANH, "relu": MLP_RELU,
+    "softmax": MLP_SOFTMAX, "step": MLP_STEP,
+}
+LOSSES = {
+    "squared_error": MLP_SQUARED_ERROR, "cross_entropy": MLP_CROSS_ENTROPY,
+    "binary_cross_entropy": MLP_BINARY_CROSS_ENTROPY,
+}
+EVENTS = {
+    MLP_PAUSED: "paused", MLP_EPOCH: "epoch", MLP_CONVERGED: "converged", MLP_GOAL: "goal",
+    MLP_DIVERGED: "diverged",
+}
+cdef dict FUNCTIONS = {
+    "exp": MLP_EXP, "log": MLP_LOG, "tanh": MLP_TANH_FUNCTION, "sigmoid": MLP_SIGMOID_FUNCTION,
+    "log1p_exp": MLP_LOG1P_EXP,
+}
+cdef dict DTYPES = {
+    ("f", 8): MLP_FLOAT64, ("f", 4): MLP_FLOAT32, ("i", 1): MLP_INT8, ("i", 2): MLP_INT16,
+    ("i", 4): MLP_INT32, ("i", 8): MLP_INT64, ("u", 1): MLP_UINT8, ("u", 2): MLP_UINT16,
+    ("u", 4): MLP_UINT32, ("u", 8): MLP_UINT64, ("b", 1): MLP_UINT8,
+}
+
+# Multiply-adds from which a call outlasts what releasing the GIL costs (about 0.1 us, 1 %).
+cdef double GIL_WORK = 50_000.0
+
+
+cdef int check(mlp_status status) except -1:
+    """The one table from status to exception."""
+    if status == MLP_OK:
+        return 0
+    if status == MLP_NO_MEMORY:
+        raise MemoryError("deltaloop: out of memory")
+    raise ValueError("layers are too large: the number of parameters or bytes overflows")
+
+
+cdef const mlp_kernels *choose_isa() except NULL:
+    """The variant that DELTALOOP_ISA names, or the best one."""
+    cdef const mlp_kernels *kernels
+    name = os.environ.get("DELTALOOP_ISA", "")
+    if not name:
+        return mlp_isa_best()
+    cdef size_t i = 0
+    while True:
+        kernels = mlp_isa(i)
+        if kernels == NULL:
+            break
+        if mlp_isa_name(kernels).decode() == name and mlp_isa_supported(kernels):
+            return kernels
+        i += 1
+    raise ValueError(
+        f"DELTALOOP_ISA must be one of {', '.join(available_isas())} on this machine, got {name!r}"
+    )
+
+
+def available_isas():
+    """Names of the kernels' variants that this machine executes, best first."""
+    cdef size_t i = 0
+    names = []
+    while mlp_isa(i) != NULL:
+        if mlp_isa_supported(mlp_isa(i)):
+            names.append(mlp_isa_name(mlp_isa(i)).decode())
+        i += 1
+    return names
+
+
+def isa():
+    """Name of the variant in use."""
+    return mlp_isa_name(choose_isa()).decode()
+
+
+def is_direct(cnp.ndarray array not None):
+    """Whether C reads this array's elements as they are: type, byte order and alignment."""
+    return ((array.dtype.kind, array.dtype.itemsize) in DTYPES and array.dtype.isnative
+            and cnp.PyArray_ISALIGNED(array))
+
+
+cdef int matrix_of(cnp.ndarray array, size_t columns, bint labels, mlp_matrix *m) except -1:
+    """Describes a 2-D array (n, columns), or 1-D class indices, to C."""
+    m.data = <const char *>cnp.PyArray_DATA(array)
+    m.columns = columns
+    m.labels = labels
+    if cnp.PyArray_TYPE(array) == cnp.NPY_DOUBLE:
+        m.dtype = MLP_FLOAT64
+    else:
+        m.dtype = DTYPES[array.dtype.kind, array.dtype.itemsize]
+    m.row_stride = cnp.PyArray_STRIDE(array, 0)
+    m.column_stride = 0 if labels else cnp.PyArray_STRIDE(array, 1)
+    return 0
+
+
+cdef inline bint is_exact(object array) noexcept:
+    """An ndarray proper: float64 in this machine's byte order, aligned, C-contiguous."""
+    return (type(array) is cnp.ndarray and cnp.PyArray_TYPE(array) == cnp.NPY_DOUBLE
+            and cnp.PyArray_ISCARRAY_RO(array))
+
+
+cdef inline void exact_matrix(cnp.ndarray array, size_t columns, mlp_matrix *m) noexcept:
+    """As matrix_of, for an exact array of one or two dimensions."""
+    m.data = <const char *>cnp.PyArray_DATA(array)
+    m.columns = columns
+    m.labels = 0
+    m.dtype = MLP_FLOAT64
+    m.row_stride = <ptrdiff_t>(columns * sizeof(double))
+    m.column_stride = sizeof(double)
+
+
+def find_nonfinite(cnp.ndarray array not None):
+    """Row and column of the first NaN or infinity of a 2-D array that is_direct, or None."""
+    cdef mlp_matrix m
+    cdef size_t n = array.shape[0], columns = array.shape[1], index
+    cdef mlp_status status
+    cdef const mlp_kernels *kernels = mlp_isa_best()
+    if n == 0 or columns == 0:
+        return None
+    matrix_of(array, columns, False, &m)
+    with nogil:
+        status = mlp_find_nonfinite(kernels, &m, n, &index)
+    check(status)
+    return None if index == n * columns else divmod(index, columns)
+
+
+def vector_math(name, x):
+    """One of the core's own functions of a float64 vector: exp, log, tanh, sigmoid, log1p_exp."""
+    cdef cnp.ndarray source = np.ascontiguousarray(x, dtype=np.float64)
+    cdef cnp.ndarray result = np.empty_like(source)
+    mlp_vector_math(choose_isa(), FUNCTIONS[name], source.size,
+                    <const double *>cnp.PyArray_DATA(source), <double *>cnp.PyArray_DATA(result))
+    return result
+
+
+cdef class Stream:
+    """Words of NumPy's Philox bit generator: a key and the position of the next word."""
+
+    cdef mlp_stream stream
+
+    def __init__(self, key, position):
+        self.stream.key[0] = key[0]
+        self.stream.key[1] = key[1]
+        self.stream.position = position
+
+    @property
+    def position(self):
+        return self.stream.position
+
+    @property
+    def key(self):
+        return self.stream.key[0], self.stream.key[1]
+
+    def uniform(self, double[::1] out not None, double limit):
+        """Fills out from Unif[-limit, limit], a word each."""
+        if out.shape[0]:
+            mlp_random_uniform(&self.stream, limit, out.shape[0], &out[0])
+
+    def normal(self, double[::1] out not None, double sd):
+        """Fills out from the normal distribution, by Marsaglia's polar method."""
+        if out.shape[0]:
+            mlp_random_normal(&self.stream, choose_isa(), sd, out.shape[0], &out[0])
+
+    def permutation(self, size_t n):
+        """A random permutation of 0..n-1, n - 1 words."""
+        cdef cnp.ndarray order = np.empty(n, dtype=np.uintp)
+        mlp_random_permutation(&self.stream, n, <size_t *>cnp.PyArray_DATA(order))
+        return order
+
+
+cdef class Core:
+    """What Network is made of: the C network and the parameters it works on."""
+
+    cdef mlp_network *network
+    cdef const mlp_kernels *kernels
+    cdef cnp.ndarray buffer
+    cdef readonly tuple layers
+    cdef size_t n_inputs, n_outputs, n_parameters_, chunk
+    cdef bint plain  # any finite target is valid and there is a gradient
+    cdef readonly object _lock
+
+    def __cinit__(self, *args, **kwargs):
+        self.network = NULL
+
+    def __dealloc__(self):
+        mlp_network_free(self.network)
+
+    cdef int ready(self) except -1:
+        if self.network == NULL:
+            raise RuntimeError("this Network was not initialised")
+        return 0
+
+    def _build(self, tuple layers, activations, loss):
+        """Allocates the network: sizes, names of the activations per layer, name of the loss."""
+        cdef size_t L = len(layers) - 1, i
+        cdef size_t *sizes = <size_t *>malloc((L + 1) * sizeof(size_t))
+        cdef mlp_activation *g = <mlp_activation *>malloc(L * sizeof(mlp_activation))
+        cdef mlp_network *network = NULL
+        try:
+            if sizes == NULL or g == NULL:
+                raise MemoryError("deltaloop: out of memory")
+            for i in range(L + 1):
+                sizes[i] = layers[i]
+            for i in range(L):
+                g[i] = <mlp_activation><int>ACTIVATIONS[activations[i]]
+            self.kernels = choose_isa()
+            check(mlp_network_new(&network, self.kernels, L, sizes, g,
+                                  <mlp_loss><int>LOSSES[loss]))
+        except OverflowError:
+            raise ValueError(f"layers are too large: {list(layers)}") from None
+        finally:
+            free(sizes)
+            free(g)
+        try:
+            n = mlp_network_n_parameters(network)
+            # A cache line's alignment: 64 bytes.
+            space = np.zeros(n + 7)
+            shift = -space.ctypes.data % 64 // 8
+            self.buffer = space[shift:shift + n]
+        except BaseException:
+            mlp_network_free(network)
+            raise
+        mlp_network_free(self.network)
+        self.network = network
+        mlp_network_set_parameters(network, <double *>cnp.PyArray_DATA(self.buffer))
+        self.layers = layers
+        self.n_inputs = layers[0]
+        self.n_outputs = layers[L]
+        self.n_parameters_ = n
+        self.chunk = 0
+        self.plain = loss == "squared_error" and "step" not in activations
+        self._lock = threading.Lock()
+
+    @property
+    def n_parameters(self):
+        """Number of parameters P = sum over l of (m^(l-1) + 1) m^(l)."""
+        return self.n_parameters_
+
+    @property
+    def _parameters(self):
+        self.ready()
+        return self.buffer[:]
+
+    @property
+    def _chunk_rows(self):
+        """Instances per chunk, 0 for automatic: tuning, for tests and benchmarks."""
+        return self.chunk
+
+    @_chunk_rows.setter
+    def _chunk_rows(self, size_t rows):
+        self.ready()
+        self.chunk = rows
+        mlp_network_set_chunk(self.network, rows)
+
+    cdef mlp_status run(self, const mlp_matrix *x, size_t n, bint linear, double *out) noexcept:
+        """mlp_predict, without the GIL when it takes long enough."""
+        cdef mlp_status status
+        if <double>n * <double>self.n_parameters_ < GIL_WORK:
+            return mlp_predict(self.network, x, n, linear, out)
+        with nogil:
+            status = mlp_predict(self.network, x, n, linear, out)
+        return status
+
+    cdef bint finite(self, const mlp_matrix *x, size_t n) noexcept:
+        cdef size_t index = 0
+        return (mlp_find_nonfinite(self.kernels, x, n, &index) == MLP_OK
+                and index == n * x.columns)
+
+    def predict(self, X, out=None):
+        """Outputs of the network, a^(L).
+
+        Parameters
+        ----------
+        X : array_like, shape (n, m0) or (m0,)
+            Instances, one a row, or a single one. Any real dtype, order and stride; a
+            C-contiguous float64 array is read where it lies. Zero rows give zero rows. NaN and
+            infinities are carried through to the outputs of their own row.
+        out : ndarray of float64, shape (n, mL) or (mL,), optional
+            C-contiguous and writeable array for the result. It must not share memory with `X` or
+            with the parameters.
+
+        Returns
+        -------
+        ndarray of float64, shape (n, mL) or (mL,)
+            ``out`` if it was given. Row i is bit for bit what ``predict(X[i])`` gives.
+
+        Raises
+        ------
+        TypeError
+            If `X` does not hold real numbers, or `out` is not a float64 array.
+        ValueError
+            If a shape does not fit.
+
+        Examples
+        --------
+        >>> import deltaloop as dl
+        >>> net = dl.Network.from_weights([[[1.0], [1.0]]], [[-0.5]], activation="step")
+        >>> net.predict([[0, 0], [0, 1], [1, 0], [1, 1]]).ravel()
+        array([0., 1., 1., 1.])
+        """
+        cdef mlp_matrix x
+        cdef cnp.npy_intp shape[2]
+        cdef int ndim
+        cdef size_t n = 1
+        cdef cnp.ndarray result
+        if self.network == NULL or out is not None or not is_exact(X):
+            return _inputs.predict(self, X, out)
+        ndim = cnp.PyArray_NDIM(X)
+        if (ndim != 1 and ndim != 2) or <size_t>cnp.PyArray_DIM(X, ndim - 1) != self.n_inputs:
+            return _inputs.predict(self, X, out)
+        if ndim == 2:
+            n = cnp.PyArray_DIM(X, 0)
+        shape[0] = n
+        shape[ndim - 1] = self.n_outputs
+        result = cnp.PyArray_EMPTY(ndim, shape, cnp.NPY_DOUBLE, 0)
+        if n:
+            exact_matrix(X, self.n_inputs, &x)
+            check(self.run(&x, n, False, <double *>cnp.PyArray_DATA(result)))
+        return result
+
+    def _predict(self, cnp.ndarray x not None, cnp.ndarray out not None, bint linear):
+        """out (n, mL) <- a^(L), or z^(L) when linear, of validated x (n, m0)."""
+        cdef mlp_matrix m
+        self.ready()
+        matrix_of(x, self.n_inputs, False, &m)
+        if x.shape[0]:
+            check(self.run(&m, x.shape[0], linear, <double *>cnp.PyArray_DATA(out)))
+
+    def _activations(self, cnp.ndarray x not None):
+        """[a^(1), ..., a^(L)] of validated x (n, m0)."""
+        cdef mlp_matrix m
+        cdef size_t n = x.shape[0], L = len(self.layers) - 1, l
+        cdef mlp_status status
+        self.ready()
+        matrix_of(x, self.n_inputs, False, &m)
+        result = [np.empty((n, units)) for units in self.layers[1:]]
+        if n == 0:
+            return result
+        cdef double **a = <double **>malloc(L * sizeof(double *))
+        if a == NULL:
+            raise MemoryError("deltaloop: out of memory")
+        for l in range(L):
+            a[l] = <double *>cnp.PyArray_DATA(result[l])
+        with nogil:
+            status = mlp_activations(self.network, &m, n, a)
+        free(a)
+        check(status)
+        return result
+
+    def _cost(self, cnp.ndarray x not None, cnp.ndarray y not None, bint labels,
+              bint with_gradient):
+        """(C, gradient or None) of validated x (n, m0) and y (n, mL) or class indices (n,)."""
+        cdef mlp_matrix mx, my
+        cdef size_t n = x.shape[0]
+        cdef double cost = NAN
+        cdef double *g = NULL
+        cdef mlp_status status
+        self.ready()
+        matrix_of(x, self.n_inputs, False, &mx)
+        matrix_of(y, self.n_outputs, labels, &my)
+        gradient = None
+        if with_gradient:
+            gradient = np.empty(self.n_parameters_)
+            g = <double *>cnp.PyArray_DATA(gradient)
+        with nogil:
+            status = mlp_cost(self.network, &mx, &my, n, &cost, g)
+        check(status)
+        return cost, gradient
+
+
+cdef mlp_descent descent_of(solver):
+    cdef mlp_descent descent
+    descent.learning_rate = solver.learning_rate
+    descent.momentum = solver.momentum
+    descent.nesterov = solver.nesterov
+    return descent
+
+
+cdef class Fit:
+    """One run of training in slices: the C state, and the arrays that it reads."""
+
+    cdef mlp_fit *fit
+    cdef Core core
+    cdef object x, y
+    cdef cnp.ndarray history
+
+    def __cinit__(self, Core core not None, cnp.ndarray x not None, cnp.ndarray y not None,
+                  bint labels, solver, Stream stream not None, double tol, double goal):
+        cdef mlp_matrix mx, my
+        cdef mlp_fit_options options
+        self.fit = NULL
+        core.ready()
+        matrix_of(x, core.n_inputs, False, &mx)
+        matrix_of(y, core.n_outputs, labels, &my)
+        options.descent = descent_of(solver)
+        options.batch_size = solver.batch_size or 0
+        options.shuffle = solver.shuffle
+        options.stream = stream.stream
+        options.tol = tol
+        options.goal = goal
+        self.core, self.x, self.y = core, x, y
+        # Epochs recorded before control comes back to Python: 64 KB.
+        self.history = np.empty(8192)
+        check(mlp_fit_new(&self.fit, core.network, &mx, &my, x.shape[0], &options))
+
+    def __dealloc__(self):
+        mlp_fit_free(self.fit)
+
+    def run(self, size_t until, double work):
+        """Trains for about `work` multiply-adds; (event, costs of the epochs completed)."""
+        cdef size_t recorded = 0
+        cdef size_t capacity = self.history.shape[0]
+        cdef double *history = <double *>cnp.PyArray_DATA(self.history)
+        cdef mlp_event event
+        with nogil:
+            event = mlp_fit_run(self.fit, until, work, capacity, history, &recorded)
+        return EVENTS[event], self.history[:recorded].copy()
+
+    def report(self):
+        """epochs, initial_cost, cost, gradient_norm, key, position and velocity (or None)."""
+        cdef mlp_fit_report r
+        cdef cnp.npy_intp n = self.core.n_parameters_
+        mlp_fit_describe(self.fit, &r)
+        velocity = None
+        if r.velocity != NULL:
+            velocity = cnp.PyArray_SimpleNewFromData(1, &n, cnp.NPY_DOUBLE,
+                                                     <void *>r.velocity).copy()
+        return {
+            "epochs": r.epochs, "initial_cost": r.initial_cost, "cost": r.cost,
+            "gradient_norm": r.gradient_norm, "key": (r.stream.key[0], r.stream.key[1]),
+            "position": r.stream.position, "velocity": velocity,
+        }
+
+
+cdef class Trainer:
+    """One update of a network per call, for online and reinforcement learning.
+
+    Made by ``Network.trainer``. The solver's state, such as the velocity of momentum, is kept
+    from call to call.
+
+    Examples
+    --------
+    >>> import deltaloop as dl
+    >>> net = dl.Network([1, 1], activation="identity", seed=0)
+    >>> trainer = net.trainer(dl.GradientDescent(learning_rate=0.1))
+    >>> costs = [trainer.step([1.0], [3.0]) for _ in range(100)]
+    >>> costs[-1] < 1e-12
+    True
+    """
+
+    cdef mlp_trainer *trainer
+    cdef Core core
+    cdef readonly object solver
+
+    def __cinit__(self, Core network not None, solver):
+        cdef mlp_descent descent = descent_of(solver)
+        self.trainer = NULL
+        network.ready()
+        self.core = network
+        self.solver = solver
+        check(mlp_trainer_new(&self.trainer, network.network, &descent))
+
+    def __dealloc__(self):
+        mlp_trainer_free(self.trainer)
+
+    @property
+    def network(self):
+        """The network that is trained."""
+        return self.core
+
+    def step(self, x, y):
+        """Update the parameters once, from the instances given.
+
+        Parameters
+        ----------
+        x : array_like, shape (m0,) or (n, m0)
+            One instance or a batch.
+        y : array_like or float
+            Its targets, as for ``Network.cost``: for one instance (mL,), or a scalar where the
+            network has one output or the target is a class.
+
+        Returns
+        -------
+        float
+            The cost of these instances before the step. When it overflows to infinity or NaN no
+            step is taken.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As ``Network.cost``; the network is then as it was.
+        """
+        cdef mlp_matrix mx, my
+        cdef size_t n = 1, m0 = self.core.n_inputs, mL = self.core.n_outputs
+        cdef int ndim
+        if (is_exact(x) and is_exact(y) and self.core.plain):
+            ndim = cnp.PyArray_NDIM(x)
+            if ndim == cnp.PyArray_NDIM(y) and (ndim == 1 or ndim == 2):
+                if ndim == 2:
+                    n = cnp.PyArray_DIM(x, 0)
+                if (<size_t>cnp.PyArray_DIM(x, ndim - 1) == m0 and n > 0
+                        and <size_t>cnp.PyArray_DIM(y, ndim - 1) == mL
+                        and (ndim == 1 or <size_t>cnp.PyArray_DIM(y, 0) == n)):
+                    exact_matrix(x, m0, &mx)
+                    exact_matrix(y, mL, &my)
+                    if self.core.finite(&mx, n) and self.core.finite(&my, n):
+                        return self.update(&mx, &my, n)
+        x, y, labels = _inputs.batch(self.core, x, y, "x", "y")
+        matrix_of(x, m0, False, &mx)
+        matrix_of(y, mL, labels, &my)
+        return self.update(&mx, &my, x.shape[0])
+
+    cdef double update(self, const mlp_matrix *x, const mlp_matrix *y, size_t n) except? -1.0:
+        cdef double cost = NAN
+        cdef mlp_status status
+        if not self.core._lock.acquire(False):
+            raise RuntimeError("this network is being trained by another thread")
+        try:
+            if <double>n * <double>self.core.n_parameters_ < GIL_WORK:
+                status = mlp_trainer_step(self.trainer, x, y, n, &cost)
+            else:
+                with nogil:
+                    status = mlp_trainer_step(self.trainer, x, y, n, &cost)
+        finally:
+            self.core._lock.release()
+        check(status)
+        return cost
+
+
+cdef class Predictor:
+    """Predictions through fixed buffers, for callers that count every nanosecond.
+
+    Made by ``Network.predictor``. Write instances to ``x``, call the predictor, read ``y``. It
+    follows later changes of the network's parameters.
+
+    Examples
+    --------
+    >>> import deltaloop as dl
+    >>> net = dl.Network.from_weights([[[1.0], [1.0]]], [[-1.5]], activation="step")
+    >>> predictor = net.predictor()
+    >>> predictor.x[:] = 1.0, 1.0
+    >>> predictor()
+    array([1.])
+    """
+
+    cdef Core core
+    cdef mlp_matrix matrix
+    cdef size_t n
+    cdef double *out
+    cdef cnp.ndarray x_, y_
+
+    def __cinit__(self, Core network not None, size_t n):
+        network.ready()
+        self.core = network
+        self.n = n
+        rows = () if n == 1 else (n,)
+        self.x_ = np.zeros((*rows, network.n_inputs))
+        self.y_ = np.zeros((*rows, network.n_outputs))
+        self.out = <double *>cnp.PyArray_DATA(self.y_)
+        exact_matrix(self.x_, network.n_inputs, &self.matrix)
+
+    @property
+    def x(self):
+        """The input buffer, (n, m0), or (m0,) for n = 1: write to it."""
+        return self.x_[:]
+
+    @property
+    def y(self):
+        """The output buffer, (n, mL), or (mL,) for n = 1."""
+        return self.y_[:]
+
+    @property
+    def network(self):
+        """The network that predicts."""
+        return self.core
+
+    def __call__(self):
+        """Write a^(L) of the instances in ``x`` to ``y``, and return ``y``.
+
+        Returns
+        -------
+        ndarray of float64, shape (n, mL) or (mL,)
+        """
+        check(self.core.run(&self.matrix, self.n, False, self.out))
+        return self.y_

@@ -1,0 +1,82 @@
+"""Seeds, and the initial parameters that are drawn from them.
+
+The words of a stream are those of ``numpy.random.Philox(seed)``; how they become numbers is written
+in ``csrc/random.c`` and, for reading and testing, in ``reference.py``.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deltaloop import _core
+
+INITS = (
+    "uniform",
+    "he_uniform",
+    "he_normal",
+    "glorot_uniform",
+    "glorot_normal",
+    "lecun_uniform",
+    "lecun_normal",
+)
+
+
+def resolve_seed(seed: object) -> int:
+    """Return the seed as an integer: itself, a generator's next word, or fresh entropy for None."""
+    if seed is None:
+        entropy = np.random.SeedSequence().entropy
+        assert isinstance(entropy, int)
+        return entropy
+    if isinstance(seed, np.random.Generator):
+        return int(seed.bit_generator.random_raw())
+    try:
+        if isinstance(seed, bool | np.bool_):
+            raise TypeError
+        value = operator.index(seed)  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(
+            "seed must be an integer, a numpy.random.Generator or None, "
+            f"got {type(seed).__name__}"
+        ) from None
+    if value < 0:
+        raise ValueError(f"seed must not be negative, got {value}")
+    return value
+
+
+def stream(seed: int, position: int = 0) -> _core.Stream:
+    """Return the stream of a seed, from its word number `position` on."""
+    key = np.random.SeedSequence(seed).generate_state(2, np.uint64)
+    return _core.Stream((int(key[0]), int(key[1])), position)
+
+
+def draw_parameters(
+    layers: tuple[int, ...], init: str, source: _core.Stream, parameters: NDArray[np.float64]
+) -> None:
+    """Fill `parameters` layer by layer, w then b, in memory order.
+
+    With fan_in = m^(l-1) and fan_out = m^(l): ``uniform`` is Unif[-1, 1] for weights and biases.
+    The others have zero biases and the variance 2 / fan_in (He et al. 2015), 2 / (fan_in + fan_out)
+    (Glorot and Bengio 2010) or 1 / fan_in (LeCun et al. 1998), as a uniform distribution, whose
+    limit is sqrt(3 variance), or as a normal one.
+    """
+    scheme, _, shape = init.partition("_")
+    begin = 0
+    for fan_in, fan_out in zip(layers[:-1], layers[1:], strict=True):
+        w = parameters[begin : begin + fan_in * fan_out]
+        b = parameters[begin + fan_in * fan_out : begin + (fan_in + 1) * fan_out]
+        begin += (fan_in + 1) * fan_out
+        if init == "uniform":
+            source.uniform(w, 1.0)
+            source.uniform(b, 1.0)
+            continue
+        variances = {"he": (2, fan_in), "glorot": (2, fan_in + fan_out), "lecun": (1, fan_in)}
+        numerator, denominator = variances[scheme]
+        if shape == "uniform":
+            source.uniform(w, math.sqrt(3 * numerator / denominator))
+        else:
+            source.normal(w, math.sqrt(numerator / denominator))
+        b[:] = 0.0

@@ -1,0 +1,217 @@
+"""The command line: `deltaloop train`, `deltaloop predict`, `deltaloop info`.
+
+Results go to the standard output, messages to the standard error. Exit status: 0, 1 for what is
+wrong with data, files or training, 2 for wrong arguments, 130 after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import deltaloop as dl
+from deltaloop import _commands
+from deltaloop._commands import BATCH_SIZE, RATE_PER_INSTANCE
+
+__all__ = ["main"]
+
+_TRAIN_DESCRIPTION = """\
+Train a network on rows of numbers and measure it on rows held out.
+
+DATA is the word digits (1,797 handwritten digits that ship with the package)
+or a NumPy .npz file with two arrays: X, shape (n, inputs), and y. Integers,
+strings or booleans in y, shape (n,), are classes: softmax outputs,
+cross-entropy. Floats in y, shape (n,) or (n, k), are values to predict:
+identity outputs, squared error. Inputs (and values) are standardised by the
+mean and the standard deviation of the training rows; a saved model contains
+that scaling, takes raw inputs and gives raw values.
+"""
+
+_PREDICT_DESCRIPTION = """\
+Print a model's prediction for each row, one a line: the class, or the values
+of the outputs.
+
+FILE is a NumPy .npz file with an array X, shape (n, inputs), or a .npy file
+of that array alone. With an array y in the .npz file, the accuracy or R^2 is
+printed on the standard error.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        The arguments after the program's name; `sys.argv[1:]` by default.
+
+    Returns
+    -------
+    int
+        The exit status: 0, 1 for what is wrong with data, files or training, 130 after Ctrl-C.
+
+    Raises
+    ------
+    SystemExit
+        After `--help` and `--version` (status 0) and for wrong arguments (status 2).
+    """
+    args = _parser().parse_args(argv)
+    try:
+        args.run(args)
+        sys.stdout.flush()
+        return 0
+    except KeyboardInterrupt:
+        return _fail("interrupted", 130)
+    except BrokenPipeError:
+        # The reader has gone, as in `| head`: what is left in the buffer must not raise again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except MemoryError:
+        return _fail("not enough memory", 1)
+    except OSError as error:
+        named = error.filename is not None and error.strerror is not None
+        return _fail(f"{error.filename}: {error.strerror}" if named else str(error), 1)
+    except ValueError as error:
+        return _fail(str(error), 1)
+
+
+def _fail(message: str, status: int) -> int:
+    print("deltaloop:", " ".join(message.split()), file=sys.stderr)
+    return status
+
+
+def _checked(
+    kind: type[int] | type[float], accepts: Callable[[Any], bool], expected: str
+) -> Callable[[str], Any]:
+    """Return a converter of an argument; argparse puts the argument's name before its message."""
+
+    def convert(text: str) -> Any:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = math.nan
+        if not accepts(value):
+            raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}")
+        return value
+
+    return convert
+
+
+_count = _checked(int, lambda value: value >= 1, "a whole number from 1")
+_seed = _checked(int, lambda value: value >= 0, "a whole number from 0")
+_rate = _checked(float, lambda value: 0 < value < math.inf, "a finite number above 0")
+_momentum = _checked(float, lambda value: 0 <= value < 1, "a number from 0 to below 1")
+_fraction = _checked(float, lambda value: 0 < value < 1, "a number between 0 and 1")
+
+
+def _hidden(text: str) -> tuple[int, ...]:
+    if text.strip() in ("", "none"):
+        return ()
+    try:
+        sizes = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        sizes = (0,)
+    if min(sizes) < 1:
+        raise argparse.ArgumentTypeError(
+            f"expected sizes from 1 separated by commas, or none, got {text!r}"
+        )
+    return sizes
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="deltaloop", description="Train multilayer perceptrons and predict with them."
+    )
+    parser.add_argument("--version", action="version", version=f"deltaloop {dl.__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_train(_command(commands, "train", _commands.train, "train a network", _TRAIN_DESCRIPTION))
+    predict = _command(
+        commands, "predict", _commands.predict, "use a saved model", _PREDICT_DESCRIPTION
+    )
+    predict.add_argument("model", metavar="MODEL", help="file written by --output-model")
+    predict.add_argument("file", metavar="FILE", help="a .npz file with X, or a .npy file")
+    info_text = "Describe the installation, or a model file."
+    info = _command(
+        commands, "info", _commands.info, "describe the installation or a model", info_text
+    )
+    info.add_argument("model", nargs="?", metavar="MODEL", help="file written by --output-model")
+    return parser
+
+
+def _command(
+    commands: Any, name: str, run: Callable[..., None], text: str, description: str
+) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=text,
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument("--json", action="store_true", help="print one JSON object")
+    command.set_defaults(run=run, usage_error=command.error)
+    return command
+
+
+def _add_train(train: argparse.ArgumentParser) -> None:
+    add = train.add_argument
+    add("data", metavar="DATA", help="digits, or a .npz file with arrays X and y")
+    add(
+        "--hidden",
+        type=_hidden,
+        default=(64,),
+        metavar="SIZES",
+        help="units of the hidden layers, as in 64 or 64,32; none for no hidden layer (64)",
+    )
+    add(
+        "--activation",
+        choices=["sigmoid", "tanh", "relu", "identity"],
+        default="tanh",
+        help="of the hidden units (tanh)",
+    )
+    add(
+        "--epochs",
+        type=_count,
+        default=100,
+        metavar="N",
+        help="passes over the training rows, at most (100)",
+    )
+    add(
+        "--learning-rate",
+        type=_rate,
+        metavar="RATE",
+        help="step along the gradient, which is a sum over the rows of a batch "
+        f"({RATE_PER_INSTANCE} / batch size)",
+    )
+    add(
+        "--momentum",
+        type=_momentum,
+        default=0.9,
+        metavar="MU",
+        help="part of the last step that is kept, from 0 to below 1 (0.9)",
+    )
+    add(
+        "--batch-size",
+        type=_count,
+        metavar="N",
+        help=f"rows a step ({BATCH_SIZE}, or all training rows where they are fewer)",
+    )
+    add(
+        "--test-fraction",
+        type=_fraction,
+        default=0.2,
+        metavar="F",
+        help="part of the rows to hold out: the last ones of a shuffle (0.2)",
+    )
+    add(
+        "--seed",
+        type=_seed,
+        default=0,
+        metavar="N",
+        help="of the shuffle, the initial weights and the order of the rows (0); the same seed "
+        "gives the same model, bit for bit",
+    )
+    add("--output-model", metavar="PATH", help="save the model as a safetensors file")

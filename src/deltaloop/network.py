@@ -1,0 +1,693 @@
+"""The network: parameters, prediction, cost and gradient, training, and how it is stored."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from deltaloop import _core, _files, _inputs, _random, training
+from deltaloop._core import Predictor, Trainer
+from deltaloop.solvers import GradientDescent
+from deltaloop.training import EpochInfo, FitResult
+
+# Output activations that a loss can be computed from.
+OUTPUTS = {
+    "squared_error": ("sigmoid", "tanh", "relu", "identity", "softmax", "step"),
+    "cross_entropy": ("softmax", "sigmoid"),
+    "binary_cross_entropy": ("sigmoid",),
+}
+HIDDEN = ("sigmoid", "tanh", "relu", "identity", "step")
+
+
+def hidden_activations(activation: object, n_hidden: int) -> tuple[str, ...]:
+    """Return one name per hidden layer, from one name or a list of them."""
+    if isinstance(activation, str):
+        name = _inputs.choice("activation", activation, HIDDEN)
+        return (name,) * n_hidden
+    if not isinstance(activation, Sequence):
+        raise TypeError(
+            "activation must be a name or a list with one name per hidden layer, "
+            f"got {type(activation).__name__}"
+        )
+    if len(activation) != n_hidden:
+        raise ValueError(
+            f"activation must name one function per hidden layer, {n_hidden}, "
+            f"got {len(activation)}"
+        )
+    return tuple(
+        _inputs.choice(f"activation[{l}]", name, HIDDEN) for l, name in enumerate(activation)
+    )
+
+
+def output_activation(output: object, activation: object, loss: str, n_outputs: int) -> str:
+    """Return the output's activation: as asked for, or what suits loss and activation."""
+    if output is None:
+        if loss == "squared_error":
+            keep = activation in ("sigmoid", "tanh", "step")
+            name = activation if keep else "identity"
+            assert isinstance(name, str)
+        elif loss == "cross_entropy" and n_outputs > 1:
+            name = "softmax"
+        else:
+            name = "sigmoid"
+    else:
+        name = _inputs.choice("output", output, tuple(_core.ACTIVATIONS))
+    if name not in OUTPUTS[loss]:
+        raise ValueError(
+            f"output must be one of {', '.join(OUTPUTS[loss])} for loss={loss!r}, got {name!r}"
+        )
+    if name == "softmax" and n_outputs == 1:
+        raise ValueError("output='softmax' needs at least two output units, got 1")
+    if loss == "cross_entropy" and name == "sigmoid" and n_outputs > 1:
+        raise ValueError(
+            f"loss='cross_entropy' with output='sigmoid' needs one output unit, got {n_outputs}; "
+            "for independent outputs use loss='binary_cross_entropy', for classes output='softmax'"
+        )
+    return name
+
+
+def default_init(hidden: tuple[str, ...], output: str) -> str:
+    """Return the initialisation that suits the hidden units (the outputs when there are none)."""
+    names = set(hidden) or {output}
+    if names <= {"sigmoid", "step"}:
+        return "uniform"
+    return "he_uniform" if "relu" in names else "glorot_uniform"
+
+
+def views(
+    layers: tuple[int, ...], parameters: NDArray[np.float64]
+) -> tuple[tuple[NDArray[np.float64], ...], tuple[NDArray[np.float64], ...]]:
+    """Return w^(1..L) and b^(1..L) as views of the parameters."""
+    weights, biases, begin = [], [], 0
+    for m_in, m_out in zip(layers[:-1], layers[1:], strict=True):
+        end = begin + m_in * m_out
+        weights.append(parameters[begin:end].reshape(m_in, m_out))
+        biases.append(parameters[end : end + m_out])
+        begin = end + m_out
+    return tuple(weights), tuple(biases)
+
+
+class Network(_core.Core):
+    """Multilayer perceptron, trained by backpropagation.
+
+    Layer l computes ``a^(l) = g(a^(l-1) w^(l) + b^(l))`` with ``a^(0) = x``. All parameters lie in
+    one float64 buffer: for l = 1..L the matrix w^(l), row-major (m^(l-1), m^(l)), then b^(l).
+
+    Parameters
+    ----------
+    layers : sequence of int
+        Units per layer, (m^(0), ..., m^(L)): inputs first, outputs last, each at least 1.
+    activation : str or sequence of str, default "sigmoid"
+        ``"sigmoid"``, ``"tanh"``, ``"relu"``, ``"identity"`` or ``"step"`` (1 if z > 0 else 0;
+        predicts, but has no gradient): one name, or one per hidden layer.
+    output : str, optional
+        Activation of the output layer, one of the above or ``"softmax"``. By default, with the
+        squared error and a single name for `activation`, sigmoid, tanh and step keep themselves
+        and anything else gives identity; with a list, identity; ``"cross_entropy"`` gives softmax
+        for two outputs or more and sigmoid for one; ``"binary_cross_entropy"`` gives sigmoid.
+    loss : str, default "squared_error"
+        ``"squared_error"``, 1/2 sum (y - a)^2; ``"cross_entropy"``, -sum y log a over classes
+        (softmax), or of one probability (sigmoid); ``"binary_cross_entropy"``,
+        -sum y log a + (1 - y) log(1 - a) over independent outputs. Always a sum over instances.
+    init : str, optional
+        ``"uniform"`` (Unif[-1, 1], biases too), ``"he_uniform"``, ``"he_normal"``,
+        ``"glorot_uniform"``, ``"glorot_normal"``, ``"lecun_uniform"`` or ``"lecun_normal"`` (zero
+        biases). By default ``"uniform"`` for sigmoid and step units, ``"he_uniform"`` where there
+        are relu units and ``"glorot_uniform"`` otherwise.
+    seed : int, numpy.random.Generator or None
+        Where random numbers come from: the initial parameters and, unless ``fit`` is given a seed
+        of its own, the order of mini-batches. A generator gives one word; None draws entropy.
+        The integer used is the attribute ``seed``.
+
+    Attributes
+    ----------
+    layers : tuple of int
+    activation : tuple of str
+        One name per hidden layer.
+    output, loss : str
+    init : str or None
+        None for a network that was made from weights.
+    seed : int
+    n_parameters : int
+        P.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong type, unknown, or does not fit the others.
+
+    Examples
+    --------
+    >>> import deltaloop as dl
+    >>> X, Y = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0]
+    >>> net = dl.Network([2, 2, 1], seed=1)
+    >>> result = net.fit(X, Y, solver=dl.GradientDescent(learning_rate=2.0), max_epochs=20_000)
+    >>> net.classify(X)
+    array([0, 1, 1, 0])
+    """
+
+    activation: tuple[str, ...]
+    output: str
+    loss: str
+    init: str | None
+    seed: int
+    _position: int
+
+    def __init__(
+        self,
+        layers: Sequence[int],
+        *,
+        activation: str | Sequence[str] = "sigmoid",
+        output: str | None = None,
+        loss: str = "squared_error",
+        init: str | None = None,
+        seed: int | np.random.Generator | None = None,
+    ) -> None:
+        sizes = _inputs.sizes(layers)
+        if init is not None:
+            _inputs.choice("init", init, _random.INITS)
+        self._configure(sizes, activation, output, loss)
+        self.init = init or default_init(self.activation, self.output)
+        self.seed = _random.resolve_seed(seed)
+        stream = _random.stream(self.seed)
+        _random.draw_parameters(sizes, self.init, stream, self._parameters)
+        self._position = stream.position
+
+    def _configure(
+        self, sizes: tuple[int, ...], activation: object, output: object, loss: object
+    ) -> None:
+        """Check the names and allocate the network."""
+        self.loss = _inputs.choice("loss", loss, tuple(OUTPUTS))
+        self.activation = hidden_activations(activation, len(sizes) - 2)
+        self.output = output_activation(output, activation, self.loss, sizes[-1])
+        self._build(sizes, (*self.activation, self.output), self.loss)
+
+    @classmethod
+    def from_weights(
+        cls,
+        weights: Sequence[ArrayLike],
+        biases: Sequence[ArrayLike],
+        *,
+        activation: str | Sequence[str] = "sigmoid",
+        output: str | None = None,
+        loss: str = "squared_error",
+        seed: int | np.random.Generator | None = None,
+    ) -> Self:
+        """Make a network from given parameters, which are copied.
+
+        Parameters
+        ----------
+        weights : sequence of array_like
+            w^(1), ..., w^(L), of shapes (m^(l-1), m^(l)): row = from, column = to.
+        biases : sequence of array_like
+            b^(1), ..., b^(L), of shapes (m^(l),).
+        activation, output, loss
+            As for `Network`.
+        seed : int, numpy.random.Generator or None
+            For the order of mini-batches in ``fit``.
+
+        Returns
+        -------
+        Network
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the shapes do not fit each other, or a value is not finite.
+
+        Examples
+        --------
+        XOR is AND(OR(x), NAND(x)), three perceptrons with weights written by hand:
+
+        >>> import deltaloop as dl
+        >>> net = dl.Network.from_weights(
+        ...     [[[1, -1], [1, -1]], [[1], [1]]], [[-0.5, 1.5], [-1.5]], activation="step"
+        ... )
+        >>> net.classify([[0, 0], [0, 1], [1, 0], [1, 1]])
+        array([0, 1, 1, 0])
+        """
+        for name, value in (("weights", weights), ("biases", biases)):
+            if isinstance(value, str | bytes) or not hasattr(value, "__len__"):
+                raise TypeError(f"{name} must be a list of arrays, got {type(value).__name__}")
+        if len(weights) == 0 or len(weights) != len(biases):
+            raise ValueError(
+                "weights and biases must hold one array per layer, "
+                f"got {len(weights)} and {len(biases)}"
+            )
+        w = [_inputs.numbers(f"weights[{l}]", value) for l, value in enumerate(weights)]
+        b = [_inputs.numbers(f"biases[{l}]", value) for l, value in enumerate(biases)]
+        for l, (wl, bl) in enumerate(zip(w, b, strict=True)):
+            if wl.ndim != 2 or 0 in wl.shape:
+                raise ValueError(
+                    f"weights[{l}] must have two dimensions, none of them 0, got shape {wl.shape}"
+                )
+            if l and wl.shape[0] != w[l - 1].shape[1]:
+                raise ValueError(
+                    f"weights[{l}] must have {w[l - 1].shape[1]} rows, the columns of "
+                    f"weights[{l - 1}], got shape {wl.shape}"
+                )
+            if bl.shape != (wl.shape[1],):
+                raise ValueError(
+                    f"biases[{l}] must have shape ({wl.shape[1]},), got {bl.shape}"
+                )
+            _inputs.finite(f"weights[{l}]", wl)
+            _inputs.finite(f"biases[{l}]", bl.reshape(1, -1))
+        parameters = np.concatenate(
+            [part for wl, bl in zip(w, b, strict=True) for part in (wl.ravel(), bl)],
+            dtype=np.float64,
+        )
+        sizes = (w[0].shape[0], *(wl.shape[1] for wl in w))
+        number = _random.resolve_seed(seed)
+        return cls._restore(sizes, activation, output, loss, None, number, 0, parameters)
+
+    @classmethod
+    def _restore(
+        cls,
+        layers: Sequence[int],
+        activation: str | Sequence[str],
+        output: str | None,
+        loss: str,
+        init: str | None,
+        seed: int,
+        position: int,
+        parameters: NDArray[np.float64],
+    ) -> Self:
+        """Make a network from everything that distinguishes it; validated like the constructor."""
+        sizes = _inputs.sizes(layers)
+        if init is not None:
+            _inputs.choice("init", init, _random.INITS)
+        network = cls.__new__(cls)
+        network._configure(sizes, activation, output, loss)
+        network.init = init
+        network.seed = _random.resolve_seed(seed)
+        network._position = _inputs.integer("position", position, at_least=0)
+        if network._position >= 2**64:
+            raise ValueError(f"position must be below 2**64, got {position}")
+        network.parameters = parameters
+        return network
+
+    # ---- parameters ----
+
+    @property
+    def parameters(self) -> NDArray[np.float64]:
+        """All parameters, (P,): a view, so writing to it changes the network.
+
+        Assigning copies P finite numbers in.
+        """
+        return self._parameters
+
+    @parameters.setter
+    def parameters(self, values: ArrayLike) -> None:
+        array = _inputs.numbers("parameters", values)
+        if array.shape != (self.n_parameters,):
+            raise ValueError(
+                f"parameters must have shape ({self.n_parameters},), got {array.shape}"
+            )
+        _inputs.finite("parameters", array.reshape(1, -1))
+        self._parameters[:] = array
+
+    @property
+    def weights(self) -> tuple[NDArray[np.float64], ...]:
+        """w^(1), ..., w^(L), shapes (m^(l-1), m^(l)): views of the parameters."""
+        return views(self.layers, self._parameters)[0]
+
+    @property
+    def biases(self) -> tuple[NDArray[np.float64], ...]:
+        """b^(1), ..., b^(L), shapes (m^(l),): views of the parameters."""
+        return views(self.layers, self._parameters)[1]
+
+    # ---- prediction: predict is in _core.pyx ----
+
+    def classify(self, X: ArrayLike) -> NDArray[np.int64] | int:
+        """Classes of instances, from the linear part z^(L) of the last layer.
+
+        Parameters
+        ----------
+        X : array_like, shape (n, m0) or (m0,)
+            Instances, one a row, or a single one. Every value must be finite.
+
+        Returns
+        -------
+        ndarray of int64 or int
+            One output: 1 where z > 0 (for a sigmoid, a > 1/2), else 0, shape (n,). Independent
+            outputs (``loss="binary_cross_entropy"``): the same for each, (n, mL). Otherwise the
+            index of the largest output, (n,). For a single instance the first axis is absent.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As for ``predict``, and where X is not finite.
+
+        Examples
+        --------
+        >>> import deltaloop as dl
+        >>> net = dl.Network.from_weights([[[1.0, 0.0], [0.0, 1.0]]], [[0.0, 0.0]])
+        >>> net.classify([[3.0, 1.0], [-1.0, 2.0]])
+        array([0, 1])
+        """
+        x, single = _inputs.instances(X, self.layers[0])
+        _inputs.finite("X", x)
+        z = np.empty((x.shape[0], self.layers[-1]))
+        self._predict(x, z, True)
+        if self.layers[-1] == 1:
+            result = (z[:, 0] > 0).astype(np.int64)
+        elif self.loss == "binary_cross_entropy":
+            result = (z > 0).astype(np.int64)
+        else:
+            result = z.argmax(axis=1).astype(np.int64, copy=False)
+        if not single:
+            return result
+        first = result[0]
+        return first if isinstance(first, np.ndarray) else int(first)
+
+    def activations(self, X: ArrayLike) -> list[NDArray[np.float64]]:
+        """Activations of every layer.
+
+        Parameters
+        ----------
+        X : array_like, shape (n, m0) or (m0,)
+            Instances, one a row, or a single one.
+
+        Returns
+        -------
+        list of ndarray
+            [a^(1), ..., a^(L)], shapes (n, m^(l)), or (m^(l),) for a single instance.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As for ``predict``.
+
+        Examples
+        --------
+        >>> import deltaloop as dl
+        >>> net = dl.Network([2, 3, 1], seed=0)
+        >>> [a.shape for a in net.activations([[0.0, 1.0], [1.0, 1.0]])]
+        [(2, 3), (2, 1)]
+        """
+        x, single = _inputs.instances(X, self.layers[0])
+        result = self._activations(x)
+        return [a[0] for a in result] if single else result
+
+    # ---- cost and gradient ----
+
+    def cost(self, X: ArrayLike, Y: ArrayLike) -> float:
+        """Cost C: the loss summed over the instances, never divided by their number.
+
+        Parameters
+        ----------
+        X : array_like, shape (n, m0) or (m0,)
+            Instances, one a row, or a single one.
+        Y : array_like, shape (n, mL)
+            Targets. (n,) where mL is 1; integer classes (n,) where the output is softmax. For a
+            single instance (mL,), or a scalar. The cross-entropies take probabilities in [0, 1].
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the arrays do not fit the network or each other, are empty, not finite or, for a
+            cross-entropy, not probabilities.
+
+        Examples
+        --------
+        >>> import deltaloop as dl
+        >>> net = dl.Network.from_weights([[[2.0]]], [[1.0]], activation="identity")
+        >>> net.cost([[1.0], [2.0]], [3.0, 4.0])
+        0.5
+        """
+        x, y, labels = _inputs.batch(self, X, Y, gradient=False)
+        return self._cost(x, y, labels, False)[0]
+
+    def gradient(self, X: ArrayLike, Y: ArrayLike) -> tuple[float, NDArray[np.float64]]:
+        """Cost C and its gradient with respect to all parameters, by backpropagation.
+
+        Parameters
+        ----------
+        X, Y : array_like
+            As for ``cost``.
+
+        Returns
+        -------
+        cost : float
+        gradient : ndarray of float64, shape (P,)
+            In the layout of ``parameters``; a sum over the instances.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As for ``cost``, and if the network has step units.
+
+        Examples
+        --------
+        >>> import deltaloop as dl
+        >>> net = dl.Network.from_weights([[[2.0]]], [[1.0]], activation="identity")
+        >>> net.gradient([[1.0], [2.0]], [3.0, 4.0])
+        (0.5, array([2., 1.]))
+        """
+        x, y, labels = _inputs.batch(self, X, Y)
+        cost, gradient = self._cost(x, y, labels, True)
+        assert gradient is not None
+        return cost, gradient
+
+    # ---- training ----
+
+    def fit(
+        self,
+        X: ArrayLike,
+        Y: ArrayLike,
+        *,
+        solver: GradientDescent,
+        max_epochs: int = 10_000,
+        tol: float = 1e-8,
+        goal: float | None = None,
+        max_time: float | None = None,
+        callback: Callable[[EpochInfo], object] | None = None,
+        callback_every: int = 1,
+        progress: bool = False,
+        seed: int | np.random.Generator | None = None,
+        check_finite: bool = True,
+    ) -> FitResult:
+        """Train the network in place.
+
+        Parameters
+        ----------
+        X, Y : array_like
+            Instances and targets, as for ``cost``.
+        solver : GradientDescent
+            How the parameters are improved.
+        max_epochs : int, default 10_000
+            Passes over the data at most.
+        tol : float, default 1e-8
+            Stop as ``"converged"`` after the first epoch with |C - C_prev| < tol, where C is the
+            sum over all instances: the full cost before and after the epoch, or with mini-batches
+            the sums of the batches' costs in two successive epochs. 0 never converges. Below about
+            4 ulp of C the difference is rounding.
+        goal : float, optional
+            Stop as ``"goal"`` when C <= goal.
+        max_time : float, optional
+            Stop as ``"max_time"`` at the end of the epoch in which so many seconds have passed.
+        callback : callable, optional
+            Called with an `EpochInfo` after every `callback_every`-th epoch; returning True stops.
+            What it raises is raised by ``fit``.
+        callback_every : int, default 1
+        progress : bool, default False
+            Show a progress bar on standard error if that is a terminal (needs tqdm).
+        seed : int, numpy.random.Generator or None
+            For the order of mini-batches. None continues the network's own stream.
+        check_finite : bool, default True
+            Refuse NaN and infinities in X and Y. Without the check they end as divergence.
+
+        Returns
+        -------
+        FitResult
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is wrong; the network is then as it was.
+        KeyboardInterrupt
+            On Ctrl-C; the network holds the parameters of the last complete step.
+
+        Warns
+        -----
+        DivergenceWarning
+            If cost or parameters became infinite or NaN. The parameters from the start of that
+            epoch are restored, and the result says ``"diverged"``.
+
+        Notes
+        -----
+        Same data, parameters, seed and solver: same bits, on every machine with FMA.
+
+        Examples
+        --------
+        >>> import deltaloop as dl
+        >>> net = dl.Network([1, 1], activation="identity", seed=0)
+        >>> solver = dl.GradientDescent(learning_rate=0.1)
+        >>> result = net.fit([[0.0], [1.0], [2.0]], [1.0, 3.0, 5.0], solver=solver, tol=1e-12)
+        >>> result.stop_reason, [round(float(v), 4) for v in net.parameters]
+        ('converged', [2.0, 1.0])
+        """
+        return training.fit(
+            self,
+            X,
+            Y,
+            solver=solver,
+            max_epochs=max_epochs,
+            tol=tol,
+            goal=goal,
+            max_time=max_time,
+            callback=callback,
+            callback_every=callback_every,
+            progress=progress,
+            seed=seed,
+            check_finite=check_finite,
+        )
+
+    def trainer(self, solver: GradientDescent) -> Trainer:
+        """Return a trainer: one update per call of its ``step``, the solver's state kept.
+
+        Parameters
+        ----------
+        solver : GradientDescent
+            Its ``batch_size`` must be None: each call brings its own batch.
+
+        Returns
+        -------
+        Trainer
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the solver is not one, or the network has step units.
+
+        Examples
+        --------
+        >>> import deltaloop as dl
+        >>> net = dl.Network([2, 3, 1], seed=0)
+        >>> trainer = net.trainer(dl.GradientDescent(learning_rate=0.1))
+        >>> cost = trainer.step([0.0, 1.0], 1.0)
+        >>> trainer.step([0.0, 1.0], 1.0) < cost
+        True
+        """
+        method = training.check_solver(solver)
+        if method.batch_size is not None:
+            raise ValueError(
+                "solver must have batch_size=None for a trainer, which takes a batch from each "
+                f"call, got batch_size={method.batch_size}"
+            )
+        _inputs.differentiable(self)
+        return Trainer(self, method)
+
+    def predictor(self, n: int = 1) -> Predictor:
+        """Return a predictor bound to fixed buffers, for the least overhead per call.
+
+        Parameters
+        ----------
+        n : int, default 1
+            Instances per call.
+
+        Returns
+        -------
+        Predictor
+            With arrays ``x`` and ``y``; calling it fills ``y``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If n is not an integer of at least 1.
+
+        Examples
+        --------
+        >>> import deltaloop as dl
+        >>> net = dl.Network([2, 3, 1], seed=0)
+        >>> predictor = net.predictor()
+        >>> predictor.x[:] = 0.0, 1.0
+        >>> bool(predictor() == net.predict([0.0, 1.0]))
+        True
+        """
+        return Predictor(self, _inputs.integer("n", n, at_least=1))
+
+    # ---- copies and files ----
+
+    def save(self, path: str | os.PathLike[str], metadata: Mapping[str, str] | None = None) -> None:
+        """Write the network to a safetensors file; `deltaloop.load` reads it back, bit for bit.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+            Replaced as a whole, or left as it was if writing fails.
+        metadata : mapping of str to str, optional
+            Notes of the caller's, kept in the file's header.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is wrong or a parameter is not finite.
+        OSError
+            If the file cannot be written.
+
+        Examples
+        --------
+        >>> import deltaloop as dl, os, tempfile
+        >>> path = os.path.join(tempfile.mkdtemp(), "xor.safetensors")
+        >>> net = dl.Network([2, 2, 1], seed=0)
+        >>> net.save(path)
+        >>> bool((dl.load(path).parameters == net.parameters).all())
+        True
+        """
+        _files.save(self, path, metadata)
+
+    def copy(self) -> Self:
+        """Return an independent copy: parameters, settings and the position in the stream.
+
+        Returns
+        -------
+        Network
+        """
+        return self._restore(*self._state())
+
+    def _state(self) -> tuple[Any, ...]:
+        """The arguments of ``_restore`` for a copy."""
+        return (
+            self.layers,
+            self.activation,
+            self.output,
+            self.loss,
+            self.init,
+            self.seed,
+            self._position,
+            self._parameters,
+        )
+
+    def __copy__(self) -> Self:
+        return self.copy()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self.copy()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        state = self._state()
+        return _unpickle, (type(self), *state[:-1], self._parameters.copy())
+
+    def __repr__(self) -> str:
+        hidden = self.activation
+        shown: object = list(hidden)
+        if len(set(hidden)) == 1:
+            shown = hidden[0]
+        parts = [str(list(self.layers))]
+        if hidden:
+            parts.append(f"activation={shown!r}")
+        parts += [f"output={self.output!r}", f"loss={self.loss!r}", f"seed={self.seed}"]
+        return f"{type(self).__name__}({', '.join(parts)})"
+
+
+def _unpickle(cls: type[Network], *state: Any) -> Network:
+    return cls._restore(*state)

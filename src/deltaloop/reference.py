@@ -1,0 +1,380 @@
+"""The multilayer perceptron in plain NumPy: what the compiled core has to compute.
+
+Written to be read beside the formulas, in their letters: X (n, m^(0)), Y (n, m^(L)), z^(l), a^(l)
+and delta^(l) (n, m^(l)), w^(l) (m^(l-1), m^(l)), b^(l) (m^(l),). It shares no code with the core
+and never imports it, which makes it the oracle of the tests and the opponent of the benchmarks;
+whole arrays stay in memory, and sums are added in whatever order NumPy chooses.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    from deltaloop.network import Network
+
+__all__ = ["Reference", "initial_parameters", "permutation", "raw_words", "uniform"]
+
+Floats = NDArray[np.float64]
+
+
+class Reference:
+    """A multilayer perceptron in plain NumPy.
+
+    Parameters
+    ----------
+    weights : sequence of array_like
+        w^(1), ..., w^(L); w^(l) has shape (m^(l-1), m^(l)). Copied.
+    biases : sequence of array_like
+        b^(1), ..., b^(L); b^(l) has shape (m^(l),). Copied.
+    activation : str or sequence of str
+        Of the hidden layers, one name or one each: ``"sigmoid"``, ``"tanh"``, ``"relu"``,
+        ``"identity"`` or ``"step"``.
+    output : str
+        Activation of the last layer: one of these or ``"softmax"``.
+    loss : str
+        ``"squared_error"``, ``"cross_entropy"`` or ``"binary_cross_entropy"``.
+
+    Attributes
+    ----------
+    weights, biases : tuple of ndarray
+        Views into `parameters`.
+
+    Examples
+    --------
+    XOR(x) = AND(OR(x), NAND(x)), composed of threshold units:
+
+    >>> from deltaloop.reference import Reference
+    >>> net = Reference(
+    ...     weights=[[[1, -1], [1, -1]], [[1], [1]]],
+    ...     biases=[[-0.5, 1.5], [-1.5]],
+    ...     activation="step",
+    ...     output="step",
+    ...     loss="squared_error",
+    ... )
+    >>> net.predict([[0, 0], [0, 1], [1, 0], [1, 1]]).ravel().tolist()
+    [0.0, 1.0, 1.0, 0.0]
+    """
+
+    def __init__(
+        self,
+        weights: Sequence[ArrayLike],
+        biases: Sequence[ArrayLike],
+        activation: str | Sequence[str],
+        output: str,
+        loss: str,
+    ) -> None:
+        w = [np.asarray(w_l, dtype=np.float64) for w_l in weights]
+        b = [np.asarray(b_l, dtype=np.float64) for b_l in biases]
+        n_hidden = len(w) - 1
+        self.layers = (w[0].shape[0], *(w_l.shape[1] for w_l in w))
+        self.activation = (activation,) * n_hidden if isinstance(activation, str) else activation
+        self.output = output
+        self.loss = loss
+        pairs = zip(w, b, strict=True)
+        self._parameters: Floats = np.concatenate([v.ravel() for pair in pairs for v in pair])
+        self.weights, self.biases = self._views(self._parameters)
+
+    @classmethod
+    def of(cls, network: Network) -> Reference:
+        """Make a reference network with the parameters (copied) of a `deltaloop.Network`."""
+        return cls(
+            network.weights, network.biases, network.activation, network.output, network.loss
+        )
+
+    @property
+    def parameters(self) -> Floats:
+        """All parameters, (P,): for l = 1..L, w^(l) row by row, then b^(l). Assigning copies in."""
+        return self._parameters
+
+    @parameters.setter
+    def parameters(self, values: ArrayLike) -> None:
+        self._parameters[:] = values
+
+    def predict(self, X: ArrayLike) -> Floats:
+        """Return a^(L), (n, m^(L)), of the instances X (n, m^(0)); one (m^(0),) gives (m^(L),)."""
+        return self.activations(X)[-1]
+
+    def activations(self, X: ArrayLike) -> list[Floats]:
+        """Return [a^(1), ..., a^(L)], each (n, m^(l)), or (m^(l),) for one instance."""
+        return self._forward(np.asarray(X, dtype=np.float64))[1][1:]
+
+    def cost(self, X: ArrayLike, Y: ArrayLike) -> float:
+        """Return the cost C, a sum over the instances.
+
+        Parameters
+        ----------
+        X : array_like, (n, m^(0)) or (m^(0),)
+            Instances, or one.
+        Y : array_like, (n, m^(L)), (n,) or integer (n,)
+            Targets; (n,) where m^(L) = 1, classes where the output is softmax. One instance has
+            (m^(L),) or a scalar.
+
+        Returns
+        -------
+        float
+        """
+        X, Y = self._arrays(X, Y)
+        z, a = self._forward(X)
+        return self._loss(z, a[-1], Y)[0]
+
+    def gradient(self, X: ArrayLike, Y: ArrayLike) -> tuple[float, Floats]:
+        """Return C and its gradient (P,), laid out as `parameters`; X and Y as for `cost`.
+
+        Raises
+        ------
+        ValueError
+            If a layer is of step units.
+        """
+        if "step" in (*self.activation, self.output):
+            raise ValueError("a step has no useful derivative")
+        return self._gradient(*self._arrays(X, Y))
+
+    def epochs(
+        self,
+        X: ArrayLike,
+        Y: ArrayLike,
+        learning_rate: float,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        batch_size: int | None = None,
+        permutations: Iterable[NDArray[np.intp]] | None = None,
+    ) -> Iterator[tuple[float, Floats]]:
+        """Train by gradient descent, one epoch for each value taken from the generator.
+
+        Parameters
+        ----------
+        X, Y : array_like
+            As for `cost`.
+        learning_rate : float
+            alpha.
+        momentum : float
+            mu: v <- mu v - alpha g; w <- w + v.
+        nesterov : bool
+            w <- w + mu v - alpha g instead, with the new v.
+        batch_size : int, optional
+            Instances in a step; all of them by default. The last batch may be smaller.
+        permutations : iterable of ndarray, optional
+            The order of the instances in each epoch of mini-batches; as given by default.
+
+        Yields
+        ------
+        cost : float
+            C after the epoch; with mini-batches, the sum of the batches' costs before their steps.
+        parameters : ndarray, (P,)
+            A copy.
+        """
+        X, Y = self._arrays(X, Y)
+        n = len(X)
+        v = np.zeros_like(self._parameters)
+
+        def step(g: Floats) -> None:
+            g *= -learning_rate
+            if momentum:
+                v[:] = momentum * v + g
+                g = momentum * v + g if nesterov else v
+            self._parameters += g
+
+        if batch_size is None:
+            cost, g = self._gradient(X, Y)
+            while True:
+                step(g)
+                cost, g = self._gradient(X, Y)
+                yield cost, self._parameters.copy()
+        for order in permutations if permutations is not None else itertools.repeat(None):
+            cost = 0.0
+            for i in range(0, n, batch_size):
+                rows = slice(i, i + batch_size) if order is None else order[i : i + batch_size]
+                batch_cost, g = self._gradient(X[rows], Y[rows])
+                cost += batch_cost
+                step(g)
+            yield cost, self._parameters.copy()
+
+    def _forward(self, X: Floats) -> tuple[Floats, list[Floats]]:
+        """Return z^(L) and [a^(0), a^(1), ..., a^(L)], where a^(0) = X."""
+        a = [X]
+        for w, b, g in zip(self.weights, self.biases, (*self.activation, self.output), strict=True):
+            z = a[-1] @ w  # z^(l) = a^(l-1) w^(l) + b^(l), (n, m^(l))
+            z += b
+            a.append(_activate(g, z))
+        return z, a
+
+    def _loss(self, z: Floats, a: Floats, Y: Floats) -> tuple[float, Floats]:
+        """Return C and a - y (n, m^(L)) from z^(L) and a^(L).
+
+        a - y is dC/da of the squared error, and dC/dz of either cross-entropy.
+        """
+        d = a - Y
+        if self.loss == "squared_error":
+            C = 0.5 * np.vdot(d, d)  # 1/2 sum_ij (y_ij - a_ij)^2
+        elif self.output == "softmax":
+            # -sum_ij y_ij log a_ij = sum_i (log sum_j exp z_ij - sum_j y_ij z_ij), z_i less its max
+            z = z - z.max(axis=-1, keepdims=True)
+            C = np.log(np.exp(z).sum(axis=-1)).sum() - np.vdot(Y, z)
+        else:
+            # -sum_ij (y log a + (1 - y) log(1 - a)) = sum_ij (log(1 + exp z_ij) - y_ij z_ij)
+            C = (np.maximum(z, 0.0) - Y * z + np.log1p(np.exp(-np.abs(z)))).sum()
+        return float(C), d
+
+    def _gradient(self, X: Floats, Y: Floats) -> tuple[float, Floats]:
+        z, a = self._forward(X)
+        C, delta = self._loss(z, a[-1], Y)
+        if self.loss == "squared_error":
+            _times_derivative(self.output, delta, a[-1])
+        gradient = np.empty_like(self._parameters)
+        dw, db = self._views(gradient)
+        for l in range(len(dw), 0, -1):  # noqa: E741
+            np.matmul(a[l - 1].T, delta, out=dw[l - 1])  # dC/dw_j'j = sum_i a^(l-1)_ij' delta_ij
+            delta.sum(axis=0, out=db[l - 1])  # dC/db_j = sum_i delta_ij
+            if l > 1:  # delta^(l-1) = (delta^(l) w^(l)T) * g'(z^(l-1)), (n, m^(l-1))
+                delta = delta @ self.weights[l - 1].T
+                _times_derivative(self.activation[l - 2], delta, a[l - 1])
+        return C, gradient
+
+    def _views(self, flat: Floats) -> tuple[tuple[Floats, ...], tuple[Floats, ...]]:
+        """Return the views of a buffer (P,) as w^(1..L) and b^(1..L)."""
+        w, b, at = [], [], 0
+        for m_in, m_out in itertools.pairwise(self.layers):
+            w.append(flat[at : at + m_in * m_out].reshape(m_in, m_out))
+            at += m_in * m_out
+            b.append(flat[at : at + m_out])
+            at += m_out
+        return tuple(w), tuple(b)
+
+    def _arrays(self, X: ArrayLike, Y: ArrayLike) -> tuple[Floats, Floats]:
+        """Return X (n, m^(0)) and Y (n, m^(L)), classes as rows of the unit matrix."""
+        X, Y = np.asarray(X, dtype=np.float64), np.asarray(Y)
+        m = self.layers[-1]
+        if self.output == "softmax" and Y.dtype.kind in "iu" and Y.ndim < X.ndim:
+            Y = np.eye(m)[Y]
+        return np.atleast_2d(X), np.asarray(Y, dtype=np.float64).reshape(-1, m)
+
+
+def _activate(name: str, z: Floats) -> Floats:
+    """Return g(z); the array z survives a sigmoid or softmax, whose loss is taken from z."""
+    if name == "sigmoid":  # 1 / (1 + exp(-z))
+        e: Floats = np.negative(z)
+        with np.errstate(over="ignore"):
+            np.exp(e, out=e)
+        e += 1.0
+        np.reciprocal(e, out=e)
+        return e
+    if name == "tanh":
+        return np.tanh(z, out=z)
+    if name == "relu":
+        return np.maximum(z, 0.0, out=z)
+    if name == "identity":
+        return z
+    if name == "softmax":  # exp z_ij / sum_j' exp z_ij'
+        e = np.exp(z - z.max(axis=-1, keepdims=True))
+        e /= e.sum(axis=-1, keepdims=True)
+        return e
+    if name == "step":
+        return (z > 0.0).astype(np.float64)
+    raise ValueError(f"unknown activation {name!r}")
+
+
+def _times_derivative(name: str, d: Floats, a: Floats) -> None:
+    """Multiply d by da/dz, in place; the derivative is written in a = g(z)."""
+    if name == "sigmoid":
+        d *= a * (1.0 - a)
+    elif name == "tanh":
+        d *= 1.0 - a * a
+    elif name == "relu":
+        d *= a > 0.0
+    elif name == "softmax":  # da_k/dz_j = a_k ([j = k] - a_j)
+        d -= (d * a).sum(axis=-1, keepdims=True)
+        d *= a
+
+
+def raw_words(seed: int, position: int, count: int) -> NDArray[np.uint64]:
+    """Return words position, ..., position + count - 1 of the stream of a seed.
+
+    The stream is that of ``numpy.random.Philox(seed)``, which makes four 64-bit words a counter.
+
+    Examples
+    --------
+    >>> from deltaloop.reference import raw_words
+    >>> raw_words(7, 0, 10)[6:].tolist() == raw_words(7, 6, 4).tolist()
+    True
+    """
+    blocks, skip = divmod(position, 4)
+    bits = np.random.Philox(seed)
+    bits.advance(blocks)
+    words: NDArray[np.uint64] = bits.random_raw(skip + count)
+    return words[skip:]
+
+
+def uniform(words: NDArray[np.uint64], limit: float) -> Floats:
+    """Return one number of Unif[-limit, limit) for each word: limit (2u - 1), u its top 53 bits."""
+    u = (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return limit * (2.0 * u - 1.0)
+
+
+def _normal(bits: np.random.Philox, size: int) -> list[float]:
+    """Return `size` standard normal numbers by Marsaglia's polar method, two words a trial.
+
+    G. Marsaglia, T. A. Bray, A convenient method for generating normal variables, SIAM Review 6
+    (1964). The second number of the last trial is dropped where `size` is odd.
+    """
+    numbers: list[float] = []
+    while len(numbers) < size:
+        x, y = uniform(bits.random_raw(2), 1.0).tolist()
+        s = x * x + y * y
+        if 0.0 < s < 1.0:
+            f = math.sqrt(-2.0 * math.log(s) / s)
+            numbers += [x * f, y * f]
+    return numbers[:size]
+
+
+def initial_parameters(layers: Sequence[int], init: str, seed: int) -> Floats:
+    """Return the parameters (P,) that a network of these layers, init and seed starts from.
+
+    Drawn in the order of the layout. ``"uniform"``: weights and biases from Unif[-1, 1]. The
+    others: biases 0, weights of variance 2 / m^(l-1) (he), 2 / (m^(l-1) + m^(l)) (glorot) or
+    1 / m^(l-1) (lecun), ``_uniform`` or ``_normal``.
+
+    Examples
+    --------
+    >>> from deltaloop.reference import initial_parameters
+    >>> initial_parameters([2, 1], "uniform", seed=0).shape
+    (3,)
+    """
+    bits = np.random.Philox(seed)
+    parts: list[ArrayLike] = []
+    for m_in, m_out in itertools.pairwise(layers):
+        if init == "uniform":
+            parts.append(uniform(bits.random_raw((m_in + 1) * m_out), 1.0))
+            continue
+        scale, distribution = init.split("_")
+        k, m = {"he": (2, m_in), "glorot": (2, m_in + m_out), "lecun": (1, m_in)}[scale]
+        if distribution == "normal":  # of variance k / m
+            parts.append(math.sqrt(k / m) * np.array(_normal(bits, m_in * m_out)))
+        else:  # Unif[-r, r] has the variance r^2 / 3
+            parts.append(uniform(bits.random_raw(m_in * m_out), math.sqrt(3 * k / m)))
+        parts.append(np.zeros(m_out))
+    return np.concatenate(parts)
+
+
+def permutation(words: Iterable[Any], n: int) -> NDArray[np.intp]:
+    """Return the permutation of 0..n-1 that n - 1 words give.
+
+    Fisher and Yates, from the end: for i = n-1..1 exchange p_i, p_j; j = floor(word (i+1) / 2^64).
+
+    Examples
+    --------
+    >>> from deltaloop.reference import permutation
+    >>> permutation([0, 2**63, 2**64 - 1], 4).tolist()
+    [3, 2, 1, 0]
+    """
+    p = list(range(n))
+    for i, word in zip(range(n - 1, 0, -1), words, strict=True):
+        j = int(word) * (i + 1) >> 64
+        p[i], p[j] = p[j], p[i]
+    return np.array(p)

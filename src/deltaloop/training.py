@@ -1,0 +1,304 @@
+"""Training: one call of ``fit``, from the arguments to the result.
+
+The epochs run in C (``csrc/train.c``) in slices of about 50 ms. Between slices Python serves
+signals, the progress bar, the clock and, at exact epochs, the callback.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deltaloop import _core, _inputs, _random
+from deltaloop.solvers import GradientDescent
+
+if TYPE_CHECKING:
+    from deltaloop.network import Network
+
+# Seconds between two looks at signals, clock and progress bar.
+SLICE = 0.05
+# Multiply-adds of the first slice, which measures the machine: less than a millisecond.
+FIRST_WORK = 1e6
+
+
+class DivergenceWarning(RuntimeWarning):
+    """The cost or the parameters became infinite or NaN during training.
+
+    The network then holds the parameters from the start of the last epoch.
+    """
+
+
+@dataclass(frozen=True)
+class EpochInfo:
+    """What a callback is told after an epoch.
+
+    Attributes
+    ----------
+    epoch : int
+        Number of the epoch just completed, from 1.
+    cost : float
+        Its entry in ``FitResult.cost_history``.
+    seconds : float
+        Time since training began.
+    network : Network
+        The network in training. Read it; writing to its parameters here is not supported.
+    """
+
+    epoch: int
+    cost: float
+    seconds: float
+    network: Network = field(repr=False)
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What ``Network.fit`` did.
+
+    Attributes
+    ----------
+    cost : float
+        C of the final parameters over all instances; the same bits as ``network.cost(X, Y)``.
+    initial_cost : float
+        C before the first step; NaN with mini-batches, where it is not computed.
+    epochs : int
+        Completed passes over the data.
+    converged : bool
+        Whether ``stop_reason`` is ``"converged"`` or ``"goal"``.
+    stop_reason : str
+        ``"converged"`` (two successive costs differ by less than ``tol``), ``"goal"``,
+        ``"max_epochs"``, ``"max_time"``, ``"callback"`` or ``"diverged"``.
+    cost_history : ndarray of float64, shape (epochs,)
+        Full batch: entry e - 1 is C after epoch e. Mini-batches: the sum of the batches' costs in
+        epoch e, each before its step.
+    gradient_norm : float
+        Euclidean norm of the last gradient evaluated: of the final parameters for a full batch,
+        of the last mini-batch before its step otherwise. NaN after divergence.
+    seconds : float
+        Time that the call took.
+    state : mapping of str to ndarray
+        What the solver remembers, as plain arrays: ``epochs``, ``key`` and ``position`` of the
+        random stream and, with momentum, ``velocity`` (P,).
+    """
+
+    cost: float
+    initial_cost: float
+    epochs: int
+    converged: bool
+    stop_reason: str
+    cost_history: NDArray[np.float64] = field(repr=False)
+    gradient_norm: float
+    seconds: float
+    state: Mapping[str, NDArray[Any]] = field(repr=False)
+
+
+class ProgressBar(Protocol):
+    """The part of tqdm that is used."""
+
+    n: int
+
+    def update(self, n: int) -> Any: ...
+    def set_postfix_str(self, s: str, refresh: bool = ...) -> Any: ...
+    def close(self) -> Any: ...
+
+
+@contextmanager
+def progress_bar(wanted: bool, total: int) -> Iterator[ProgressBar | None]:
+    """Provide a tqdm bar on standard error, or None; tqdm itself is silent off a terminal."""
+    if not wanted:
+        yield None
+        return
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        raise ImportError(
+            "progress=True needs tqdm: pip install 'deltaloop[cli]'"
+        ) from None
+    with tqdm(total=total, unit="epoch", disable=None, dynamic_ncols=True) as bar:
+        yield bar
+
+
+@contextmanager
+def exclusive(network: Network) -> Iterator[None]:
+    """Hold the network for training; a second training at the same time is an error."""
+    if not network._lock.acquire(blocking=False):
+        raise RuntimeError("this network is already being trained, in another thread or a callback")
+    try:
+        yield
+    finally:
+        network._lock.release()
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When to stop, beside convergence, and whom to ask."""
+
+    max_epochs: int
+    max_time: float
+    callback: Callable[[EpochInfo], object] | None
+    callback_every: int
+
+
+def check_solver(solver: object) -> GradientDescent:
+    """Return the solver if it is one."""
+    if not isinstance(solver, GradientDescent):
+        hint = f"; create it: {solver.__name__}(...)" if isinstance(solver, type) else ""
+        raise TypeError(
+            "solver must be a solver object such as deltaloop.GradientDescent(learning_rate=0.1), "
+            f"got {solver!r}{hint}"
+        )
+    return solver
+
+
+def check_limits(
+    max_epochs: object, max_time: object, callback: object, callback_every: object
+) -> Limits:
+    """Return the limits of a fit, validated."""
+    seconds = math.inf
+    if max_time is not None:
+        seconds = _inputs.real("max_time", max_time)
+        if not seconds > 0:
+            raise ValueError(f"max_time must be positive seconds or None, got {max_time!r}")
+    if callback is not None and not callable(callback):
+        raise TypeError(f"callback must be callable or None, got {type(callback).__name__}")
+    return Limits(
+        min(_inputs.integer("max_epochs", max_epochs, at_least=1), 2**63 - 1),
+        seconds,
+        callback,
+        _inputs.integer("callback_every", callback_every, at_least=1),
+    )
+
+
+def check_tolerance(tol: object, goal: object) -> tuple[float, float]:
+    """Return tol and goal; no goal is minus infinity."""
+    tolerance = _inputs.real("tol", tol)
+    if not tolerance >= 0:
+        raise ValueError(f"tol must not be negative, got {tol!r}")
+    target = -math.inf if goal is None else _inputs.real("goal", goal)
+    if math.isnan(target):
+        raise ValueError("goal must be a number or None, got nan")
+    return tolerance, target
+
+
+def fit(
+    network: Network,
+    X: object,
+    Y: object,
+    *,
+    solver: object,
+    max_epochs: object,
+    tol: object,
+    goal: object,
+    max_time: object,
+    callback: object,
+    callback_every: object,
+    progress: object,
+    seed: object,
+    check_finite: object,
+) -> FitResult:
+    """Train a network; the arguments are those of ``Network.fit``."""
+    began = time.perf_counter()
+    method = check_solver(solver)
+    limits = check_limits(max_epochs, max_time, callback, callback_every)
+    tolerance, target = check_tolerance(tol, goal)
+    show = _inputs.flag("progress", progress)
+    x, y, labels = _inputs.batch(
+        network, X, Y, check_finite=_inputs.flag("check_finite", check_finite)
+    )
+    if method.batch_size is not None and method.batch_size > x.shape[0]:
+        raise ValueError(
+            f"batch_size must be at most the number of instances, {x.shape[0]}, "
+            f"got {method.batch_size}"
+        )
+    with exclusive(network):
+        if seed is None:
+            stream = _random.stream(network.seed, network._position)
+        else:
+            stream = _random.stream(_random.resolve_seed(seed))
+        run = _core.Fit(network, x, y, labels, method, stream, tolerance, target)
+        try:
+            with progress_bar(show, limits.max_epochs) as bar:
+                reason, costs = train(network, run, limits, bar, began)
+        finally:
+            if seed is None:
+                network._position = run.report()["position"]
+        report = run.report()
+        cost = report["cost"]
+        if method.batch_size is not None:
+            cost, _ = network._cost(x, y, labels, False)
+    if reason == "diverged":
+        warnings.warn(
+            f"training diverged in epoch {report['epochs'] + 1}: the cost or the parameters became "
+            "infinite or NaN; the parameters from the start of that epoch were restored. Try a "
+            "smaller learning_rate",
+            DivergenceWarning,
+            stacklevel=3,
+        )
+    state = {
+        "epochs": np.array(report["epochs"]),
+        "key": np.array(report["key"], dtype=np.uint64),
+        "position": np.array(report["position"], dtype=np.uint64),
+    }
+    if report["velocity"] is not None:
+        state["velocity"] = report["velocity"]
+    return FitResult(
+        cost=cost,
+        initial_cost=report["initial_cost"],
+        epochs=report["epochs"],
+        converged=reason in ("converged", "goal"),
+        stop_reason=reason,
+        cost_history=np.concatenate(costs) if costs else np.empty(0),
+        gradient_norm=report["gradient_norm"],
+        seconds=time.perf_counter() - began,
+        state=MappingProxyType(state),
+    )
+
+
+def train(
+    network: Network,
+    run: _core.Fit,
+    limits: Limits,
+    bar: ProgressBar | None,
+    began: float,
+) -> tuple[str, list[NDArray[np.float64]]]:
+    """Run slices until a rule stops; the reason and the costs of the epochs in parts."""
+    epoch, work = 0, FIRST_WORK
+    costs: list[NDArray[np.float64]] = []
+    due = limits.callback_every if limits.callback else limits.max_epochs
+    until = min(due, limits.max_epochs)
+    while True:
+        before = time.perf_counter()
+        event, part = run.run(until, work)
+        now = time.perf_counter()
+        if part.size:
+            costs.append(part)
+            epoch += part.size
+            if bar is not None:
+                bar.set_postfix_str(f"cost {part[-1]:.6g}", refresh=False)
+                bar.update(part.size)
+        if event == "paused":
+            work *= min(max(SLICE / max(now - before, 1e-9), 0.1), 10.0)
+        stop = "" if event in ("paused", "epoch") else event
+        if part.size and limits.callback is not None and epoch == due and stop != "diverged":
+            due += limits.callback_every
+            info = EpochInfo(epoch, float(part[-1]), now - began, network)
+            if limits.callback(info) is True and not stop:
+                stop = "callback"
+        if not stop and event == "epoch" and epoch >= limits.max_epochs:
+            stop = "max_epochs"
+        late = now - began >= limits.max_time
+        if not stop and event == "epoch" and late:
+            stop = "max_time"
+        if stop:
+            return stop, costs
+        # The clock stops at the end of the epoch that is under way.
+        until = epoch + 1 if late else min(due, limits.max_epochs)
+        until = max(until, epoch + 1)

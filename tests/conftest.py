@@ -1,0 +1,32 @@
+"""Settings of every test: hypothesis without deadlines, and a summary of what tests measured."""
+
+from __future__ import annotations
+
+import hypothesis
+import pytest
+
+hypothesis.settings.register_profile(
+    "deltaloop", deadline=None, max_examples=50, derandomize=True, database=None
+)
+hypothesis.settings.load_profile("deltaloop")
+
+
+def pytest_report_header() -> str:
+    import deltaloop
+
+    runtime = deltaloop.runtime()
+    return f"deltaloop: {runtime['version']}, isa {runtime['isa']}"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests recorded with the fixture record_property."""
+    lines = [
+        f"{report.nodeid.rpartition('::')[2]}: {name} = {value}"
+        for status in ("passed", "failed")
+        for report in terminalreporter.stats.get(status, [])
+        for name, value in report.user_properties
+    ]
+    if lines:
+        terminalreporter.section("measured")
+        for line in lines:
+            terminalreporter.line(line)
