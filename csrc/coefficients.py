@@ -1,8 +1,7 @@
 """The polynomial coefficients of vmath.inc.h: print them, with their approximation errors.
 
-Run ``python csrc/coefficients.py``. Each is a Chebyshev fit in 60 digits (within a few percent of the
-minimax polynomial), rounded to double; the errors printed are those of the rounded coefficients.
-Needs mpmath.
+Run ``python csrc/coefficients.py``. Each is a Chebyshev fit in 60 digits, rounded to double; the
+errors printed are those of the rounded coefficients. Needs mpmath.
 """
 
 from mpmath import atanh, chebyfit, expm1, fabs, linspace, log, mp, mpf, polyval, sqrt
@@ -11,14 +10,16 @@ mp.dps = 60
 
 
 def fit(name, function, interval, terms):
-    """Coefficients c_0.. of the fit to `function`, lowest power first, as C hexadecimal literals."""
+    """Print the coefficients of the fit to `function`, lowest power first, as C literals."""
     coefficients = [float(c) for c in chebyfit(function, interval, terms)]
     error = max(
         fabs(polyval([mpf(c) for c in coefficients], x) / function(x) - 1)
         for x in linspace(*interval, 1001)
     )
-    print(f"/* {name}: relative error {float(error):.1e} on [{float(interval[0]):.4f}, "
-          f"{float(interval[1]):.4f}] */")
+    print(
+        f"/* {name}: relative error {float(error):.1e} on [{float(interval[0]):.4f}, "
+        f"{float(interval[1]):.4f}] */"
+    )
     for power, c in enumerate(reversed(coefficients)):
         print(f"    {c.hex()}, /* {power} */")
 
@@ -39,7 +40,9 @@ def main():
     half = log(2) / 2 * (1 + mpf(2) ** -20)
     fit("EXP, (exp(r) - 1 - r) / r^2", exponential, [-half, half], 10)
     s = (sqrt(2) - 1) / (sqrt(2) + 1)
-    fit("LOG, (2 atanh(s) / s - 2) / s^2 in s^2", logarithm, [mpf(0), s**2 * (1 + mpf(2) ** -20)], 7)
+    fit(
+        "LOG, (2 atanh(s) / s - 2) / s^2 in s^2", logarithm, [mpf(0), s**2 * (1 + mpf(2) ** -20)], 7
+    )
     # The high part keeps 32 bits, so that k times it is exact for every exponent k.
     high = mpf(int(log(2) * 2**32)) / 2**32
     print("LN2_HI", float(high).hex(), "LN2_LO", float(log(2) - high).hex())

@@ -1,5 +1,5 @@
-/* dispatch.c - the one file that knows processors: which variants there are, which of them this machine can
- * execute, and the floating-point control word. */
+/* dispatch.c - the one file that knows processors: which variants there are, which of them this
+ * machine can execute, and the floating-point control word. */
 #include "internal.h"
 
 #if defined(__x86_64__) || defined(_M_X64)
@@ -10,20 +10,29 @@
 #endif
 #endif
 
-#if defined(DELTALOOP_HAVE_AVX2)
-/* CPUID says what the processor has, XCR0 whether the operating system saves the wide registers. */
-static int has_avx2(void)
+#if defined(DELTALOOP_HAVE_AVX2) || defined(DELTALOOP_HAVE_AVX512)
+/* CPUID says what the processor has (bits of leaf 1 ECX and leaf 7 EBX), XCR0 whether the operating
+ * system saves the registers. */
+static int has(unsigned leaf1, unsigned leaf7, unsigned xcr0)
 {
-    unsigned a, b, c, d;
-    const unsigned fma_osxsave_avx = 1u << 12 | 1u << 27 | 1u << 28;
-    if (!__get_cpuid(1, &a, &b, &c, &d) || (c & fma_osxsave_avx) != fma_osxsave_avx)
+    unsigned a, b, c, d, low, high;
+    const unsigned osxsave = 1u << 27;
+    leaf1 |= osxsave;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || (c & leaf1) != leaf1)
         return 0;
-    unsigned low, high;
     __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-    if ((low & 6) != 6)
-        return 0;
-    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & 1u << 5) != 0;
+    return (low & xcr0) == xcr0 && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & leaf7) == leaf7;
 }
+#define FMA_AVX (1u << 12 | 1u << 28)
+#define AVX2 (1u << 5)
+#define AVX512_F_DQ_BW_VL (1u << 16 | 1u << 17 | 1u << 30 | 1u << 31)
+#endif
+
+#if defined(DELTALOOP_HAVE_AVX2)
+static int has_avx2(void) { return has(FMA_AVX, AVX2, 0x6); }
+#endif
+#if defined(DELTALOOP_HAVE_AVX512)
+static int has_avx512(void) { return has(FMA_AVX, AVX2 | AVX512_F_DQ_BW_VL, 0xe6); }
 #endif
 
 static int always(void) { return 1; }
@@ -33,6 +42,9 @@ static const struct {
     const struct mlp_kernels *kernels;
     int (*supported)(void);
 } VARIANTS[] = {
+#if defined(DELTALOOP_HAVE_AVX512)
+    {&mlp_kernels_avx512, has_avx512},
+#endif
 #if defined(DELTALOOP_HAVE_AVX2)
     {&mlp_kernels_avx2, has_avx2},
 #endif
@@ -62,8 +74,8 @@ const struct mlp_kernels *mlp_isa_best(void)
     return VARIANTS[i].kernels;
 }
 
-void mlp_vector_math(const struct mlp_kernels *kernels, enum mlp_function f, size_t n, const double *x,
-                     double *y)
+void mlp_vector_math(const struct mlp_kernels *kernels, enum mlp_function f, size_t n,
+                     const double *x, double *y)
 {
     const uint64_t saved = mlp_fp_enter();
     kernels->vector_math(f, n, x, y);

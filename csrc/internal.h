@@ -1,5 +1,6 @@
-/* internal.h - what the files of csrc/ share beyond mlp.h: the network's layout, the arena in which one
- * call works, and the pass, which streams a batch through forward, delta and gradient chunk by chunk. */
+/* internal.h - what the files of csrc/ share beyond mlp.h: the network's layout, the arena in which
+ * one call works, and the pass, which streams a batch through forward, delta and gradient chunk by
+ * chunk. */
 #ifndef MLP_INTERNAL_H
 #define MLP_INTERNAL_H
 
@@ -19,19 +20,19 @@ uint64_t mlp_fp_enter(void);
 void mlp_fp_leave(uint64_t saved);
 
 struct mlp_layer {
-    size_t m_in, m_out;  /* m^(l-1), m^(l) */
-    size_t offset;       /* of w^(l) (m_in, m_out) in the parameters; b^(l) (m_out,) follows it */
+    size_t m_in, m_out; /* m^(l-1), m^(l) */
+    size_t offset;      /* of w^(l) (m_in, m_out) in the parameters; b^(l) (m_out,) follows it */
     enum mlp_activation g;
 };
 
 struct mlp_network {
     const struct mlp_kernels *kernels;
-    double *parameters;       /* (P,), the caller's */
-    size_t n_parameters;      /* P */
-    size_t n_layers;          /* L */
-    size_t row_size;          /* doubles that a chunk needs per instance: see mlp_arena_new */
-    size_t max_width;         /* max m^(l), l = 1..L */
-    size_t chunk;             /* instances per chunk */
+    double *parameters;  /* (P,), the caller's */
+    size_t n_parameters; /* P */
+    size_t n_layers;     /* L */
+    size_t row_size;     /* doubles that a chunk needs per instance: see mlp_arena_new */
+    size_t max_width;    /* max m^(l), l = 1..L */
+    size_t chunk;        /* instances per chunk */
     enum mlp_loss loss;
     struct mlp_layer layers[]; /* layers[l-1] is layer l */
 };
@@ -42,8 +43,8 @@ static inline size_t mlp_n_outputs(const struct mlp_network *net)
     return net->layers[net->n_layers - 1].m_out;
 }
 
-/* Rows begin .. begin + rows - 1 of x as float64 (rows, columns): where they lie, or converted into buffer. With
- * order, row i is x's row order[i]. */
+/* Rows begin .. begin + rows - 1 of x as float64 (rows, columns): where they lie, or converted into
+ * buffer. With order, row i is x's row order[i]. */
 const double *mlp_rows(const struct mlp_matrix *x, const size_t *order, size_t begin, size_t rows,
                        double *buffer);
 
@@ -51,11 +52,11 @@ const double *mlp_rows(const struct mlp_matrix *x, const size_t *order, size_t b
 struct mlp_arena {
     size_t rows;
     double *block;
-    double *x, *y;      /* (rows, m^(0)), (rows, m^(L)): converted or gathered rows */
-    double **a;         /* a[l-1] (rows, m^(l)) */
-    double *delta[2];   /* (rows, max_width) each; delta^(l) and delta^(l-1) take turns */
-    double *terms, *c;  /* (rows, m^(L)) and (rows,): the cost's */
-    double *panel;      /* of the products */
+    double *x, *y;     /* (rows, m^(0)), (rows, m^(L)): converted or gathered rows */
+    double **a;        /* a[l-1] (rows, m^(l)) */
+    double *delta[2];  /* (rows, max_width) each; delta^(l) and delta^(l-1) take turns */
+    double *terms, *c; /* (rows, m^(L)) and (rows,): the cost's */
+    double *panel;     /* of the products */
 };
 
 /* For `rows` instances, or the network's chunk if that is less. */

@@ -1,14 +1,16 @@
 /* kernels.h - the table of hot loops that every variant fills in and the code around passes down.
  *
- * Kernels return void, cannot fail, allocate nothing and know nothing of networks. They have finished every
- * sum in the order that the comments state, so all variants with FMA give the same bits. */
+ * Kernels return void, cannot fail, allocate nothing and know nothing of networks. They have
+ * finished every sum in the order that the comments state, so all variants with FMA give the same
+ * bits. */
 #ifndef MLP_KERNELS_H
 #define MLP_KERNELS_H
 
 #include "mlp.h"
 
-/* A product handles at most this many terms of the inner sum before it goes on to the next: a packed panel
- * of KC x 8 doubles is then 16 KB, half of a 32 KB L1 cache. The chain of a sum runs through the blocks. */
+/* A product handles at most this many terms of the inner sum before it goes on to the next: a
+ * packed panel is then 16 KB (AVX-512: 32 KB) of the L1 cache. The chain of a sum runs through the
+ * blocks. */
 #define MLP_KC 256
 
 struct mlp_kernels {
@@ -17,11 +19,12 @@ struct mlp_kernels {
     size_t panel_size;
 
     /* C (m, n) <- C0 + A B, each element one chain of FMAs over ascending k that starts at C0.
-     * a_ik = a[i a_row + k a_col], b_kj = b[k b_row + j b_col], C0_ij = c0[i c0_row + j] (0 when c0 is NULL),
-     * C_ij = c[i c_row + j]. C may be C0. With strides one loop serves z = a w + b, delta w^T and a^T delta. */
+     * a_ik = a[i a_row + k a_col], b_kj = b[k b_row + j b_col], C0_ij = c0[i c0_row + j] (0 when c0
+     * is NULL), C_ij = c[i c_row + j]. C may be C0. With strides one loop serves z = a w + b, delta
+     * w^T and a^T delta. */
     void (*product)(size_t m, size_t n, size_t k, const double *a, ptrdiff_t a_row, ptrdiff_t a_col,
-                    const double *b, ptrdiff_t b_row, ptrdiff_t b_col, const double *c0, ptrdiff_t c0_row,
-                    double *c, ptrdiff_t c_row, double *panel);
+                    const double *b, ptrdiff_t b_row, ptrdiff_t b_col, const double *c0,
+                    ptrdiff_t c0_row, double *c, ptrdiff_t c_row, double *panel);
 
     /* z (rows, m) <- g(z) */
     void (*activate)(enum mlp_activation g, size_t rows, size_t m, double *z);
@@ -29,8 +32,9 @@ struct mlp_kernels {
     /* delta (n,) <- delta * g'(z), where a = g(z) */
     void (*multiply_derivative)(enum mlp_activation g, size_t n, const double *a, double *delta);
 
-    /* From z (rows, m) of the output layer and y (rows, m): c (rows,) <- the cost of each instance, a chain
-     * over ascending j; delta (rows, m) <- dC/dz unless step. z is overwritten; terms (rows, m) is scratch. */
+    /* From z (rows, m) of the output layer and y (rows, m): c (rows,) <- the cost of each instance,
+     * a chain over ascending j; delta (rows, m) <- dC/dz unless step. z is overwritten; terms
+     * (rows, m) is scratch. */
     void (*output)(enum mlp_loss loss, enum mlp_activation g, size_t rows, size_t m, double *z,
                    const double *y, double *delta, double *terms, double *c);
 
@@ -40,8 +44,8 @@ struct mlp_kernels {
     /* w <- w - alpha g */
     void (*descend)(size_t n, double alpha, const double *g, double *w);
     /* v <- mu v - alpha g; w <- w + v, or with nesterov w <- w + mu v - alpha g */
-    void (*descend_momentum)(size_t n, double alpha, double mu, int nesterov, const double *g, double *v,
-                             double *w);
+    void (*descend_momentum)(size_t n, double alpha, double mu, int nesterov, const double *g,
+                             double *v, double *w);
     /* x <- x + y */
     void (*add)(size_t n, const double *y, double *x);
     /* sum of x_i^2 in 8 lanes, (i mod 8), added as ((0+4)+(2+6))+((1+5)+(3+7)) */
@@ -54,5 +58,6 @@ struct mlp_kernels {
 
 extern const struct mlp_kernels mlp_kernels_base;
 extern const struct mlp_kernels mlp_kernels_avx2;
+extern const struct mlp_kernels mlp_kernels_avx512;
 
 #endif

@@ -1,11 +1,12 @@
 /* kernels.inc.h - every hot loop of deltaloop: time is spent here, in tile() first of all.
  *
  * Compiled once per instruction set by a kernels_*.c that defines
- *   VL      doubles per vector
- *   MR      rows of the product's register tile (at most 8); its width is NV = 2 vectors, 1 at the right
- *           edge, and WIDE for a single row
- *   WIDE    vectors of a one-row tile: enough independent chains to hide the FMA's latency
- *   KERNELS the table's name, and ISA_NAME the variant's name
+ *   VL       doubles per vector
+ *   MR       rows of the product's register tile, at most 8; it is two vectors wide, one at the
+ *            right edge
+ *   WIDE     vectors of a tile with a single row, then half of them: chains enough to hide the
+ *            latency of an FMA
+ *   KERNELS  the table's name; ISA_NAME the variant's
  * What is promised of each function stands in kernels.h. */
 #include "kernels.h"
 
@@ -19,24 +20,30 @@
 
 /* ---- product ---- */
 
-/* C (mr, nv VL) <- C0 + A (mr, k) B (k, nv VL): rank-1 updates of a tile that lives in registers; mr and nv
- * are constants after inlining. B is a packed panel or rows of a matrix, b_row apart. */
-INLINE void tile(const size_t mr, const size_t nv, size_t k, const double *a, ptrdiff_t a_row,
-                 ptrdiff_t a_col, const double *b, ptrdiff_t b_row, const double *c0, ptrdiff_t c0_row,
-                 double *c, ptrdiff_t c_row)
+/* C (mr, n) <- C0 + A (mr, k) B (k, n): rank-1 updates of a tile that lives in registers. mr, nv
+ * and edge are constants after inlining; n = nv VL, or with edge the last vector has only `last`
+ * columns. B is a packed panel or rows of a matrix, b_row apart. */
+INLINE void tile(const size_t mr, const size_t nv, const int edge, size_t last, size_t k,
+                 const double *a, ptrdiff_t a_row, ptrdiff_t a_col, const double *b,
+                 ptrdiff_t b_row, const double *c0, ptrdiff_t c0_row, double *c, ptrdiff_t c_row)
 {
     v_f64 acc[16];
     UNROLL
     for (size_t r = 0; r < mr; r++) {
         UNROLL
-        for (size_t v = 0; v < nv; v++)
-            acc[r * nv + v] = c0 ? v_load(c0 + (ptrdiff_t)r * c0_row + v * VL) : v_set(0.0);
+        for (size_t v = 0; v < nv; v++) {
+            acc[r * nv + v] = v_set(0.0);
+            if (c0) {
+                const double *p = c0 + (ptrdiff_t)r * c0_row + v * VL;
+                acc[r * nv + v] = edge && v + 1 == nv ? v_load_n(p, last) : v_load(p);
+            }
+        }
     }
     for (size_t p = 0; p < k; p++) {
         v_f64 bv[8];
         UNROLL
         for (size_t v = 0; v < nv; v++)
-            bv[v] = v_load(b + v * VL);
+            bv[v] = edge && v + 1 == nv ? v_load_n(b + v * VL, last) : v_load(b + v * VL);
         UNROLL
         for (size_t r = 0; r < mr; r++) {
             const v_f64 av = v_set(a[(ptrdiff_t)r * a_row]);
@@ -50,81 +57,102 @@ INLINE void tile(const size_t mr, const size_t nv, size_t k, const double *a, pt
     UNROLL
     for (size_t r = 0; r < mr; r++) {
         UNROLL
-        for (size_t v = 0; v < nv; v++)
-            v_store(c + (ptrdiff_t)r * c_row + v * VL, acc[r * nv + v]);
+        for (size_t v = 0; v < nv; v++) {
+            double *p = c + (ptrdiff_t)r * c_row + v * VL;
+            if (edge && v + 1 == nv)
+                v_store_n(p, last, acc[r * nv + v]);
+            else
+                v_store(p, acc[r * nv + v]);
+        }
     }
 }
 
-#define TILE_CASE(mr_)                                                                                         \
-    case mr_:                                                                                                  \
-        if (nv == 2)                                                                                           \
-            tile(mr_, 2, k, a, a_row, a_col, b, b_row, c0, c0_row, c, c_row);                                  \
-        else                                                                                                   \
-            tile(mr_, 1, k, a, a_row, a_col, b, b_row, c0, c0_row, c, c_row);                                  \
-        break
-
-/* A tile of mr <= MR rows and nv <= 2 vectors. */
-static void tile_of(size_t mr, size_t nv, size_t k, const double *a, ptrdiff_t a_row, ptrdiff_t a_col,
-                    const double *b, ptrdiff_t b_row, const double *c0, ptrdiff_t c0_row, double *c,
-                    ptrdiff_t c_row)
+/* Tiles of one height: two vectors wide or one, whole or at the right edge. */
+INLINE void tile_row(const size_t mr, size_t nv, size_t last, size_t k, const double *a,
+                     ptrdiff_t a_row, ptrdiff_t a_col, const double *b, ptrdiff_t b_row,
+                     const double *c0, ptrdiff_t c0_row, double *c, ptrdiff_t c_row)
 {
-    switch (mr) {
-        TILE_CASE(1);
-        TILE_CASE(2);
-        TILE_CASE(3);
-        TILE_CASE(4);
+    if (last == VL && nv == 2)
+        tile(mr, 2, 0, last, k, a, a_row, a_col, b, b_row, c0, c0_row, c, c_row);
+    else if (last == VL)
+        tile(mr, 1, 0, last, k, a, a_row, a_col, b, b_row, c0, c0_row, c, c_row);
+    else if (nv == 2)
+        tile(mr, 2, 1, last, k, a, a_row, a_col, b, b_row, c0, c0_row, c, c_row);
+    else
+        tile(mr, 1, 1, last, k, a, a_row, a_col, b, b_row, c0, c0_row, c, c_row);
+}
+
+/* C (m, nv vectors) <- C0 + A (m, k) B for any m: LOOP 1, tiles of rows. */
+static void column_panel(size_t m, size_t nv, size_t last, size_t k, const double *a,
+                         ptrdiff_t a_row, ptrdiff_t a_col, const double *b, ptrdiff_t b_row,
+                         const double *c0, ptrdiff_t c0_row, double *c, ptrdiff_t c_row)
+{
+#define TILE(mr) tile_row(mr, nv, last, k, a, a_row, a_col, b, b_row, c0, c0_row, c, c_row)
+    for (; m >= MR; m -= MR) {
+        TILE(MR);
+        a += MR * a_row;
+        c0 = c0 ? c0 + MR * c0_row : NULL;
+        c += MR * c_row;
+    }
+    switch (m) {
+    case 1:
+        TILE(1);
+        break;
+    case 2:
+        TILE(2);
+        break;
+    case 3:
+        TILE(3);
+        break;
 #if MR > 4
-        TILE_CASE(5);
-        TILE_CASE(6);
+    case 4:
+        TILE(4);
+        break;
+    case 5:
+        TILE(5);
+        break;
 #endif
 #if MR > 6
-        TILE_CASE(7);
-        TILE_CASE(8);
+    case 6:
+        TILE(6);
+        break;
+    case 7:
+        TILE(7);
+        break;
 #endif
     default:
         break;
     }
+#undef TILE
 }
 
-/* A tile at the right edge, where only n < nv VL columns exist: through a zero-padded copy of C0 and C. */
-static void tile_edge(size_t mr, size_t nv, size_t n, size_t k, const double *a, ptrdiff_t a_row,
-                      ptrdiff_t a_col, const double *b, ptrdiff_t b_row, const double *c0,
-                      ptrdiff_t c0_row, double *c, ptrdiff_t c_row)
+/* panel (k, nv VL) <- the columns of B that exist, zeros beside them. */
+static void pack(size_t k, size_t nv, size_t last, const double *b, ptrdiff_t b_row,
+                 ptrdiff_t b_col, double *panel)
 {
-    double t[MR * NR];
-    for (size_t r = 0; r < mr; r++) {
-        for (size_t j = 0; j < nv * VL; j++)
-            t[r * NR + j] = c0 && j < n ? c0[(ptrdiff_t)r * c0_row + (ptrdiff_t)j] : 0.0;
-    }
-    tile_of(mr, nv, k, a, a_row, a_col, b, b_row, t, NR, t, NR);
-    for (size_t r = 0; r < mr; r++) {
-        for (size_t j = 0; j < n; j++)
-            c[(ptrdiff_t)r * c_row + (ptrdiff_t)j] = t[r * NR + j];
-    }
-}
-
-/* panel (k, nv VL) <- the first n columns of B, the others zero. */
-static void pack(size_t k, size_t n, size_t width, const double *b, ptrdiff_t b_row, ptrdiff_t b_col,
-                 double *panel)
-{
-    if (n == width && b_col == 1) {
-        for (size_t p = 0; p < k; p++)
-            memcpy(panel + p * width, b + (ptrdiff_t)p * b_row, width * sizeof *panel);
+    const size_t n = (nv - 1) * VL + last, width = nv * VL;
+    if (b_col == 1) {
+        for (size_t p = 0; p < k; p++, b += b_row, panel += width) {
+            if (nv == 2)
+                v_store(panel, v_load(b));
+            v_store(panel + width - VL, v_load_n(b + width - VL, last));
+        }
         return;
     }
-    for (size_t p = 0; p < k; p++) {
-        for (size_t j = 0; j < width; j++)
-            panel[p * width + j] = j < n ? b[(ptrdiff_t)p * b_row + (ptrdiff_t)j * b_col] : 0.0;
+    for (size_t j = 0; j < width; j++) {
+        const double *bj = b + (ptrdiff_t)j * b_col;
+        for (size_t p = 0; p < k; p++)
+            panel[p * width + j] = j < n ? bj[(ptrdiff_t)p * b_row] : 0.0;
     }
 }
 
-/* Rows of C from which packing a panel of B pays for rows that are contiguous already: below, the panel
- * would be read fewer than four times after it was written. */
+/* Rows of C from which packing a panel of B pays for rows that are contiguous already: below, the
+ * panel would be read fewer than four times after it was written. */
 #define PACK_ROWS (4 * MR)
 
 static void product(size_t m, size_t n, size_t k, const double *a, ptrdiff_t a_row, ptrdiff_t a_col,
-                    const double *b, ptrdiff_t b_row, ptrdiff_t b_col, const double *c0, ptrdiff_t c0_row,
-                    double *c, ptrdiff_t c_row, double *panel)
+                    const double *b, ptrdiff_t b_row, ptrdiff_t b_col, const double *c0,
+                    ptrdiff_t c0_row, double *c, ptrdiff_t c_row, double *panel)
 {
     /* LOOP 3: blocks of the inner sum, which goes on from the C of the block before. */
     for (size_t p = 0; p < k; p += MLP_KC) {
@@ -134,30 +162,25 @@ static void product(size_t m, size_t n, size_t k, const double *a, ptrdiff_t a_r
         size_t j = 0;
         if (m == 1 && b_col == 1) {
             for (; n - j >= WIDE * VL; j += WIDE * VL)
-                tile(1, WIDE, kc, ap, 0, a_col, bp + j, b_row, c0 ? c0 + j : NULL, 0, c + j, 0);
+                tile(1, WIDE, 0, VL, kc, ap, 0, a_col, bp + j, b_row, c0 ? c0 + j : NULL, 0, c + j,
+                     0);
+            for (; n - j >= WIDE / 2 * VL; j += WIDE / 2 * VL)
+                tile(1, WIDE / 2, 0, VL, kc, ap, 0, a_col, bp + j, b_row, c0 ? c0 + j : NULL, 0,
+                     c + j, 0);
         }
         /* LOOP 2: panels of columns. */
         while (j < n) {
             const size_t nr = n - j < NR ? n - j : NR;
-            const size_t nv = nr > VL ? 2 : 1, width = nv * VL;
+            const size_t nv = nr > VL ? 2 : 1, last = nr - (nv - 1) * VL;
             const double *bj = bp + (ptrdiff_t)j * b_col;
             ptrdiff_t bj_row = b_row;
-            if (b_col != 1 || nr < width || m >= PACK_ROWS) {
-                pack(kc, nr, width, bj, b_row, b_col, panel);
+            if (b_col != 1 || m >= PACK_ROWS) {
+                pack(kc, nv, last, bj, b_row, b_col, panel);
                 bj = panel;
-                bj_row = (ptrdiff_t)width;
+                bj_row = (ptrdiff_t)(nv * VL);
             }
-            /* LOOP 1: tiles of rows. */
-            for (size_t i = 0; i < m; i += MR) {
-                const size_t mr = m - i < MR ? m - i : MR;
-                const double *ai = ap + (ptrdiff_t)i * a_row;
-                const double *c0i = c0 ? c0 + (ptrdiff_t)i * c0_row + j : NULL;
-                double *ci = c + (ptrdiff_t)i * c_row + j;
-                if (nr == width)
-                    tile_of(mr, nv, kc, ai, a_row, a_col, bj, bj_row, c0i, c0_row, ci, c_row);
-                else
-                    tile_edge(mr, nv, nr, kc, ai, a_row, a_col, bj, bj_row, c0i, c0_row, ci, c_row);
-            }
+            column_panel(m, nv, last, kc, ap, a_row, a_col, bj, bj_row, c0 ? c0 + j : NULL, c0_row,
+                         c + j, c_row);
             j += nr;
         }
         c0 = c;
@@ -167,7 +190,8 @@ static void product(size_t m, size_t n, size_t k, const double *a, ptrdiff_t a_r
 
 /* ---- elementwise loops ---- */
 
-/* y_i <- f(x_i); a tail goes through a padded vector, so an element's bits do not depend on its place. */
+/* y_i <- f(x_i); a tail goes through a padded vector, so an element's bits do not depend on its
+ * place. */
 INLINE void map(size_t n, const double *x, double *y, v_f64 (*f)(v_f64))
 {
     size_t i = 0;
@@ -392,8 +416,8 @@ INLINE v_f64 momentum(double alpha, double mu, int nesterov, v_f64 g, v_f64 *v)
     return nesterov ? v_fma(v_set(mu), *v, -t) : *v;
 }
 
-static void descend_momentum(size_t n, double alpha, double mu, int nesterov, const double *g, double *v,
-                             double *w)
+static void descend_momentum(size_t n, double alpha, double mu, int nesterov, const double *g,
+                             double *v, double *w)
 {
     size_t i = 0;
     for (; i + VL <= n; i += VL) {
@@ -404,7 +428,8 @@ static void descend_momentum(size_t n, double alpha, double mu, int nesterov, co
     if (i < n) {
         const size_t r = n - i;
         v_f64 vi = v_load_n(v + i, r);
-        v_store_n(w + i, r, v_load_n(w + i, r) + momentum(alpha, mu, nesterov, v_load_n(g + i, r), &vi));
+        v_store_n(w + i, r,
+                  v_load_n(w + i, r) + momentum(alpha, mu, nesterov, v_load_n(g + i, r), &vi));
         v_store_n(v + i, r, vi);
     }
 }

@@ -1,5 +1,6 @@
-/* kernels_base.c - the baseline: what every processor of the architecture has, two doubles a vector (one where
- * the compiler has no vector extensions). No FMA, so a class of results of its own on x86-64. */
+/* kernels_base.c - the baseline: what every processor of the architecture has, two doubles a vector
+ * (one where the compiler has no vector extensions). No FMA, so a class of results of its own on
+ * x86-64. */
 #if defined(__GNUC__) || defined(__clang__)
 #define VL 2
 #else

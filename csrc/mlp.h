@@ -1,12 +1,14 @@
 /* mlp.h - the whole C surface of deltaloop: the multilayer perceptron trained by backpropagation.
  *
- * The letters are those of the textbook: n instances, L layers of weights, m^(l) units in layer l (m^(0)
- * inputs), parameters (P,): for l = 1..L the matrix w^(l), row-major (m^(l-1), m^(l)), then b^(l) (m^(l),).
+ * The letters are those of the textbook: n instances, L layers of weights, m^(l) units in layer l
+ * (m^(0) inputs), parameters (P,): for l = 1..L the matrix w^(l), row-major (m^(l-1), m^(l)), then
+ * b^(l) (m^(l),).
  *
  * Contracts that hold for every function here:
- * - float64, row-major and contiguous unless a struct mlp_matrix says otherwise; inputs are never written;
- * - a status other than MLP_OK leaves the outputs and the network as they were, and only memory or sizes
- *   can cause one: the caller has validated shapes, names and values;
+ * - float64, row-major and contiguous unless a struct mlp_matrix says otherwise; inputs are never
+ * written;
+ * - a status other than MLP_OK leaves the outputs and the network as they were, and only memory or
+ * sizes can cause one: the caller has validated shapes, names and values;
  * - the floating-point environment is set (round to nearest, no FTZ or DAZ) and restored on return;
  * - no global state, no output, no abort: concurrent calls are safe as long as nobody writes the
  *   parameters meanwhile. */
@@ -43,9 +45,9 @@ enum mlp_dtype {
 };
 
 /* An array of instances as the caller has it: element (i, j) of the given type lies at
- * data + i row_stride + j column_stride (bytes, any sign). With labels != 0 it is (n,) of class indices
- * 0..columns-1 and stands for their one-hot rows. Rows are converted to float64 a chunk at a time;
- * C-contiguous float64 is used where it lies. */
+ * data + i row_stride + j column_stride (bytes, any sign). With labels != 0 it is (n,) of class
+ * indices 0..columns-1 and stands for their one-hot rows. Rows are converted to float64 a chunk at
+ * a time; C-contiguous float64 is used where it lies. */
 struct mlp_matrix {
     const char *data;
     ptrdiff_t row_stride, column_stride;
@@ -74,17 +76,17 @@ const struct mlp_kernels *mlp_isa_best(void);
 
 enum mlp_function { MLP_EXP = 0, MLP_LOG, MLP_TANH_FUNCTION, MLP_SIGMOID_FUNCTION, MLP_LOG1P_EXP };
 
-/* y_i <- f(x_i), i < n; LOG1P_EXP is log(1 + exp(-|x|)). For tests and initialisation. Cannot fail. */
-void mlp_vector_math(const struct mlp_kernels *kernels, enum mlp_function f, size_t n, const double *x,
-                     double *y);
+/* y_i <- f(x_i), i < n; LOG1P_EXP is log(1 + exp(-|x|)). Cannot fail. */
+void mlp_vector_math(const struct mlp_kernels *kernels, enum mlp_function f, size_t n,
+                     const double *x, double *y);
 
 /* ---- the network ---- */
 
 struct mlp_network;
 
-/* A network of the given layers (m^(0)..m^(L), all >= 1, L >= 1) and activations (L of them, g^(1)..g^(L)).
- * It holds no parameters until mlp_network_set_parameters. MLP_TOO_LARGE when P or a size in bytes
- * overflows. */
+/* A network of the given layers (m^(0)..m^(L), all >= 1, L >= 1) and activations (L of them,
+ * g^(1)..g^(L)). It holds no parameters until mlp_network_set_parameters. MLP_TOO_LARGE when P or a
+ * size in bytes overflows. */
 enum mlp_status mlp_network_new(struct mlp_network **network, const struct mlp_kernels *kernels,
                                 size_t n_layers, const size_t *layers,
                                 const enum mlp_activation *activations, enum mlp_loss loss);
@@ -100,22 +102,23 @@ enum mlp_status mlp_predict(const struct mlp_network *network, const struct mlp_
                             int linear, double *out);
 
 /* a[l-1] (n, m^(l)) <- a^(l) for l = 1..L. */
-enum mlp_status mlp_activations(const struct mlp_network *network, const struct mlp_matrix *x, size_t n,
-                                double *const *a);
+enum mlp_status mlp_activations(const struct mlp_network *network, const struct mlp_matrix *x,
+                                size_t n, double *const *a);
 
-/* cost <- C(x, y) and, unless gradient is NULL, gradient (P,) <- dC/d(parameters). n >= 1; no step units
- * when a gradient is asked for. */
+/* cost <- C(x, y) and, unless gradient is NULL, gradient (P,) <- dC/d(parameters). n >= 1; no step
+ * units when a gradient is asked for. */
 enum mlp_status mlp_cost(const struct mlp_network *network, const struct mlp_matrix *x,
                          const struct mlp_matrix *y, size_t n, double *cost, double *gradient);
 
-/* *index <- i columns + j of the first element that is NaN or infinite, or n columns when there is none. */
-enum mlp_status mlp_find_nonfinite(const struct mlp_kernels *kernels, const struct mlp_matrix *x, size_t n,
-                                   size_t *index);
+/* *index <- i columns + j of the first element that is NaN or infinite, or n columns when there is
+ * none. */
+enum mlp_status mlp_find_nonfinite(const struct mlp_kernels *kernels, const struct mlp_matrix *x,
+                                   size_t n, size_t *index);
 
 /* ---- training ---- */
 
-/* Gradient descent: plain, w <- w - alpha g; with momentum mu > 0, v <- mu v - alpha g and w <- w + v;
- * Nesterov's form, w <- w + mu v - alpha g with the new v. */
+/* Gradient descent: plain, w <- w - alpha g; with momentum mu > 0, v <- mu v - alpha g and w <- w +
+ * v; Nesterov's form, w <- w + mu v - alpha g with the new v. */
 struct mlp_descent {
     double learning_rate, momentum;
     int nesterov;
@@ -160,25 +163,28 @@ struct mlp_fit_report {
 struct mlp_fit;
 
 /* x, y and the network must outlive the fit. n >= 1, batch_size <= n. */
-enum mlp_status mlp_fit_new(struct mlp_fit **fit, struct mlp_network *network, const struct mlp_matrix *x,
-                            const struct mlp_matrix *y, size_t n, const struct mlp_fit_options *options);
+enum mlp_status mlp_fit_new(struct mlp_fit **fit, struct mlp_network *network,
+                            const struct mlp_matrix *x, const struct mlp_matrix *y, size_t n,
+                            const struct mlp_fit_options *options);
 void mlp_fit_free(struct mlp_fit *fit);
 
-/* Trains until epoch `until` is complete, a stopping rule fires, `capacity` epochs were recorded in this
- * call, or about `work` multiply-adds were spent. history[0 .. *recorded - 1] <- the costs of the epochs
- * that were completed. Between calls the parameters are those of the last complete step; after a pause
- * inside a full batch the next call goes on where this one stopped. Cannot fail. */
+/* Trains until epoch `until` is complete, a stopping rule fires, `capacity` epochs were recorded in
+ * this call, or about `work` multiply-adds were spent. history[0 .. *recorded - 1] <- the costs of
+ * the epochs that were completed. Between calls the parameters are those of the last complete step;
+ * after a pause inside a full batch the next call goes on where this one stopped. Cannot fail. */
 enum mlp_event mlp_fit_run(struct mlp_fit *fit, size_t until, double work, size_t capacity,
                            double *history, size_t *recorded);
 void mlp_fit_describe(const struct mlp_fit *fit, struct mlp_fit_report *report);
 
 /* ---- random numbers: rules in random.c. Cannot fail. ---- */
 
-/* out (n,) <- Unif[-limit, limit] */
-void mlp_random_uniform(struct mlp_stream *stream, double limit, size_t n, double *out);
-/* out (n,) <- normal with mean 0 and standard deviation sd, by Marsaglia's polar method */
-void mlp_random_normal(struct mlp_stream *stream, const struct mlp_kernels *kernels, double sd, size_t n,
-                       double *out);
+/* out (n,) <- Unif[-limit, limit], limit^2 = numerator / denominator: the root is taken here, out of
+ * reach of the caller's rounding mode. */
+void mlp_random_uniform(struct mlp_stream *stream, double numerator, double denominator, size_t n,
+                        double *out);
+/* out (n,) <- normal with mean 0 and variance numerator / denominator, by Marsaglia's polar method */
+void mlp_random_normal(struct mlp_stream *stream, const struct mlp_kernels *kernels,
+                       double numerator, double denominator, size_t n, double *out);
 /* order (n,) <- a random permutation of 0..n-1 */
 void mlp_random_permutation(struct mlp_stream *stream, size_t n, size_t *order);
 

@@ -1,4 +1,5 @@
-/* network.c - sizes, layout and memory: how the parameters lie, and how much a chunk of instances needs. */
+/* network.c - sizes, layout and memory: how the parameters lie, and how much a chunk of instances
+ * needs. */
 #include "internal.h"
 
 #include <stdlib.h>
@@ -44,9 +45,11 @@ void mlp_release(double *p)
     }
 }
 
-/* Activations, deltas and weights' panels of a chunk should stay in a 1 MB L2 cache: half of it for them. */
+/* Activations, deltas and weights' panels of a chunk should stay in a 1 MB L2 cache: half of it for
+ * them. */
 #define CHUNK_BYTES ((size_t)512 * 1024)
-/* Each chunk reads (and packs) all weights once; this many instances make that cheap beside the products. */
+/* Each chunk reads (and packs) all weights once; this many instances make that cheap beside the
+ * products. */
 #define CHUNK_MIN 128
 /* More instances than this gain nothing, as the cost of a chunk's calls is spread enough. */
 #define CHUNK_MAX 2048
@@ -77,16 +80,18 @@ enum mlp_status mlp_network_new(struct mlp_network **network, const struct mlp_k
         struct mlp_layer *layer = &net->layers[l];
         *layer = (struct mlp_layer){layers[l], layers[l + 1], offset, activations[l]};
         size_t n;
-        fits = mlp_size_multiply(layer->m_in, layer->m_out, &n) && mlp_size_add(n, layer->m_out, &n) &&
-               mlp_size_add(offset, n, &offset) && mlp_size_add(units, layer->m_out, &units);
+        fits = mlp_size_multiply(layer->m_in, layer->m_out, &n) &&
+               mlp_size_add(n, layer->m_out, &n) && mlp_size_add(offset, n, &offset) &&
+               mlp_size_add(units, layer->m_out, &units);
         if (layer->m_out > net->max_width)
             net->max_width = layer->m_out;
     }
     /* Per instance: x, every a, two deltas, y, the cost's terms and their sum. */
     size_t size = 0;
     const size_t m = layers[n_layers];
-    fits = fits && mlp_size_multiply(net->max_width, 2, &size) && mlp_size_add(size, units, &size) &&
-           mlp_size_add(size, m, &size) && mlp_size_add(size, m, &size) && mlp_size_add(size, 1, &size) &&
+    fits = fits && mlp_size_multiply(net->max_width, 2, &size) &&
+           mlp_size_add(size, units, &size) && mlp_size_add(size, m, &size) &&
+           mlp_size_add(size, m, &size) && mlp_size_add(size, 1, &size) &&
            mlp_size_multiply(offset, sizeof(double), &bytes) && bytes <= PTRDIFF_MAX &&
            mlp_size_multiply(size, sizeof(double) * CHUNK_MAX, &bytes);
     if (!fits) {

@@ -1,7 +1,7 @@
-/* random.c - random numbers from the words of Philox4x64-10 (Salmon, Moraes, Dror and Shaw, "Parallel random
- * numbers: as easy as 1, 2, 3", SC 2011), in the order in which NumPy's bit generator of that name gives them:
- * word k is word k mod 4 of the block whose counter is k / 4 + 1. Counter-based, so a stream is its key and
- * a position. */
+/* random.c - random numbers from the words of Philox4x64-10 (Salmon, Moraes, Dror and Shaw,
+ * "Parallel random numbers: as easy as 1, 2, 3", SC 2011), in the order in which NumPy's bit
+ * generator of that name gives them: word k is word k mod 4 of the block whose counter is k / 4
+ * + 1. Counter-based, so a stream is its key and a position. */
 #include "internal.h"
 
 #include <math.h>
@@ -62,20 +62,23 @@ static uint64_t next_word(struct words *words)
 /* 2u - 1 for u = (word >> 11) 2^-53 in [0, 1). */
 static double symmetric(uint64_t word) { return 2.0 * ((double)(word >> 11) * 0x1p-53) - 1.0; }
 
-void mlp_random_uniform(struct mlp_stream *stream, double limit, size_t n, double *out)
+void mlp_random_uniform(struct mlp_stream *stream, double numerator, double denominator, size_t n,
+                        double *out)
 {
     struct words words = {stream, {0}, 0};
     const uint64_t saved = mlp_fp_enter();
+    const double limit = sqrt(numerator / denominator);
     for (size_t i = 0; i < n; i++)
         out[i] = limit * symmetric(next_word(&words));
     mlp_fp_leave(saved);
 }
 
-void mlp_random_normal(struct mlp_stream *stream, const struct mlp_kernels *kernels, double sd, size_t n,
-                       double *out)
+void mlp_random_normal(struct mlp_stream *stream, const struct mlp_kernels *kernels,
+                       double numerator, double denominator, size_t n, double *out)
 {
     struct words words = {stream, {0}, 0};
     const uint64_t saved = mlp_fp_enter();
+    const double sd = sqrt(numerator / denominator);
     for (size_t i = 0; i < n;) {
         const double x = symmetric(next_word(&words)), y = symmetric(next_word(&words));
         const double s = x * x + y * y;

@@ -1,16 +1,16 @@
-/* rows.c - the caller's arrays, of any element type and strides, as float64 rows; and the search for values
- * that are not finite. */
+/* rows.c - the caller's arrays, of any element type and strides, as float64 rows; and the search
+ * for values that are not finite. */
 #include "internal.h"
 
 #include <string.h>
 
-#define CONVERT(dtype_, type_)                                                                                 \
-    case dtype_:                                                                                               \
-        for (size_t j = 0; j < count; j++) {                                                                   \
-            type_ value;                                                                                       \
-            memcpy(&value, p + (ptrdiff_t)j * step, sizeof value);                                             \
-            out[j] = (double)value;                                                                            \
-        }                                                                                                      \
+#define CONVERT(dtype_, type_)                                                                     \
+    case dtype_:                                                                                   \
+        for (size_t j = 0; j < count; j++) {                                                       \
+            type_ value;                                                                           \
+            memcpy(&value, p + (ptrdiff_t)j * step, sizeof value);                                 \
+            out[j] = (double)value;                                                                \
+        }                                                                                          \
         break
 
 /* out_j <- the element at p + j step, j < count. */
@@ -37,7 +37,8 @@ const double *mlp_rows(const struct mlp_matrix *x, const size_t *order, size_t b
 {
     const size_t m = x->columns;
     const ptrdiff_t size = (ptrdiff_t)sizeof(double);
-    const int contiguous = x->dtype == MLP_FLOAT64 && !x->labels && (m == 1 || x->column_stride == size);
+    const int contiguous =
+        x->dtype == MLP_FLOAT64 && !x->labels && (m == 1 || x->column_stride == size);
     if (contiguous && order == NULL && (rows == 1 || x->row_stride == (ptrdiff_t)m * size))
         return (const double *)(const void *)(x->data + (ptrdiff_t)begin * x->row_stride);
     for (size_t i = 0; i < rows; i++) {
@@ -59,8 +60,8 @@ const double *mlp_rows(const struct mlp_matrix *x, const size_t *order, size_t b
     return buffer;
 }
 
-enum mlp_status mlp_find_nonfinite(const struct mlp_kernels *kernels, const struct mlp_matrix *x, size_t n,
-                                   size_t *index)
+enum mlp_status mlp_find_nonfinite(const struct mlp_kernels *kernels, const struct mlp_matrix *x,
+                                   size_t n, size_t *index)
 {
     const size_t m = x->columns, count = 512;
     size_t total;
@@ -81,7 +82,8 @@ enum mlp_status mlp_find_nonfinite(const struct mlp_kernels *kernels, const stru
     for (size_t i = 0; i < n && *index == total; i++) {
         for (size_t j = 0; j < m && *index == total; j += count) {
             const size_t r = m - j < count ? m - j : count;
-            convert(x->dtype, x->data + (ptrdiff_t)i * x->row_stride + (ptrdiff_t)j * x->column_stride,
+            convert(x->dtype,
+                    x->data + (ptrdiff_t)i * x->row_stride + (ptrdiff_t)j * x->column_stride,
                     x->column_stride, r, buffer);
             if (kernels->all_finite(r, buffer))
                 continue;

@@ -1,8 +1,9 @@
 /* simd.h - the vector vocabulary of the kernels: one block per instruction set, about 20 names.
  *
- * Included by a kernels_*.c that has defined VL, doubles per vector. A v_f64 takes + - * / directly; a mask
- * is a v_i64 of all ones or all zeros. v_fma is one rounding where the ISA has FMA and two where it has
- * not: machines without FMA are a class of their own. Everything else gives the same bits everywhere. */
+ * Included by a kernels_*.c that has defined VL, doubles per vector. A v_f64 takes + - * /
+ * directly; a mask is a v_i64 of all ones or all zeros. v_fma is one rounding where the ISA has FMA
+ * and two where it has not: machines without FMA are a class of their own. Everything else gives
+ * the same bits everywhere. */
 #ifndef MLP_SIMD_H
 #define MLP_SIMD_H
 
@@ -57,7 +58,8 @@ INLINE v_f64 v_set(double x) { return x; }
 INLINE v_i64 v_set_bits(int64_t x) { return x; }
 #endif
 
-/* A loop over a tile stays in registers only when it is unrolled entirely (GCC 12 needs to be told). */
+/* A loop over a tile stays in registers only when it is unrolled entirely (GCC 12 needs to be
+ * told). */
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
 #elif defined(__GNUC__)
@@ -74,20 +76,6 @@ INLINE v_f64 v_load(const double *p)
 }
 INLINE void v_store(double *p, v_f64 v) { memcpy(p, &v, sizeof v); }
 
-/* The first n < VL elements; the others are 0 and are not touched. */
-INLINE v_f64 v_load_n(const double *p, size_t n)
-{
-    double t[VL] = {0};
-    memcpy(t, p, n * sizeof *p);
-    return v_load(t);
-}
-INLINE void v_store_n(double *p, size_t n, v_f64 v)
-{
-    double t[VL];
-    v_store(t, v);
-    memcpy(p, t, n * sizeof *p);
-}
-
 /* mask ? a : b */
 INLINE v_f64 v_select(v_i64 mask, v_f64 a, v_f64 b)
 {
@@ -95,11 +83,47 @@ INLINE v_f64 v_select(v_i64 mask, v_f64 a, v_f64 b)
 }
 INLINE v_f64 v_abs(v_f64 a) { return v_double(v_bits(a) & v_set_bits(INT64_MAX)); }
 
+/* v_load_n, v_store_n: the first n elements, 0 < n <= VL; the others read as 0, are not touched. */
 #if defined(__FMA__) && VL == 4
 #include <immintrin.h>
 INLINE v_f64 v_fma(v_f64 a, v_f64 b, v_f64 c) { return (v_f64)_mm256_fmadd_pd(a, b, c); }
+INLINE __m256i first_lanes(size_t n)
+{
+    static const int64_t lanes[8] = {-1, -1, -1, -1, 0, 0, 0, 0};
+    return _mm256_loadu_si256((const __m256i *)(const void *)(lanes + 4 - n));
+}
+INLINE v_f64 v_load_n(const double *p, size_t n)
+{
+    return (v_f64)_mm256_maskload_pd(p, first_lanes(n));
+}
+INLINE void v_store_n(double *p, size_t n, v_f64 v) { _mm256_maskstore_pd(p, first_lanes(n), v); }
+#elif defined(__AVX512F__) && VL == 8
+#include <immintrin.h>
+INLINE v_f64 v_fma(v_f64 a, v_f64 b, v_f64 c) { return (v_f64)_mm512_fmadd_pd(a, b, c); }
+INLINE __mmask8 first_lanes(size_t n) { return (__mmask8)((1u << n) - 1u); }
+INLINE v_f64 v_load_n(const double *p, size_t n)
+{
+    return (v_f64)_mm512_maskz_loadu_pd(first_lanes(n), p);
+}
+INLINE void v_store_n(double *p, size_t n, v_f64 v) { _mm512_mask_storeu_pd(p, first_lanes(n), v); }
 #else
 INLINE v_f64 v_fma(v_f64 a, v_f64 b, v_f64 c) { return a * b + c; }
+INLINE v_f64 v_load_n(const double *p, size_t n)
+{
+    double t[VL];
+    for (size_t i = 0; i < VL; i++)
+        t[i] = i < n ? p[i] : 0.0;
+    return v_load(t);
+}
+INLINE void v_store_n(double *p, size_t n, v_f64 v)
+{
+    double t[VL];
+    v_store(t, v);
+    for (size_t i = 0; i < VL; i++) {
+        if (i < n)
+            p[i] = t[i];
+    }
+}
 #endif
 
 #endif

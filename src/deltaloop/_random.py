@@ -6,8 +6,8 @@ in ``csrc/random.c`` and, for reading and testing, in ``reference.py``.
 
 from __future__ import annotations
 
-import math
 import operator
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,8 +39,7 @@ def resolve_seed(seed: object) -> int:
         value = operator.index(seed)  # type: ignore[arg-type]
     except TypeError:
         raise TypeError(
-            "seed must be an integer, a numpy.random.Generator or None, "
-            f"got {type(seed).__name__}"
+            f"seed must be an integer, a numpy.random.Generator or None, got {type(seed).__name__}"
         ) from None
     if value < 0:
         raise ValueError(f"seed must not be negative, got {value}")
@@ -65,18 +64,18 @@ def draw_parameters(
     """
     scheme, _, shape = init.partition("_")
     begin = 0
-    for fan_in, fan_out in zip(layers[:-1], layers[1:], strict=True):
+    for fan_in, fan_out in pairwise(layers):
         w = parameters[begin : begin + fan_in * fan_out]
         b = parameters[begin + fan_in * fan_out : begin + (fan_in + 1) * fan_out]
         begin += (fan_in + 1) * fan_out
         if init == "uniform":
-            source.uniform(w, 1.0)
-            source.uniform(b, 1.0)
+            source.uniform(w, 1, 1)
+            source.uniform(b, 1, 1)
             continue
         variances = {"he": (2, fan_in), "glorot": (2, fan_in + fan_out), "lecun": (1, fan_in)}
         numerator, denominator = variances[scheme]
         if shape == "uniform":
-            source.uniform(w, math.sqrt(3 * numerator / denominator))
+            source.uniform(w, 3 * numerator, denominator)
         else:
-            source.normal(w, math.sqrt(numerator / denominator))
+            source.normal(w, numerator, denominator)
         b[:] = 0.0

@@ -27,17 +27,17 @@ class Scaling:
     scale: Floats
 
     @classmethod
-    def of(cls, values: Floats, what: str) -> Scaling:
-        """Mean and standard deviation of each column; a constant column keeps scale 1."""
+    def of(cls, values: Floats, what: str, constant: float = 1.0) -> Scaling:
+        """Mean and standard deviation of each column; a constant column gets scale `constant`."""
         with np.errstate(over="ignore", invalid="ignore"):
             mean, scale = values.mean(axis=0), values.std(axis=0)
         # By its range: the rounding of the mean gives a constant column a tiny deviation.
-        scale[values.max(axis=0) == values.min(axis=0)] = 1.0
-        usable = np.isfinite(mean) & np.isfinite(scale) & (scale > 0)
+        varies = values.max(axis=0) > values.min(axis=0)
+        usable = np.isfinite(mean) & (~varies | (np.isfinite(scale) & (scale > 0)))
         if not usable.all():
             column = int(np.argmin(usable))
             raise ValueError(f"column {column} of {what} is too large or too small to standardise")
-        return cls(mean, scale)
+        return cls(mean, np.where(varies, scale, constant))
 
     def apply(self, values: Floats) -> Floats:
         scaled: Floats = values - self.mean

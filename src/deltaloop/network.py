@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, Self
 
 import numpy as np
@@ -35,8 +37,7 @@ def hidden_activations(activation: object, n_hidden: int) -> tuple[str, ...]:
         )
     if len(activation) != n_hidden:
         raise ValueError(
-            f"activation must name one function per hidden layer, {n_hidden}, "
-            f"got {len(activation)}"
+            f"activation must name one function per hidden layer, {n_hidden}, got {len(activation)}"
         )
     return tuple(
         _inputs.choice(f"activation[{l}]", name, HIDDEN) for l, name in enumerate(activation)
@@ -83,7 +84,7 @@ def views(
 ) -> tuple[tuple[NDArray[np.float64], ...], tuple[NDArray[np.float64], ...]]:
     """Return w^(1..L) and b^(1..L) as views of the parameters."""
     weights, biases, begin = [], [], 0
-    for m_in, m_out in zip(layers[:-1], layers[1:], strict=True):
+    for m_in, m_out in pairwise(layers):
         end = begin + m_in * m_out
         weights.append(parameters[begin:end].reshape(m_in, m_out))
         biases.append(parameters[end : end + m_out])
@@ -125,15 +126,10 @@ class Network(_core.Core):
 
     Attributes
     ----------
-    layers : tuple of int
-    activation : tuple of str
-        One name per hidden layer.
-    output, loss : str
-    init : str or None
-        None for a network that was made from weights.
-    seed : int
-    n_parameters : int
-        P.
+    layers, activation, output, loss, init, seed, n_parameters
+        What the network was made with, and P; read-only.
+    parameters, weights, biases
+        Views: writing to them changes the network.
 
     Raises
     ------
@@ -144,18 +140,11 @@ class Network(_core.Core):
     --------
     >>> import deltaloop as dl
     >>> X, Y = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0]
-    >>> net = dl.Network([2, 2, 1], seed=1)
+    >>> net = dl.Network([2, 2, 1], seed=0)
     >>> result = net.fit(X, Y, solver=dl.GradientDescent(learning_rate=2.0), max_epochs=20_000)
     >>> net.classify(X)
     array([0, 1, 1, 0])
     """
-
-    activation: tuple[str, ...]
-    output: str
-    loss: str
-    init: str | None
-    seed: int
-    _position: int
 
     def __init__(
         self,
@@ -171,20 +160,19 @@ class Network(_core.Core):
         if init is not None:
             _inputs.choice("init", init, _random.INITS)
         self._configure(sizes, activation, output, loss)
-        self.init = init or default_init(self.activation, self.output)
-        self.seed = _random.resolve_seed(seed)
-        stream = _random.stream(self.seed)
-        _random.draw_parameters(sizes, self.init, stream, self._parameters)
-        self._position = stream.position
+        init = init or default_init(self.activation, self.output)
+        number = _random.resolve_seed(seed)
+        stream = _random.stream(number)
+        _random.draw_parameters(sizes, init, stream, self._parameters)
+        self._set_origin(init, number, stream.position)
 
     def _configure(
         self, sizes: tuple[int, ...], activation: object, output: object, loss: object
     ) -> None:
         """Check the names and allocate the network."""
-        self.loss = _inputs.choice("loss", loss, tuple(OUTPUTS))
-        self.activation = hidden_activations(activation, len(sizes) - 2)
-        self.output = output_activation(output, activation, self.loss, sizes[-1])
-        self._build(sizes, (*self.activation, self.output), self.loss)
+        name = _inputs.choice("loss", loss, tuple(OUTPUTS))
+        hidden = hidden_activations(activation, len(sizes) - 2)
+        self._build(sizes, hidden, output_activation(output, activation, name, sizes[-1]), name)
 
     @classmethod
     def from_weights(
@@ -251,9 +239,7 @@ class Network(_core.Core):
                     f"weights[{l - 1}], got shape {wl.shape}"
                 )
             if bl.shape != (wl.shape[1],):
-                raise ValueError(
-                    f"biases[{l}] must have shape ({wl.shape[1]},), got {bl.shape}"
-                )
+                raise ValueError(f"biases[{l}] must have shape ({wl.shape[1]},), got {bl.shape}")
             _inputs.finite(f"weights[{l}]", wl)
             _inputs.finite(f"biases[{l}]", bl.reshape(1, -1))
         parameters = np.concatenate(
@@ -261,8 +247,7 @@ class Network(_core.Core):
             dtype=np.float64,
         )
         sizes = (w[0].shape[0], *(wl.shape[1] for wl in w))
-        number = _random.resolve_seed(seed)
-        return cls._restore(sizes, activation, output, loss, None, number, 0, parameters)
+        return cls._restore(sizes, activation, output, loss, None, seed, 0, parameters)
 
     @classmethod
     def _restore(
@@ -272,22 +257,28 @@ class Network(_core.Core):
         output: str | None,
         loss: str,
         init: str | None,
-        seed: int,
+        seed: int | np.random.Generator | None,
         position: int,
         parameters: NDArray[np.float64],
     ) -> Self:
-        """Make a network from everything that distinguishes it; validated like the constructor."""
+        """Make a network from everything that distinguishes it.
+
+        Validated like the constructor's arguments, but for values: a copy may hold NaN.
+        """
         sizes = _inputs.sizes(layers)
         if init is not None:
             _inputs.choice("init", init, _random.INITS)
+        words = _inputs.integer("position", position, at_least=0)
+        if words >= 2**64:
+            raise ValueError(f"position must be below 2**64, got {position}")
         network = cls.__new__(cls)
         network._configure(sizes, activation, output, loss)
-        network.init = init
-        network.seed = _random.resolve_seed(seed)
-        network._position = _inputs.integer("position", position, at_least=0)
-        if network._position >= 2**64:
-            raise ValueError(f"position must be below 2**64, got {position}")
-        network.parameters = parameters
+        if parameters.shape != (network.n_parameters,):
+            raise ValueError(
+                f"parameters must have shape ({network.n_parameters},), got {parameters.shape}"
+            )
+        network._parameters[:] = parameters
+        network._set_origin(init, _random.resolve_seed(seed), words)
         return network
 
     # ---- parameters ----
@@ -577,14 +568,7 @@ class Network(_core.Core):
         >>> trainer.step([0.0, 1.0], 1.0) < cost
         True
         """
-        method = training.check_solver(solver)
-        if method.batch_size is not None:
-            raise ValueError(
-                "solver must have batch_size=None for a trainer, which takes a batch from each "
-                f"call, got batch_size={method.batch_size}"
-            )
-        _inputs.differentiable(self)
-        return Trainer(self, method)
+        return Trainer(self, solver)
 
     def predictor(self, n: int = 1) -> Predictor:
         """Return a predictor bound to fixed buffers, for the least overhead per call.
@@ -613,7 +597,7 @@ class Network(_core.Core):
         >>> bool(predictor() == net.predict([0.0, 1.0]))
         True
         """
-        return Predictor(self, _inputs.integer("n", n, at_least=1))
+        return Predictor(self, n)
 
     # ---- copies and files ----
 
@@ -652,10 +636,12 @@ class Network(_core.Core):
         -------
         Network
         """
-        return self._restore(*self._state())
+        twin = self._restore(*self._state())
+        twin.__dict__.update(self.__dict__)  # what a subclass keeps
+        return twin
 
     def _state(self) -> tuple[Any, ...]:
-        """The arguments of ``_restore`` for a copy."""
+        """Return the arguments of ``_restore`` for a copy."""
         return (
             self.layers,
             self.activation,
@@ -671,11 +657,12 @@ class Network(_core.Core):
         return self.copy()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        return self.copy()
+        twin = self._restore(*self._state())
+        twin.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        return twin
 
     def __reduce__(self) -> tuple[Any, ...]:
-        state = self._state()
-        return _unpickle, (type(self), *state[:-1], self._parameters.copy())
+        return _unpickle, (type(self), *self._state()), self.__dict__ or None
 
     def __repr__(self) -> str:
         hidden = self.activation

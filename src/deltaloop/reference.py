@@ -175,9 +175,11 @@ class Reference:
         v = np.zeros_like(self._parameters)
 
         def step(g: Floats) -> None:
+            nonlocal v
             g *= -learning_rate
             if momentum:
-                v[:] = momentum * v + g
+                v *= momentum
+                v += g
                 g = momentum * v + g if nesterov else v
             self._parameters += g
 
@@ -229,7 +231,7 @@ class Reference:
             _times_derivative(self.output, delta, a[-1])
         gradient = np.empty_like(self._parameters)
         dw, db = self._views(gradient)
-        for l in range(len(dw), 0, -1):  # noqa: E741
+        for l in range(len(dw), 0, -1):
             np.matmul(a[l - 1].T, delta, out=dw[l - 1])  # dC/dw_j'j = sum_i a^(l-1)_ij' delta_ij
             delta.sum(axis=0, out=db[l - 1])  # dC/db_j = sum_i delta_ij
             if l > 1:  # delta^(l-1) = (delta^(l) w^(l)T) * g'(z^(l-1)), (n, m^(l-1))

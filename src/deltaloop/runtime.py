@@ -35,7 +35,7 @@ def runtime() -> dict[str, object]:
     return {
         "version": _core.__version__,
         "isa": _core.isa(),
-        "isas": _core.available_isas(),
+        "isas": list(_core.ISAS),
         "threads": 1,
         "compiler": _core.COMPILER,
         "python": platform.python_version(),

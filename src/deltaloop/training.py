@@ -103,11 +103,11 @@ class FitResult:
 class ProgressBar(Protocol):
     """The part of tqdm that is used."""
 
-    n: int
+    def update(self, n: int) -> Any:
+        """Advance by n epochs."""
 
-    def update(self, n: int) -> Any: ...
-    def set_postfix_str(self, s: str, refresh: bool = ...) -> Any: ...
-    def close(self) -> Any: ...
+    def set_postfix_str(self, s: str, refresh: bool = ...) -> Any:
+        """Show a text behind the bar."""
 
 
 @contextmanager
@@ -119,9 +119,7 @@ def progress_bar(wanted: bool, total: int) -> Iterator[ProgressBar | None]:
     try:
         from tqdm import tqdm
     except ImportError:
-        raise ImportError(
-            "progress=True needs tqdm: pip install 'deltaloop[cli]'"
-        ) from None
+        raise ImportError("progress=True needs tqdm: pip install 'deltaloop[cli]'") from None
     with tqdm(total=total, unit="epoch", disable=None, dynamic_ncols=True) as bar:
         yield bar
 
@@ -130,7 +128,7 @@ def progress_bar(wanted: bool, total: int) -> Iterator[ProgressBar | None]:
 def exclusive(network: Network) -> Iterator[None]:
     """Hold the network for training; a second training at the same time is an error."""
     if not network._lock.acquire(blocking=False):
-        raise RuntimeError("this network is already being trained, in another thread or a callback")
+        raise RuntimeError(_inputs.BUSY)
     try:
         yield
     finally:
@@ -158,6 +156,18 @@ def check_solver(solver: object) -> GradientDescent:
     return solver
 
 
+def check_trainer(network: Network, solver: object) -> GradientDescent:
+    """Return the solver of a trainer, if it can be one for this network."""
+    method = check_solver(solver)
+    if method.batch_size is not None:
+        raise ValueError(
+            "solver must have batch_size=None for a trainer, which takes a batch from each call, "
+            f"got batch_size={method.batch_size}"
+        )
+    _inputs.differentiable(network)
+    return method
+
+
 def check_limits(
     max_epochs: object, max_time: object, callback: object, callback_every: object
 ) -> Limits:
@@ -181,7 +191,7 @@ def check_tolerance(tol: object, goal: object) -> tuple[float, float]:
     """Return tol and goal; no goal is minus infinity."""
     tolerance = _inputs.real("tol", tol)
     if not tolerance >= 0:
-        raise ValueError(f"tol must not be negative, got {tol!r}")
+        raise ValueError(f"tol must be a number of at least 0, got {tol!r}")
     target = -math.inf if goal is None else _inputs.real("goal", goal)
     if math.isnan(target):
         raise ValueError("goal must be a number or None, got nan")
@@ -218,18 +228,19 @@ def fit(
             f"batch_size must be at most the number of instances, {x.shape[0]}, "
             f"got {method.batch_size}"
         )
-    with exclusive(network):
-        if seed is None:
-            stream = _random.stream(network.seed, network._position)
-        else:
-            stream = _random.stream(_random.resolve_seed(seed))
+    with exclusive(network), progress_bar(show, limits.max_epochs) as bar:
+        own = seed is None
+        stream = (
+            _random.stream(network.seed, network._position)
+            if own
+            else _random.stream(_random.resolve_seed(seed))
+        )
         run = _core.Fit(network, x, y, labels, method, stream, tolerance, target)
         try:
-            with progress_bar(show, limits.max_epochs) as bar:
-                reason, costs = train(network, run, limits, bar, began)
+            reason, costs = train(network, run, limits, bar, began, own)
         finally:
-            if seed is None:
-                network._position = run.report()["position"]
+            if own:
+                network._position = run.position
         report = run.report()
         cost = report["cost"]
         if method.batch_size is not None:
@@ -268,8 +279,12 @@ def train(
     limits: Limits,
     bar: ProgressBar | None,
     began: float,
+    own: bool,
 ) -> tuple[str, list[NDArray[np.float64]]]:
-    """Run slices until a rule stops; the reason and the costs of the epochs in parts."""
+    """Run slices until a rule stops; the reason and the costs of the epochs in parts.
+
+    With `own` the run draws from the network's stream, whose position a callback may save.
+    """
     epoch, work = 0, FIRST_WORK
     costs: list[NDArray[np.float64]] = []
     due = limits.callback_every if limits.callback else limits.max_epochs
@@ -289,6 +304,8 @@ def train(
         stop = "" if event in ("paused", "epoch") else event
         if part.size and limits.callback is not None and epoch == due and stop != "diverged":
             due += limits.callback_every
+            if own:
+                network._position = run.position
             info = EpochInfo(epoch, float(part[-1]), now - began, network)
             if limits.callback(info) is True and not stop:
                 stop = "callback"

@@ -1,0 +1,292 @@
+/* Every kernel of every variant against a plain scalar loop: bit for bit where the order of the sums is
+ * promised, with guard pages behind all arrays, over random shapes around the tiles' edges. */
+#include "check.h"
+
+#include "kernels.h"
+
+/* One step of a sum as the variant does it. */
+static double multiply_add(const struct mlp_kernels *k, double a, double b, double c)
+{
+    return strcmp(k->name, "base") == 0 ? a * b + c : fma(a, b, c);
+}
+
+struct array {
+    double *p;
+    void *base;
+    size_t size;
+};
+
+static struct array array(size_t n)
+{
+    struct array a;
+    a.p = guarded(n, &a.base, &a.size);
+    fill(n, a.p);
+    return a;
+}
+
+static void test_product(const struct mlp_kernels *k)
+{
+    static const size_t sizes[] = {1,  2,  3,  4,  5,  6,  7,   8,   9,   11, 12,
+                                   13, 15, 16, 17, 23, 24, 25,  31,  32,  33, 47,
+                                   48, 49, 63, 64, 65, 97, 130, 256, 257, 300};
+    const size_t n_sizes = sizeof sizes / sizeof *sizes;
+    struct array panel = array(k->panel_size);
+    for (int trial = 0; trial < 1500; trial++) {
+        const size_t limit = trial % 3 ? 20 : n_sizes;
+        const size_t m = sizes[random_bits() % limit], n = sizes[random_bits() % limit];
+        const size_t inner = sizes[random_bits() % n_sizes];
+        const int a_transposed = (int)(random_bits() % 2), b_transposed = (int)(random_bits() % 2);
+        const int start = (int)(random_bits() % 3); /* zero, one row for all, C itself */
+        struct array a = array(m * inner), b = array(inner * n), c = array(m * n), c0 = array(n);
+        double *expected = malloc(m * n * sizeof *expected);
+        const size_t a_row = a_transposed ? 1 : inner, a_col = a_transposed ? m : 1;
+        const size_t b_row = b_transposed ? 1 : n, b_col = b_transposed ? inner : 1;
+        for (size_t i = 0; i < m; i++) {
+            for (size_t j = 0; j < n; j++) {
+                double s = start == 0 ? 0.0 : start == 1 ? c0.p[j] : c.p[i * n + j];
+                for (size_t p = 0; p < inner; p++)
+                    s = multiply_add(k, a.p[i * a_row + p * a_col], b.p[p * b_row + j * b_col], s);
+                expected[i * n + j] = s;
+            }
+        }
+        const double *from = start == 0 ? NULL : start == 1 ? c0.p : c.p;
+        k->product(m, n, inner, a.p, (ptrdiff_t)a_row, (ptrdiff_t)a_col, b.p, (ptrdiff_t)b_row,
+                   (ptrdiff_t)b_col, from, start == 1 ? 0 : (ptrdiff_t)n, c.p, (ptrdiff_t)n,
+                   panel.p);
+        CHECK(same_bits(m * n, c.p, expected));
+        free(expected);
+        release(a.base, a.size);
+        release(b.base, b.size);
+        release(c.base, c.size);
+        release(c0.base, c0.size);
+    }
+    release(panel.base, panel.size);
+}
+
+static double plain(enum mlp_activation g, double z)
+{
+    switch (g) {
+    case MLP_SIGMOID:
+        return 1.0 / (1.0 + exp(-z));
+    case MLP_TANH:
+        return tanh(z);
+    case MLP_RELU:
+        return z > 0.0 ? z : 0.0;
+    case MLP_STEP:
+        return z > 0.0;
+    case MLP_IDENTITY:
+    case MLP_SOFTMAX:
+    default:
+        return z;
+    }
+}
+
+static double plain_derivative(enum mlp_activation g, double a)
+{
+    switch (g) {
+    case MLP_SIGMOID:
+        return a * (1.0 - a);
+    case MLP_TANH:
+        return (1.0 - a) * (1.0 + a);
+    case MLP_RELU:
+        return a > 0.0;
+    case MLP_IDENTITY:
+    case MLP_SOFTMAX:
+    case MLP_STEP:
+    default:
+        return 1.0;
+    }
+}
+
+static void test_activations(const struct mlp_kernels *k)
+{
+    static const enum mlp_activation all[] = {MLP_IDENTITY, MLP_SIGMOID, MLP_TANH, MLP_RELU,
+                                              MLP_STEP};
+    for (size_t g = 0; g < sizeof all / sizeof *all; g++) {
+        for (size_t n = 1; n <= 37; n++) {
+            struct array z = array(n), delta = array(n);
+            double before[37], old[37];
+            for (size_t i = 0; i < n; i++)
+                z.p[i] *= 8.0;
+            memcpy(before, z.p, n * sizeof *before);
+            memcpy(old, delta.p, n * sizeof *old);
+            k->activate(all[g], 1, n, z.p);
+            for (size_t i = 0; i < n; i++) {
+                const double expected = plain(all[g], before[i]);
+                CHECK(fabs(z.p[i] - expected) <= 4e-16 * fabs(expected));
+            }
+            k->multiply_derivative(all[g], n, z.p, delta.p);
+            for (size_t i = 0; i < n && all[g] != MLP_STEP; i++) {
+                const double expected = old[i] * plain_derivative(all[g], z.p[i]);
+                CHECK(fabs(delta.p[i] - expected) <= 4e-16 * fabs(expected));
+            }
+            /* An element's bits do not depend on its place. */
+            double one = before[n - 1];
+            k->activate(all[g], 1, 1, &one);
+            CHECK(same_bits(1, &one, &z.p[n - 1]));
+            release(z.base, z.size);
+            release(delta.base, delta.size);
+        }
+    }
+    double z[3] = {(double)NAN, INFINITY, -INFINITY};
+    k->activate(MLP_RELU, 1, 3, z);
+    CHECK(isnan(z[0]) && z[1] == INFINITY && z[2] == 0.0);
+    double s[3] = {(double)NAN, INFINITY, -INFINITY};
+    k->activate(MLP_STEP, 1, 3, s);
+    CHECK(isnan(s[0]) && s[1] == 1.0 && s[2] == 0.0);
+}
+
+/* Cost and delta of each pair of loss and output against the formulas. */
+static void test_output(const struct mlp_kernels *k)
+{
+    for (int trial = 0; trial < 300; trial++) {
+        const size_t rows = random_size(20), m = 1 + random_size(19), n = rows * m;
+        const int softmax = trial % 2, entropy = trial / 2 % 2;
+        const enum mlp_loss loss = !entropy  ? MLP_SQUARED_ERROR
+                                   : softmax ? MLP_CROSS_ENTROPY
+                                             : MLP_BINARY_CROSS_ENTROPY;
+        struct array z = array(n), y = array(n), delta = array(n), terms = array(n),
+                     c = array(rows);
+        double *a = malloc(n * sizeof *a);
+        for (size_t i = 0; i < rows; i++) {
+            double total = 0.0, sum = 0.0;
+            for (size_t j = 0; j < m; j++) {
+                y.p[i * m + j] = fabs(y.p[i * m + j]);
+                total += y.p[i * m + j];
+                sum += exp(z.p[i * m + j]);
+            }
+            for (size_t j = 0; j < m; j++) {
+                if (softmax && entropy)
+                    y.p[i * m + j] /= total;
+                a[i * m + j] =
+                    softmax ? exp(z.p[i * m + j]) / sum : plain(MLP_SIGMOID, z.p[i * m + j]);
+            }
+        }
+        k->output(loss, softmax ? MLP_SOFTMAX : MLP_SIGMOID, rows, m, z.p, y.p, delta.p, terms.p,
+                  c.p);
+        for (size_t i = 0; i < rows; i++) {
+            const double *ai = a + i * m, *yi = y.p + i * m;
+            double cost = 0.0, inner = 0.0;
+            for (size_t j = 0; j < m; j++) {
+                if (!entropy)
+                    cost += 0.5 * (yi[j] - ai[j]) * (yi[j] - ai[j]);
+                else if (softmax)
+                    cost -= yi[j] * log(ai[j]);
+                else
+                    cost -= yi[j] * log(ai[j]) + (1.0 - yi[j]) * log(1.0 - ai[j]);
+                inner += ai[j] * (ai[j] - yi[j]);
+            }
+            CHECK(fabs(c.p[i] - cost) <= 1e-14 * (double)m);
+            for (size_t j = 0; j < m; j++) {
+                const double e = ai[j] - yi[j];
+                const double expected = entropy   ? e
+                                        : softmax ? ai[j] * (e - inner)
+                                                  : e * ai[j] * (1.0 - ai[j]);
+                CHECK(fabs(delta.p[i * m + j] - expected) <= 1e-15);
+                CHECK(fabs(z.p[i * m + j] - ai[j]) <= 1e-15);
+            }
+        }
+        free(a);
+        release(z.base, z.size);
+        release(y.base, y.size);
+        release(delta.base, delta.size);
+        release(terms.base, terms.size);
+        release(c.base, c.size);
+    }
+}
+
+/* The order of every sum and update, written out. */
+static void test_vectors(const struct mlp_kernels *k)
+{
+    for (size_t n = 1; n <= 67; n++) {
+        struct array x = array(n), y = array(n), w = array(n), v = array(n);
+        double lanes[8] = {0};
+        for (size_t i = 0; i < n; i++)
+            lanes[i % 8] = multiply_add(k, x.p[i], x.p[i], lanes[i % 8]);
+        const double squares = ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) +
+                               ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]));
+        CHECK(k->sum_squares(n, x.p) == squares);
+
+        double w1[67], v1[67], w2[67];
+        for (size_t i = 0; i < n; i++) {
+            const double t = 0.125 * x.p[i];
+            w1[i] = multiply_add(k, -0.125, x.p[i], w.p[i]);
+            v1[i] = multiply_add(k, 0.9, v.p[i], -t);
+            w2[i] = w1[i] + multiply_add(k, 0.9, v1[i], -t);
+        }
+        k->descend(n, 0.125, x.p, w.p);
+        CHECK(same_bits(n, w.p, w1));
+        k->descend_momentum(n, 0.125, 0.9, 1, x.p, v.p, w.p);
+        CHECK(same_bits(n, w.p, w2) && same_bits(n, v.p, v1));
+        for (size_t i = 0; i < n; i++) {
+            v1[i] = multiply_add(k, 0.9, v.p[i], -(0.125 * x.p[i]));
+            w2[i] = w.p[i] + v1[i];
+        }
+        k->descend_momentum(n, 0.125, 0.9, 0, x.p, v.p, w.p);
+        CHECK(same_bits(n, w.p, w2) && same_bits(n, v.p, v1));
+        for (size_t i = 0; i < n; i++)
+            w2[i] = x.p[i] + y.p[i];
+        k->add(n, y.p, x.p);
+        CHECK(same_bits(n, x.p, w2));
+
+        CHECK(k->all_finite(n, x.p));
+        const double bad[] = {(double)NAN, INFINITY, -INFINITY};
+        for (size_t b = 0; b < 3; b++) {
+            const size_t place = random_bits() % n;
+            const double old = x.p[place];
+            x.p[place] = bad[b];
+            CHECK(!k->all_finite(n, x.p));
+            x.p[place] = old;
+        }
+        release(x.base, x.size);
+        release(y.base, y.size);
+        release(w.base, w.size);
+        release(v.base, v.size);
+    }
+}
+
+/* In 8 lanes with the rounding errors kept: cut anywhere, the same bits, and exact to the last place. */
+static void test_accumulate(const struct mlp_kernels *k)
+{
+    enum { N = 1000 };
+    static double c[N];
+    double whole[16] = {0}, parts[16] = {0};
+    long double exact = 0.0L;
+    for (size_t i = 0; i < N; i++) {
+        c[i] = ldexp(fabs(random_value()), (int)(random_bits() % 60) - 30);
+        exact += c[i];
+    }
+    k->accumulate(N, 0, c, whole);
+    for (size_t i = 0; i < N;) {
+        const size_t left = N - i,
+                     r = random_size(50) < left ? random_size(left < 50 ? left : 50) : left;
+        k->accumulate(r, i, c + i, parts);
+        i += r;
+    }
+    CHECK(same_bits(16, whole, parts));
+    long double sum = 0.0L;
+    for (size_t i = 0; i < 16; i++)
+        sum += whole[i];
+    CHECK(fabsl(sum - exact) <= 1e-18L * exact);
+}
+
+int main(void)
+{
+    size_t tested = 0;
+    for (size_t i = 0; mlp_isa(i) != NULL; i++) {
+        const struct mlp_kernels *k = mlp_isa(i);
+        if (!mlp_isa_supported(k)) {
+            printf("%s: this machine cannot execute it\n", mlp_isa_name(k));
+            continue;
+        }
+        printf("%s\n", mlp_isa_name(k));
+        test_product(k);
+        test_activations(k);
+        test_output(k);
+        test_vectors(k);
+        test_accumulate(k);
+        tested++;
+    }
+    CHECK(tested > 0 && mlp_isa_supported(mlp_isa_best()));
+    return report("test_kernels");
+}
