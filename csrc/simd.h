@@ -23,10 +23,11 @@ typedef uint64_t v_u64 __attribute__((vector_size(8 * VL)));
 #define v_shift_right(a, s) ((v_i64)((v_u64)(a) >> (s)))
 #define v_shift_left(a, s) ((v_i64)((v_u64)(a) << (s)))
 
+/* x - 0 is x for every x, so it costs nothing; 0 + x would turn -0 into 0. */
 INLINE v_f64 v_set(double x)
 {
-    v_f64 v = {0};
-    return v + x;
+    const v_f64 zero = {0};
+    return x - zero;
 }
 INLINE v_i64 v_set_bits(int64_t x)
 {

@@ -10,8 +10,9 @@ goes straight to C. Way to the hot loop: ``csrc/stream.c``, then ``csrc/kernels.
 cimport numpy as cnp
 from libc.math cimport NAN
 from libc.stddef cimport ptrdiff_t, size_t
-from libc.stdint cimport uint64_t
 from libc.stdlib cimport free, malloc
+
+from deltaloop.mlp cimport *
 
 import os
 import threading
@@ -36,126 +37,6 @@ cdef extern from *:
     """
     const char *DELTALOOP_VERSION
     const char *DELTALOOP_COMPILER
-
-cdef extern from "mlp.h" nogil:
-    ctypedef enum mlp_status "enum mlp_status":
-        MLP_OK
-        MLP_NO_MEMORY
-        MLP_TOO_LARGE
-
-    ctypedef enum mlp_activation "enum mlp_activation":
-        MLP_IDENTITY
-        MLP_SIGMOID
-        MLP_TANH
-        MLP_RELU
-        MLP_SOFTMAX
-        MLP_STEP
-
-    ctypedef enum mlp_loss "enum mlp_loss":
-        MLP_SQUARED_ERROR
-        MLP_CROSS_ENTROPY
-        MLP_BINARY_CROSS_ENTROPY
-
-    ctypedef enum mlp_dtype "enum mlp_dtype":
-        MLP_FLOAT64
-        MLP_FLOAT32
-        MLP_INT8
-        MLP_INT16
-        MLP_INT32
-        MLP_INT64
-        MLP_UINT8
-        MLP_UINT16
-        MLP_UINT32
-        MLP_UINT64
-
-    ctypedef enum mlp_function "enum mlp_function":
-        MLP_EXP
-        MLP_LOG
-        MLP_TANH_FUNCTION
-        MLP_SIGMOID_FUNCTION
-        MLP_LOG1P_EXP
-
-    ctypedef enum mlp_event "enum mlp_event":
-        MLP_PAUSED
-        MLP_EPOCH
-        MLP_CONVERGED
-        MLP_GOAL
-        MLP_DIVERGED
-
-    ctypedef struct mlp_matrix "struct mlp_matrix":
-        const char *data
-        ptrdiff_t row_stride
-        ptrdiff_t column_stride
-        size_t columns
-        mlp_dtype dtype
-        int labels
-
-    ctypedef struct mlp_stream "struct mlp_stream":
-        uint64_t key[2]
-        uint64_t position
-
-    ctypedef struct mlp_descent "struct mlp_descent":
-        double learning_rate
-        double momentum
-        int nesterov
-
-    ctypedef struct mlp_fit_options "struct mlp_fit_options":
-        mlp_descent descent
-        size_t batch_size
-        int shuffle
-        mlp_stream stream
-        double tol
-        double goal
-
-    ctypedef struct mlp_fit_report "struct mlp_fit_report":
-        size_t epochs
-        double initial_cost
-        double cost
-        double gradient_norm
-        mlp_stream stream
-        const double *velocity
-
-    ctypedef struct mlp_kernels "struct mlp_kernels":
-        pass
-    ctypedef struct mlp_network "struct mlp_network":
-        pass
-    ctypedef struct mlp_trainer "struct mlp_trainer":
-        pass
-    ctypedef struct mlp_fit "struct mlp_fit":
-        pass
-
-    const mlp_kernels *mlp_isa(size_t i)
-    const char *mlp_isa_name(const mlp_kernels *kernels)
-    int mlp_isa_supported(const mlp_kernels *kernels)
-    const mlp_kernels *mlp_isa_best()
-    void mlp_vector_math(const mlp_kernels *, mlp_function, size_t, const double *, double *)
-
-    mlp_status mlp_network_new(mlp_network **, const mlp_kernels *, size_t, const size_t *,
-                               const mlp_activation *, mlp_loss)
-    void mlp_network_free(mlp_network *)
-    size_t mlp_network_n_parameters(const mlp_network *)
-    void mlp_network_set_parameters(mlp_network *, double *)
-    void mlp_network_set_chunk(mlp_network *, size_t)
-    mlp_status mlp_predict(const mlp_network *, const mlp_matrix *, size_t, int, double *)
-    mlp_status mlp_activations(const mlp_network *, const mlp_matrix *, size_t, double **)
-    mlp_status mlp_cost(const mlp_network *, const mlp_matrix *, const mlp_matrix *, size_t,
-                        double *, double *)
-    mlp_status mlp_find_nonfinite(const mlp_kernels *, const mlp_matrix *, size_t, size_t *)
-
-    mlp_status mlp_trainer_new(mlp_trainer **, mlp_network *, const mlp_descent *)
-    void mlp_trainer_free(mlp_trainer *)
-    mlp_status mlp_trainer_step(mlp_trainer *, const mlp_matrix *, const mlp_matrix *, size_t,
-                                double *)
-
-    mlp_status mlp_fit_new(mlp_fit **, mlp_network *, const mlp_matrix *, const mlp_matrix *,
-                           size_t, const mlp_fit_options *)
-    void mlp_fit_free(mlp_fit *)
-    mlp_event mlp_fit_run(mlp_fit *, size_t, double, size_t, double *, size_t *)
-    void mlp_fit_describe(const mlp_fit *, mlp_fit_report *)
-
-    void mlp_random_uniform(mlp_stream *, double, double, size_t, double *)
-    void mlp_random_normal(mlp_stream *, const mlp_kernels *, double, double, size_t, double *)
-    void mlp_random_permutation(mlp_stream *, size_t, size_t *)
 
 
 __version__ = DELTALOOP_VERSION.decode()
