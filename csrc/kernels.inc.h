@@ -126,11 +126,11 @@ static void column_panel(size_t m, size_t nv, size_t last, size_t k, const doubl
 #undef TILE
 }
 
-/* panel (k, nv VL) <- the columns of B that exist, zeros beside them. */
+/* panel (k, nv VL) <- the columns of B that exist, zeros beside them. Either b_col or b_row is 1. */
 static void pack(size_t k, size_t nv, size_t last, const double *b, ptrdiff_t b_row,
                  ptrdiff_t b_col, double *panel)
 {
-    const size_t n = (nv - 1) * VL + last, width = nv * VL;
+    const size_t width = nv * VL;
     if (b_col == 1) {
         for (size_t p = 0; p < k; p++, b += b_row, panel += width) {
             if (nv == 2)
@@ -139,10 +139,23 @@ static void pack(size_t k, size_t nv, size_t last, const double *b, ptrdiff_t b_
         }
         return;
     }
-    for (size_t j = 0; j < width; j++) {
-        const double *bj = b + (ptrdiff_t)j * b_col;
-        for (size_t p = 0; p < k; p++)
-            panel[p * width + j] = j < n ? bj[(ptrdiff_t)p * b_row] : 0.0;
+    for (size_t v = 0; v < nv; v++, b += VL * b_col, panel += VL) {
+        const size_t columns = v + 1 == nv ? last : VL;
+        for (size_t p = 0; p < k; p += VL) {
+            const size_t rows = k - p < VL ? k - p : VL;
+            v_f64 x[VL];
+            UNROLL
+            for (size_t j = 0; j < VL; j++) {
+                const double *bj = b + (ptrdiff_t)j * b_col + p;
+                x[j] = j >= columns ? v_set(0.0) : rows == VL ? v_load(bj) : v_load_n(bj, rows);
+            }
+            v_transpose(x);
+            UNROLL
+            for (size_t i = 0; i < VL; i++) {
+                if (i < rows)
+                    v_store(panel + (p + i) * width, x[i]);
+            }
+        }
     }
 }
 

@@ -98,6 +98,16 @@ INLINE v_f64 v_load_n(const double *p, size_t n)
     return (v_f64)_mm256_maskload_pd(p, first_lanes(n));
 }
 INLINE void v_store_n(double *p, size_t n, v_f64 v) { _mm256_maskstore_pd(p, first_lanes(n), v); }
+/* x[i][j] <- x[j][i] */
+INLINE void v_transpose(v_f64 x[VL])
+{
+    const __m256d a = _mm256_unpacklo_pd(x[0], x[1]), b = _mm256_unpackhi_pd(x[0], x[1]);
+    const __m256d c = _mm256_unpacklo_pd(x[2], x[3]), d = _mm256_unpackhi_pd(x[2], x[3]);
+    x[0] = (v_f64)_mm256_permute2f128_pd(a, c, 0x20);
+    x[1] = (v_f64)_mm256_permute2f128_pd(b, d, 0x20);
+    x[2] = (v_f64)_mm256_permute2f128_pd(a, c, 0x31);
+    x[3] = (v_f64)_mm256_permute2f128_pd(b, d, 0x31);
+}
 #elif defined(__AVX512F__) && VL == 8
 #include <immintrin.h>
 INLINE v_f64 v_fma(v_f64 a, v_f64 b, v_f64 c) { return (v_f64)_mm512_fmadd_pd(a, b, c); }
@@ -107,6 +117,29 @@ INLINE v_f64 v_load_n(const double *p, size_t n)
     return (v_f64)_mm512_maskz_loadu_pd(first_lanes(n), p);
 }
 INLINE void v_store_n(double *p, size_t n, v_f64 v) { _mm512_mask_storeu_pd(p, first_lanes(n), v); }
+/* The even or the odd quarters of a, then of b. */
+#define EVEN_QUARTERS(a, b) _mm512_shuffle_f64x2(a, b, 0x88)
+#define ODD_QUARTERS(a, b) _mm512_shuffle_f64x2(a, b, 0xdd)
+INLINE void v_transpose(v_f64 x[VL])
+{
+    __m512d t[8];
+    UNROLL
+    for (int i = 0; i < 4; i++) {
+        t[i] = _mm512_unpacklo_pd(x[2 * i], x[2 * i + 1]);
+        t[i + 4] = _mm512_unpackhi_pd(x[2 * i], x[2 * i + 1]);
+    }
+    UNROLL
+    for (int i = 0; i < 2; i++) {
+        const __m512d a = EVEN_QUARTERS(t[4 * i], t[4 * i + 1]);
+        const __m512d b = EVEN_QUARTERS(t[4 * i + 2], t[4 * i + 3]);
+        const __m512d c = ODD_QUARTERS(t[4 * i], t[4 * i + 1]);
+        const __m512d d = ODD_QUARTERS(t[4 * i + 2], t[4 * i + 3]);
+        x[i] = (v_f64)EVEN_QUARTERS(a, b);
+        x[i + 2] = (v_f64)EVEN_QUARTERS(c, d);
+        x[i + 4] = (v_f64)ODD_QUARTERS(a, b);
+        x[i + 6] = (v_f64)ODD_QUARTERS(c, d);
+    }
+}
 #else
 INLINE v_f64 v_fma(v_f64 a, v_f64 b, v_f64 c) { return a * b + c; }
 INLINE v_f64 v_load_n(const double *p, size_t n)
@@ -124,6 +157,16 @@ INLINE void v_store_n(double *p, size_t n, v_f64 v)
         if (i < n)
             p[i] = t[i];
     }
+}
+INLINE void v_transpose(v_f64 x[VL])
+{
+    double t[VL][VL], u[VL][VL];
+    memcpy(t, x, sizeof t);
+    for (size_t i = 0; i < VL; i++) {
+        for (size_t j = 0; j < VL; j++)
+            u[i][j] = t[j][i];
+    }
+    memcpy(x, u, sizeof u);
 }
 #endif
 

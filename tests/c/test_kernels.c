@@ -33,7 +33,9 @@ static void test_product(const struct mlp_kernels *k)
     struct array panel = array(k->panel_size);
     for (int trial = 0; trial < 1500; trial++) {
         const size_t limit = trial % 3 ? 20 : n_sizes;
-        const size_t m = sizes[random_bits() % limit], n = sizes[random_bits() % limit];
+        const int wide = trial % 100 == 99; /* past the limits of every block */
+        const size_t m = sizes[random_bits() % limit] + (wide ? 120 : 0);
+        const size_t n = sizes[random_bits() % limit] + (wide ? 511 : 0);
         const size_t inner = sizes[random_bits() % n_sizes];
         const int a_transposed = (int)(random_bits() % 2), b_transposed = (int)(random_bits() % 2);
         const int start = (int)(random_bits() % 3); /* zero, one row for all, C itself */
