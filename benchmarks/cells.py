@@ -50,10 +50,11 @@ class Cell:
 XOR = (2, 2, 1)
 SMALL = (64, 128, 10)
 LARGE = (784, 128, 10)
+WIDE = (784, 2048, 10)
 
 CELLS = (
     *(Cell("prediction of 1 row", layers, 1) for layers in (XOR, SMALL, LARGE)),
-    *(Cell("prediction of 2,000 rows", layers, 2000) for layers in (XOR, SMALL, LARGE)),
+    *(Cell("prediction of 2,000 rows", layers, 2000) for layers in (XOR, SMALL, LARGE, WIDE)),
     Cell("full-batch epoch on 4 rows (XOR)", XOR, 4, "epoch", epochs=2000, learning_rate=0.5),
     Cell(
         "full-batch epoch on 1,797 rows",
@@ -72,7 +73,7 @@ CELLS = (
         learning_rate=2e-5,
     ),
     Cell("step on 32 rows", SMALL, 3200, "step", batch=32, epochs=10, learning_rate=0.02),
-    Cell("step on 32 rows", LARGE, 3200, "step", batch=32, epochs=4, learning_rate=0.02),
+    Cell("step on 32 rows", LARGE, 3200, "step", batch=32, epochs=10, learning_rate=0.02),
 )
 
 

@@ -21,9 +21,7 @@ bytearray(31 << 20)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--turns", type=int, default=5, help="how often the contenders of a cell take turns"
-    )
+    parser.addoption("--turns", type=int, default=5, help="how often all cells are timed")
 
 
 def pytest_report_header() -> list[str]:

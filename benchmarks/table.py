@@ -13,7 +13,6 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 
 import environment
 
@@ -58,7 +57,7 @@ def measure() -> list[Path]:
 
 @dataclass
 class Run:
-    """One JSON file: seconds per unit, the median of the turns' medians."""
+    """One JSON file: seconds per unit, the median of the best turn (noise only adds)."""
 
     seconds: dict[str, dict[str, float]]  # by the cell's label, then by contender
     machine: dict[str, str]
@@ -72,11 +71,10 @@ class Run:
             info = result["extra_info"]
             times = turns.setdefault(info["cell"], {}).setdefault(info["contender"], [])
             times.append(result["stats"]["median"] / info["units"])
-        medians = {
-            label: {name: median(times) for name, times in row.items()}
-            for label, row in turns.items()
+        best = {
+            label: {name: min(times) for name, times in row.items()} for label, row in turns.items()
         }
-        return cls(medians, data["machine_info"]["benchmark"], data["memory"])
+        return cls(best, data["machine_info"]["benchmark"], data["memory"])
 
     @property
     def isa(self) -> str:

@@ -1,7 +1,8 @@
 """Times every cell with every contender, after showing that they computed the same.
 
-The contenders of a cell take turns, A B C A B C ..., so that a machine that slows down slows all of
-them down; table.py takes the median of the turns' medians.
+The contenders of a cell run one after the other, and all cells again in each of several turns, so
+that what disturbs the machine for a while disturbs one turn. table.py takes each contender's best
+turn, and of that the median.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         ("cell", "contender", "turn"),
         [
             pytest.param(cell, contender, turn, id=f"{cell.label}, {contender.name}, {turn}")
-            for cell in cells.CELLS
             for turn in range(turns)
+            for cell in cells.CELLS
             for contender in registry.CONTENDERS
         ],
     )
