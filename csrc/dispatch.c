@@ -42,6 +42,9 @@ static const struct {
     const struct mlp_kernels *kernels;
     int (*supported)(void);
 } VARIANTS[] = {
+#if defined(DELTALOOP_HAVE_NEON)
+    {&mlp_kernels_neon, always},
+#endif
 #if defined(DELTALOOP_HAVE_AVX512)
     {&mlp_kernels_avx512, has_avx512},
 #endif

@@ -57,6 +57,7 @@ struct mlp_kernels {
 };
 
 extern const struct mlp_kernels mlp_kernels_base;
+extern const struct mlp_kernels mlp_kernels_neon;
 extern const struct mlp_kernels mlp_kernels_avx2;
 extern const struct mlp_kernels mlp_kernels_avx512;
 

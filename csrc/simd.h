@@ -141,7 +141,15 @@ INLINE void v_transpose(v_f64 x[VL])
     }
 }
 #else
+#if defined(SIMD_NEON)
+#include <arm_neon.h>
+INLINE v_f64 v_fma(v_f64 a, v_f64 b, v_f64 c)
+{
+    return (v_f64)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
+}
+#else
 INLINE v_f64 v_fma(v_f64 a, v_f64 b, v_f64 c) { return a * b + c; }
+#endif
 INLINE v_f64 v_load_n(const double *p, size_t n)
 {
     double t[VL];

@@ -1,0 +1,107 @@
+/* The same inputs give the same bits on every machine: trained parameters, costs and predictions of a dozen runs
+ * against recorded hashes, one for the variants with FMA and one for those without. */
+#include "check.h"
+
+#include "mlp.h"
+
+/* Recorded on x86-64 (base, avx2, avx512) and, under emulation, 64-bit Arm (base, neon). */
+static const uint64_t WITH_FMA = 0xae28ebbc974d978a;
+static const uint64_t WITHOUT_FMA = 0xb5498a60be8f32a2;
+
+static uint64_t hash;
+static void add(size_t n, const double *x)
+{
+    for (size_t i = 0; i < n; i++) { /* FNV-1a, the bytes from the lowest up */
+        uint64_t bits;
+        memcpy(&bits, &x[i], sizeof bits);
+        for (int byte = 0; byte < 8; byte++)
+            hash = (hash ^ (bits >> 8 * byte & 255)) * 1099511628211u;
+    }
+}
+
+struct run {
+    size_t n_layers, layers[5], n, batch_size;
+    enum mlp_activation g[4];
+    enum mlp_loss loss;
+    double momentum;
+    int nesterov;
+};
+
+static const struct run RUNS[] = {
+    {2, {2, 2, 1}, 4, 0, {MLP_SIGMOID, MLP_SIGMOID}, MLP_SQUARED_ERROR, 0.0, 0},
+    {2, {2, 2, 1}, 4, 1, {MLP_SIGMOID, MLP_SIGMOID}, MLP_SQUARED_ERROR, 0.0, 0},
+    {1, {5, 3}, 33, 0, {MLP_IDENTITY}, MLP_SQUARED_ERROR, 0.5, 0},
+    {1, {7, 4}, 40, 9, {MLP_SOFTMAX}, MLP_CROSS_ENTROPY, 0.5, 1},
+    {2, {10, 32, 1}, 5000, 0, {MLP_SIGMOID, MLP_SIGMOID}, MLP_CROSS_ENTROPY, 0.5, 1},
+    {2, {10, 32, 1}, 5000, 4500, {MLP_TANH, MLP_IDENTITY}, MLP_SQUARED_ERROR, 0.0, 0},
+    {3, {5, 13, 9, 3}, 97, 7, {MLP_TANH, MLP_RELU, MLP_SIGMOID}, MLP_SQUARED_ERROR, 0.5, 1},
+    {3, {17, 33, 19, 10}, 97, 0, {MLP_SIGMOID, MLP_TANH, MLP_SOFTMAX}, MLP_CROSS_ENTROPY, 0, 0},
+    {2, {64, 130, 10}, 97, 32, {MLP_RELU, MLP_SIGMOID}, MLP_BINARY_CROSS_ENTROPY, 0.9, 0},
+    {4,
+     {3, 8, 8, 8, 2},
+     64,
+     5,
+     {MLP_RELU, MLP_TANH, MLP_RELU, MLP_SOFTMAX},
+     MLP_SQUARED_ERROR,
+     0,
+     0},
+    {2, {300, 17, 5}, 50, 50, {MLP_TANH, MLP_TANH}, MLP_SQUARED_ERROR, 0.0, 0},
+    {2, {4, 520, 3}, 30, 11, {MLP_RELU, MLP_RELU}, MLP_SQUARED_ERROR, 0.9, 1},
+};
+
+static void train(const struct mlp_kernels *k, const struct run *run, uint64_t key)
+{
+    const size_t n = run->n, m0 = run->layers[0], mL = run->layers[run->n_layers];
+    struct mlp_network *net;
+    CHECK(mlp_network_new(&net, k, run->n_layers, run->layers, run->g, run->loss) == MLP_OK);
+    const size_t P = mlp_network_n_parameters(net);
+    double *w = malloc(P * sizeof *w), *x = malloc(n * m0 * sizeof *x);
+    double *y = malloc(n * mL * sizeof *y), *out = malloc(n * mL * sizeof *out);
+    struct mlp_stream stream = {{key, 1}, 0};
+    mlp_random_normal(&stream, k, 1.0, (double)m0, P, w);
+    mlp_random_uniform(&stream, 4.0, 1.0, n * m0, x);
+    mlp_random_uniform(&stream, 1.0, 1.0, n * mL, y);
+    for (size_t i = 0; i < n * mL; i++)
+        y[i] = fabs(y[i]);
+    mlp_network_set_parameters(net, w);
+    const ptrdiff_t size = (ptrdiff_t)sizeof(double);
+    const struct mlp_matrix X = {(char *)x, (ptrdiff_t)m0 * size, size, m0, MLP_FLOAT64, 0};
+    const struct mlp_matrix Y = {(char *)y, (ptrdiff_t)mL * size, size, mL, MLP_FLOAT64, 0};
+    const struct mlp_fit_options options = {
+        {1e-3, run->momentum, run->nesterov}, run->batch_size, 1, stream, 0.0, -INFINITY};
+    struct mlp_fit *fit;
+    struct mlp_fit_report report;
+    double history[5];
+    size_t recorded;
+    CHECK(mlp_fit_new(&fit, net, &X, &Y, n, &options) == MLP_OK);
+    mlp_fit_run(fit, 5, 1e300, 5, history, &recorded);
+    mlp_fit_describe(fit, &report);
+    CHECK(recorded == 5 && isfinite(history[4]));
+    CHECK(mlp_predict(net, &X, n, 0, out) == MLP_OK);
+    add(5, history);
+    add(1, &report.gradient_norm);
+    add(P, w);
+    add(n * mL, out);
+    mlp_fit_free(fit);
+    mlp_network_free(net);
+    free(w);
+    free(x);
+    free(y);
+    free(out);
+}
+
+int main(void)
+{
+    for (size_t i = 0; mlp_isa(i) != NULL; i++) {
+        const struct mlp_kernels *k = mlp_isa(i);
+        if (!mlp_isa_supported(k))
+            continue;
+        hash = 14695981039346656037u;
+        for (size_t r = 0; r < sizeof RUNS / sizeof *RUNS; r++)
+            train(k, &RUNS[r], r);
+        const int base = strcmp(mlp_isa_name(k), "base") == 0;
+        printf("%s: 0x%016llx\n", mlp_isa_name(k), (unsigned long long)hash);
+        CHECK(hash == (base ? WITHOUT_FMA : WITH_FMA));
+    }
+    return report("test_bits");
+}
