@@ -614,8 +614,8 @@ def test_pairs_of_loss_and_output(loss, output, m):
 
 
 BAD_SEEDS = [
-    (-1, ValueError, "seed must not be negative, got -1"),
-    (np.int64(-5), ValueError, "seed must not be negative, got -5"),
+    (-1, ValueError, "seed must be at least 0, got -1"),
+    (np.int64(-5), ValueError, "seed must be at least 0, got -5"),
     (1.0, TypeError, "seed must be an integer", "Generator", "None, got float"),
     (np.float64(1), TypeError, "seed must be an integer", "got float64"),
     ("1", TypeError, "seed must be an integer", "got str"),

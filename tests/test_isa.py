@@ -1,4 +1,4 @@
-"""The same bits on every variant of the kernels with FMA: trained parameters, in processes of their own."""
+"""The same bits on every variant of the kernels with FMA, in processes of their own."""
 
 import subprocess
 import sys

@@ -7,6 +7,7 @@ The classes here take arrays that were validated in Python (``_inputs.py``); onl
 goes straight to C. Way to the hot loop: ``csrc/stream.c``, then ``csrc/kernels.inc.h``.
 """
 
+cimport cython
 cimport numpy as cnp
 from libc.math cimport NAN
 from libc.stddef cimport ptrdiff_t, size_t
@@ -118,8 +119,12 @@ def is_direct(cnp.ndarray array not None):
             and cnp.PyArray_ISALIGNED(array))
 
 
-cdef int matrix_of(cnp.ndarray array, size_t columns, bint labels, mlp_matrix *m) except -1:
-    """Describes a 2-D array (n, columns), or 1-D class indices, to C."""
+cdef int matrix_of(cnp.ndarray array, size_t n, size_t columns, bint labels,
+                   mlp_matrix *m) except -1:
+    """Describes an array (n, columns), or class indices (n,), to C, which relies on its shape."""
+    if (array.ndim != (1 if labels else 2) or <size_t>array.shape[0] != n
+            or (not labels and <size_t>array.shape[1] != columns) or not is_direct(array)):
+        raise ValueError(f"an array of {n} rows and {columns} columns is needed here")
     m.data = <const char *>cnp.PyArray_DATA(array)
     m.columns = columns
     m.labels = labels
@@ -156,7 +161,7 @@ def find_nonfinite(cnp.ndarray array not None):
     cdef const mlp_kernels *kernels = BEST_ISA
     if n == 0 or columns == 0:
         return None
-    matrix_of(array, columns, False, &m)
+    matrix_of(array, n, columns, False, &m)
     with nogil:
         status = mlp_find_nonfinite(kernels, &m, n, &index)
     check(status)
@@ -208,6 +213,7 @@ cdef class Stream:
         return order
 
 
+@cython.auto_pickle(False)
 cdef class Core:
     """What Network is made of: the C network and the parameters it works on."""
 
@@ -257,6 +263,7 @@ cdef class Core:
             # A cache line's alignment: 64 bytes.
             space = np.zeros(n + 7)
         except (OverflowError, ValueError):
+            mlp_network_free(network)
             raise ValueError(
                 f"layers are too large, the number of parameters or bytes overflows: {list(layers)}"
             ) from None
@@ -419,7 +426,9 @@ cdef class Core:
         """out (n, mL) <- a^(L), or z^(L) when linear, of validated x (n, m0)."""
         cdef mlp_matrix m
         self.ready()
-        matrix_of(x, self.n_inputs, False, &m)
+        matrix_of(x, x.shape[0], self.n_inputs, False, &m)
+        if not is_exact(out) or out.size != <Py_ssize_t>(x.shape[0] * self.n_outputs):
+            raise ValueError("an exact array for the outputs is needed here")
         if x.shape[0]:
             check(self.run(&m, x.shape[0], linear, <double *>cnp.PyArray_DATA(out)))
 
@@ -429,7 +438,7 @@ cdef class Core:
         cdef size_t n = x.shape[0], L = len(self.layers_) - 1, l
         cdef mlp_status status
         self.ready()
-        matrix_of(x, self.n_inputs, False, &m)
+        matrix_of(x, n, self.n_inputs, False, &m)
         result = [np.empty((n, units)) for units in self.layers_[1:]]
         if n == 0:
             return result
@@ -453,8 +462,8 @@ cdef class Core:
         cdef double *g = NULL
         cdef mlp_status status
         self.ready()
-        matrix_of(x, self.n_inputs, False, &mx)
-        matrix_of(y, self.n_outputs, labels, &my)
+        matrix_of(x, n, self.n_inputs, False, &mx)
+        matrix_of(y, n, self.n_outputs, labels, &my)
         gradient = None
         if with_gradient:
             gradient = np.empty(self.n_parameters_)
@@ -487,8 +496,8 @@ cdef class Fit:
         cdef mlp_fit_options options
         self.fit = NULL
         core.ready()
-        matrix_of(x, core.n_inputs, False, &mx)
-        matrix_of(y, core.n_outputs, labels, &my)
+        matrix_of(x, x.shape[0], core.n_inputs, False, &mx)
+        matrix_of(y, x.shape[0], core.n_outputs, labels, &my)
         options.descent = descent_of(solver)
         options.batch_size = solver.batch_size or 0
         options.shuffle = solver.shuffle
@@ -568,6 +577,9 @@ cdef class Trainer:
     def __dealloc__(self):
         mlp_trainer_free(self.trainer)
 
+    def __reduce__(self):
+        raise TypeError("a Trainer cannot be copied or pickled; copy its network")
+
     @property
     def network(self):
         """The network that is trained."""
@@ -616,9 +628,10 @@ cdef class Trainer:
                     if self.core.finite(&mx, n) and self.core.finite(&my, n):
                         return self.update(&mx, &my, n)
         x, y, labels = _inputs.batch(self.core, x, y, "x", "y")
-        matrix_of(x, m0, False, &mx)
-        matrix_of(y, mL, labels, &my)
-        return self.update(&mx, &my, x.shape[0])
+        n = x.shape[0]
+        matrix_of(x, n, m0, False, &mx)
+        matrix_of(y, n, mL, labels, &my)
+        return self.update(&mx, &my, n)
 
     cdef double update(self, const mlp_matrix *x, const mlp_matrix *y, size_t n) except? -1.0:
         cdef double cost = NAN
@@ -664,10 +677,14 @@ cdef class Predictor:
         self.core = network
         self.n = _inputs.rows("n", n, max(network.n_inputs, network.n_outputs))
         rows = () if self.n == 1 else (self.n,)
-        self.x_ = np.zeros((*rows, network.n_inputs))
-        self.y_ = np.zeros((*rows, network.n_outputs))
+        # Views, so that nobody can resize what C writes to.
+        self.x_ = np.zeros((*rows, network.n_inputs))[:]
+        self.y_ = np.zeros((*rows, network.n_outputs))[:]
         self.out = <double *>cnp.PyArray_DATA(self.y_)
         exact_matrix(self.x_, network.n_inputs, &self.matrix)
+
+    def __reduce__(self):
+        raise TypeError("a Predictor cannot be copied or pickled; copy its network")
 
     @property
     def x(self):

@@ -33,9 +33,9 @@ BUSY = "this network is being trained already, in another thread or by the fit t
 
 def real(name: str, value: object) -> float:
     """Return a real number as a float; bool, strings and complex numbers are refused."""
-    if isinstance(value, np.ndarray) and value.ndim == 0 and value.dtype.kind in "iuf":
+    if type(value) is np.ndarray and value.ndim == 0 and value.dtype.kind in "iuf":
         value = value.item()
-    if not isinstance(value, Real) or isinstance(value, bool):
+    if not isinstance(value, Real) or isinstance(value, bool | np.timedelta64):
         raise TypeError(f"{name} must be a real number, got {value!r}")
     try:
         return float(value)
@@ -46,7 +46,7 @@ def real(name: str, value: object) -> float:
 def integer(name: str, value: object, *, at_least: int) -> int:
     """Return an integer that is at least so large; bool and floats are refused."""
     try:
-        if isinstance(value, bool | np.bool_):
+        if isinstance(value, bool | np.bool_ | np.ma.MaskedArray):
             raise TypeError
         number = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
@@ -77,13 +77,19 @@ def choice(name: str, value: object, choices: Sequence[str]) -> str:
         raise TypeError(f"{name} must be a string, got {type(value).__name__}")
     if value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
-    return value
+    return choices[choices.index(value)]  # a str proper, where the value is a subclass
+
+
+def is_list(value: object) -> bool:
+    """Whether a value is a list, tuple, array of one dimension or more, and the like."""
+    if isinstance(value, np.ndarray):
+        return value.ndim > 0
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes)
 
 
 def sizes(layers: object) -> tuple[int, ...]:
     """Return the layers' sizes (m^(0), ..., m^(L)): at least two, each at least 1."""
-    a_list = isinstance(layers, Sequence | np.ndarray) and not isinstance(layers, str | bytes)
-    if not a_list or (isinstance(layers, np.ndarray) and layers.ndim != 1):
+    if not is_list(layers) or (isinstance(layers, np.ndarray) and layers.ndim != 1):
         raise TypeError(f"layers must be a list of integers such as [2, 2, 1], got {layers!r}")
     assert isinstance(layers, Sequence | np.ndarray)
     result = tuple(integer(f"layers[{l}]", units, at_least=1) for l, units in enumerate(layers))
@@ -104,16 +110,20 @@ def numbers(name: str, values: object) -> Array:
     try:
         array = np.asarray(values)
     except ValueError as error:
+        if "setting an array element" not in str(error):  # the object's own error
+            raise
         raise ValueError(f"{name} is not a rectangular array: {error}") from None
     if array.dtype.kind not in "biuf":
+        hint = f"; use {name}.toarray()" if hasattr(values, "toarray") else ""
         raise TypeError(
             f"{name} must hold real numbers, got dtype {array.dtype} "
-            f"({type(values).__name__}); convert it first, for example with .astype(float)"
+            f"({type(values).__name__}){hint}"
         )
     if _core.is_direct(array):
         return array
-    with np.errstate(over="ignore"):  # what a float64 cannot hold becomes infinite
-        return array.astype(np.float64)
+    kind = array.dtype.newbyteorder("=") if array.dtype.kind in "biu" else np.float64
+    with np.errstate(all="ignore"):  # what a float64 cannot hold becomes infinite or 0
+        return array.astype(kind)
 
 
 def instances(X: object, n_inputs: int, name: str = "X") -> tuple[Array, bool]:
@@ -138,13 +148,12 @@ def instances(X: object, n_inputs: int, name: str = "X") -> tuple[Array, bool]:
 
 def finite(name: str, array: Array) -> None:
     """Refuse NaN and infinities, saying where the first one is."""
-    place = _core.find_nonfinite(array if array.ndim == 2 else array.reshape(-1, 1))
+    table = array if array.ndim == 2 else array.reshape(-1, 1)
+    place = _core.find_nonfinite(table)
     if place is not None:
         row, column = place
-        value = array[row, column] if array.ndim == 2 else array[row]
-        raise ValueError(
-            f"{name} holds {value} at row {row}, column {column}; every value must be finite"
-        )
+        where = f"row {row}, column {column}" if array.ndim == 2 else f"index {row}"
+        raise ValueError(f"{name} holds {table[place]} at {where}; every value must be finite")
 
 
 def targets(

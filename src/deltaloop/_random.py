@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from deltaloop import _core
+from deltaloop import _core, _inputs
 
 INITS = (
     "uniform",
@@ -25,25 +25,28 @@ INITS = (
 )
 
 
+def check_seed(seed: object) -> None:
+    """Refuse what is no seed."""
+    if seed is not None and not isinstance(seed, np.random.Generator):
+        try:
+            _inputs.integer("seed", seed, at_least=0)
+        except TypeError:
+            raise TypeError(
+                "seed must be an integer, a numpy.random.Generator or None, "
+                f"got {type(seed).__name__}"
+            ) from None
+
+
 def resolve_seed(seed: object) -> int:
     """Return the seed as an integer: itself, a generator's next word, or fresh entropy for None."""
+    check_seed(seed)
     if seed is None:
         entropy = np.random.SeedSequence().entropy
         assert isinstance(entropy, int)
         return entropy
     if isinstance(seed, np.random.Generator):
         return int(seed.bit_generator.random_raw())
-    try:
-        if isinstance(seed, bool | np.bool_):
-            raise TypeError
-        value = operator.index(seed)  # type: ignore[arg-type]
-    except TypeError:
-        raise TypeError(
-            f"seed must be an integer, a numpy.random.Generator or None, got {type(seed).__name__}"
-        ) from None
-    if value < 0:
-        raise ValueError(f"seed must not be negative, got {value}")
-    return value
+    return operator.index(seed)  # type: ignore[arg-type]
 
 
 def stream(seed: int, position: int = 0) -> _core.Stream:

@@ -30,7 +30,7 @@ def hidden_activations(activation: object, n_hidden: int) -> tuple[str, ...]:
     if isinstance(activation, str):
         name = _inputs.choice("activation", activation, HIDDEN)
         return (name,) * n_hidden
-    if not isinstance(activation, Sequence):
+    if not isinstance(activation, Sequence) or isinstance(activation, bytes):
         raise TypeError(
             "activation must be a name or a list with one name per hidden layer, "
             f"got {type(activation).__name__}"
@@ -158,7 +158,8 @@ class Network(_core.Core):
     ) -> None:
         sizes = _inputs.sizes(layers)
         if init is not None:
-            _inputs.choice("init", init, _random.INITS)
+            init = _inputs.choice("init", init, _random.INITS)
+        _random.check_seed(seed)
         self._configure(sizes, activation, output, loss)
         init = init or default_init(self.activation, self.output)
         number = _random.resolve_seed(seed)
@@ -219,7 +220,7 @@ class Network(_core.Core):
         array([0, 1, 1, 0])
         """
         for name, value in (("weights", weights), ("biases", biases)):
-            if isinstance(value, str | bytes) or not hasattr(value, "__len__"):
+            if not _inputs.is_list(value):
                 raise TypeError(f"{name} must be a list of arrays, got {type(value).__name__}")
         if len(weights) == 0 or len(weights) != len(biases):
             raise ValueError(
@@ -241,7 +242,7 @@ class Network(_core.Core):
             if bl.shape != (wl.shape[1],):
                 raise ValueError(f"biases[{l}] must have shape ({wl.shape[1]},), got {bl.shape}")
             _inputs.finite(f"weights[{l}]", wl)
-            _inputs.finite(f"biases[{l}]", bl.reshape(1, -1))
+            _inputs.finite(f"biases[{l}]", bl)
         parameters = np.concatenate(
             [part for wl, bl in zip(w, b, strict=True) for part in (wl.ravel(), bl)],
             dtype=np.float64,
@@ -267,7 +268,7 @@ class Network(_core.Core):
         """
         sizes = _inputs.sizes(layers)
         if init is not None:
-            _inputs.choice("init", init, _random.INITS)
+            init = _inputs.choice("init", init, _random.INITS)
         words = _inputs.integer("position", position, at_least=0)
         if words >= 2**64:
             raise ValueError(f"position must be below 2**64, got {position}")
@@ -298,7 +299,7 @@ class Network(_core.Core):
             raise ValueError(
                 f"parameters must have shape ({self.n_parameters},), got {array.shape}"
             )
-        _inputs.finite("parameters", array.reshape(1, -1))
+        _inputs.finite("parameters", array)
         self._parameters[:] = array
 
     @property
@@ -658,11 +659,15 @@ class Network(_core.Core):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         twin = self._restore(*self._state())
+        memo[id(self)] = twin
         twin.__dict__.update(copy.deepcopy(self.__dict__, memo))
         return twin
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _unpickle, (type(self), *self._state()), self.__dict__ or None
+
+    def __setstate__(self, attributes: dict[str, Any]) -> None:
+        self.__dict__.update(attributes)
 
     def __repr__(self) -> str:
         hidden = self.activation

@@ -12,7 +12,6 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -59,7 +58,7 @@ class EpochInfo:
     network: Network = field(repr=False)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FitResult:
     """What ``Network.fit`` did.
 
@@ -269,7 +268,7 @@ def fit(
         cost_history=np.concatenate(costs) if costs else np.empty(0),
         gradient_norm=report["gradient_norm"],
         seconds=time.perf_counter() - began,
-        state=MappingProxyType(state),
+        state=state,
     )
 
 
@@ -307,7 +306,8 @@ def train(
             if own:
                 network._position = run.position
             info = EpochInfo(epoch, float(part[-1]), now - began, network)
-            if limits.callback(info) is True and not stop:
+            answer = limits.callback(info)
+            if isinstance(answer, bool | np.bool_) and answer and not stop:
                 stop = "callback"
         if not stop and event == "epoch" and epoch >= limits.max_epochs:
             stop = "max_epochs"
