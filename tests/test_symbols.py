@@ -15,7 +15,6 @@ from deltaloop import _core
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted((ROOT / "csrc").glob("*.c"))
 KERNELS = [path for path in SOURCES if path.name.startswith("kernels_")]
-ARM = platform.machine().lower() in ("aarch64", "arm64")
 OPTIONS = ["-std=c11", "-O3", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off"]
 
 FORBIDDEN = re.compile(
@@ -36,14 +35,11 @@ def _compiler() -> str:
     return name
 
 
-def _isa_options() -> dict[str, list[str]]:
-    """The options of each kernels_<isa>.c that has options of its own, read from CMakeLists.txt."""
-    lines = re.findall(r"^ *deltaloop_add_isa\((\w+) ([^)]*)\)", _cmake_lists(), re.MULTILINE)
-    return {f"kernels_{isa}.c": options.split() for isa, options in lines}
-
-
-def _cmake_lists() -> str:
-    return (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
+def _isa_options() -> dict[str, tuple[str, list[str]]]:
+    """The machine and the options of each kernels_<isa>.c, from the lines of CMakeLists.txt."""
+    text = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
+    lines = re.findall(r"^deltaloop_add_isa\((\w+)\s+(\w+)([^)]*)\)", text, re.MULTILINE)
+    return {f"kernels_{isa}.c": (machine, options.split()) for machine, isa, options in lines}
 
 
 def _symbols(path: Path, *options: str) -> set[str]:
@@ -58,10 +54,9 @@ def _symbols(path: Path, *options: str) -> set[str]:
 def built(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """The object compiled from one source of csrc."""
     source: Path = request.param
-    options = _isa_options().get(source.name, [])
-    x86 = platform.machine() in ("x86_64", "AMD64")
-    if (options and not x86) or (source.name == "kernels_neon.c" and not ARM):
-        pytest.skip(f"{source.name} is for another machine")
+    machine, options = _isa_options().get(source.name, (platform.machine(), []))
+    if machine != platform.machine():
+        pytest.skip(f"{source.name} is for {machine}")
     target = tmp_path / "object.o"
     command = [_compiler(), *OPTIONS, *options, "-c", str(source), "-o", str(target)]
     subprocess.run(command, check=True)
