@@ -39,14 +39,12 @@ INLINE v_f64 reduce(v_f64 x, v_i64 *k, v_f64 *tail)
     return r;
 }
 
-INLINE v_f64 v_exp(v_f64 x)
+/* exp(x) for -746 <= x <= 710, or NaN. */
+INLINE v_f64 exp_within(v_f64 x)
 {
-    /* Beyond these the result is infinite or zero anyway; NaN compares false and stays. */
-    const v_f64 clamped = v_select(v_lt(x, v_set(-746.0)), v_set(-746.0),
-                                   v_select(v_lt(v_set(710.0), x), v_set(710.0), x));
     v_i64 k;
     v_f64 tail;
-    const v_f64 r = reduce(clamped, &k, &tail);
+    const v_f64 r = reduce(x, &k, &tail);
     const v_f64 u = v_set(1.0) + r, lost = r - (u - v_set(1.0));
     const v_f64 p = u + (lost + v_fma(r * r, exp_polynomial(r), tail));
     /* 2^k in two factors: k reaches from -1076 to 1024. The first product is exact, so a subnormal
@@ -57,6 +55,19 @@ INLINE v_f64 v_exp(v_f64 x)
     const v_f64 s2 = v_double(v_shift_left(k2 + v_set_bits(1023), 52));
     return p * s1 * s2;
 }
+
+/* Beyond the limits the result is zero or infinite anyway; NaN compares false and stays. */
+INLINE v_f64 v_at_least(v_f64 x, double limit)
+{
+    return v_select(v_lt(x, v_set(limit)), v_set(limit), x);
+}
+INLINE v_f64 v_exp(v_f64 x)
+{
+    const v_f64 below = v_select(v_lt(v_set(710.0), x), v_set(710.0), x);
+    return exp_within(v_at_least(below, -746.0));
+}
+/* exp(-|x|) */
+INLINE v_f64 exp_negative(v_f64 x) { return exp_within(v_at_least(-v_abs(x), -746.0)); }
 
 /* log(x) for normal x > 0. With x = 2^k (1 + f) and s = f / (2 + f),
  * log(1 + f) = 2 atanh(s) = f - (f^2/2 - s (f^2/2 + R(s^2))): nothing cancels. */
@@ -96,7 +107,7 @@ INLINE v_f64 v_log(v_f64 x)
  * lost. */
 INLINE v_f64 v_log1p_exp(v_f64 x)
 {
-    const v_f64 t = v_exp(-v_abs(x));
+    const v_f64 t = exp_negative(x);
     const v_f64 u = v_set(1.0) + t;
     return log_normal(u, v_set(0.0)) + (t - (u - v_set(1.0))) / u;
 }
@@ -108,7 +119,7 @@ INLINE v_f64 roughly_inverse(v_f64 u) { return v_fma(v_set(-0.5), u, v_set(1.457
  * accuracy: n / u with u the rounded 1 + t, corrected by what the rounding lost. */
 INLINE v_f64 v_sigmoid(v_f64 x)
 {
-    const v_f64 t = v_exp(-v_abs(x));
+    const v_f64 t = exp_negative(x);
     const v_f64 u = v_set(1.0) + t, lost = t - (u - v_set(1.0));
     const v_f64 y = v_select(v_lt(x, v_set(0.0)), t, v_set(1.0)) / u;
     return v_fma(-(y * lost), roughly_inverse(u), y);
@@ -122,7 +133,7 @@ INLINE v_f64 v_tanh(v_f64 x)
     v_i64 k;
     v_f64 tail;
     /* From -40 down tanh rounds to 1. */
-    const v_f64 r = reduce(v_select(v_lt(y, v_set(-40.0)), v_set(-40.0), y), &k, &tail);
+    const v_f64 r = reduce(v_at_least(y, -40.0), &k, &tail);
     const v_f64 scale = v_double(v_shift_left(k + v_set_bits(1023), 52));
     const v_f64 shift = scale - v_set(1.0);
     const v_f64 first = v_fma(scale, r, shift);

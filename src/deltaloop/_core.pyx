@@ -153,6 +153,13 @@ cdef inline void exact_matrix(cnp.ndarray array, size_t columns, mlp_matrix *m) 
     m.column_stride = sizeof(double)
 
 
+cdef inline bint apart(cnp.ndarray a, cnp.ndarray b) noexcept:
+    """Whether two contiguous arrays share no memory."""
+    cdef const char *p = <const char *>cnp.PyArray_DATA(a)
+    cdef const char *q = <const char *>cnp.PyArray_DATA(b)
+    return p + cnp.PyArray_NBYTES(a) <= q or q + cnp.PyArray_NBYTES(b) <= p
+
+
 def find_nonfinite(cnp.ndarray array not None):
     """Row and column of the first NaN or infinity of a 2-D array that is_direct, or None."""
     cdef mlp_matrix m
@@ -369,6 +376,16 @@ cdef class Core:
         return (mlp_find_nonfinite(self.kernels, x, n, &index) == MLP_OK
                 and index == n * x.columns)
 
+    cdef bint takes(self, object out, cnp.ndarray x, int ndim, cnp.npy_intp *shape) noexcept:
+        """Whether C may write the result of exact instances x to out."""
+        cdef int i
+        if not is_exact(out) or not cnp.PyArray_ISWRITEABLE(out) or cnp.PyArray_NDIM(out) != ndim:
+            return False
+        for i in range(ndim):
+            if cnp.PyArray_DIM(out, i) != shape[i]:
+                return False
+        return apart(out, x) and apart(out, self.buffer)
+
     def predict(self, X, out=None):
         """Outputs of the network, a^(L).
 
@@ -407,7 +424,7 @@ cdef class Core:
         cdef size_t n = 1
         cdef cnp.ndarray result
         self.ready()
-        if out is not None or not is_exact(X):
+        if not is_exact(X):
             return _inputs.predict(self, X, out)
         ndim = cnp.PyArray_NDIM(X)
         if (ndim != 1 and ndim != 2) or <size_t>cnp.PyArray_DIM(X, ndim - 1) != self.n_inputs:
@@ -416,7 +433,12 @@ cdef class Core:
             n = cnp.PyArray_DIM(X, 0)
         shape[0] = n
         shape[ndim - 1] = self.n_outputs
-        result = cnp.PyArray_EMPTY(ndim, shape, cnp.NPY_DOUBLE, 0)
+        if out is None:
+            result = cnp.PyArray_EMPTY(ndim, shape, cnp.NPY_DOUBLE, 0)
+        elif self.takes(out, X, ndim, shape):
+            result = out
+        else:
+            return _inputs.predict(self, X, out)
         if n:
             exact_matrix(X, self.n_inputs, &x)
             check(self.run(&x, n, False, <double *>cnp.PyArray_DATA(result)))
@@ -614,24 +636,41 @@ cdef class Trainer:
         """
         cdef mlp_matrix mx, my
         cdef size_t n = 1, m0 = self.core.n_inputs, mL = self.core.n_outputs
+        cdef double value
         cdef int ndim
-        if (is_exact(x) and is_exact(y) and self.core.plain):
+        if is_exact(x) and self.core.plain:
             ndim = cnp.PyArray_NDIM(x)
-            if ndim == cnp.PyArray_NDIM(y) and (ndim == 1 or ndim == 2):
-                if ndim == 2:
-                    n = cnp.PyArray_DIM(x, 0)
-                if (<size_t>cnp.PyArray_DIM(x, ndim - 1) == m0 and n > 0
-                        and <size_t>cnp.PyArray_DIM(y, ndim - 1) == mL
-                        and (ndim == 1 or <size_t>cnp.PyArray_DIM(y, 0) == n)):
-                    exact_matrix(x, m0, &mx)
-                    exact_matrix(y, mL, &my)
-                    if self.core.finite(&mx, n) and self.core.finite(&my, n):
-                        return self.update(&mx, &my, n)
+            if ndim == 2:
+                n = cnp.PyArray_DIM(x, 0)
+            if ((ndim == 1 or ndim == 2) and n > 0
+                    and <size_t>cnp.PyArray_DIM(x, ndim - 1) == m0
+                    and self.target(y, n, ndim, &value, &my)):
+                exact_matrix(x, m0, &mx)
+                if self.core.finite(&mx, n) and self.core.finite(&my, n):
+                    return self.update(&mx, &my, n)
         x, y, labels = _inputs.batch(self.core, x, y, "x", "y")
         n = x.shape[0]
         matrix_of(x, n, m0, False, &mx)
         matrix_of(y, n, mL, labels, &my)
         return self.update(&mx, &my, n)
+
+    cdef bint target(self, object y, size_t n, int ndim, double *value, mlp_matrix *my) noexcept:
+        """Describes an exact target, or a float for one instance, to C; False if it is neither."""
+        cdef size_t mL = self.core.n_outputs
+        if type(y) is float and mL == 1 and ndim == 1:
+            value[0] = y
+            my.data = <const char *>value
+            my.columns = 1
+            my.labels = 0
+            my.dtype = MLP_FLOAT64
+            my.row_stride = my.column_stride = sizeof(double)
+            return True
+        if (not is_exact(y) or cnp.PyArray_NDIM(y) != ndim
+                or <size_t>cnp.PyArray_DIM(y, ndim - 1) != mL
+                or (ndim == 2 and <size_t>cnp.PyArray_DIM(y, 0) != n)):
+            return False
+        exact_matrix(y, mL, my)
+        return True
 
     cdef double update(self, const mlp_matrix *x, const mlp_matrix *y, size_t n) except? -1.0:
         cdef double cost = NAN
