@@ -1,0 +1,122 @@
+"""Layers: which activations go together, their defaults, and how parameters lie in one buffer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from deltaloop import _core, _inputs
+
+# Output activations that a loss can be computed from.
+OUTPUTS = {
+    "squared_error": ("sigmoid", "tanh", "relu", "identity", "softmax", "step"),
+    "cross_entropy": ("softmax", "sigmoid"),
+    "binary_cross_entropy": ("sigmoid",),
+}
+HIDDEN = ("sigmoid", "tanh", "relu", "identity", "step")
+
+
+def hidden_activations(activation: object, n_hidden: int) -> tuple[str, ...]:
+    """Return one name per hidden layer, from one name or a list of them."""
+    if isinstance(activation, str):
+        name = _inputs.choice("activation", activation, HIDDEN)
+        return (name,) * n_hidden
+    if not isinstance(activation, Sequence) or isinstance(activation, bytes):
+        raise TypeError(
+            "activation must be a name or a list with one name per hidden layer, "
+            f"got {type(activation).__name__}"
+        )
+    if len(activation) != n_hidden:
+        raise ValueError(
+            f"activation must name one function per hidden layer, {n_hidden}, got {len(activation)}"
+        )
+    return tuple(
+        _inputs.choice(f"activation[{l}]", name, HIDDEN) for l, name in enumerate(activation)
+    )
+
+
+def output_activation(output: object, activation: object, loss: str, n_outputs: int) -> str:
+    """Return the output's activation: as asked for, or what suits loss and activation."""
+    if output is None:
+        if loss == "squared_error":
+            keep = activation in ("sigmoid", "tanh", "step")
+            name = activation if keep else "identity"
+            assert isinstance(name, str)
+        elif loss == "cross_entropy" and n_outputs > 1:
+            name = "softmax"
+        else:
+            name = "sigmoid"
+    else:
+        name = _inputs.choice("output", output, tuple(_core.ACTIVATIONS))
+    if name not in OUTPUTS[loss]:
+        raise ValueError(
+            f"output must be one of {', '.join(OUTPUTS[loss])} for loss={loss!r}, got {name!r}"
+        )
+    if name == "softmax" and n_outputs == 1:
+        raise ValueError("output='softmax' needs at least two output units, got 1")
+    if loss == "cross_entropy" and name == "sigmoid" and n_outputs > 1:
+        raise ValueError(
+            f"loss='cross_entropy' with output='sigmoid' needs one output unit, got {n_outputs}; "
+            "for independent outputs use loss='binary_cross_entropy', for classes output='softmax'"
+        )
+    return name
+
+
+def default_init(hidden: tuple[str, ...], output: str) -> str:
+    """Return the initialisation that suits the hidden units (the outputs when there are none)."""
+    names = set(hidden) or {output}
+    if names <= {"sigmoid", "step"}:
+        return "uniform"
+    return "he_uniform" if "relu" in names else "glorot_uniform"
+
+
+def views(
+    layers: tuple[int, ...], parameters: NDArray[np.float64]
+) -> tuple[tuple[NDArray[np.float64], ...], tuple[NDArray[np.float64], ...]]:
+    """Return w^(1..L) and b^(1..L) as views of the parameters."""
+    weights, biases, begin = [], [], 0
+    for m_in, m_out in pairwise(layers):
+        end = begin + m_in * m_out
+        weights.append(parameters[begin:end].reshape(m_in, m_out))
+        biases.append(parameters[end : end + m_out])
+        begin = end + m_out
+    return tuple(weights), tuple(biases)
+
+
+def join(
+    weights: Sequence[ArrayLike], biases: Sequence[ArrayLike]
+) -> tuple[tuple[int, ...], NDArray[np.float64]]:
+    """Return the layers' sizes and the parameters (P,) of w^(1..L) and b^(1..L), validated."""
+    for name, value in (("weights", weights), ("biases", biases)):
+        if not _inputs.is_list(value):
+            raise TypeError(f"{name} must be a list of arrays, got {type(value).__name__}")
+    if len(weights) == 0 or len(weights) != len(biases):
+        raise ValueError(
+            "weights and biases must hold one array per layer, "
+            f"got {len(weights)} and {len(biases)}"
+        )
+    w = [_inputs.numbers(f"weights[{l}]", value) for l, value in enumerate(weights)]
+    b = [_inputs.numbers(f"biases[{l}]", value) for l, value in enumerate(biases)]
+    for l, (wl, bl) in enumerate(zip(w, b, strict=True)):
+        if wl.ndim != 2 or 0 in wl.shape:
+            raise ValueError(
+                f"weights[{l}] must have two dimensions, none of them 0, got shape {wl.shape}"
+            )
+        if l and wl.shape[0] != w[l - 1].shape[1]:
+            raise ValueError(
+                f"weights[{l}] must have {w[l - 1].shape[1]} rows, the columns of "
+                f"weights[{l - 1}], got shape {wl.shape}"
+            )
+        if bl.shape != (wl.shape[1],):
+            raise ValueError(f"biases[{l}] must have shape ({wl.shape[1]},), got {bl.shape}")
+        _inputs.finite(f"weights[{l}]", wl)
+        _inputs.finite(f"biases[{l}]", bl)
+    parameters = np.concatenate(
+        [part for wl, bl in zip(w, b, strict=True) for part in (wl.ravel(), bl)],
+        dtype=np.float64,
+    )
+    sizes = (w[0].shape[0], *(wl.shape[1] for wl in w))
+    return sizes, parameters
