@@ -19,6 +19,10 @@ void mlp_release(double *p);
 uint64_t mlp_fp_enter(void);
 void mlp_fp_leave(uint64_t saved);
 
+/* Fisher and Yates's shuffle from the end, in portions: settles up to `most` of the first `left`
+ * entries; returns how many are left, 1 or 0 at the end. (random.c) */
+size_t mlp_random_shuffle(struct mlp_stream *stream, size_t left, size_t most, size_t *order);
+
 struct mlp_layer {
     size_t m_in, m_out; /* m^(l-1), m^(l) */
     size_t offset;      /* of w^(l) (m_in, m_out) in the parameters; b^(l) (m_out,) follows it */
@@ -70,7 +74,7 @@ struct mlp_pair {
 struct mlp_pair mlp_pair_add(struct mlp_pair a, struct mlp_pair b);
 double mlp_pair_difference(struct mlp_pair a, struct mlp_pair b);
 
-/* At most so many ranges of a full batch have a chain of their own. */
+/* At most so many ranges of a large batch have a chain of their own. */
 #define MLP_RANGES 64
 
 /* One evaluation of C, and of its gradient unless gradient is NULL, over n instances. */

@@ -18,7 +18,8 @@ struct mlp_kernels {
     /* Doubles that `panel` of product() must hold. */
     size_t panel_size;
 
-    /* b_row or b_col is 1. C (m, n) <- C0 + A B, each element one chain of FMAs over ascending k that starts at C0.
+    /* b_row or b_col is 1.
+     * C (m, n) <- C0 + A B, each element one chain of FMAs over ascending k that starts at C0.
      * a_ik = a[i a_row + k a_col], b_kj = b[k b_row + j b_col], C0_ij = c0[i c0_row + j] (0 when c0
      * is NULL), C_ij = c[i c_row + j]. C may be C0. With strides one loop serves z = a w + b, delta
      * w^T and a^T delta. */

@@ -126,7 +126,7 @@ static void column_panel(size_t m, size_t nv, size_t last, size_t k, const doubl
 #undef TILE
 }
 
-/* panel (k, nv VL) <- the columns of B that exist, zeros beside them. Either b_col or b_row is 1. */
+/* panel (k, nv VL) <- the columns of B that exist, zeros beside them. b_row or b_col is 1. */
 static void pack(size_t k, size_t nv, size_t last, const double *b, ptrdiff_t b_row,
                  ptrdiff_t b_col, double *panel)
 {
@@ -203,7 +203,7 @@ static void product(size_t m, size_t n, size_t k, const double *a, ptrdiff_t a_r
 
 /* ---- elementwise loops ---- */
 
-/* y_i <- f(x_i); a tail goes through a padded vector, so an element's bits do not depend on its
+/* y_i <- f(x_i); a tail goes through a masked vector, so an element's bits do not depend on its
  * place. */
 INLINE void map(size_t n, const double *x, double *y, v_f64 (*f)(v_f64))
 {
@@ -367,8 +367,10 @@ static void softmax_cross_entropy(size_t rows, size_t m, double *z, const double
     map(rows, c, c, v_log);
     for (size_t i = 0; i < rows; i++) {
         double sum = 0.0;
-        for (size_t j = 0; j < m; j++)
-            sum += y[i * m + j] * (c[i] - terms[i * m + j]);
+        for (size_t j = 0; j < m; j++) {
+            if (y[i * m + j] != 0.0) /* not 0 times infinity */
+                sum += y[i * m + j] * (c[i] - terms[i * m + j]);
+        }
         c[i] = sum;
     }
 }

@@ -6,9 +6,9 @@
  *
  * Contracts that hold for every function here:
  * - float64, row-major and contiguous unless a struct mlp_matrix says otherwise; inputs are never
- * written;
+ *   written;
  * - a status other than MLP_OK leaves the outputs and the network as they were, and only memory or
- * sizes can cause one: the caller has validated shapes, names and values;
+ *   sizes can cause one: the caller has validated shapes, names and values;
  * - the floating-point environment is set (round to nearest, no FTZ or DAZ) and restored on return;
  * - no global state, no output, no abort: concurrent calls are safe as long as nobody writes the
  *   parameters meanwhile. */
@@ -155,9 +155,9 @@ struct mlp_fit_report {
     size_t epochs;        /* complete ones */
     double initial_cost;  /* C_0 (full batch), NaN with mini-batches */
     double cost;          /* of the last complete epoch, or C_0 */
-    double gradient_norm; /* of the last gradient evaluated; NaN after divergence */
-    struct mlp_stream stream;
-    const double *velocity; /* (P,), NULL without momentum */
+    double gradient_norm; /* of the last gradient evaluated; NaN if none, and after divergence */
+    struct mlp_stream stream; /* after divergence, as it was at the epoch's start */
+    const double *velocity;   /* (P,), NULL without momentum and after divergence */
 };
 
 struct mlp_fit;
@@ -175,14 +175,20 @@ void mlp_fit_free(struct mlp_fit *fit);
 enum mlp_event mlp_fit_run(struct mlp_fit *fit, size_t until, double work, size_t capacity,
                            double *history, size_t *recorded);
 void mlp_fit_describe(const struct mlp_fit *fit, struct mlp_fit_report *report);
+/* Words drawn from the stream so far. */
+uint64_t mlp_fit_position(const struct mlp_fit *fit);
+
+/* C over all instances, by about `work` multiply-adds a call; 1 when *cost holds it. No training
+ * after the first call. Cannot fail. */
+int mlp_fit_finish(struct mlp_fit *fit, double work, double *cost);
 
 /* ---- random numbers: rules in random.c. Cannot fail. ---- */
 
-/* out (n,) <- Unif[-limit, limit], limit^2 = numerator / denominator: the root is taken here, out of
- * reach of the caller's rounding mode. */
+/* out (n,) <- Unif[-limit, limit], limit^2 = numerator / denominator: the root is taken here, out
+ * of reach of the caller's rounding mode. */
 void mlp_random_uniform(struct mlp_stream *stream, double numerator, double denominator, size_t n,
                         double *out);
-/* out (n,) <- normal with mean 0 and variance numerator / denominator, by Marsaglia's polar method */
+/* out (n,) <- normal, mean 0, variance numerator / denominator, by Marsaglia's polar method */
 void mlp_random_normal(struct mlp_stream *stream, const struct mlp_kernels *kernels,
                        double numerator, double denominator, size_t n, double *out);
 /* order (n,) <- a random permutation of 0..n-1 */

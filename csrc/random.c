@@ -96,14 +96,20 @@ void mlp_random_normal(struct mlp_stream *stream, const struct mlp_kernels *kern
 
 void mlp_random_permutation(struct mlp_stream *stream, size_t n, size_t *order)
 {
-    struct words words = {stream, {0}, 0};
     for (size_t i = 0; i < n; i++)
         order[i] = i;
-    for (size_t i = n - 1; i >= 1 && i < n; i--) {
+    mlp_random_shuffle(stream, n, n, order);
+}
+
+size_t mlp_random_shuffle(struct mlp_stream *stream, size_t left, size_t most, size_t *order)
+{
+    struct words words = {stream, {0}, 0};
+    for (; left > 1 && most > 0; left--, most--) {
         uint64_t low;
-        const size_t j = (size_t)multiply_high(next_word(&words), (uint64_t)i + 1, &low);
-        const size_t t = order[i];
-        order[i] = order[j];
+        const size_t j = (size_t)multiply_high(next_word(&words), (uint64_t)left, &low);
+        const size_t t = order[left - 1];
+        order[left - 1] = order[j];
         order[j] = t;
     }
+    return left;
 }

@@ -144,7 +144,10 @@ struct mlp_fit {
     size_t batch;    /* mini-batches: first row of the current batch */
     struct mlp_pair sum, cost, previous;
     double initial_cost;
-    int diverged;
+    struct mlp_stream start_stream; /* the stream at the epoch's start */
+    size_t unshuffled;              /* entries of order that are still to be drawn */
+    int evaluated;                  /* the gradient holds one */
+    int diverged, finishing;
 };
 
 void mlp_fit_free(struct mlp_fit *fit)
@@ -165,7 +168,7 @@ static enum mlp_status fit_allocate(struct mlp_fit *fit)
     const size_t largest = o->batch_size ? o->batch_size : fit->n;
     enum mlp_status status = descent_new(&fit->descent, fit->net, &o->descent);
     if (status == MLP_OK)
-        status = mlp_arena_new(&fit->arena, fit->net, largest);
+        status = mlp_arena_new(&fit->arena, fit->net, fit->n); /* the last pass takes all */
     if (status != MLP_OK)
         return status;
     fit->start = mlp_allocate(fit->net->n_parameters);
@@ -224,6 +227,7 @@ static void copy(const struct mlp_fit *fit, const double *from, double *to)
 static enum mlp_event diverge(struct mlp_fit *fit)
 {
     copy(fit, fit->start, fit->net->parameters);
+    fit->options.stream = fit->start_stream;
     fit->cost = fit->previous;
     fit->diverged = 1;
     return MLP_DIVERGED;
@@ -263,6 +267,7 @@ static enum mlp_event advance_full(struct mlp_fit *fit)
     if (!mlp_pass_advance(&fit->pass))
         return MLP_PAUSED;
     fit->in_epoch = 0;
+    fit->evaluated = 1;
     if (!fit->stepped) { /* C_0 */
         fit->stepped = 1;
         fit->cost = fit->pass.cost;
@@ -280,18 +285,30 @@ static enum mlp_event advance_full(struct mlp_fit *fit)
     return test(fit, 1);
 }
 
-/* One chunk of a mini-batch, and the step when it was the batch's last. */
+/* Entries of a permutation that are drawn at a time: less than 10 ms, even out of cache. */
+#define SHUFFLE ((size_t)1 << 17)
+
+/* One chunk of a mini-batch, and the step when it was the batch's last; or part of the shuffle. */
 static enum mlp_event advance_batches(struct mlp_fit *fit)
 {
     if (!fit->in_epoch) {
         fit->previous = fit->cost;
         copy(fit, fit->net->parameters, fit->start);
-        if (fit->order)
-            mlp_random_permutation(&fit->options.stream, fit->n, fit->order);
+        fit->start_stream = fit->options.stream;
+        if (fit->order) {
+            for (size_t i = 0; i < fit->n; i++)
+                fit->order[i] = i;
+            fit->unshuffled = fit->n;
+        }
         fit->batch = 0;
         fit->sum = (struct mlp_pair){0.0, 0.0};
         fit->in_epoch = 1;
         fit->stepped = 1;
+    }
+    if (fit->unshuffled > 1) {
+        fit->unshuffled =
+            mlp_random_shuffle(&fit->options.stream, fit->unshuffled, SHUFFLE, fit->order);
+        return MLP_PAUSED;
     }
     if (fit->stepped) {
         const size_t left = fit->n - fit->batch, size = fit->options.batch_size;
@@ -300,6 +317,7 @@ static enum mlp_event advance_batches(struct mlp_fit *fit)
     }
     if (!mlp_pass_advance(&fit->pass))
         return MLP_PAUSED;
+    fit->evaluated = 1;
     fit->sum = mlp_pair_add(fit->sum, fit->pass.cost);
     if (!isfinite(fit->sum.high))
         return diverge(fit);
@@ -317,6 +335,13 @@ static enum mlp_event advance_batches(struct mlp_fit *fit)
     return test(fit, fit->epochs > 1);
 }
 
+/* Multiply-adds of a chunk: forward, delta and gradient, and a constant for the calls. */
+static double chunk_work(const struct mlp_fit *fit)
+{
+    const size_t rows = fit->pass.n < fit->arena.rows ? fit->pass.n : fit->arena.rows;
+    return 3.0 * (double)rows * (double)fit->net->n_parameters + 1000.0;
+}
+
 enum mlp_event mlp_fit_run(struct mlp_fit *fit, size_t until, double work, size_t capacity,
                            double *history, size_t *recorded)
 {
@@ -332,22 +357,45 @@ enum mlp_event mlp_fit_run(struct mlp_fit *fit, size_t until, double work, size_
             event = MLP_PAUSED;
         if (event != MLP_PAUSED)
             break;
-        /* Forward, delta and gradient, and a constant for the calls themselves. */
-        const size_t rows = fit->pass.n < fit->arena.rows ? fit->pass.n : fit->arena.rows;
-        work -= 3.0 * (double)rows * (double)fit->net->n_parameters + 1000.0;
+        work -= fit->unshuffled > 1 ? 10.0 * (double)SHUFFLE : chunk_work(fit);
     }
     mlp_fp_leave(saved);
     return event;
 }
 
+int mlp_fit_finish(struct mlp_fit *fit, double work, double *cost)
+{
+    const uint64_t saved = mlp_fp_enter();
+    if (!fit->finishing) {
+        fit->pass.gradient = NULL;
+        mlp_pass_start(&fit->pass, NULL, 0, fit->n);
+        fit->finishing = 1;
+    }
+    int done = 0;
+    while (!done && work > 0.0) {
+        done = mlp_pass_advance(&fit->pass);
+        work -= chunk_work(fit);
+    }
+    if (done)
+        *cost = fit->pass.cost.high;
+    mlp_fp_leave(saved);
+    return done;
+}
+
+uint64_t mlp_fit_position(const struct mlp_fit *fit) { return fit->options.stream.position; }
+
 void mlp_fit_describe(const struct mlp_fit *fit, struct mlp_fit_report *report)
 {
-    const double squares =
-        fit->net->kernels->sum_squares(fit->net->n_parameters, fit->descent.gradient);
     *report = (struct mlp_fit_report){.epochs = fit->epochs,
                                       .initial_cost = fit->initial_cost,
                                       .cost = fit->cost.high,
-                                      .gradient_norm = fit->diverged ? (double)NAN : sqrt(squares),
+                                      .gradient_norm = (double)NAN,
                                       .stream = fit->options.stream,
-                                      .velocity = fit->descent.velocity};
+                                      .velocity = fit->diverged ? NULL : fit->descent.velocity};
+    if (fit->evaluated && !fit->diverged) {
+        const uint64_t saved = mlp_fp_enter();
+        report->gradient_norm =
+            sqrt(fit->net->kernels->sum_squares(fit->net->n_parameters, fit->descent.gradient));
+        mlp_fp_leave(saved);
+    }
 }

@@ -148,8 +148,8 @@ def test_parameters_may_be_written_beyond_the_finite():
     before = net.parameters.copy()
     assert math.isnan(net.trainer(GD).step(X, Y))
     assert same(net.parameters, before)
-    for solver in (GD, BATCHES):
-        with pytest.warns(dl.DivergenceWarning, match="epoch 1"):
+    for solver, message in ((GD, "before the first step"), (BATCHES, "in epoch 1")):
+        with pytest.warns(dl.DivergenceWarning, match=message):
             result = net.fit(X, Y, solver=solver)
         assert (result.stop_reason, result.epochs, result.converged) == ("diverged", 0, False)
         assert same(net.parameters, before)

@@ -144,6 +144,19 @@ def test_docstring_tells_what_is_returned(name):
     assert {"Returns", "Yields"} & set(_sections(inspect.getdoc(PUBLIC[name]) or ""))
 
 
+@pytest.mark.parametrize(
+    "name", [name for name in deltaloop.__all__ if callable(getattr(deltaloop, name))]
+)
+def test_public_name_has_an_example(name):
+    value = getattr(deltaloop, name)
+    members = vars(value).items() if inspect.isclass(value) else []
+    methods = [key for key, m in members if inspect.isroutine(m) or isinstance(m, classmethod)]
+    for key in methods:
+        documented = key.startswith("_") or ">>>" in (inspect.getdoc(getattr(value, key)) or "")
+        assert documented, key
+    assert ">>>" in (inspect.getdoc(value) or "")
+
+
 @pytest.mark.parametrize("name", ["deltaloop", *MODULES])
 def test_examples_of_docstrings(name):
     module = importlib.import_module(name)

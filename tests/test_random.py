@@ -293,16 +293,16 @@ def test_results_do_not_depend_on_alignment_or_layout():
 def everything(case):
     """Bits of predictions, costs, gradients, inits and fits."""
     net = case.network(seed=0)
-    solver = dl.GradientDescent(0.01, momentum=0.9, batch_size=7)
+    solver = dl.GradientDescent(0.01)
+    batches = dl.GradientDescent(0.01, momentum=0.9, batch_size=7)
     parts = [net.predict(case.X), net.predict(case.X[0]), *net.activations(case.X)]
     cost, gradient = net.gradient(case.X, case.Y)
     parts += [np.array([cost, net.cost(case.X, case.Y)]), gradient]
     parts += [dl.Network([5, 4, 2], init=init, seed=1).parameters for init in UNIFORM + NORMAL]
-    result = net.fit(case.X, case.Y, solver=solver, max_epochs=3, tol=0)
-    parts += [net.parameters, result.cost_history]
-    solver = dl.GradientDescent(0.01)
-    result = net.fit(case.X, case.Y, solver=solver, max_epochs=3, tol=0)
-    parts += [net.parameters, result.cost_history]
+    for method in (batches, solver):
+        result = net.fit(case.X, case.Y, solver=method, max_epochs=3, tol=0)
+        scalars = [result.cost, result.initial_cost, result.gradient_norm]
+        parts += [net.parameters, result.cost_history, np.array(scalars)]
     step = net.trainer(solver).step(case.X[:3], case.Y[:3])
     predictor = net.predictor()
     predictor.x[:] = case.X[0]

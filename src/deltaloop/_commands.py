@@ -24,6 +24,7 @@ import deltaloop as dl
 from deltaloop import _datafiles, _files
 from deltaloop._datafiles import Data, Label
 from deltaloop._scaling import Scaling, fold, r2, split
+from deltaloop.datasets import load_digits
 
 __all__ = ["BATCH_SIZE", "RATE_PER_INSTANCE", "info", "predict", "train"]
 
@@ -85,6 +86,8 @@ def _check_output(args: argparse.Namespace) -> None:
         args.usage_error(f"argument --output-model: expected the name of a file, got {path!r}")
     if not os.path.isdir(directory):
         args.usage_error(f"argument --output-model: there is no directory {directory!r}")
+    if not os.access(directory, os.W_OK):
+        args.usage_error(f"argument --output-model: cannot write to directory {directory!r}")
 
 
 def _network(data: Data, args: argparse.Namespace) -> dl.Network:
@@ -177,7 +180,9 @@ def _train_text(data: Data, report: Mapping[str, Any]) -> str:
     n, m = data.X.shape
     solver = report["solver"]
     target = (
-        f"{data.y.shape[1]} outputs" if data.classes is None else f"{len(data.classes)} classes"
+        f"{data.y.shape[1]} output{'s' * (data.y.shape[1] > 1)}"
+        if data.classes is None
+        else f"{len(data.classes)} classes"
     )
     units = "" if data.classes is not None else ", in standardised units"
     rows = {
@@ -220,7 +225,10 @@ def predict(args: argparse.Namespace) -> None:
     network = dl.load(args.model)
     classes = _classes(args.model, network)
     task = _task(network, classes)
-    arrays = _datafiles.read(args.file, ["X"], ["y"])
+    if args.file == "digits":
+        arrays = dict(zip("Xy", load_digits(), strict=True))
+    else:
+        arrays = _datafiles.read(args.file, ["X"], ["y"])
     X = _datafiles.inputs(args.file, arrays["X"])
     if X.shape[1] != network.layers[0]:
         raise ValueError(

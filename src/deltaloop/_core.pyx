@@ -547,9 +547,15 @@ cdef class Fit:
     @property
     def position(self):
         """Words drawn from the stream so far."""
-        cdef mlp_fit_report r
-        mlp_fit_describe(self.fit, &r)
-        return r.stream.position
+        return mlp_fit_position(self.fit)
+
+    def finish(self, double work):
+        """C over all instances after training, or None if `work` multiply-adds did not do."""
+        cdef double cost = NAN
+        cdef bint done
+        with nogil:
+            done = mlp_fit_finish(self.fit, work, &cost)
+        return cost if done else None
 
     def report(self):
         """epochs, initial_cost, cost, gradient_norm, key, position and velocity (or None)."""
@@ -633,6 +639,17 @@ cdef class Trainer:
         ------
         TypeError, ValueError
             As ``Network.cost``; the network is then as it was.
+        RuntimeError
+            If the network is being trained by another thread.
+
+        Examples
+        --------
+        >>> import deltaloop as dl
+        >>> net = dl.Network([2, 1], activation="identity", seed=0)
+        >>> trainer = net.trainer(dl.GradientDescent(learning_rate=0.1, momentum=0.5))
+        >>> first = trainer.step([[0.0, 1.0], [1.0, 0.0]], [0.5, -0.5])
+        >>> trainer.step([[0.0, 1.0], [1.0, 0.0]], [0.5, -0.5]) < first
+        True
         """
         cdef mlp_matrix mx, my
         cdef size_t n = 1, m0 = self.core.n_inputs, mL = self.core.n_outputs
@@ -746,6 +763,19 @@ cdef class Predictor:
         Returns
         -------
         ndarray of float64, shape (n, mL) or (mL,)
+            The same array every time.
+
+        Raises
+        ------
+        MemoryError
+            If there is none for the hidden layers.
+
+        Examples
+        --------
+        >>> import deltaloop as dl
+        >>> predictor = dl.Network([2, 3, 1], seed=0).predictor(4)
+        >>> predictor().shape
+        (4, 1)
         """
         check(self.core.run(&self.matrix, self.n, False, self.out))
         return self.y_

@@ -105,6 +105,8 @@ def save(
             _sort_metadata(temporary)
     except SafetensorError as error:
         raise OSError(f"{name}: {error}") from error
+    except OSError as error:  # named after the file that was asked for, not the temporary one
+        raise OSError(error.errno, error.strerror, name) from error
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
 
@@ -130,6 +132,14 @@ def load(path: str | os.PathLike[str]) -> Network:
         The file is not a deltaloop model, is damaged, or is of a newer version.
     OSError
         The file cannot be read: FileNotFoundError, IsADirectoryError, PermissionError, ...
+
+    Examples
+    --------
+    >>> import deltaloop as dl, os, tempfile
+    >>> path = os.path.join(tempfile.mkdtemp(), "net.safetensors")
+    >>> dl.Network([2, 3, 1], activation="tanh", seed=7).save(path)
+    >>> dl.load(path)
+    Network([2, 3, 1], activation='tanh', output='tanh', loss='squared_error', seed=7)
     """
     from deltaloop.network import Network
 

@@ -36,8 +36,8 @@ Print a model's prediction for each row, one a line: the class, or the values
 of the outputs.
 
 FILE is a NumPy .npz file with an array X, shape (n, inputs), or a .npy file
-of that array alone. With an array y in the .npz file, the accuracy or R^2 is
-printed on the standard error.
+of that array alone, or the word digits. With an array y in the .npz file, the
+accuracy or R^2 is printed on the standard error.
 """
 
 

@@ -118,6 +118,8 @@ cdef extern from "mlp.h" nogil:
     void mlp_fit_free(mlp_fit *)
     mlp_event mlp_fit_run(mlp_fit *, size_t, double, size_t, double *, size_t *)
     void mlp_fit_describe(const mlp_fit *, mlp_fit_report *)
+    uint64_t mlp_fit_position(const mlp_fit *)
+    int mlp_fit_finish(mlp_fit *, double, double *)
 
     void mlp_random_uniform(mlp_stream *, double, double, size_t, double *)
     void mlp_random_normal(mlp_stream *, const mlp_kernels *, double, double, size_t, double *)

@@ -33,6 +33,17 @@ class DivergenceWarning(RuntimeWarning):
     """The cost or the parameters became infinite or NaN during training.
 
     The network then holds the parameters from the start of the last epoch.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import deltaloop as dl
+    >>> net = dl.Network([1, 1], activation="identity", seed=0)
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore", dl.DivergenceWarning)
+    ...     result = net.fit([[1.0], [2.0]], [1.0, 2.0], solver=dl.GradientDescent(10.0))
+    >>> result.stop_reason
+    'diverged'
     """
 
 
@@ -50,6 +61,18 @@ class EpochInfo:
         Time since training began.
     network : Network
         The network in training. Read it; writing to its parameters here is not supported.
+
+    Examples
+    --------
+    >>> import deltaloop as dl
+    >>> net = dl.Network([1, 1], activation="identity", seed=0)
+    >>> def report(info):
+    ...     print(f"epoch {info.epoch}: cost {info.cost:.2f}")
+    >>> result = net.fit([[1.0]], [2.0], solver=dl.GradientDescent(0.25), max_epochs=3,
+    ...                  callback=report)
+    epoch 1: cost 1.70
+    epoch 2: cost 0.42
+    epoch 3: cost 0.11
     """
 
     epoch: int
@@ -85,7 +108,18 @@ class FitResult:
         Time that the call took.
     state : mapping of str to ndarray
         What the solver remembers, as plain arrays: ``epochs``, ``key`` and ``position`` of the
-        random stream and, with momentum, ``velocity`` (P,).
+        random stream and, with momentum, ``velocity`` (P,). After divergence the position is that
+        of the last epoch's start, and there is no velocity.
+
+    Examples
+    --------
+    >>> import deltaloop as dl
+    >>> net = dl.Network([1, 1], activation="identity", seed=0)
+    >>> result = net.fit([[1.0]], [2.0], solver=dl.GradientDescent(0.25), goal=1e-6)
+    >>> result.stop_reason, result.converged, result.cost <= 1e-6
+    ('goal', True, True)
+    >>> len(result.cost_history) == result.epochs
+    True
     """
 
     cost: float
@@ -241,17 +275,10 @@ def fit(
             if own:
                 network._position = run.position
         report = run.report()
-        cost = report["cost"]
-        if method.batch_size is not None:
-            cost, _ = network._cost(x, y, labels, False)
+        cost = report["cost"] if method.batch_size is None else final_cost(run)
     if reason == "diverged":
-        warnings.warn(
-            f"training diverged in epoch {report['epochs'] + 1}: the cost or the parameters became "
-            "infinite or NaN; the parameters from the start of that epoch were restored. Try a "
-            "smaller learning_rate",
-            DivergenceWarning,
-            stacklevel=3,
-        )
+        before = method.batch_size is None and not math.isfinite(report["initial_cost"])
+        warnings.warn(divergence(report["epochs"], before), DivergenceWarning, stacklevel=3)
     state = {
         "epochs": np.array(report["epochs"]),
         "key": np.array(report["key"], dtype=np.uint64),
@@ -270,6 +297,36 @@ def fit(
         seconds=time.perf_counter() - began,
         state=state,
     )
+
+
+def divergence(epochs: int, before: bool) -> str:
+    """Say what diverged: in the epoch after so many, or before the first step."""
+    if before:
+        return (
+            "the cost or the parameters are infinite or NaN before the first step, which was not "
+            "taken; scale the data or the parameters down"
+        )
+    return (
+        f"training diverged in epoch {epochs + 1}: the cost or the parameters became infinite or "
+        "NaN; the parameters from the start of that epoch were restored. Try a smaller "
+        "learning_rate"
+    )
+
+
+def adapted(work: float, seconds: float) -> float:
+    """Return the work of the next slice, after one that took so many seconds."""
+    return work * min(max(SLICE / max(seconds, 1e-9), 0.1), 10.0)
+
+
+def final_cost(run: _core.Fit) -> float:
+    """Evaluate C after mini-batches, in slices, so that signals are served."""
+    work = FIRST_WORK
+    while True:
+        before = time.perf_counter()
+        cost = run.finish(work)
+        if cost is not None:
+            return cost
+        work = adapted(work, time.perf_counter() - before)
 
 
 def train(
@@ -299,7 +356,7 @@ def train(
                 bar.set_postfix_str(f"cost {part[-1]:.6g}", refresh=False)
                 bar.update(part.size)
         if event == "paused":
-            work *= min(max(SLICE / max(now - before, 1e-9), 0.1), 10.0)
+            work = adapted(work, now - before)
         stop = "" if event in ("paused", "epoch") else event
         if part.size and limits.callback is not None and epoch == due and stop != "diverged":
             due += limits.callback_every

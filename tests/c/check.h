@@ -1,5 +1,5 @@
-/* check.h - what the C tests share: a check that counts, random numbers, and buffers that end at a page
- * which must not be touched. */
+/* check.h - what the C tests share: a check that counts, random numbers, and buffers that end at a
+ * page which must not be touched. */
 #ifndef CHECK_H
 #define CHECK_H
 

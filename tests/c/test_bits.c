@@ -1,5 +1,5 @@
-/* The same inputs give the same bits on every machine: trained parameters, costs and predictions of a dozen runs
- * against recorded hashes, one for the variants with FMA and one for those without. */
+/* The same inputs give the same bits on every machine: trained parameters, costs and predictions of a
+ * dozen runs against recorded hashes, one for the variants with FMA and one for those without. */
 #include "check.h"
 
 #include "mlp.h"

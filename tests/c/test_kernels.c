@@ -1,5 +1,5 @@
-/* Every kernel of every variant against a plain scalar loop: bit for bit where the order of the sums is
- * promised, with guard pages behind all arrays, over random shapes around the tiles' edges. */
+/* Every kernel of every variant against a plain scalar loop: bit for bit where the order of the sums
+ * is promised, with guard pages behind all arrays, over random shapes around the tiles' edges. */
 #include "check.h"
 
 #include "kernels.h"
@@ -247,7 +247,7 @@ static void test_vectors(const struct mlp_kernels *k)
     }
 }
 
-/* In 8 lanes with the rounding errors kept: cut anywhere, the same bits, and exact to the last place. */
+/* In 8 lanes with the rounding errors kept: cut anywhere, the same bits, exact to the last place. */
 static void test_accumulate(const struct mlp_kernels *k)
 {
     enum { N = 1000 };

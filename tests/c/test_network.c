@@ -1,5 +1,6 @@
-/* The network through mlp.h alone: predictions and gradients do not depend on how the work is cut; slices of
- * a fit are the fit; sizes that overflow are refused; any allocation may fail and leaves nothing behind.
+/* The network through mlp.h alone: predictions and gradients do not depend on how the work is cut;
+ * slices of a fit are the fit; sizes that overflow are refused; any allocation may fail and leaves
+ * nothing behind.
  *
  * Linked with --wrap=malloc and --wrap=calloc, so that the tests can refuse memory. */
 #include "check.h"

@@ -1,5 +1,5 @@
-/* The random numbers against words that NumPy's Philox bit generator gave for the same key, and against the rules
- * in random.c. */
+/* The random numbers against words that NumPy's Philox bit generator gave for the same key, and
+ * against the rules in random.c. */
 #include "check.h"
 
 #include "mlp.h"
