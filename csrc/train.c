@@ -202,6 +202,7 @@ enum mlp_status mlp_fit_new(struct mlp_fit **fit, struct mlp_network *network,
     f->y = *y;
     f->n = n;
     f->options = *options;
+    f->start_stream = options->stream;
     f->initial_cost = NAN;
     f->cost.high = NAN;
     const enum mlp_status status = fit_allocate(f);

@@ -313,6 +313,8 @@ def test_divergence(options):
     assert again.stop_reason == "max_epochs"
     assert (bits(net.parameters) == bits(other.parameters)).all()
     assert (again.cost_history == result.cost_history).all()
+    for name in ("epochs", "key", "position"):
+        assert (result.state[name] == again.state[name]).all()
     assert result.cost_history[-1] > 1e100
     assert result.cost == net.cost(case.X, case.Y)
     if solver.batch_size is None:
@@ -340,6 +342,18 @@ def test_divergence_in_the_first_epoch(batch_size):
     assert result.cost_history.size == 0
     assert (net.parameters == case.network().parameters).all()
     assert result.cost == net.cost(case.X, case.Y)
+
+
+@pytest.mark.parametrize("batch_size", [None, 4])
+def test_divergence_leaves_the_stream_at_the_epoch_start(batch_size):
+    net = dl.Network([3, 2], activation="identity", seed=1)
+    case = make_case((3, 2), (), "identity", "squared_error", n=10, seed=1)
+    position, state = net._position, np.random.SeedSequence(1).generate_state(2, np.uint64)
+    assert position > 0
+    with pytest.warns(dl.DivergenceWarning):
+        result = net.fit(case.X, case.Y, solver=dl.GradientDescent(1e300, batch_size=batch_size))
+    assert net._position == position == result.state["position"]
+    assert (result.state["key"] == state).all()
 
 
 def test_divergence_wins_over_everything():

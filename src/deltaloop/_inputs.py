@@ -10,7 +10,7 @@ import operator
 import sys
 from collections.abc import Sequence
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,7 +80,7 @@ def choice(name: str, value: object, choices: Sequence[str]) -> str:
     return choices[choices.index(value)]  # a str proper, where the value is a subclass
 
 
-def is_list(value: object) -> bool:
+def is_list(value: object) -> TypeGuard[Sequence[Any] | Array]:
     """Whether a value is a list, tuple, array of one dimension or more, and the like."""
     if isinstance(value, np.ndarray):
         return value.ndim > 0
@@ -91,7 +91,6 @@ def sizes(layers: object) -> tuple[int, ...]:
     """Return the layers' sizes (m^(0), ..., m^(L)): at least two, each at least 1."""
     if not is_list(layers) or (isinstance(layers, np.ndarray) and layers.ndim != 1):
         raise TypeError(f"layers must be a list of integers such as [2, 2, 1], got {layers!r}")
-    assert isinstance(layers, Sequence | np.ndarray)
     result = tuple(integer(f"layers[{l}]", units, at_least=1) for l, units in enumerate(layers))
     if len(result) < 2:
         raise ValueError(
