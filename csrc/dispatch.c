@@ -85,6 +85,15 @@ void mlp_vector_math(const struct mlp_kernels *kernels, enum mlp_function f, siz
     mlp_fp_leave(saved);
 }
 
+void mlp_pause(void)
+{
+#if defined(X86_64)
+    _mm_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
 #if defined(X86_64)
 /* MXCSR: all exceptions masked, round to nearest, no FTZ (bit 15), no DAZ (bit 6). */
 uint64_t mlp_fp_enter(void)

@@ -1,6 +1,6 @@
-/* internal.h - what the files of csrc/ share beyond mlp.h: the network's layout, the arena in which
- * one call works, and the pass, which streams a batch through forward, delta and gradient chunk by
- * chunk. */
+/* internal.h - what the files of csrc/ share beyond mlp.h: the network's layout, the team of threads
+ * and the arenas in which one call works, the formulas of a layer, and the pass, which streams a
+ * batch through forward, delta and gradient chunk by chunk. */
 #ifndef MLP_INTERNAL_H
 #define MLP_INTERNAL_H
 
@@ -19,6 +19,9 @@ void mlp_release(double *p);
 uint64_t mlp_fp_enter(void);
 void mlp_fp_leave(uint64_t saved);
 
+/* Tells the processor that this thread is spinning. (dispatch.c) */
+void mlp_pause(void);
+
 /* Fisher and Yates's shuffle from the end, in portions: settles up to `most` of the first `left`
  * entries; returns how many are left, 1 or 0 at the end. (random.c) */
 size_t mlp_random_shuffle(struct mlp_stream *stream, size_t left, size_t most, size_t *order);
@@ -34,9 +37,10 @@ struct mlp_network {
     double *parameters;  /* (P,), the caller's */
     size_t n_parameters; /* P */
     size_t n_layers;     /* L */
-    size_t row_size;     /* doubles that a chunk needs per instance: see mlp_arena_new */
+    size_t units;        /* m^(1) + ... + m^(L) */
     size_t max_width;    /* max m^(l), l = 1..L */
-    size_t chunk;        /* instances per chunk */
+    size_t chunk;        /* instances per chunk and thread; 0: mlp_chunk_rows chooses */
+    double grain;        /* multiply-adds that a thread must have to itself to be worth waking */
     enum mlp_loss loss;
     struct mlp_layer layers[]; /* layers[l-1] is layer l */
 };
@@ -52,20 +56,99 @@ static inline size_t mlp_n_outputs(const struct mlp_network *net)
 const double *mlp_rows(const struct mlp_matrix *x, const size_t *order, size_t begin, size_t rows,
                        double *buffer);
 
+/* ---- threads (threads.c) ---- */
+
+/* So many at most, whatever is asked for: a bound for arithmetic, not a tuned figure. */
+#define MLP_MAX_THREADS ((size_t)256)
+
+/* The caller, thread 0, and the workers that it has borrowed, 1 to n_threads - 1. */
+struct mlp_team {
+    size_t n_threads;
+    struct mlp_worker *workers;
+};
+typedef void (*mlp_task)(void *context, size_t thread, size_t part);
+
+/* As many threads as there are idle, at most n_threads. Cannot fail: the caller remains. */
+void mlp_team_open(struct mlp_team *team, size_t n_threads);
+void mlp_team_close(struct mlp_team *team);
+/* task(context, thread, part) for part = 0..n_parts - 1, on up to n_threads threads of the team, in
+ * any order; returns when all are done. */
+void mlp_team_run(const struct mlp_team *team, size_t n_threads, size_t n_parts, mlp_task task,
+                  void *context);
+
+/* How many threads so many multiply-adds between two barriers are worth. */
+size_t mlp_team_size(const struct mlp_team *team, const struct mlp_network *net, double work);
+
+/* Where part number `part` of n begins, when there are `parts`: multiples of 8 but for the end. */
+static inline size_t mlp_part(size_t n, size_t parts, size_t part)
+{
+    const size_t eights = n / 8 + (n % 8 != 0);
+    const size_t start = 8 * (eights / parts * part + eights % parts * part / parts);
+    return start < n ? start : n;
+}
+
 /* Scratch for chunks of up to `rows` instances: one block of memory, cut up. */
 struct mlp_arena {
     size_t rows;
     double *block;
     double *x, *y;     /* (rows, m^(0)), (rows, m^(L)): converted or gathered rows */
     double **a;        /* a[l-1] (rows, m^(l)) */
-    double *delta[2];  /* (rows, max_width) each; delta^(l) and delta^(l-1) take turns */
+    double **delta;    /* delta[l-1] (rows, m^(l)) */
     double *terms, *c; /* (rows, m^(L)) and (rows,): the cost's */
     double *panel;     /* of the products */
 };
 
-/* For `rows` instances, or the network's chunk if that is less. */
-enum mlp_status mlp_arena_new(struct mlp_arena *arena, const struct mlp_network *net, size_t rows);
+enum mlp_purpose {
+    MLP_FORWARD, /* x and a alone, a^(l) in two places that take turns */
+    MLP_TRAIN,   /* everything */
+};
+
+/* For `rows` instances, 0 for the panel alone. */
+enum mlp_status mlp_arena_new(struct mlp_arena *arena, const struct mlp_network *net,
+                              enum mlp_purpose purpose, size_t rows);
 void mlp_arena_free(struct mlp_arena *arena);
+/* Instances per chunk for so many threads, at most n. */
+size_t mlp_chunk_rows(const struct mlp_network *net, size_t n_threads, size_t n);
+
+/* The arenas of a pass over up to n instances, or of batches of `batch` and then such a pass. Thread
+ * 0's holds the chunks that threads share. */
+struct mlp_workspace {
+    size_t n_threads;
+    struct mlp_arena *arenas; /* (n_threads,) */
+    double *partial;          /* the gradients of the ranges, NULL where no batch has any */
+};
+enum mlp_status mlp_workspace_new(struct mlp_workspace *space, const struct mlp_network *net,
+                                  size_t n_threads, size_t batch, size_t n, int with_gradient);
+void mlp_workspace_free(struct mlp_workspace *space);
+
+/* ---- the formulas (layers.c) ---- */
+
+/* a^(l) <- g(b^(l) + a^(l-1) w^(l)), l = 1..L, of instances first .. first + rows - 1: x is the
+ * first one's a^(0), a[l-1] (.., m^(l)) holds all. The last layer is left as z^(L) when linear. */
+void mlp_forward(const struct mlp_network *net, size_t first, size_t rows, const double *x,
+                 double *const *a, double *panel, int linear);
+/* delta^(l-1) <- (delta^(l) w^(l)T) * g'(z^(l-1)), l = L..2, of the same instances. */
+void mlp_deltas(const struct mlp_network *net, size_t first, size_t rows, double *const *a,
+                double *const *delta, double *panel);
+
+/* The solver's memory, and its step. */
+struct mlp_step {
+    struct mlp_descent options;
+    double *gradient; /* (P,) */
+    double *velocity; /* (P,), NULL without momentum */
+};
+/* Parameters begin .. begin + n - 1 take the step. (train.c) */
+void mlp_step_take(const struct mlp_step *step, const struct mlp_network *net, size_t begin,
+                   size_t n);
+
+/* Part number `part` of `parts` of every layer's gradient, from `rows` instances:
+ * dC/dw^(l) <- C0 + a^(l-1)T delta^(l) and dC/db^(l) <- C0 + sum_i delta^(l)_i, where C0 is what the
+ * chunks before left there, or 0 for the first. Then, unless step is NULL, the step of that part. */
+void mlp_gradient_part(const struct mlp_network *net, size_t parts, size_t part, size_t rows,
+                       const double *x, double *const *a, double *const *delta, int first,
+                       double *gradient, double *panel, const struct mlp_step *step);
+
+/* ---- the pass (stream.c) ---- */
 
 /* An unevaluated sum of two doubles. */
 struct mlp_pair {
@@ -77,27 +160,34 @@ double mlp_pair_difference(struct mlp_pair a, struct mlp_pair b);
 /* At most so many ranges of a large batch have a chain of their own. */
 #define MLP_RANGES 64
 
+/* A range of the instances, with a chain of its own for each sum. */
+struct mlp_range {
+    size_t row;           /* the next one */
+    double sum[16];       /* the cost: 8 lanes and their rounding errors */
+    struct mlp_pair cost; /* when it is complete */
+};
+
 /* One evaluation of C, and of its gradient unless gradient is NULL, over n instances. */
 struct mlp_pass {
     const struct mlp_network *net;
-    struct mlp_arena *arena;
+    const struct mlp_workspace *space;
+    const struct mlp_team *team;
     const struct mlp_matrix *x, *y;
+    double *gradient; /* (P,) the result */
+    const struct mlp_step
+        *step;              /* unless NULL, taken as the gradient is completed, if C is finite */
     const size_t *order;    /* NULL: the rows as they stand */
     size_t begin, n;        /* rows begin .. begin + n - 1 of x, y or order */
-    size_t n_ranges, range; /* the current one */
-    size_t row;             /* rows done */
-    double *gradient;       /* (P,) the result */
-    double *partial;        /* (n_ranges, P) when n_ranges > 1 */
-    double sum[16];         /* the range's cost: 8 lanes and their rounding errors */
-    struct mlp_pair costs[MLP_RANGES];
-    struct mlp_pair cost; /* the result */
+    size_t n_ranges, range; /* ranges before this one are complete */
+    double work;            /* multiply-adds of the last mlp_pass_advance */
+    struct mlp_pair cost;   /* the result */
+    struct mlp_range ranges[MLP_RANGES];
 };
 
 /* How many ranges a batch of n is cut into: a function of n and P alone. */
 size_t mlp_n_ranges(const struct mlp_network *net, size_t n);
-/* Prepares a pass; partial is needed when mlp_n_ranges(net, n) > 1 and gradient is not NULL. */
 void mlp_pass_start(struct mlp_pass *pass, const size_t *order, size_t begin, size_t n);
-/* Does one chunk; 1 when the pass is complete. */
+/* Does a portion of it, some milliseconds at most or one chunk; 1 when the pass is complete. */
 int mlp_pass_advance(struct mlp_pass *pass);
 
 #endif

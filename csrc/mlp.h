@@ -10,8 +10,8 @@
  * - a status other than MLP_OK leaves the outputs and the network as they were, and only memory or
  *   sizes can cause one: the caller has validated shapes, names and values;
  * - the floating-point environment is set (round to nearest, no FTZ or DAZ) and restored on return;
- * - no global state, no output, no abort: concurrent calls are safe as long as nobody writes the
- *   parameters meanwhile. */
+ * - no global state but the pool of threads, no output, no abort: concurrent calls are safe as long
+ *   as nobody writes the parameters meanwhile. */
 #ifndef MLP_H
 #define MLP_H
 
@@ -94,12 +94,14 @@ void mlp_network_free(struct mlp_network *network);
 size_t mlp_network_n_parameters(const struct mlp_network *network);
 /* The P parameters, owned by the caller, who keeps them alive. */
 void mlp_network_set_parameters(struct mlp_network *network, double *parameters);
-/* Instances per chunk; 0 lets the network choose. Tuning only: no result depends on it. */
-void mlp_network_set_chunk(struct mlp_network *network, size_t rows);
+/* Instances per chunk and thread, and the multiply-adds from which another thread is worth waking; 0
+ * lets the network choose. Tuning only: no result depends on them. */
+void mlp_network_set_tuning(struct mlp_network *network, size_t chunk, double grain);
 
-/* out (n, m^(L)) <- a^(L), or z^(L) when linear != 0. out must not overlap x. */
+/* out (n, m^(L)) <- a^(L), or z^(L) when linear != 0. out must not overlap x. Here and below
+ * n_threads >= 1 is the most that are used; fewer, where more would not pay or others have them. */
 enum mlp_status mlp_predict(const struct mlp_network *network, const struct mlp_matrix *x, size_t n,
-                            int linear, double *out);
+                            int linear, size_t n_threads, double *out);
 
 /* a[l-1] (n, m^(l)) <- a^(l) for l = 1..L. */
 enum mlp_status mlp_activations(const struct mlp_network *network, const struct mlp_matrix *x,
@@ -108,7 +110,8 @@ enum mlp_status mlp_activations(const struct mlp_network *network, const struct 
 /* cost <- C(x, y) and, unless gradient is NULL, gradient (P,) <- dC/d(parameters). n >= 1; no step
  * units when a gradient is asked for. */
 enum mlp_status mlp_cost(const struct mlp_network *network, const struct mlp_matrix *x,
-                         const struct mlp_matrix *y, size_t n, double *cost, double *gradient);
+                         const struct mlp_matrix *y, size_t n, size_t n_threads, double *cost,
+                         double *gradient);
 
 /* *index <- i columns + j of the first element that is NaN or infinite, or n columns when there is
  * none. */
@@ -128,7 +131,7 @@ struct mlp_trainer;
 
 /* One update per call, on the instances of the call. The trainer keeps the velocity. */
 enum mlp_status mlp_trainer_new(struct mlp_trainer **trainer, struct mlp_network *network,
-                                const struct mlp_descent *descent);
+                                const struct mlp_descent *descent, size_t n_threads);
 void mlp_trainer_free(struct mlp_trainer *trainer);
 /* cost <- C before the step; takes no step when that cost is not finite. */
 enum mlp_status mlp_trainer_step(struct mlp_trainer *trainer, const struct mlp_matrix *x,
@@ -148,6 +151,7 @@ struct mlp_fit_options {
     int shuffle;       /* a new permutation each epoch, from the stream */
     struct mlp_stream stream;
     double tol, goal; /* goal = -infinity: none */
+    size_t n_threads;
 };
 
 /* What a fit has done so far. Read it between calls of mlp_fit_run. */

@@ -45,19 +45,40 @@ void mlp_release(double *p)
     }
 }
 
-/* Activations, deltas and weights' panels of a chunk should stay in a 1 MB L2 cache: half of it for
- * them. */
+/* Activations and deltas of a chunk should stay in a 1 MB L2 cache, beside the weights' panels: half
+ * of it for them. */
 #define CHUNK_BYTES ((size_t)512 * 1024)
-/* Each chunk reads (and packs) all weights once; this many instances make that cheap beside the
- * products. */
+/* Each chunk reads (and packs) all weights once, and adds to all of the gradient: this many instances
+ * make that cheap beside the products. */
 #define CHUNK_MIN 128
 /* More instances than this gain nothing, as the cost of a chunk's calls is spread enough. */
 #define CHUNK_MAX 2048
+/* What a multiply-add costs on one thread, against about 3 us that two barriers and the cold caches
+ * of another core take: 100,000 take 3 us at 60 GFLOP/s. */
+#define GRAIN 1e5
 
-static size_t automatic_chunk(const struct mlp_network *net)
+/* Doubles per instance: x, every a and delta, y, the cost's terms and their sum. mlp_network_new has
+ * seen to it that CHUNK_MAX times as many do not overflow. */
+static size_t row_size(const struct mlp_network *net)
 {
-    const size_t rows = CHUNK_BYTES / sizeof(double) / net->row_size;
-    return rows < CHUNK_MIN ? CHUNK_MIN : rows > CHUNK_MAX ? CHUNK_MAX : rows;
+    return mlp_n_inputs(net) + 2 * net->units + 2 * mlp_n_outputs(net) + 1;
+}
+
+size_t mlp_chunk_rows(const struct mlp_network *net, size_t n_threads, size_t n)
+{
+    size_t rows = net->chunk;
+    if (rows == 0) {
+        rows = CHUNK_BYTES / sizeof(double) / row_size(net);
+        rows = (rows < CHUNK_MIN ? CHUNK_MIN : rows) * n_threads;
+        rows = rows > CHUNK_MAX ? CHUNK_MAX : rows;
+    }
+    return rows < n ? rows : n;
+}
+
+size_t mlp_team_size(const struct mlp_team *team, const struct mlp_network *net, double work)
+{
+    const double n = work / net->grain;
+    return n >= (double)team->n_threads ? team->n_threads : n < 2.0 ? 1 : (size_t)n;
 }
 
 enum mlp_status mlp_network_new(struct mlp_network **network, const struct mlp_kernels *kernels,
@@ -86,11 +107,10 @@ enum mlp_status mlp_network_new(struct mlp_network **network, const struct mlp_k
         if (layer->m_out > net->max_width)
             net->max_width = layer->m_out;
     }
-    /* Per instance: x, every a, two deltas, y, the cost's terms and their sum. */
+    /* As row_size computes it. */
     size_t size = 0;
     const size_t m = layers[n_layers];
-    fits = fits && mlp_size_multiply(net->max_width, 2, &size) &&
-           mlp_size_add(size, units, &size) && mlp_size_add(size, m, &size) &&
+    fits = fits && mlp_size_multiply(units, 2, &size) && mlp_size_add(size, m, &size) &&
            mlp_size_add(size, m, &size) && mlp_size_add(size, 1, &size) &&
            mlp_size_multiply(offset, sizeof(double), &bytes) && bytes <= PTRDIFF_MAX &&
            mlp_size_multiply(size, sizeof(double) * CHUNK_MAX, &bytes);
@@ -99,8 +119,8 @@ enum mlp_status mlp_network_new(struct mlp_network **network, const struct mlp_k
         return MLP_TOO_LARGE;
     }
     net->n_parameters = offset;
-    net->row_size = size;
-    net->chunk = automatic_chunk(net);
+    net->units = units - layers[0];
+    net->grain = GRAIN;
     *network = net;
     return MLP_OK;
 }
@@ -111,9 +131,10 @@ void mlp_network_set_parameters(struct mlp_network *network, double *parameters)
 {
     network->parameters = parameters;
 }
-void mlp_network_set_chunk(struct mlp_network *network, size_t rows)
+void mlp_network_set_tuning(struct mlp_network *network, size_t chunk, double grain)
 {
-    network->chunk = rows ? rows : automatic_chunk(network);
+    network->chunk = chunk;
+    network->grain = grain > 0.0 ? grain : GRAIN;
 }
 
 /* A part of n doubles, its length rounded up so that the next one starts on a cache line too. */
@@ -124,35 +145,42 @@ static double *cut(double **next, size_t n)
     return p;
 }
 
-enum mlp_status mlp_arena_new(struct mlp_arena *arena, const struct mlp_network *net, size_t rows)
+enum mlp_status mlp_arena_new(struct mlp_arena *arena, const struct mlp_network *net,
+                              enum mlp_purpose purpose, size_t rows)
 {
-    const size_t L = net->n_layers;
-    if (rows > net->chunk)
-        rows = net->chunk;
+    const size_t L = net->n_layers, m = mlp_n_outputs(net);
     memset(arena, 0, sizeof *arena);
-    /* Each of the L + 7 parts may be rounded up by 7; the pointers a[] come last. */
+    /* Each of the 2 L + 5 parts may be rounded up by 7; the pointers come last. */
+    const size_t per_row =
+        purpose == MLP_TRAIN ? row_size(net) : mlp_n_inputs(net) + 2 * net->max_width;
     size_t n, extra;
-    if (!mlp_size_multiply(rows, net->row_size, &n) || !mlp_size_multiply(L + 7, 8, &extra) ||
-        !mlp_size_add(extra, net->kernels->panel_size + L, &extra) || !mlp_size_add(n, extra, &n))
+    if (!mlp_size_multiply(rows, per_row, &n) || !mlp_size_multiply(2 * L + 5, 8, &extra) ||
+        !mlp_size_add(extra, net->kernels->panel_size + 2 * L, &extra) ||
+        !mlp_size_add(n, extra, &n))
         return MLP_TOO_LARGE;
     double *next = mlp_allocate(n);
     if (next == NULL)
         return MLP_NO_MEMORY;
     arena->block = next;
     arena->rows = rows;
-    arena->x = cut(&next, rows * mlp_n_inputs(net));
-    arena->y = cut(&next, rows * mlp_n_outputs(net));
-    arena->delta[0] = cut(&next, rows * net->max_width);
-    arena->delta[1] = cut(&next, rows * net->max_width);
-    arena->terms = cut(&next, rows * mlp_n_outputs(net));
-    arena->c = cut(&next, rows);
     arena->panel = cut(&next, net->kernels->panel_size);
-    double *first = next;
-    for (size_t l = 0; l < L; l++)
-        cut(&next, rows * net->layers[l].m_out);
-    arena->a = (double **)(void *)next;
-    for (size_t l = 0; l < L; l++)
-        arena->a[l] = cut(&first, rows * net->layers[l].m_out);
+    arena->a = (double **)(void *)cut(&next, L);
+    arena->delta = (double **)(void *)cut(&next, L);
+    arena->x = cut(&next, rows * mlp_n_inputs(net));
+    if (purpose == MLP_FORWARD) {
+        double *const turns[2] = {cut(&next, rows * net->max_width),
+                                  cut(&next, rows * net->max_width)};
+        for (size_t l = 0; l < L; l++)
+            arena->a[l] = turns[l % 2];
+        return MLP_OK;
+    }
+    arena->y = cut(&next, rows * m);
+    arena->terms = cut(&next, rows * m);
+    arena->c = cut(&next, rows);
+    for (size_t l = 0; l < L; l++) {
+        arena->a[l] = cut(&next, rows * net->layers[l].m_out);
+        arena->delta[l] = cut(&next, rows * net->layers[l].m_out);
+    }
     return MLP_OK;
 }
 
@@ -160,4 +188,37 @@ void mlp_arena_free(struct mlp_arena *arena)
 {
     mlp_release(arena->block);
     arena->block = NULL;
+}
+
+enum mlp_status mlp_workspace_new(struct mlp_workspace *space, const struct mlp_network *net,
+                                  size_t n_threads, size_t batch, size_t n, int with_gradient)
+{
+    /* Threads share the chunks of a single chain, and have chunks of their own in ranges. */
+    if (n_threads > MLP_MAX_THREADS)
+        n_threads = MLP_MAX_THREADS;
+    const size_t own = mlp_n_ranges(net, n) > 1 ? mlp_chunk_rows(net, 1, n) : 0;
+    const size_t shared = mlp_chunk_rows(net, n_threads, n);
+    memset(space, 0, sizeof *space);
+    space->arenas = calloc(n_threads, sizeof *space->arenas);
+    enum mlp_status status = space->arenas == NULL ? MLP_NO_MEMORY : MLP_OK;
+    for (size_t t = 0; t < n_threads && status == MLP_OK; t++) {
+        status = mlp_arena_new(&space->arenas[t], net, MLP_TRAIN, t ? own : shared);
+        space->n_threads += status == MLP_OK;
+    }
+    if (status == MLP_OK && with_gradient && mlp_n_ranges(net, batch) > 1) {
+        space->partial = mlp_allocate(MLP_RANGES * net->n_parameters);
+        status = space->partial == NULL ? MLP_NO_MEMORY : MLP_OK;
+    }
+    if (status != MLP_OK)
+        mlp_workspace_free(space);
+    return status;
+}
+
+void mlp_workspace_free(struct mlp_workspace *space)
+{
+    for (size_t t = 0; t < space->n_threads; t++)
+        mlp_arena_free(&space->arenas[t]);
+    free(space->arenas);
+    mlp_release(space->partial);
+    memset(space, 0, sizeof *space);
 }

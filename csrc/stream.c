@@ -1,10 +1,13 @@
-/* stream.c - feedforward, delta and gradient of one chunk of instances after another.
+/* stream.c - feedforward, delta and gradient of one chunk of instances after another, on a team of
+ * threads.
  *
  * A chunk's activations stay in the cache, and memory does not grow with n. Sums over instances run
- * through the gradient buffer from chunk to chunk, so the size of a chunk changes no bit. */
+ * through the gradient buffer from chunk to chunk, so neither the size of a chunk nor the number of
+ * threads changes a bit. */
 #include "internal.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct mlp_pair mlp_pair_add(struct mlp_pair a, struct mlp_pair b)
@@ -17,71 +20,6 @@ struct mlp_pair mlp_pair_add(struct mlp_pair a, struct mlp_pair b)
 double mlp_pair_difference(struct mlp_pair a, struct mlp_pair b)
 {
     return (a.high - b.high) + (a.low - b.low);
-}
-
-static const double *bias(const struct mlp_network *net, const struct mlp_layer *layer)
-{
-    return net->parameters + layer->offset + layer->m_in * layer->m_out;
-}
-
-/* z^(l) <- b^(l) + a^(l-1) w^(l) and a^(l) <- g(z^(l)) in place, l = 1..L, for `rows` instances;
- * a[l-1] (rows, m^(l)). The last layer is left as z^(L) when linear. */
-static void forward(const struct mlp_network *net, size_t rows, const double *x, double *const *a,
-                    double *panel, int linear)
-{
-    const double *previous = x;
-    for (size_t l = 0; l < net->n_layers; l++) {
-        const struct mlp_layer *layer = &net->layers[l];
-        const size_t m_in = layer->m_in, m_out = layer->m_out;
-        net->kernels->product(rows, m_out, m_in, previous, (ptrdiff_t)m_in, 1,
-                              net->parameters + layer->offset, (ptrdiff_t)m_out, 1,
-                              bias(net, layer), 0, a[l], (ptrdiff_t)m_out, panel);
-        if (!linear || l + 1 < net->n_layers)
-            net->kernels->activate(layer->g, rows, m_out, a[l]);
-        previous = a[l];
-    }
-}
-
-/* dC/dw^(l) <- C0 + a^(l-1)T delta^(l) and dC/db^(l) <- C0 + sum_i delta^(l)_i, where C0 is what
- * the chunks before left there, or 0 for the first. */
-static void gradient_of_layer(const struct mlp_network *net, const struct mlp_layer *layer,
-                              size_t rows, const double *a, const double *delta, int first,
-                              double *gradient, double *panel)
-{
-    static const double one = 1.0;
-    const size_t m_in = layer->m_in, m_out = layer->m_out;
-    double *dw = gradient + layer->offset, *db = dw + m_in * m_out;
-    if (m_out == 1) /* one column: its transpose is a row, which fills vectors */
-        net->kernels->product(1, m_in, rows, delta, 0, 1, a, (ptrdiff_t)m_in, 1, first ? NULL : dw,
-                              0, dw, 0, panel);
-    else
-        net->kernels->product(m_in, m_out, rows, a, 1, (ptrdiff_t)m_in, delta, (ptrdiff_t)m_out, 1,
-                              first ? NULL : dw, (ptrdiff_t)m_out, dw, (ptrdiff_t)m_out, panel);
-    net->kernels->product(1, m_out, rows, &one, 0, 0, delta, (ptrdiff_t)m_out, 1, first ? NULL : db,
-                          0, db, 0, panel);
-}
-
-/* From delta^(L) in arena->delta[0]: the gradient of every layer, and
- * delta^(l-1) <- (delta^(l) w^(l)T) * g'(z^(l-1)) on the way down. */
-static void backward(const struct mlp_network *net, const struct mlp_arena *arena, size_t rows,
-                     const double *x, int first, double *gradient)
-{
-    double *delta = arena->delta[0], *next = arena->delta[1];
-    for (size_t l = net->n_layers; l-- > 0;) {
-        const struct mlp_layer *layer = &net->layers[l];
-        const size_t m_in = layer->m_in, m_out = layer->m_out;
-        gradient_of_layer(net, layer, rows, l ? arena->a[l - 1] : x, delta, first, gradient,
-                          arena->panel);
-        if (l == 0)
-            break;
-        net->kernels->product(rows, m_in, m_out, delta, (ptrdiff_t)m_out, 1,
-                              net->parameters + layer->offset, 1, (ptrdiff_t)m_out, NULL, 0, next,
-                              (ptrdiff_t)m_in, arena->panel);
-        net->kernels->multiply_derivative(net->layers[l - 1].g, rows * m_in, arena->a[l - 1], next);
-        double *t = delta;
-        delta = next;
-        next = t;
-    }
 }
 
 /* ---- a pass over a batch ---- */
@@ -97,15 +35,6 @@ size_t mlp_n_ranges(const struct mlp_network *net, size_t n)
     return n >= RANGES_MIN_ROWS && net->n_parameters <= largest ? MLP_RANGES : 1;
 }
 
-/* The first row of a range: multiples of 8, as even as that allows. */
-static size_t range_start(const struct mlp_pass *pass, size_t range)
-{
-    const size_t eights = pass->n / 8 + (pass->n % 8 != 0);
-    const size_t start =
-        8 * (eights / pass->n_ranges * range + eights % pass->n_ranges * range / pass->n_ranges);
-    return start < pass->n ? start : pass->n;
-}
-
 void mlp_pass_start(struct mlp_pass *pass, const size_t *order, size_t begin, size_t n)
 {
     pass->order = order;
@@ -113,8 +42,10 @@ void mlp_pass_start(struct mlp_pass *pass, const size_t *order, size_t begin, si
     pass->n = n;
     pass->n_ranges = mlp_n_ranges(pass->net, n);
     pass->range = 0;
-    pass->row = 0;
-    memset(pass->sum, 0, sizeof pass->sum);
+    for (size_t r = 0; r < pass->n_ranges; r++) {
+        pass->ranges[r].row = mlp_part(n, pass->n_ranges, r);
+        memset(pass->ranges[r].sum, 0, sizeof pass->ranges[r].sum);
+    }
 }
 
 /* The 8 lanes of a range's cost as one pair: ((0+4)+(2+6))+((1+5)+(3+7)). */
@@ -128,20 +59,15 @@ static struct mlp_pair lanes(const double sum[16])
     return mlp_pair_add(mlp_pair_add(p[0], p[2]), mlp_pair_add(p[1], p[3]));
 }
 
-/* Adds the ranges up in a binary tree: neighbours, then neighbours of neighbours. */
-static void finish(struct mlp_pass *pass)
+/* The cost of all ranges, added in a binary tree: neighbours, then neighbours of neighbours. */
+static void add_costs(struct mlp_pass *pass)
 {
-    const size_t P = pass->net->n_parameters;
     for (size_t stride = 1; stride < pass->n_ranges; stride *= 2) {
-        for (size_t r = 0; r + stride < pass->n_ranges; r += 2 * stride) {
-            pass->costs[r] = mlp_pair_add(pass->costs[r], pass->costs[r + stride]);
-            if (pass->gradient != NULL)
-                pass->net->kernels->add(P, pass->partial + (r + stride) * P, pass->partial + r * P);
-        }
+        for (size_t r = 0; r + stride < pass->n_ranges; r += 2 * stride)
+            pass->ranges[r].cost =
+                mlp_pair_add(pass->ranges[r].cost, pass->ranges[r + stride].cost);
     }
-    if (pass->gradient != NULL && pass->n_ranges > 1)
-        memcpy(pass->gradient, pass->partial, P * sizeof(double));
-    pass->cost = pass->costs[0];
+    pass->cost = pass->ranges[0].cost;
     if (!isfinite(pass->cost.high)) { /* the errors of an overflow are NaN; the cost is infinite */
         pass->cost.low = 0.0;
         return;
@@ -152,63 +78,256 @@ static void finish(struct mlp_pass *pass)
     pass->cost.high = high;
 }
 
-int mlp_pass_advance(struct mlp_pass *pass)
+/* The step that this pass takes now, with its cost known. */
+static const struct mlp_step *step_of(const struct mlp_pass *pass)
+{
+    return isfinite(pass->cost.high) ? pass->step : NULL;
+}
+
+/* Multiply-adds per instance of feedforward and, for a gradient, of delta; an activation costs about
+ * as much as 50. */
+static double row_work(const struct mlp_pass *pass)
 {
     const struct mlp_network *net = pass->net;
-    const struct mlp_arena *arena = pass->arena;
-    const struct mlp_layer *last = &net->layers[net->n_layers - 1];
-    const size_t start = range_start(pass, pass->range), end = range_start(pass, pass->range + 1);
-    const size_t left = end - pass->row, rows = left < arena->rows ? left : arena->rows;
-    const int first = pass->row == start;
+    const struct mlp_layer *l = &net->layers[0];
+    const double P = (double)net->n_parameters, activations = 50.0 * (double)net->units;
+    return activations +
+           (pass->gradient == NULL ? P : 2.0 * P - (double)l->m_in * (double)l->m_out);
+}
 
-    const double *x = mlp_rows(pass->x, pass->order, pass->begin + pass->row, rows, arena->x);
-    const double *y = mlp_rows(pass->y, pass->order, pass->begin + pass->row, rows, arena->y);
-    forward(net, rows, x, arena->a, arena->panel, 1);
-    net->kernels->output(net->loss, last->g, rows, last->m_out, arena->a[net->n_layers - 1], y,
-                         arena->delta[0], arena->terms, arena->c);
-    net->kernels->accumulate(rows, pass->row - start, arena->c, pass->sum);
-    if (pass->gradient != NULL) {
-        double *gradient =
-            pass->n_ranges > 1 ? pass->partial + pass->range * net->n_parameters : pass->gradient;
-        backward(net, arena, rows, x, first, gradient);
+/* ---- many ranges: each thread takes whole ones ---- */
+
+/* Multiply-adds of a task: some milliseconds, so that the caller can look after signals. */
+#define TASK_WORK 4e7
+
+/* Rows of its range that a task gets through. */
+static size_t task_rows(const struct mlp_pass *pass)
+{
+    const double rows = TASK_WORK / (row_work(pass) + (double)pass->net->n_parameters);
+    return rows < 1024.0 ? 1024 : (size_t)rows;
+}
+
+static void range_task(void *context, size_t thread, size_t part)
+{
+    const struct mlp_pass *pass = context;
+    const struct mlp_network *net = pass->net;
+    const struct mlp_layer *last = &net->layers[net->n_layers - 1];
+    const struct mlp_arena *arena = &pass->space->arenas[thread];
+    const size_t index = pass->range + part;
+    struct mlp_range *range = &((struct mlp_pass *)context)->ranges[index];
+    const size_t start = mlp_part(pass->n, pass->n_ranges, index);
+    const size_t end = mlp_part(pass->n, pass->n_ranges, index + 1);
+    const size_t chunk = mlp_chunk_rows(net, 1, arena->rows);
+    for (size_t left = task_rows(pass); range->row < end && left > 0;) {
+        size_t rows = end - range->row < chunk ? end - range->row : chunk;
+        rows = rows < left ? rows : left;
+        const double *x = mlp_rows(pass->x, pass->order, pass->begin + range->row, rows, arena->x);
+        const double *y = mlp_rows(pass->y, pass->order, pass->begin + range->row, rows, arena->y);
+        mlp_forward(net, 0, rows, x, arena->a, arena->panel, 1);
+        net->kernels->output(net->loss, last->g, rows, last->m_out, arena->a[net->n_layers - 1], y,
+                             arena->delta[net->n_layers - 1], arena->terms, arena->c);
+        net->kernels->accumulate(rows, range->row - start, arena->c, range->sum);
+        if (pass->gradient != NULL) {
+            mlp_deltas(net, 0, rows, arena->a, arena->delta, arena->panel);
+            mlp_gradient_part(net, 1, 0, rows, x, arena->a, arena->delta, range->row == start,
+                              pass->space->partial + index * net->n_parameters, arena->panel, NULL);
+        }
+        range->row += rows;
+        left -= rows;
     }
-    pass->row += rows;
-    if (pass->row < end)
-        return 0;
-    pass->costs[pass->range++] = lanes(pass->sum);
-    memset(pass->sum, 0, sizeof pass->sum);
+}
+
+/* Part of the parameters: adds the ranges' gradients in the same tree, and steps. */
+struct sum_context {
+    const struct mlp_pass *pass;
+    size_t parts;
+};
+static void sum_task(void *context, size_t thread, size_t part)
+{
+    const struct sum_context *c = context;
+    const struct mlp_pass *pass = c->pass;
+    const struct mlp_network *net = pass->net;
+    const size_t P = net->n_parameters;
+    const size_t begin = mlp_part(P, c->parts, part), n = mlp_part(P, c->parts, part + 1) - begin;
+    double *partial = pass->space->partial + begin;
+    (void)thread;
+    for (size_t stride = 1; stride < pass->n_ranges; stride *= 2) {
+        for (size_t r = 0; r + stride < pass->n_ranges; r += 2 * stride)
+            net->kernels->add(n, partial + (r + stride) * P, partial + r * P);
+    }
+    memcpy(pass->gradient + begin, partial, n * sizeof(double));
+    if (step_of(pass) != NULL)
+        mlp_step_take(pass->step, net, begin, n);
+}
+
+static int advance_ranges(struct mlp_pass *pass)
+{
+    const size_t rows = task_rows(pass), per_range = pass->n / pass->n_ranges + 8;
+    const double per_row = row_work(pass) + (double)pass->net->n_parameters;
+    /* Four tasks a thread even out what the threads differ by, if all are to be short. */
+    size_t count = pass->n_ranges - pass->range;
+    if (per_range > rows / 8 && count > 4 * pass->team->n_threads)
+        count = 4 * pass->team->n_threads;
+    pass->work = (double)count * (double)(per_range < rows ? per_range : rows) * per_row;
+    mlp_team_run(pass->team, mlp_team_size(pass->team, pass->net, pass->work), count, range_task,
+                 pass);
+    while (pass->range < pass->n_ranges &&
+           pass->ranges[pass->range].row == mlp_part(pass->n, pass->n_ranges, pass->range + 1)) {
+        pass->ranges[pass->range].cost = lanes(pass->ranges[pass->range].sum);
+        pass->range++;
+    }
     if (pass->range < pass->n_ranges)
         return 0;
-    finish(pass);
+    add_costs(pass);
+    if (pass->gradient != NULL) {
+        const double P = (double)pass->net->n_parameters;
+        struct sum_context context = {
+            pass, mlp_team_size(pass->team, pass->net, (double)pass->n_ranges * P)};
+        mlp_team_run(pass->team, context.parts, context.parts, sum_task, &context);
+    }
     return 1;
+}
+
+/* ---- one range: threads share each chunk, its rows first, then the parameters ---- */
+
+struct chunk_context {
+    const struct mlp_pass *pass;
+    size_t row, rows, parts;
+    const double *x; /* (rows, m^(0)), known once its first rows are */
+    const struct mlp_step *step;
+};
+
+static void rows_task(void *context, size_t thread, size_t part)
+{
+    struct chunk_context *c = context;
+    const struct mlp_pass *pass = c->pass;
+    const struct mlp_network *net = pass->net;
+    const struct mlp_layer *last = &net->layers[net->n_layers - 1];
+    const struct mlp_arena *arena = &pass->space->arenas[0];
+    double *panel = pass->space->arenas[thread].panel;
+    const size_t first = mlp_part(c->rows, c->parts, part), m = last->m_out;
+    const size_t rows = mlp_part(c->rows, c->parts, part + 1) - first;
+    const size_t from = pass->begin + c->row + first;
+    if (rows == 0)
+        return;
+    const double *x =
+        mlp_rows(pass->x, pass->order, from, rows, arena->x + first * mlp_n_inputs(net));
+    const double *y = mlp_rows(pass->y, pass->order, from, rows, arena->y + first * m);
+    if (first == 0)
+        c->x = x;
+    mlp_forward(net, first, rows, x, arena->a, panel, 1);
+    net->kernels->output(net->loss, last->g, rows, m, arena->a[net->n_layers - 1] + first * m, y,
+                         arena->delta[net->n_layers - 1] + first * m, arena->terms + first * m,
+                         arena->c + first);
+    if (pass->gradient != NULL)
+        mlp_deltas(net, first, rows, arena->a, arena->delta, panel);
+}
+
+static void parameters_task(void *context, size_t thread, size_t part)
+{
+    const struct chunk_context *c = context;
+    const struct mlp_pass *pass = c->pass;
+    const struct mlp_arena *arena = &pass->space->arenas[0];
+    mlp_gradient_part(pass->net, c->parts, part, c->rows, c->x, arena->a, arena->delta, c->row == 0,
+                      pass->gradient, pass->space->arenas[thread].panel, c->step);
+}
+
+static int advance_chunk(struct mlp_pass *pass)
+{
+    const struct mlp_network *net = pass->net;
+    struct mlp_range *range = &pass->ranges[0];
+    const size_t left = pass->n - range->row, most = pass->space->arenas[0].rows;
+    struct chunk_context c = {.pass = pass, .row = range->row, .rows = left < most ? left : most};
+    const double rows = (double)c.rows, P = (double)net->n_parameters;
+    const int last = c.rows == left;
+    pass->work = rows * (row_work(pass) + P);
+
+    c.parts = mlp_team_size(pass->team, net, rows * row_work(pass));
+    mlp_team_run(pass->team, c.parts, c.parts, rows_task, &c);
+    net->kernels->accumulate(c.rows, c.row, pass->space->arenas[0].c, range->sum);
+    range->row += c.rows;
+    if (last) {
+        range->cost = lanes(range->sum);
+        pass->range = 1;
+        add_costs(pass);
+        c.step = step_of(pass);
+    }
+    if (pass->gradient != NULL) {
+        c.parts = mlp_team_size(pass->team, net, rows * P);
+        mlp_team_run(pass->team, c.parts, c.parts, parameters_task, &c);
+    }
+    return last;
+}
+
+int mlp_pass_advance(struct mlp_pass *pass)
+{
+    return pass->n_ranges > 1 ? advance_ranges(pass) : advance_chunk(pass);
 }
 
 /* ---- one call of the public surface ---- */
 
-enum mlp_status mlp_predict(const struct mlp_network *network, const struct mlp_matrix *x, size_t n,
-                            int linear, double *out)
+struct predict_context {
+    const struct mlp_network *net;
+    const struct mlp_matrix *x;
+    size_t n, parts;
+    int linear;
+    double *out;
+    struct mlp_arena *arenas; /* (threads,) */
+};
+
+static void predict_task(void *context, size_t thread, size_t part)
 {
-    struct mlp_arena arena;
-    const enum mlp_status status = mlp_arena_new(&arena, network, n);
-    if (status != MLP_OK)
-        return status;
-    const uint64_t saved = mlp_fp_enter();
-    const size_t m = mlp_n_outputs(network);
-    for (size_t i = 0; i < n; i += arena.rows) {
-        const size_t rows = n - i < arena.rows ? n - i : arena.rows;
-        arena.a[network->n_layers - 1] = out + i * m;
-        forward(network, rows, mlp_rows(x, NULL, i, rows, arena.x), arena.a, arena.panel, linear);
+    const struct predict_context *c = context;
+    const struct mlp_network *net = c->net;
+    struct mlp_arena *arena = &c->arenas[thread];
+    const size_t m = mlp_n_outputs(net), end = mlp_part(c->n, c->parts, part + 1);
+    for (size_t i = mlp_part(c->n, c->parts, part), rows; i < end; i += rows) {
+        rows = end - i < arena->rows ? end - i : arena->rows;
+        arena->a[net->n_layers - 1] = c->out + i * m;
+        mlp_forward(net, 0, rows, mlp_rows(c->x, NULL, i, rows, arena->x), arena->a, arena->panel,
+                    c->linear);
     }
-    mlp_fp_leave(saved);
-    mlp_arena_free(&arena);
-    return MLP_OK;
+}
+
+enum mlp_status mlp_predict(const struct mlp_network *network, const struct mlp_matrix *x, size_t n,
+                            int linear, size_t n_threads, double *out)
+{
+    const double work = (double)n * ((double)network->n_parameters + 50.0 * (double)network->units);
+    struct mlp_team team = {1, NULL};
+    if (work >= 2.0 * network->grain)
+        mlp_team_open(&team, n_threads);
+    const size_t threads = mlp_team_size(&team, network, work);
+    /* Two parts a thread even out a little of what the threads differ by. */
+    struct mlp_arena alone;
+    struct predict_context c = {network, x, n, threads > 1 ? 2 * threads : 1, linear, out, &alone};
+    const size_t rows = mlp_chunk_rows(network, 1, n / c.parts + 8 < n ? n / c.parts + 8 : n);
+    enum mlp_status status = MLP_OK;
+    size_t ready = 0;
+    if (threads > 1 && (c.arenas = calloc(threads, sizeof *c.arenas)) == NULL)
+        status = MLP_NO_MEMORY;
+    while (ready < threads && status == MLP_OK) {
+        status = mlp_arena_new(&c.arenas[ready], network, MLP_FORWARD, rows);
+        ready += status == MLP_OK;
+    }
+    if (status == MLP_OK) {
+        const uint64_t saved = mlp_fp_enter();
+        mlp_team_run(&team, threads, c.parts, predict_task, &c);
+        mlp_fp_leave(saved);
+    }
+    while (ready > 0)
+        mlp_arena_free(&c.arenas[--ready]);
+    if (c.arenas != &alone)
+        free(c.arenas);
+    mlp_team_close(&team);
+    return status;
 }
 
 enum mlp_status mlp_activations(const struct mlp_network *network, const struct mlp_matrix *x,
                                 size_t n, double *const *a)
 {
     struct mlp_arena arena;
-    const enum mlp_status status = mlp_arena_new(&arena, network, n);
+    const enum mlp_status status =
+        mlp_arena_new(&arena, network, MLP_FORWARD, mlp_chunk_rows(network, 1, n));
     if (status != MLP_OK)
         return status;
     const uint64_t saved = mlp_fp_enter();
@@ -216,7 +335,7 @@ enum mlp_status mlp_activations(const struct mlp_network *network, const struct 
         const size_t rows = n - i < arena.rows ? n - i : arena.rows;
         for (size_t l = 0; l < network->n_layers; l++)
             arena.a[l] = a[l] + i * network->layers[l].m_out;
-        forward(network, rows, mlp_rows(x, NULL, i, rows, arena.x), arena.a, arena.panel, 0);
+        mlp_forward(network, 0, rows, mlp_rows(x, NULL, i, rows, arena.x), arena.a, arena.panel, 0);
     }
     mlp_fp_leave(saved);
     mlp_arena_free(&arena);
@@ -224,28 +343,25 @@ enum mlp_status mlp_activations(const struct mlp_network *network, const struct 
 }
 
 enum mlp_status mlp_cost(const struct mlp_network *network, const struct mlp_matrix *x,
-                         const struct mlp_matrix *y, size_t n, double *cost, double *gradient)
+                         const struct mlp_matrix *y, size_t n, size_t n_threads, double *cost,
+                         double *gradient)
 {
-    struct mlp_arena arena;
-    struct mlp_pass pass = {.net = network, .arena = &arena, .x = x, .y = y, .gradient = gradient};
-    const size_t n_ranges = mlp_n_ranges(network, n);
-    enum mlp_status status = mlp_arena_new(&arena, network, n);
-    if (status != MLP_OK)
-        return status;
-    if (gradient != NULL && n_ranges > 1) {
-        pass.partial = mlp_allocate(n_ranges * network->n_parameters);
-        if (pass.partial == NULL) {
-            mlp_arena_free(&arena);
-            return MLP_NO_MEMORY;
+    struct mlp_workspace space;
+    struct mlp_team team;
+    struct mlp_pass pass = {
+        .net = network, .space = &space, .team = &team, .x = x, .y = y, .gradient = gradient};
+    mlp_team_open(&team, n_threads);
+    const enum mlp_status status =
+        mlp_workspace_new(&space, network, team.n_threads, n, n, gradient != NULL);
+    if (status == MLP_OK) {
+        const uint64_t saved = mlp_fp_enter();
+        mlp_pass_start(&pass, NULL, 0, n);
+        while (!mlp_pass_advance(&pass)) {
         }
+        *cost = pass.cost.high;
+        mlp_fp_leave(saved);
+        mlp_workspace_free(&space);
     }
-    const uint64_t saved = mlp_fp_enter();
-    mlp_pass_start(&pass, NULL, 0, n);
-    while (!mlp_pass_advance(&pass)) {
-    }
-    *cost = pass.cost.high;
-    mlp_fp_leave(saved);
-    mlp_release(pass.partial);
-    mlp_arena_free(&arena);
-    return MLP_OK;
+    mlp_team_close(&team);
+    return status;
 }

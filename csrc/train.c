@@ -9,60 +9,78 @@
 
 /* ---- the step ---- */
 
-/* The solver's memory: buffers of P doubles in one block. */
-struct descent {
-    struct mlp_descent options;
-    double *gradient;
-    double *velocity; /* NULL without momentum */
-};
-
-static enum mlp_status descent_new(struct descent *descent, const struct mlp_network *net,
-                                   const struct mlp_descent *options)
+/* The gradient and the velocity in one block. */
+static enum mlp_status step_new(struct mlp_step *step, const struct mlp_network *net,
+                                const struct mlp_descent *options)
 {
     const size_t P = net->n_parameters, buffers = options->momentum > 0.0 ? 2 : 1;
     size_t n;
-    descent->options = *options;
+    step->options = *options;
     if (!mlp_size_multiply(P, buffers, &n))
         return MLP_TOO_LARGE;
-    descent->gradient = mlp_allocate(n);
-    if (descent->gradient == NULL)
+    step->gradient = mlp_allocate(n);
+    if (step->gradient == NULL)
         return MLP_NO_MEMORY;
-    descent->velocity = NULL;
+    step->velocity = NULL;
     if (buffers == 2) {
-        descent->velocity = descent->gradient + P;
-        memset(descent->velocity, 0, P * sizeof(double));
+        step->velocity = step->gradient + P;
+        memset(step->velocity, 0, P * sizeof(double));
     }
     return MLP_OK;
 }
 
-static void descent_step(const struct descent *descent, const struct mlp_network *net)
+void mlp_step_take(const struct mlp_step *step, const struct mlp_network *net, size_t begin,
+                   size_t n)
 {
-    const struct mlp_descent *o = &descent->options;
-    const size_t P = net->n_parameters;
-    if (descent->velocity == NULL)
-        net->kernels->descend(P, o->learning_rate, descent->gradient, net->parameters);
+    const struct mlp_descent *o = &step->options;
+    if (step->velocity == NULL)
+        net->kernels->descend(n, o->learning_rate, step->gradient + begin, net->parameters + begin);
     else
-        net->kernels->descend_momentum(P, o->learning_rate, o->momentum, o->nesterov,
-                                       descent->gradient, descent->velocity, net->parameters);
+        net->kernels->descend_momentum(n, o->learning_rate, o->momentum, o->nesterov,
+                                       step->gradient + begin, step->velocity + begin,
+                                       net->parameters + begin);
+}
+
+struct step_context {
+    const struct mlp_step *step;
+    const struct mlp_network *net;
+    size_t parts;
+};
+static void step_task(void *context, size_t thread, size_t part)
+{
+    const struct step_context *c = context;
+    const size_t P = c->net->n_parameters, begin = mlp_part(P, c->parts, part);
+    (void)thread;
+    mlp_step_take(c->step, c->net, begin, mlp_part(P, c->parts, part + 1) - begin);
+}
+
+/* All parameters take the step. */
+static void step_all(const struct mlp_step *step, const struct mlp_network *net,
+                     const struct mlp_team *team)
+{
+    struct step_context c = {step, net, mlp_team_size(team, net, (double)net->n_parameters)};
+    mlp_team_run(team, c.parts, c.parts, step_task, &c);
 }
 
 /* ---- the trainer ---- */
 
 struct mlp_trainer {
     struct mlp_network *net;
-    struct descent descent;
-    struct mlp_arena arena;
-    double *partial; /* for batches that are cut into ranges; allocated when one comes */
+    size_t n_threads;
+    struct mlp_step step;
+    struct mlp_workspace space; /* for batches of up to `largest` */
+    size_t largest;
 };
 
 enum mlp_status mlp_trainer_new(struct mlp_trainer **trainer, struct mlp_network *network,
-                                const struct mlp_descent *descent)
+                                const struct mlp_descent *descent, size_t n_threads)
 {
     struct mlp_trainer *t = calloc(1, sizeof *t);
     if (t == NULL)
         return MLP_NO_MEMORY;
     t->net = network;
-    const enum mlp_status status = descent_new(&t->descent, network, descent);
+    t->n_threads = n_threads;
+    const enum mlp_status status = step_new(&t->step, network, descent);
     if (status != MLP_OK) {
         free(t);
         return status;
@@ -75,53 +93,41 @@ void mlp_trainer_free(struct mlp_trainer *trainer)
 {
     if (trainer == NULL)
         return;
-    mlp_arena_free(&trainer->arena);
-    mlp_release(trainer->partial);
-    mlp_release(trainer->descent.gradient);
+    mlp_workspace_free(&trainer->space);
+    mlp_release(trainer->step.gradient);
     free(trainer);
-}
-
-/* Makes room for batches of n. */
-static enum mlp_status trainer_grow(struct mlp_trainer *trainer, size_t n)
-{
-    const struct mlp_network *net = trainer->net;
-    const size_t rows = n < net->chunk ? n : net->chunk;
-    if (rows > trainer->arena.rows || trainer->arena.block == NULL) {
-        struct mlp_arena arena;
-        const enum mlp_status status = mlp_arena_new(&arena, net, rows);
-        if (status != MLP_OK)
-            return status;
-        mlp_arena_free(&trainer->arena);
-        trainer->arena = arena;
-    }
-    if (mlp_n_ranges(net, n) > 1 && trainer->partial == NULL) {
-        trainer->partial = mlp_allocate(MLP_RANGES * net->n_parameters);
-        if (trainer->partial == NULL)
-            return MLP_NO_MEMORY;
-    }
-    return MLP_OK;
 }
 
 enum mlp_status mlp_trainer_step(struct mlp_trainer *trainer, const struct mlp_matrix *x,
                                  const struct mlp_matrix *y, size_t n, double *cost)
 {
-    const enum mlp_status status = trainer_grow(trainer, n);
-    if (status != MLP_OK)
-        return status;
-    struct mlp_pass pass = {.net = trainer->net,
-                            .arena = &trainer->arena,
+    const struct mlp_network *net = trainer->net;
+    if (n > trainer->largest) {
+        struct mlp_workspace space;
+        const enum mlp_status status = mlp_workspace_new(&space, net, trainer->n_threads, n, n, 1);
+        if (status != MLP_OK)
+            return status;
+        mlp_workspace_free(&trainer->space);
+        trainer->space = space;
+        trainer->largest = n;
+    }
+    struct mlp_team team = {1, NULL};
+    struct mlp_pass pass = {.net = net,
+                            .space = &trainer->space,
+                            .team = &team,
                             .x = x,
                             .y = y,
-                            .gradient = trainer->descent.gradient,
-                            .partial = trainer->partial};
+                            .gradient = trainer->step.gradient,
+                            .step = &trainer->step};
+    if (3.0 * (double)n * (double)net->n_parameters >= 2.0 * net->grain)
+        mlp_team_open(&team, trainer->n_threads);
     const uint64_t saved = mlp_fp_enter();
     mlp_pass_start(&pass, NULL, 0, n);
     while (!mlp_pass_advance(&pass)) {
     }
     *cost = pass.cost.high;
-    if (isfinite(pass.cost.high))
-        descent_step(&trainer->descent, trainer->net);
     mlp_fp_leave(saved);
+    mlp_team_close(&team);
     return MLP_OK;
 }
 
@@ -132,16 +138,16 @@ struct mlp_fit {
     struct mlp_matrix x, y;
     size_t n;
     struct mlp_fit_options options;
-    struct descent descent;
-    struct mlp_arena arena;
+    struct mlp_step step;
+    struct mlp_workspace space;
+    struct mlp_team team; /* while mlp_fit_run or mlp_fit_finish is under way */
     struct mlp_pass pass;
-    double *partial; /* see struct mlp_pass */
-    double *start;   /* (P,) the parameters at the epoch's start */
-    size_t *order;   /* (n,) the epoch's permutation, or NULL */
-    size_t epochs;   /* complete ones */
-    int in_epoch;    /* mini-batches: an epoch is under way; full batch: a pass is */
-    int stepped;     /* full batch: the pass evaluates what a step of this fit led to */
-    size_t batch;    /* mini-batches: first row of the current batch */
+    double *start; /* (P,) the parameters at the epoch's start */
+    size_t *order; /* (n,) the epoch's permutation, or NULL */
+    size_t epochs; /* complete ones */
+    int in_epoch;  /* mini-batches: an epoch is under way; full batch: a pass is */
+    int stepped;   /* full batch: the pass evaluates what a step of this fit led to */
+    size_t batch;  /* mini-batches: first row of the current batch */
     struct mlp_pair sum, cost, previous;
     double initial_cost;
     struct mlp_stream start_stream; /* the stream at the epoch's start */
@@ -154,9 +160,8 @@ void mlp_fit_free(struct mlp_fit *fit)
 {
     if (fit == NULL)
         return;
-    mlp_arena_free(&fit->arena);
-    mlp_release(fit->descent.gradient);
-    mlp_release(fit->partial);
+    mlp_workspace_free(&fit->space);
+    mlp_release(fit->step.gradient);
     mlp_release(fit->start);
     free(fit->order);
     free(fit);
@@ -166,19 +171,14 @@ static enum mlp_status fit_allocate(struct mlp_fit *fit)
 {
     const struct mlp_fit_options *o = &fit->options;
     const size_t largest = o->batch_size ? o->batch_size : fit->n;
-    enum mlp_status status = descent_new(&fit->descent, fit->net, &o->descent);
-    if (status == MLP_OK)
-        status = mlp_arena_new(&fit->arena, fit->net, fit->n); /* the last pass takes all */
+    enum mlp_status status = step_new(&fit->step, fit->net, &o->descent);
+    if (status == MLP_OK) /* the last pass takes all */
+        status = mlp_workspace_new(&fit->space, fit->net, o->n_threads, largest, fit->n, 1);
     if (status != MLP_OK)
         return status;
     fit->start = mlp_allocate(fit->net->n_parameters);
     if (fit->start == NULL)
         return MLP_NO_MEMORY;
-    if (mlp_n_ranges(fit->net, largest) > 1) {
-        fit->partial = mlp_allocate(MLP_RANGES * fit->net->n_parameters);
-        if (fit->partial == NULL)
-            return MLP_NO_MEMORY;
-    }
     if (o->batch_size && o->shuffle) {
         size_t bytes;
         if (!mlp_size_multiply(fit->n, sizeof *fit->order, &bytes))
@@ -211,11 +211,12 @@ enum mlp_status mlp_fit_new(struct mlp_fit **fit, struct mlp_network *network,
         return status;
     }
     f->pass = (struct mlp_pass){.net = network,
-                                .arena = &f->arena,
+                                .space = &f->space,
+                                .team = &f->team,
                                 .x = &f->x,
                                 .y = &f->y,
-                                .gradient = f->descent.gradient,
-                                .partial = f->partial};
+                                .gradient = f->step.gradient,
+                                .step = options->batch_size ? &f->step : NULL};
     *fit = f;
     return MLP_OK;
 }
@@ -260,7 +261,7 @@ static enum mlp_event advance_full(struct mlp_fit *fit)
         if (fit->stepped) {
             fit->previous = fit->cost;
             copy(fit, fit->net->parameters, fit->start);
-            descent_step(&fit->descent, fit->net);
+            step_all(&fit->step, fit->net, &fit->team);
         }
         mlp_pass_start(&fit->pass, NULL, 0, fit->n);
         fit->in_epoch = 1;
@@ -322,7 +323,6 @@ static enum mlp_event advance_batches(struct mlp_fit *fit)
     fit->sum = mlp_pair_add(fit->sum, fit->pass.cost);
     if (!isfinite(fit->sum.high))
         return diverge(fit);
-    descent_step(&fit->descent, fit->net);
     fit->stepped = 1;
     fit->batch += fit->pass.n;
     if (fit->batch < fit->n)
@@ -336,18 +336,15 @@ static enum mlp_event advance_batches(struct mlp_fit *fit)
     return test(fit, fit->epochs > 1);
 }
 
-/* Multiply-adds of a chunk: forward, delta and gradient, and a constant for the calls. */
-static double chunk_work(const struct mlp_fit *fit)
-{
-    const size_t rows = fit->pass.n < fit->arena.rows ? fit->pass.n : fit->arena.rows;
-    return 3.0 * (double)rows * (double)fit->net->n_parameters + 1000.0;
-}
+/* What an epoch's test or a batch's end costs, in multiply-adds, beside its work on instances. */
+#define OVERHEAD 1000.0
 
 enum mlp_event mlp_fit_run(struct mlp_fit *fit, size_t until, double work, size_t capacity,
                            double *history, size_t *recorded)
 {
     enum mlp_event event = MLP_PAUSED;
     const uint64_t saved = mlp_fp_enter();
+    mlp_team_open(&fit->team, fit->space.n_threads);
     *recorded = 0;
     while (work > 0.0) {
         const size_t epochs = fit->epochs;
@@ -358,8 +355,9 @@ enum mlp_event mlp_fit_run(struct mlp_fit *fit, size_t until, double work, size_
             event = MLP_PAUSED;
         if (event != MLP_PAUSED)
             break;
-        work -= fit->unshuffled > 1 ? 10.0 * (double)SHUFFLE : chunk_work(fit);
+        work -= fit->unshuffled > 1 ? 10.0 * (double)SHUFFLE : fit->pass.work + OVERHEAD;
     }
+    mlp_team_close(&fit->team);
     mlp_fp_leave(saved);
     return event;
 }
@@ -369,14 +367,17 @@ int mlp_fit_finish(struct mlp_fit *fit, double work, double *cost)
     const uint64_t saved = mlp_fp_enter();
     if (!fit->finishing) {
         fit->pass.gradient = NULL;
+        fit->pass.step = NULL;
         mlp_pass_start(&fit->pass, NULL, 0, fit->n);
         fit->finishing = 1;
     }
     int done = 0;
+    mlp_team_open(&fit->team, fit->space.n_threads);
     while (!done && work > 0.0) {
         done = mlp_pass_advance(&fit->pass);
-        work -= chunk_work(fit);
+        work -= fit->pass.work + OVERHEAD;
     }
+    mlp_team_close(&fit->team);
     if (done)
         *cost = fit->pass.cost.high;
     mlp_fp_leave(saved);
@@ -392,11 +393,11 @@ void mlp_fit_describe(const struct mlp_fit *fit, struct mlp_fit_report *report)
                                       .cost = fit->cost.high,
                                       .gradient_norm = (double)NAN,
                                       .stream = fit->options.stream,
-                                      .velocity = fit->diverged ? NULL : fit->descent.velocity};
+                                      .velocity = fit->diverged ? NULL : fit->step.velocity};
     if (fit->evaluated && !fit->diverged) {
         const uint64_t saved = mlp_fp_enter();
         report->gradient_norm =
-            sqrt(fit->net->kernels->sum_squares(fit->net->n_parameters, fit->descent.gradient));
+            sqrt(fit->net->kernels->sum_squares(fit->net->n_parameters, fit->step.gradient));
         mlp_fp_leave(saved);
     }
 }

@@ -905,7 +905,7 @@ BAD_FITS = [
         "batch_size must be at most",
         "4, got 11805916",
     ),
-    ({"n_threads": 2}, TypeError, "n_threads"),
+    ({"n_threads": 0}, ValueError, "n_threads must be at least 1"),
 ]
 
 

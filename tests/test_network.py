@@ -955,7 +955,7 @@ def test_runtime():
     assert info["isas"][-1] == "base"
     assert info["numpy"] == np.__version__
     assert info["python"].startswith(f"{sys.version_info.major}.{sys.version_info.minor}.")
-    assert info["threads"] == 1
+    assert 1 <= info["threads"] <= os.cpu_count()
     assert isinstance(info["compiler"], str)
     assert isinstance(info["platform"], str)
     info["isas"].append("mine")

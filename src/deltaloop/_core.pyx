@@ -20,7 +20,7 @@ import threading
 
 import numpy as np
 
-from deltaloop import _inputs
+from deltaloop import _inputs, _threads
 
 cnp.import_array()
 
@@ -67,6 +67,8 @@ cdef dict DTYPES = {
 
 # Multiply-adds from which a call outlasts what releasing the GIL costs (about 0.1 us, 1 %).
 cdef double GIL_WORK = 50_000.0
+# Multiply-adds below which C would use one thread anyway, and nobody needs to know the limit.
+cdef double THREADS_WORK = 100_000.0
 
 
 cdef int check(mlp_status status) except -1:
@@ -230,6 +232,7 @@ cdef class Core:
     cdef tuple layers_, activation_
     cdef object output_, loss_, init_, seed_, lock_
     cdef size_t n_inputs, n_outputs, n_parameters_, chunk
+    cdef double grain
     cdef bint plain  # any finite target is valid and there is a gradient
     cdef public object _position  # words drawn from the stream of the seed
 
@@ -289,6 +292,7 @@ cdef class Core:
         self.n_outputs = layers[L]
         self.n_parameters_ = n
         self.chunk = 0
+        self.grain = 0.0
         self.plain = loss == "squared_error" and "step" not in names
         self.lock_ = threading.Lock()
         self._position = 0
@@ -360,16 +364,33 @@ cdef class Core:
     def _chunk_rows(self, size_t rows):
         self.ready()
         self.chunk = rows
-        mlp_network_set_chunk(self.network, rows)
+        mlp_network_set_tuning(self.network, rows, self.grain)
 
-    cdef mlp_status run(self, const mlp_matrix *x, size_t n, bint linear, double *out) noexcept:
+    @property
+    def _grain(self):
+        """Multiply-adds that are worth a thread, 0 for automatic: tuning, for tests."""
+        self.ready()
+        return self.grain
+
+    @_grain.setter
+    def _grain(self, double work):
+        self.ready()
+        self.grain = work
+        mlp_network_set_tuning(self.network, self.chunk, work)
+
+    cdef int run(self, const mlp_matrix *x, size_t n, bint linear, object n_threads,
+                 double *out) except -1:
         """mlp_predict, without the GIL when it takes long enough."""
         cdef mlp_status status
-        if <double>n * <double>self.n_parameters_ < GIL_WORK:
-            return mlp_predict(self.network, x, n, linear, out)
+        cdef size_t threads = 1
+        cdef double work = <double>n * <double>self.n_parameters_
+        if n_threads is not None or work >= THREADS_WORK:
+            threads = _threads.resolve(n_threads)
+        if work < GIL_WORK:
+            return check(mlp_predict(self.network, x, n, linear, threads, out))
         with nogil:
-            status = mlp_predict(self.network, x, n, linear, out)
-        return status
+            status = mlp_predict(self.network, x, n, linear, threads, out)
+        return check(status)
 
     cdef bint finite(self, const mlp_matrix *x, size_t n) noexcept:
         cdef size_t index = 0
@@ -386,7 +407,7 @@ cdef class Core:
                 return False
         return apart(out, x) and apart(out, self.buffer)
 
-    def predict(self, X, out=None):
+    def predict(self, X, out=None, n_threads=None):
         """Outputs of the network, a^(L).
 
         Parameters
@@ -398,6 +419,9 @@ cdef class Core:
         out : ndarray of float64, shape (n, mL) or (mL,), optional
             C-contiguous and writeable array for the result. It must not share memory with `X` or
             with the parameters.
+        n_threads : int, optional
+            Threads at most; where the work is small, fewer are used. None allows as many as
+            ``deltaloop.runtime()["threads"]`` tells. No bit of the result depends on it.
 
         Returns
         -------
@@ -407,9 +431,10 @@ cdef class Core:
         Raises
         ------
         TypeError
-            If `X` does not hold real numbers, or `out` is not a float64 array.
+            If `X` does not hold real numbers, `out` is not a float64 array or `n_threads` not an
+            integer.
         ValueError
-            If a shape does not fit.
+            If a shape does not fit, or `n_threads` is less than 1.
 
         Examples
         --------
@@ -425,10 +450,10 @@ cdef class Core:
         cdef cnp.ndarray result
         self.ready()
         if not is_exact(X):
-            return _inputs.predict(self, X, out)
+            return _inputs.predict(self, X, out, n_threads)
         ndim = cnp.PyArray_NDIM(X)
         if (ndim != 1 and ndim != 2) or <size_t>cnp.PyArray_DIM(X, ndim - 1) != self.n_inputs:
-            return _inputs.predict(self, X, out)
+            return _inputs.predict(self, X, out, n_threads)
         if ndim == 2:
             n = cnp.PyArray_DIM(X, 0)
         shape[0] = n
@@ -438,13 +463,16 @@ cdef class Core:
         elif self.takes(out, X, ndim, shape):
             result = out
         else:
-            return _inputs.predict(self, X, out)
+            return _inputs.predict(self, X, out, n_threads)
         if n:
             exact_matrix(X, self.n_inputs, &x)
-            check(self.run(&x, n, False, <double *>cnp.PyArray_DATA(result)))
+            self.run(&x, n, False, n_threads, <double *>cnp.PyArray_DATA(result))
+        elif n_threads is not None:
+            _threads.resolve(n_threads)
         return result
 
-    def _predict(self, cnp.ndarray x not None, cnp.ndarray out not None, bint linear):
+    def _predict(self, cnp.ndarray x not None, cnp.ndarray out not None, bint linear,
+                 n_threads=None):
         """out (n, mL) <- a^(L), or z^(L) when linear, of validated x (n, m0)."""
         cdef mlp_matrix m
         self.ready()
@@ -452,7 +480,7 @@ cdef class Core:
         if not is_exact(out) or out.size != <Py_ssize_t>(x.shape[0] * self.n_outputs):
             raise ValueError("an exact array for the outputs is needed here")
         if x.shape[0]:
-            check(self.run(&m, x.shape[0], linear, <double *>cnp.PyArray_DATA(out)))
+            self.run(&m, x.shape[0], linear, n_threads, <double *>cnp.PyArray_DATA(out))
 
     def _activations(self, cnp.ndarray x not None):
         """[a^(1), ..., a^(L)] of validated x (n, m0)."""
@@ -476,7 +504,7 @@ cdef class Core:
         return result
 
     def _cost(self, cnp.ndarray x not None, cnp.ndarray y not None, bint labels,
-              bint with_gradient):
+              bint with_gradient, size_t n_threads):
         """(C, gradient or None) of validated x (n, m0) and y (n, mL) or class indices (n,)."""
         cdef mlp_matrix mx, my
         cdef size_t n = x.shape[0]
@@ -491,7 +519,7 @@ cdef class Core:
             gradient = np.empty(self.n_parameters_)
             g = <double *>cnp.PyArray_DATA(gradient)
         with nogil:
-            status = mlp_cost(self.network, &mx, &my, n, &cost, g)
+            status = mlp_cost(self.network, &mx, &my, n, n_threads, &cost, g)
         check(status)
         return cost, gradient
 
@@ -513,7 +541,8 @@ cdef class Fit:
     cdef cnp.ndarray history
 
     def __cinit__(self, Core core not None, cnp.ndarray x not None, cnp.ndarray y not None,
-                  bint labels, solver, Stream stream not None, double tol, double goal):
+                  bint labels, solver, Stream stream not None, double tol, double goal,
+                  size_t n_threads):
         cdef mlp_matrix mx, my
         cdef mlp_fit_options options
         self.fit = NULL
@@ -526,6 +555,7 @@ cdef class Fit:
         options.stream = stream.stream
         options.tol = tol
         options.goal = goal
+        options.n_threads = n_threads
         self.core, self.x, self.y = core, x, y
         # Epochs recorded before control comes back to Python: 64 KB.
         self.history = np.empty(8192)
@@ -593,14 +623,15 @@ cdef class Trainer:
     cdef Core core
     cdef object solver_
 
-    def __cinit__(self, Core network not None, solver):
+    def __cinit__(self, Core network not None, solver, *, n_threads=None):
         from deltaloop.training import check_trainer
         self.trainer = NULL
         solver = check_trainer(network, solver)
+        cdef size_t threads = _threads.resolve(n_threads)
         cdef mlp_descent descent = descent_of(solver)
         self.core = network
         self.solver_ = solver
-        check(mlp_trainer_new(&self.trainer, network.network, &descent))
+        check(mlp_trainer_new(&self.trainer, network.network, &descent, threads))
 
     def __dealloc__(self):
         mlp_trainer_free(self.trainer)
@@ -777,5 +808,5 @@ cdef class Predictor:
         >>> predictor().shape
         (4, 1)
         """
-        check(self.core.run(&self.matrix, self.n, False, self.out))
+        self.core.run(&self.matrix, self.n, False, None, self.out)
         return self.y_

@@ -262,13 +262,13 @@ def batch(
 # ---- the slow path of predict ----
 
 
-def predict(network: Network, X: object, out: object) -> Array:
+def predict(network: Network, X: object, out: object, n_threads: object) -> Array:
     """Predict from anything that is not an exact array, or into `out`."""
     x, single = instances(X, network.layers[0])
     n, m = x.shape[0], network.layers[-1]
     shape = (m,) if single else (n, m)
     result: Array = np.empty(shape) if out is None else output(network, out, shape, x)
-    network._predict(x, result, False)
+    network._predict(x, result, False, n_threads)
     return result
 
 

@@ -72,6 +72,7 @@ cdef extern from "mlp.h" nogil:
         mlp_stream stream
         double tol
         double goal
+        size_t n_threads
 
     ctypedef struct mlp_fit_report "struct mlp_fit_report":
         size_t epochs
@@ -101,14 +102,15 @@ cdef extern from "mlp.h" nogil:
     void mlp_network_free(mlp_network *)
     size_t mlp_network_n_parameters(const mlp_network *)
     void mlp_network_set_parameters(mlp_network *, double *)
-    void mlp_network_set_chunk(mlp_network *, size_t)
-    mlp_status mlp_predict(const mlp_network *, const mlp_matrix *, size_t, int, double *)
+    void mlp_network_set_tuning(mlp_network *, size_t, double)
+    mlp_status mlp_predict(const mlp_network *, const mlp_matrix *, size_t, int, size_t,
+                           double *)
     mlp_status mlp_activations(const mlp_network *, const mlp_matrix *, size_t, double **)
     mlp_status mlp_cost(const mlp_network *, const mlp_matrix *, const mlp_matrix *, size_t,
-                        double *, double *)
+                        size_t, double *, double *)
     mlp_status mlp_find_nonfinite(const mlp_kernels *, const mlp_matrix *, size_t, size_t *)
 
-    mlp_status mlp_trainer_new(mlp_trainer **, mlp_network *, const mlp_descent *)
+    mlp_status mlp_trainer_new(mlp_trainer **, mlp_network *, const mlp_descent *, size_t)
     void mlp_trainer_free(mlp_trainer *)
     mlp_status mlp_trainer_step(mlp_trainer *, const mlp_matrix *, const mlp_matrix *, size_t,
                                 double *)

@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from deltaloop import _core, _files, _inputs, _layers, _random, training
+from deltaloop import _core, _files, _inputs, _layers, _random, _threads, training
 from deltaloop._core import Predictor, Trainer
 from deltaloop.solvers import GradientDescent
 from deltaloop.training import EpochInfo, FitResult
@@ -285,7 +285,7 @@ class Network(_core.Core):
 
     # ---- cost and gradient ----
 
-    def cost(self, X: ArrayLike, Y: ArrayLike) -> float:
+    def cost(self, X: ArrayLike, Y: ArrayLike, *, n_threads: int | None = None) -> float:
         """Cost C: the loss summed over the instances, never divided by their number.
 
         Parameters
@@ -295,6 +295,8 @@ class Network(_core.Core):
         Y : array_like, shape (n, mL)
             Targets. (n,) where mL is 1; integer classes (n,) where the output is softmax. For a
             single instance (mL,), or a scalar. The cross-entropies take probabilities in [0, 1].
+        n_threads : int, optional
+            As for ``predict``.
 
         Returns
         -------
@@ -314,15 +316,19 @@ class Network(_core.Core):
         0.5
         """
         x, y, labels = _inputs.batch(self, X, Y, gradient=False)
-        return self._cost(x, y, labels, False)[0]
+        return self._cost(x, y, labels, False, _threads.resolve(n_threads))[0]
 
-    def gradient(self, X: ArrayLike, Y: ArrayLike) -> tuple[float, NDArray[np.float64]]:
+    def gradient(
+        self, X: ArrayLike, Y: ArrayLike, *, n_threads: int | None = None
+    ) -> tuple[float, NDArray[np.float64]]:
         """Cost C and its gradient with respect to all parameters, by backpropagation.
 
         Parameters
         ----------
         X, Y : array_like
             As for ``cost``.
+        n_threads : int, optional
+            As for ``predict``.
 
         Returns
         -------
@@ -343,7 +349,7 @@ class Network(_core.Core):
         (0.5, array([2., 1.]))
         """
         x, y, labels = _inputs.batch(self, X, Y)
-        cost, gradient = self._cost(x, y, labels, True)
+        cost, gradient = self._cost(x, y, labels, True, _threads.resolve(n_threads))
         assert gradient is not None
         return cost, gradient
 
@@ -362,6 +368,7 @@ class Network(_core.Core):
         callback: Callable[[EpochInfo], object] | None = None,
         callback_every: int = 1,
         progress: bool = False,
+        n_threads: int | None = None,
         seed: int | np.random.Generator | None = None,
         check_finite: bool = True,
     ) -> FitResult:
@@ -390,6 +397,8 @@ class Network(_core.Core):
         callback_every : int, default 1
         progress : bool, default False
             Show a progress bar on standard error if that is a terminal (needs tqdm).
+        n_threads : int, optional
+            As for ``predict``.
         seed : int, numpy.random.Generator or None
             For the order of mini-batches. None continues the network's own stream.
         check_finite : bool, default True
@@ -415,7 +424,8 @@ class Network(_core.Core):
 
         Notes
         -----
-        Same data, parameters, seed and solver: same bits, on every machine with FMA.
+        Same data, parameters, seed and solver: same bits, with any number of threads and on every
+        machine with FMA.
 
         Examples
         --------
@@ -438,17 +448,20 @@ class Network(_core.Core):
             callback=callback,
             callback_every=callback_every,
             progress=progress,
+            n_threads=n_threads,
             seed=seed,
             check_finite=check_finite,
         )
 
-    def trainer(self, solver: GradientDescent) -> Trainer:
+    def trainer(self, solver: GradientDescent, *, n_threads: int | None = None) -> Trainer:
         """Return a trainer: one update per call of its ``step``, the solver's state kept.
 
         Parameters
         ----------
         solver : GradientDescent
             Its ``batch_size`` must be None: each call brings its own batch.
+        n_threads : int, optional
+            As for ``predict``.
 
         Returns
         -------
@@ -468,7 +481,7 @@ class Network(_core.Core):
         >>> trainer.step([0.0, 1.0], 1.0) < cost
         True
         """
-        return Trainer(self, solver)
+        return Trainer(self, solver, n_threads=n_threads)
 
     def predictor(self, n: int = 1) -> Predictor:
         """Return a predictor bound to fixed buffers, for the least overhead per call.

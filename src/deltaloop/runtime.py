@@ -1,4 +1,4 @@
-"""What is running: the kernels' variant and the versions."""
+"""What is running: the kernels' variant, the threads and the versions."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ import platform
 
 import numpy as np
 
-from deltaloop import _core
+from deltaloop import _core, _threads
 
 
 def runtime() -> dict[str, object]:
-    """Tell the instruction set in use and the versions.
+    """Tell the instruction set and the threads in use, and the versions.
 
     Returns
     -------
     dict
         ``version``; ``isa``, the variant of the kernels in use; ``isas``, those that this machine
-        executes, best first; ``threads``, the number of threads a call uses; ``compiler``,
-        ``python``, ``numpy`` and ``platform``.
+        executes, best first; ``threads``, the most that a call uses with ``n_threads=None``: the
+        CPUs that the process may run on, its control group's share of them, or
+        ``OMP_NUM_THREADS``, whichever is least; ``compiler``, ``python``, ``numpy`` and
+        ``platform``.
 
     Raises
     ------
@@ -36,7 +38,7 @@ def runtime() -> dict[str, object]:
         "version": _core.__version__,
         "isa": _core.isa(),
         "isas": list(_core.ISAS),
-        "threads": 1,
+        "threads": _threads.limit(),
         "compiler": _core.COMPILER,
         "python": platform.python_version(),
         "numpy": np.__version__,

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from deltaloop import _core, _inputs, _random
+from deltaloop import _core, _inputs, _random, _threads
 from deltaloop.solvers import GradientDescent
 
 if TYPE_CHECKING:
@@ -244,6 +244,7 @@ def fit(
     callback: object,
     callback_every: object,
     progress: object,
+    n_threads: object,
     seed: object,
     check_finite: object,
 ) -> FitResult:
@@ -253,6 +254,7 @@ def fit(
     limits = check_limits(max_epochs, max_time, callback, callback_every)
     tolerance, target = check_tolerance(tol, goal)
     show = _inputs.flag("progress", progress)
+    threads = _threads.resolve(n_threads)
     x, y, labels = _inputs.batch(
         network, X, Y, check_finite=_inputs.flag("check_finite", check_finite)
     )
@@ -268,7 +270,7 @@ def fit(
             if own
             else _random.stream(_random.resolve_seed(seed))
         )
-        run = _core.Fit(network, x, y, labels, method, stream, tolerance, target)
+        run = _core.Fit(network, x, y, labels, method, stream, tolerance, target, threads)
         try:
             reason, costs = train(network, run, limits, bar, began, own)
         finally:

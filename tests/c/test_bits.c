@@ -49,7 +49,8 @@ static const struct run RUNS[] = {
     {2, {4, 520, 3}, 30, 11, {MLP_RELU, MLP_RELU}, MLP_SQUARED_ERROR, 0.9, 1},
 };
 
-static void train(const struct mlp_kernels *k, const struct run *run, uint64_t key)
+static void train(const struct mlp_kernels *k, const struct run *run, uint64_t key,
+                  size_t n_threads)
 {
     const size_t n = run->n, m0 = run->layers[0], mL = run->layers[run->n_layers];
     struct mlp_network *net;
@@ -64,11 +65,18 @@ static void train(const struct mlp_kernels *k, const struct run *run, uint64_t k
     for (size_t i = 0; i < n * mL; i++)
         y[i] = fabs(y[i]);
     mlp_network_set_parameters(net, w);
+    if (n_threads > 1) /* however little there is for each */
+        mlp_network_set_tuning(net, 10 * n_threads, 1.0);
     const ptrdiff_t size = (ptrdiff_t)sizeof(double);
     const struct mlp_matrix X = {(char *)x, (ptrdiff_t)m0 * size, size, m0, MLP_FLOAT64, 0};
     const struct mlp_matrix Y = {(char *)y, (ptrdiff_t)mL * size, size, mL, MLP_FLOAT64, 0};
-    const struct mlp_fit_options options = {
-        {1e-3, run->momentum, run->nesterov}, run->batch_size, 1, stream, 0.0, -INFINITY};
+    const struct mlp_fit_options options = {{1e-3, run->momentum, run->nesterov},
+                                            run->batch_size,
+                                            1,
+                                            stream,
+                                            0.0,
+                                            -INFINITY,
+                                            n_threads};
     struct mlp_fit *fit;
     struct mlp_fit_report report;
     double history[5];
@@ -77,7 +85,7 @@ static void train(const struct mlp_kernels *k, const struct run *run, uint64_t k
     mlp_fit_run(fit, 5, 1e300, 5, history, &recorded);
     mlp_fit_describe(fit, &report);
     CHECK(recorded == 5 && isfinite(history[4]));
-    CHECK(mlp_predict(net, &X, n, 0, out) == MLP_OK);
+    CHECK(mlp_predict(net, &X, n, 0, n_threads, out) == MLP_OK);
     add(5, history);
     add(1, &report.gradient_norm);
     add(P, w);
@@ -96,12 +104,16 @@ int main(void)
         const struct mlp_kernels *k = mlp_isa(i);
         if (!mlp_isa_supported(k))
             continue;
-        hash = 14695981039346656037u;
-        for (size_t r = 0; r < sizeof RUNS / sizeof *RUNS; r++)
-            train(k, &RUNS[r], r);
         const int base = strcmp(mlp_isa_name(k), "base") == 0;
-        printf("%s: 0x%016llx\n", mlp_isa_name(k), (unsigned long long)hash);
-        CHECK(hash == (base ? WITHOUT_FMA : WITH_FMA));
+        static const size_t threads[] = {1, 2, 3, 7};
+        for (size_t t = 0; t < sizeof threads / sizeof *threads; t++) {
+            hash = 14695981039346656037u;
+            for (size_t r = 0; r < sizeof RUNS / sizeof *RUNS; r++)
+                train(k, &RUNS[r], r, threads[t]);
+            printf("%s, %zu threads: 0x%016llx\n", mlp_isa_name(k), threads[t],
+                   (unsigned long long)hash);
+            CHECK(hash == (base ? WITHOUT_FMA : WITH_FMA));
+        }
     }
     return report("test_bits");
 }

@@ -78,19 +78,19 @@ static void test_chunks(const struct mlp_kernels *k)
     const size_t ns[] = {1, 7, 100, 4095, N}, chunks[] = {1, 3, 8, 61, 1000};
     for (size_t i = 0; i < sizeof ns / sizeof *ns; i++) {
         double cost, other;
-        mlp_network_set_chunk(p.net, 0);
-        CHECK(mlp_cost(p.net, &p.X, &p.Y, ns[i], &cost, g) == MLP_OK);
-        CHECK(mlp_cost(p.net, &p.X, &p.Y, ns[i], &other, NULL) == MLP_OK && other == cost);
+        mlp_network_set_tuning(p.net, 0, 0.0);
+        CHECK(mlp_cost(p.net, &p.X, &p.Y, ns[i], 1, &cost, g) == MLP_OK);
+        CHECK(mlp_cost(p.net, &p.X, &p.Y, ns[i], 1, &other, NULL) == MLP_OK && other == cost);
         for (size_t j = 0; j < sizeof chunks / sizeof *chunks; j++) {
-            mlp_network_set_chunk(p.net, chunks[j]);
-            CHECK(mlp_cost(p.net, &p.X, &p.Y, ns[i], &other, h) == MLP_OK);
+            mlp_network_set_tuning(p.net, chunks[j], 0.0);
+            CHECK(mlp_cost(p.net, &p.X, &p.Y, ns[i], 1, &other, h) == MLP_OK);
             CHECK(other == cost && same_bits(p.P, g, h));
         }
     }
-    CHECK(mlp_predict(p.net, &p.X, N, 0, out) == MLP_OK);
+    CHECK(mlp_predict(p.net, &p.X, N, 0, 1, out) == MLP_OK);
     for (size_t i = 0; i < N; i += 97) {
         const struct mlp_matrix one = matrix(p.x + i * p.m0, p.m0);
-        CHECK(mlp_predict(p.net, &one, 1, 0, row) == MLP_OK);
+        CHECK(mlp_predict(p.net, &one, 1, 0, 1, row) == MLP_OK);
         CHECK(same_bits(p.mL, row, out + i * p.mL));
     }
     free(g);
@@ -100,9 +100,42 @@ static void test_chunks(const struct mlp_kernels *k)
     problem_free(&p);
 }
 
+/* Threads change no bit, however many and however little there is for each. */
+static void test_threads(const struct mlp_kernels *k)
+{
+    static const size_t wide[] = {40, 3, 70, 1};
+    const size_t ns[] = {1, 9, 33, 500, N};
+    for (size_t w = 0; w < 2; w++) {
+        struct problem p = problem(k, 3, w ? wide : LAYERS);
+        double *g = malloc(p.P * sizeof *g), *h = malloc(p.P * sizeof *h);
+        double *out = malloc(N * p.mL * sizeof *out), *other_out = malloc(N * p.mL * sizeof *out);
+        for (size_t i = 0; i < sizeof ns / sizeof *ns; i++) {
+            const size_t n = ns[i];
+            double cost, other;
+            mlp_network_set_tuning(p.net, 0, 0.0);
+            CHECK(mlp_cost(p.net, &p.X, &p.Y, n, 1, &cost, g) == MLP_OK);
+            CHECK(mlp_predict(p.net, &p.X, n, 0, 1, out) == MLP_OK);
+            for (size_t threads = 2; threads < 9; threads++) {
+                mlp_network_set_tuning(p.net, threads % 2 ? 0 : 16, 1.0);
+                CHECK(mlp_cost(p.net, &p.X, &p.Y, n, threads, &other, h) == MLP_OK);
+                CHECK(other == cost && same_bits(p.P, g, h));
+                CHECK(mlp_cost(p.net, &p.X, &p.Y, n, threads, &other, NULL) == MLP_OK);
+                CHECK(other == cost);
+                CHECK(mlp_predict(p.net, &p.X, n, 0, threads, other_out) == MLP_OK);
+                CHECK(same_bits(n * p.mL, out, other_out));
+            }
+        }
+        free(g);
+        free(h);
+        free(out);
+        free(other_out);
+        problem_free(&p);
+    }
+}
+
 static struct mlp_fit_options options(size_t batch_size)
 {
-    return (struct mlp_fit_options){{1e-5, 0.5, 1}, batch_size, 1, {{1, 2}, 0}, 0.0, -INFINITY};
+    return (struct mlp_fit_options){{1e-5, 0.5, 1}, batch_size, 1, {{1, 2}, 0}, 0.0, -INFINITY, 1};
 }
 
 /* Runs a fit to its end in slices of the given work; the costs of its epochs in history. */
@@ -136,7 +169,7 @@ static void test_slices(const struct mlp_kernels *k)
         run(&p, cases[i][0], cases[i][1], 1e300, 6, 6, whole);
         memcpy(end, p.parameters, p.P * sizeof *end);
         memcpy(p.parameters, start, p.P * sizeof *start);
-        mlp_network_set_chunk(p.net, 64);
+        mlp_network_set_tuning(p.net, 64, 0.0);
         run(&p, cases[i][0], cases[i][1], 1.0, 1, 6, sliced);
         CHECK(same_bits(6, whole, sliced) && same_bits(p.P, p.parameters, end));
         free(start);
@@ -182,10 +215,10 @@ static void test_memory(const struct mlp_kernels *k)
                 status = mlp_network_new(&net, k, 3, LAYERS, gs, MLP_SQUARED_ERROR);
                 break;
             case 1:
-                status = mlp_predict(p.net, &p.X, N, 0, out);
+                status = mlp_predict(p.net, &p.X, N, 0, 1, out);
                 break;
             case 2:
-                status = mlp_cost(p.net, &p.X, &p.Y, N, &cost, g);
+                status = mlp_cost(p.net, &p.X, &p.Y, N, 1, &cost, g);
                 break;
             case 3:
                 status = mlp_fit_new(&fit, p.net, &p.X, &p.Y, N, &full);
@@ -194,7 +227,7 @@ static void test_memory(const struct mlp_kernels *k)
                 status = mlp_fit_new(&fit, p.net, &p.X, &p.Y, N, &batches);
                 break;
             default:
-                status = mlp_trainer_new(&trainer, p.net, &descent);
+                status = mlp_trainer_new(&trainer, p.net, &descent, 1);
                 if (status == MLP_OK) {
                     status = mlp_trainer_step(trainer, &p.X, &p.Y, N, &cost);
                     if (status == MLP_NO_MEMORY) /* and the trainer goes on once there is memory */
@@ -248,8 +281,8 @@ static void test_matrices(const struct mlp_kernels *k)
     const struct mlp_matrix plain = matrix(&wide[0][0], 5), hot = matrix(&one_hot[0][0], 3);
     const struct mlp_matrix classes = {(const char *)labels, 1, 0, 3, MLP_UINT8, 1};
     double *g = malloc(p.P * sizeof *g), *h = malloc(p.P * sizeof *h), c, d;
-    CHECK(mlp_cost(p.net, &plain, &hot, ROWS, &c, g) == MLP_OK);
-    CHECK(mlp_cost(p.net, &strided, &classes, ROWS, &d, h) == MLP_OK);
+    CHECK(mlp_cost(p.net, &plain, &hot, ROWS, 1, &c, g) == MLP_OK);
+    CHECK(mlp_cost(p.net, &strided, &classes, ROWS, 1, &d, h) == MLP_OK);
     CHECK(c == d && same_bits(p.P, g, h));
 
     size_t index;
@@ -270,6 +303,7 @@ int main(void)
         if (!mlp_isa_supported(k))
             continue;
         test_chunks(k);
+        test_threads(k);
         test_slices(k);
         test_sizes(k);
         test_memory(k);

@@ -1,0 +1,81 @@
+"""How many threads a call may use when it is not told: the smallest of three limits."""
+
+from __future__ import annotations
+
+import math
+import os
+from functools import lru_cache
+from pathlib import Path
+
+from deltaloop import _inputs
+
+# MLP_MAX_THREADS of csrc/internal.h.
+MOST = 256
+
+
+def resolve(n_threads: object) -> int:
+    """Return the validated number of threads, or the limit for None."""
+    if n_threads is None:
+        return limit()
+    return min(_inputs.integer("n_threads", n_threads, at_least=1), MOST)
+
+
+def limit() -> int:
+    """Return min(CPUs this thread may run on, the cgroup's share of them, OMP_NUM_THREADS)."""
+    return max(1, min(affinity(), quota(), omp_num_threads(), MOST))
+
+
+def affinity() -> int:
+    """Return the number of CPUs that this thread may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def omp_num_threads() -> int:
+    """Return what OMP_NUM_THREADS says, the first number of a list; MOST where it says nothing."""
+    first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return int(first) if first.isascii() and first.isdigit() and int(first) > 0 else MOST
+
+
+@lru_cache(maxsize=1)
+def quota(proc: Path = Path("/proc/self"), mount: Path = Path("/sys/fs/cgroup")) -> int:
+    """Return the CPUs' worth of time that the control groups allow, rounded up; read once."""
+    try:
+        lines = (proc / "cgroup").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return MOST
+    shares = [math.inf]
+    for line in lines:
+        hierarchy, controllers, path = line.split(":", 2)
+        group = Path(path.lstrip("/"))
+        # Every group up to the root has its say.
+        for part in (group, *group.parents):
+            if hierarchy == "0":
+                shares.append(share(read(mount / part / "cpu.max")))
+            elif "cpu" in controllers.split(","):
+                folder = mount / controllers / part
+                shares.append(
+                    share(
+                        read(folder / "cpu.cfs_quota_us") + " " + read(folder / "cpu.cfs_period_us")
+                    )
+                )
+    least = min(shares)
+    return MOST if math.isinf(least) else max(1, math.ceil(least))
+
+
+def read(path: Path) -> str:
+    """Return a small file's text, nothing if it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
+
+
+def share(text: str) -> float:
+    """Return quota / period of a line such as "150000 100000", infinity for "max" and the like."""
+    try:
+        allowed, period = (float(word) for word in text.split())
+    except ValueError:
+        return math.inf
+    return allowed / period if allowed > 0 and period > 0 else math.inf
