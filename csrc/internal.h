@@ -124,9 +124,10 @@ void mlp_workspace_free(struct mlp_workspace *space);
 /* ---- the formulas (layers.c) ---- */
 
 /* a^(l) <- g(b^(l) + a^(l-1) w^(l)), l = 1..L, of instances first .. first + rows - 1: x is the
- * first one's a^(0), a[l-1] (.., m^(l)) holds all. The last layer is left as z^(L) when linear. */
+ * first one's a^(0), a[l-1] (.., m^(l)) holds all for l < L. last (rows, m^(L)) <- a^(L), or z^(L)
+ * when linear. */
 void mlp_forward(const struct mlp_network *net, size_t first, size_t rows, const double *x,
-                 double *const *a, double *panel, int linear);
+                 double *const *a, double *last, double *panel, int linear);
 /* delta^(l-1) <- (delta^(l) w^(l)T) * g'(z^(l-1)), l = L..2, of the same instances. */
 void mlp_deltas(const struct mlp_network *net, size_t first, size_t rows, double *const *a,
                 double *const *delta, double *panel);
@@ -189,5 +190,10 @@ size_t mlp_n_ranges(const struct mlp_network *net, size_t n);
 void mlp_pass_start(struct mlp_pass *pass, const size_t *order, size_t begin, size_t n);
 /* Does a portion of it, some milliseconds at most or one chunk; 1 when the pass is complete. */
 int mlp_pass_advance(struct mlp_pass *pass);
+
+/* Instances begin .. end - 1 of mlp_predict, in an arena of the caller's. Calls that share one by
+ * mistake may compute nonsense, but write nowhere else. Cannot fail. */
+void mlp_predict_in(const struct mlp_arena *arena, const struct mlp_network *network,
+                    const struct mlp_matrix *x, size_t begin, size_t end, int linear, double *out);
 
 #endif

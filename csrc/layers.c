@@ -13,13 +13,13 @@ static const double *biases(const struct mlp_network *net, const struct mlp_laye
 }
 
 void mlp_forward(const struct mlp_network *net, size_t first, size_t rows, const double *x,
-                 double *const *a, double *panel, int linear)
+                 double *const *a, double *last, double *panel, int linear)
 {
     const double *previous = x;
     for (size_t l = 0; l < net->n_layers; l++) {
         const struct mlp_layer *layer = &net->layers[l];
         const size_t m_in = layer->m_in, m_out = layer->m_out;
-        double *z = a[l] + first * m_out;
+        double *z = l + 1 < net->n_layers ? a[l] + first * m_out : last;
         net->kernels->product(rows, m_out, m_in, previous, (ptrdiff_t)m_in, 1, weights(net, layer),
                               (ptrdiff_t)m_out, 1, biases(net, layer), 0, z, (ptrdiff_t)m_out,
                               panel);

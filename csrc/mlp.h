@@ -103,6 +103,28 @@ void mlp_network_set_tuning(struct mlp_network *network, size_t chunk, double gr
 enum mlp_status mlp_predict(const struct mlp_network *network, const struct mlp_matrix *x, size_t n,
                             int linear, size_t n_threads, double *out);
 
+/* out (m^(L),) <- a^(L) of one instance x (m^(0),): mlp_predict's bits for n = 1. Allocates nothing,
+ * and so cannot fail, while no layer l >= 1 has more than 256 units. */
+enum mlp_status mlp_predict_row(const struct mlp_network *network, const double *x, double *out);
+
+/* What the function pointers below take as their last argument: the network's layout and memory for
+ * n instances. The parameters are not copied but read at each call, and must outlive the predictor;
+ * the network itself need not. One call at a time; several predictors of one network can be called
+ * at once. */
+struct mlp_predictor;
+
+/* n >= 1. owner is the caller's own, for mlp_predictor_owner. */
+enum mlp_status mlp_predictor_new(struct mlp_predictor **predictor,
+                                  const struct mlp_network *network, size_t n, void *owner);
+void mlp_predictor_free(struct mlp_predictor *predictor);
+void *mlp_predictor_owner(const struct mlp_predictor *predictor);
+/* y (n, m^(L)) <- a^(L) of x (n, m^(0)), which y must not overlap; mlp_predict's bits. Allocates
+ * nothing. Cannot fail. */
+void mlp_predictor_call(const double *x, double *y, void *predictor);
+/* a^(L) of one instance x (m^(0),), for predictors with n = m^(L) = 1; NaN unless count is m^(0).
+ * x is not written. Cannot fail. */
+double mlp_predictor_scalar(int count, double *x, void *predictor);
+
 /* a[l-1] (n, m^(l)) <- a^(l) for l = 1..L. */
 enum mlp_status mlp_activations(const struct mlp_network *network, const struct mlp_matrix *x,
                                 size_t n, double *const *a);

@@ -53,9 +53,12 @@ void mlp_release(double *p)
 #define CHUNK_MIN 128
 /* More instances than this gain nothing, as the cost of a chunk's calls is spread enough. */
 #define CHUNK_MAX 2048
-/* What a multiply-add costs on one thread, against about 3 us that two barriers and the cold caches
- * of another core take: 100,000 take 3 us at 60 GFLOP/s. */
-#define GRAIN 1e5
+/* Layers of many thousands of units get by on fewer than CHUNK_MIN: a fit must not take more than
+ * 50 MB beside the data and the parameters' copies. */
+#define CHUNK_MAX_BYTES ((size_t)32 << 20)
+/* Multiply-adds, 4 to 6 us on one thread, that are worth a barrier (0.2 to 0.9 us) and the cold caches
+ * of another core. */
+#define GRAIN 2e5
 
 /* Doubles per instance: x, every a and delta, y, the cost's terms and their sum. mlp_network_new has
  * seen to it that CHUNK_MAX times as many do not overflow. */
@@ -71,6 +74,8 @@ size_t mlp_chunk_rows(const struct mlp_network *net, size_t n_threads, size_t n)
         rows = CHUNK_BYTES / sizeof(double) / row_size(net);
         rows = (rows < CHUNK_MIN ? CHUNK_MIN : rows) * n_threads;
         rows = rows > CHUNK_MAX ? CHUNK_MAX : rows;
+        const size_t most = CHUNK_MAX_BYTES / sizeof(double) / row_size(net);
+        rows = rows < most ? rows : most < 8 ? 8 : most;
     }
     return rows < n ? rows : n;
 }

@@ -118,13 +118,14 @@ static void range_task(void *context, size_t thread, size_t part)
     const size_t start = mlp_part(pass->n, pass->n_ranges, index);
     const size_t end = mlp_part(pass->n, pass->n_ranges, index + 1);
     const size_t chunk = mlp_chunk_rows(net, 1, arena->rows);
+    double *z = arena->a[net->n_layers - 1];
     for (size_t left = task_rows(pass); range->row < end && left > 0;) {
         size_t rows = end - range->row < chunk ? end - range->row : chunk;
         rows = rows < left ? rows : left;
         const double *x = mlp_rows(pass->x, pass->order, pass->begin + range->row, rows, arena->x);
         const double *y = mlp_rows(pass->y, pass->order, pass->begin + range->row, rows, arena->y);
-        mlp_forward(net, 0, rows, x, arena->a, arena->panel, 1);
-        net->kernels->output(net->loss, last->g, rows, last->m_out, arena->a[net->n_layers - 1], y,
+        mlp_forward(net, 0, rows, x, arena->a, z, arena->panel, 1);
+        net->kernels->output(net->loss, last->g, rows, last->m_out, z, y,
                              arena->delta[net->n_layers - 1], arena->terms, arena->c);
         net->kernels->accumulate(rows, range->row - start, arena->c, range->sum);
         if (pass->gradient != NULL) {
@@ -215,8 +216,9 @@ static void rows_task(void *context, size_t thread, size_t part)
     const double *y = mlp_rows(pass->y, pass->order, from, rows, arena->y + first * m);
     if (first == 0)
         c->x = x;
-    mlp_forward(net, first, rows, x, arena->a, panel, 1);
-    net->kernels->output(net->loss, last->g, rows, m, arena->a[net->n_layers - 1] + first * m, y,
+    double *z = arena->a[net->n_layers - 1] + first * m;
+    mlp_forward(net, first, rows, x, arena->a, z, panel, 1);
+    net->kernels->output(net->loss, last->g, rows, m, z, y,
                          arena->delta[net->n_layers - 1] + first * m, arena->terms + first * m,
                          arena->c + first);
     if (pass->gradient != NULL)
@@ -275,18 +277,22 @@ struct predict_context {
     struct mlp_arena *arenas; /* (threads,) */
 };
 
+void mlp_predict_in(const struct mlp_arena *arena, const struct mlp_network *network,
+                    const struct mlp_matrix *x, size_t begin, size_t end, int linear, double *out)
+{
+    const size_t m = mlp_n_outputs(network);
+    for (size_t i = begin, rows; i < end; i += rows) {
+        rows = end - i < arena->rows ? end - i : arena->rows;
+        mlp_forward(network, 0, rows, mlp_rows(x, NULL, i, rows, arena->x), arena->a, out + i * m,
+                    arena->panel, linear);
+    }
+}
+
 static void predict_task(void *context, size_t thread, size_t part)
 {
     const struct predict_context *c = context;
-    const struct mlp_network *net = c->net;
-    struct mlp_arena *arena = &c->arenas[thread];
-    const size_t m = mlp_n_outputs(net), end = mlp_part(c->n, c->parts, part + 1);
-    for (size_t i = mlp_part(c->n, c->parts, part), rows; i < end; i += rows) {
-        rows = end - i < arena->rows ? end - i : arena->rows;
-        arena->a[net->n_layers - 1] = c->out + i * m;
-        mlp_forward(net, 0, rows, mlp_rows(c->x, NULL, i, rows, arena->x), arena->a, arena->panel,
-                    c->linear);
-    }
+    mlp_predict_in(&c->arenas[thread], c->net, c->x, mlp_part(c->n, c->parts, part),
+                   mlp_part(c->n, c->parts, part + 1), c->linear, c->out);
 }
 
 enum mlp_status mlp_predict(const struct mlp_network *network, const struct mlp_matrix *x, size_t n,
@@ -335,7 +341,8 @@ enum mlp_status mlp_activations(const struct mlp_network *network, const struct 
         const size_t rows = n - i < arena.rows ? n - i : arena.rows;
         for (size_t l = 0; l < network->n_layers; l++)
             arena.a[l] = a[l] + i * network->layers[l].m_out;
-        mlp_forward(network, 0, rows, mlp_rows(x, NULL, i, rows, arena.x), arena.a, arena.panel, 0);
+        mlp_forward(network, 0, rows, mlp_rows(x, NULL, i, rows, arena.x), arena.a,
+                    arena.a[network->n_layers - 1], arena.panel, 0);
     }
     mlp_fp_leave(saved);
     mlp_arena_free(&arena);

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from typing_extensions import CapsuleType
 
 from deltaloop.network import Network
 from deltaloop.solvers import GradientDescent
@@ -119,3 +120,6 @@ class Predictor:
     @property
     def network(self) -> Network: ...
     def __call__(self) -> NDArray[np.float64]: ...
+    def capsule(
+        self, signature: str = "void (const double *, double *, void *)"
+    ) -> CapsuleType: ...

@@ -9,6 +9,10 @@ goes straight to C. Way to the hot loop: ``csrc/stream.c``, then ``csrc/kernels.
 
 cimport cython
 cimport numpy as cnp
+from cpython.pycapsule cimport (
+    PyCapsule_GetContext, PyCapsule_New, PyCapsule_SetContext, PyCapsule_SetDestructor,
+)
+from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.math cimport NAN
 from libc.stddef cimport ptrdiff_t, size_t
 from libc.stdlib cimport free, malloc
@@ -141,8 +145,8 @@ cdef int matrix_of(cnp.ndarray array, size_t n, size_t columns, bint labels,
 
 cdef inline bint is_exact(object array) noexcept:
     """An ndarray proper: float64 in this machine's byte order, aligned, C-contiguous."""
-    return (type(array) is cnp.ndarray and cnp.PyArray_TYPE(array) == cnp.NPY_DOUBLE
-            and cnp.PyArray_ISCARRAY_RO(array))
+    return (type(array) is cnp.ndarray and cnp.PyArray_TYPE(<cnp.ndarray>array) == cnp.NPY_DOUBLE
+            and cnp.PyArray_ISCARRAY_RO(<cnp.ndarray>array))
 
 
 cdef inline void exact_matrix(cnp.ndarray array, size_t columns, mlp_matrix *m) noexcept:
@@ -378,18 +382,17 @@ cdef class Core:
         self.grain = work
         mlp_network_set_tuning(self.network, self.chunk, work)
 
-    cdef int run(self, const mlp_matrix *x, size_t n, bint linear, object n_threads,
+    cdef int run(self, const mlp_matrix *x, size_t n, bint linear, size_t n_threads,
                  double *out) except -1:
-        """mlp_predict, without the GIL when it takes long enough."""
+        """mlp_predict, without the GIL when it takes long enough; 0 threads: as many as pay."""
         cdef mlp_status status
-        cdef size_t threads = 1
         cdef double work = <double>n * <double>self.n_parameters_
-        if n_threads is not None or work >= THREADS_WORK:
-            threads = _threads.resolve(n_threads)
+        if n_threads == 0:
+            n_threads = 1 if work < THREADS_WORK else _threads.limit()
         if work < GIL_WORK:
-            return check(mlp_predict(self.network, x, n, linear, threads, out))
+            return check(mlp_predict(self.network, x, n, linear, n_threads, out))
         with nogil:
-            status = mlp_predict(self.network, x, n, linear, threads, out)
+            status = mlp_predict(self.network, x, n, linear, n_threads, out)
         return check(status)
 
     cdef bint finite(self, const mlp_matrix *x, size_t n) noexcept:
@@ -446,41 +449,47 @@ cdef class Core:
         cdef mlp_matrix x
         cdef cnp.npy_intp shape[2]
         cdef int ndim
-        cdef size_t n = 1
-        cdef cnp.ndarray result
+        cdef size_t n = 1, threads = 0
+        cdef cnp.ndarray instances, result
         self.ready()
         if not is_exact(X):
             return _inputs.predict(self, X, out, n_threads)
-        ndim = cnp.PyArray_NDIM(X)
-        if (ndim != 1 and ndim != 2) or <size_t>cnp.PyArray_DIM(X, ndim - 1) != self.n_inputs:
+        instances = <cnp.ndarray>X  # without the check of a conversion
+        ndim = cnp.PyArray_NDIM(instances)
+        if ((ndim != 1 and ndim != 2)
+                or <size_t>cnp.PyArray_DIM(instances, ndim - 1) != self.n_inputs):
             return _inputs.predict(self, X, out, n_threads)
         if ndim == 2:
-            n = cnp.PyArray_DIM(X, 0)
+            n = cnp.PyArray_DIM(instances, 0)
         shape[0] = n
         shape[ndim - 1] = self.n_outputs
         if out is None:
-            result = cnp.PyArray_EMPTY(ndim, shape, cnp.NPY_DOUBLE, 0)
-        elif self.takes(out, X, ndim, shape):
-            result = out
+            result = cnp.PyArray_SimpleNew(ndim, shape, cnp.NPY_DOUBLE)
+        elif self.takes(out, instances, ndim, shape):
+            result = <cnp.ndarray>out
         else:
             return _inputs.predict(self, X, out, n_threads)
-        if n:
-            exact_matrix(X, self.n_inputs, &x)
-            self.run(&x, n, False, n_threads, <double *>cnp.PyArray_DATA(result))
-        elif n_threads is not None:
-            _threads.resolve(n_threads)
+        if n_threads is not None:
+            threads = _threads.resolve(n_threads)
+        if n == 1 and <double>self.n_parameters_ < GIL_WORK:
+            check(mlp_predict_row(self.network, <const double *>cnp.PyArray_DATA(instances),
+                                  <double *>cnp.PyArray_DATA(result)))
+        elif n:
+            exact_matrix(instances, self.n_inputs, &x)
+            self.run(&x, n, False, threads, <double *>cnp.PyArray_DATA(result))
         return result
 
     def _predict(self, cnp.ndarray x not None, cnp.ndarray out not None, bint linear,
                  n_threads=None):
         """out (n, mL) <- a^(L), or z^(L) when linear, of validated x (n, m0)."""
         cdef mlp_matrix m
+        cdef size_t threads = 0 if n_threads is None else _threads.resolve(n_threads)
         self.ready()
         matrix_of(x, x.shape[0], self.n_inputs, False, &m)
         if not is_exact(out) or out.size != <Py_ssize_t>(x.shape[0] * self.n_outputs):
             raise ValueError("an exact array for the outputs is needed here")
         if x.shape[0]:
-            self.run(&m, x.shape[0], linear, n_threads, <double *>cnp.PyArray_DATA(out))
+            self.run(&m, x.shape[0], linear, threads, <double *>cnp.PyArray_DATA(out))
 
     def _activations(self, cnp.ndarray x not None):
         """[a^(1), ..., a^(L)] of validated x (n, m0)."""
@@ -737,11 +746,25 @@ cdef class Trainer:
         return cost
 
 
+# The signatures that Predictor.capsule knows; a capsule's name is one of these very strings.
+cdef const char *ROWS_SIGNATURE = "void (const double *, double *, void *)"
+cdef const char *SCALAR_SIGNATURE = "double (int, double *, void *)"
+
+
+cdef void release_capsule(object capsule) noexcept:
+    """Frees a capsule's C predictor and what it kept alive."""
+    cdef mlp_predictor *predictor = <mlp_predictor *>PyCapsule_GetContext(capsule)
+    cdef void *owner = mlp_predictor_owner(predictor)
+    mlp_predictor_free(predictor)
+    Py_DECREF(<object>owner)
+
+
 cdef class Predictor:
     """Predictions through fixed buffers, for callers that count every nanosecond.
 
     Made by ``Network.predictor``. Write instances to ``x``, call the predictor, read ``y``. It
-    follows later changes of the network's parameters.
+    follows later changes of the network's parameters. The buffers serve one call at a time: threads
+    need a predictor each. ``capsule`` gives the same as a C function.
 
     Examples
     --------
@@ -753,22 +776,31 @@ cdef class Predictor:
     array([1.])
     """
 
+    cdef mlp_predictor *predictor  # NULL for long calls
     cdef Core core
-    cdef mlp_matrix matrix
     cdef size_t n
-    cdef double *out
+    cdef double *x_data
+    cdef double *y_data
+    cdef bint long_call  # outlasts what releasing the GIL, threads and their memory cost
     cdef cnp.ndarray x_, y_
 
     def __cinit__(self, Core network not None, n=1):
+        self.predictor = NULL
         network.ready()
         self.core = network
         self.n = _inputs.rows("n", n, max(network.n_inputs, network.n_outputs))
+        self.long_call = <double>self.n * <double>network.n_parameters_ >= GIL_WORK
         rows = () if self.n == 1 else (self.n,)
         # Views, so that nobody can resize what C writes to.
         self.x_ = np.zeros((*rows, network.n_inputs))[:]
         self.y_ = np.zeros((*rows, network.n_outputs))[:]
-        self.out = <double *>cnp.PyArray_DATA(self.y_)
-        exact_matrix(self.x_, network.n_inputs, &self.matrix)
+        self.x_data = <double *>cnp.PyArray_DATA(self.x_)
+        self.y_data = <double *>cnp.PyArray_DATA(self.y_)
+        if not self.long_call:
+            check(mlp_predictor_new(&self.predictor, network.network, self.n, NULL))
+
+    def __dealloc__(self):
+        mlp_predictor_free(self.predictor)
 
     def __reduce__(self):
         raise TypeError("a Predictor cannot be copied or pickled; copy its network")
@@ -799,7 +831,7 @@ cdef class Predictor:
         Raises
         ------
         MemoryError
-            If there is none for the hidden layers.
+            If there is none for the hidden layers of many instances.
 
         Examples
         --------
@@ -808,5 +840,70 @@ cdef class Predictor:
         >>> predictor().shape
         (4, 1)
         """
-        self.core.run(&self.matrix, self.n, False, None, self.out)
+        cdef mlp_matrix x
+        if self.long_call:
+            exact_matrix(self.x_, self.core.n_inputs, &x)
+            self.core.run(&x, self.n, False, 0, self.y_data)
+        else:
+            mlp_predictor_call(self.x_data, self.y_data, self.predictor)
         return self.y_
+
+    def capsule(self, signature="void (const double *, double *, void *)"):
+        """Return the prediction as a C function, for compiled code to call without Python.
+
+        Parameters
+        ----------
+        signature : str
+            The C type of the function, one of
+
+            - ``"void (const double *, double *, void *)"``: writes a^(L) (n, mL) of the instances
+              (n, m0) at the first pointer to the second; they must not overlap.
+            - ``"double (int, double *, void *)"``: returns a^(L) of one instance, whose length
+              comes first; NaN if that is not m0. For n = 1 and networks with one output. This is
+              what ``scipy.LowLevelCallable`` takes for ``scipy.integrate.quad`` and ``nquad``.
+
+        Returns
+        -------
+        capsule
+            A PyCapsule, named by the signature. Its pointer is the function and its context the
+            last argument of each call; both are valid as long as the capsule exists. The function
+            reads the network's parameters as they are at each call, needs no GIL, allocates
+            nothing, cannot fail and gives the bits of ``Network.predict``. Each capsule has memory
+            of its own, for one call at a time: threads need a capsule each.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the signature is not one of these, or does not fit the network or n.
+
+        Examples
+        --------
+        >>> import deltaloop as dl
+        >>> predictor = dl.Network([2, 3, 1], seed=0).predictor()
+        >>> predictor.capsule()  # doctest: +ELLIPSIS
+        <capsule object "void (const double *, double *, void *)" at 0x...>
+        """
+        cdef mlp_predictor *predictor = NULL
+        cdef const char *name = ROWS_SIGNATURE
+        cdef void *function = <void *>mlp_predictor_call
+        names = [ROWS_SIGNATURE.decode(), SCALAR_SIGNATURE.decode()]
+        if _inputs.choice("signature", signature, names) == names[1]:
+            if self.n != 1 or self.core.n_outputs != 1:
+                raise ValueError(
+                    f"{names[1]!r} needs a predictor of one instance and a network with one output,"
+                    f" got n = {self.n} and m^(L) = {self.core.n_outputs}"
+                )
+            name = SCALAR_SIGNATURE
+            function = <void *>mlp_predictor_scalar
+        # It owns the parameters alone: the garbage collector cannot see into a capsule, and so one
+        # that held the network and was stored in it would keep both for ever.
+        check(mlp_predictor_new(&predictor, self.core.network, self.n, <void *>self.core.buffer))
+        try:
+            capsule = PyCapsule_New(function, name, NULL)
+        except BaseException:
+            mlp_predictor_free(predictor)
+            raise
+        Py_INCREF(self.core.buffer)
+        PyCapsule_SetContext(capsule, predictor)
+        PyCapsule_SetDestructor(capsule, release_capsule)
+        return capsule

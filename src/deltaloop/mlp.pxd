@@ -86,6 +86,8 @@ cdef extern from "mlp.h" nogil:
         pass
     ctypedef struct mlp_network "struct mlp_network":
         pass
+    ctypedef struct mlp_predictor "struct mlp_predictor":
+        pass
     ctypedef struct mlp_trainer "struct mlp_trainer":
         pass
     ctypedef struct mlp_fit "struct mlp_fit":
@@ -105,10 +107,17 @@ cdef extern from "mlp.h" nogil:
     void mlp_network_set_tuning(mlp_network *, size_t, double)
     mlp_status mlp_predict(const mlp_network *, const mlp_matrix *, size_t, int, size_t,
                            double *)
+    mlp_status mlp_predict_row(const mlp_network *, const double *, double *)
     mlp_status mlp_activations(const mlp_network *, const mlp_matrix *, size_t, double **)
     mlp_status mlp_cost(const mlp_network *, const mlp_matrix *, const mlp_matrix *, size_t,
                         size_t, double *, double *)
     mlp_status mlp_find_nonfinite(const mlp_kernels *, const mlp_matrix *, size_t, size_t *)
+
+    mlp_status mlp_predictor_new(mlp_predictor **, const mlp_network *, size_t, void *)
+    void mlp_predictor_free(mlp_predictor *)
+    void *mlp_predictor_owner(const mlp_predictor *)
+    void mlp_predictor_call(const double *, double *, void *)
+    double mlp_predictor_scalar(int, double *, void *)
 
     mlp_status mlp_trainer_new(mlp_trainer **, mlp_network *, const mlp_descent *, size_t)
     void mlp_trainer_free(mlp_trainer *)
