@@ -77,17 +77,31 @@ INLINE v_f64 v_load(const double *p)
 }
 INLINE void v_store(double *p, v_f64 v) { memcpy(p, &v, sizeof v); }
 
-/* mask ? a : b */
+/* mask ? a : b; the blends of AVX2 and AVX-512 are not faster. */
 INLINE v_f64 v_select(v_i64 mask, v_f64 a, v_f64 b)
 {
     return v_double((mask & v_bits(a)) | (~mask & v_bits(b)));
 }
 INLINE v_f64 v_abs(v_f64 a) { return v_double(v_bits(a) & v_set_bits(INT64_MAX)); }
+/* -|a| */
+INLINE v_f64 v_minus_abs(v_f64 a) { return v_double(v_bits(a) | v_set_bits(INT64_MIN)); }
 
-/* v_load_n, v_store_n: the first n elements, 0 < n <= VL; the others read as 0, are not touched. */
+/* 1.5 2^52: adding it rounds to an integer k, whose two's complement is then in the low bits. */
+#define ROUNDER 0x1.8p52
+/* What adds k to the exponent of a double when it is added to the bits, from t = k + ROUNDER: of
+ * the bits of ROUNDER nothing is left. */
+#define v_exponent(t) v_shift_left(v_bits(t), 52)
+
+/* v_at_least, v_at_most: limit where x is beyond it, otherwise x, also NaN
+ * v_scale: (1 + s) 2^k, the sum and then the product rounded, from t = k + ROUNDER; |s| < 1/2 or
+ *     NaN, |k| <= 1080
+ * v_load_n, v_store_n: the first n elements, 0 < n <= VL; the others read as 0, are not touched. */
 #if defined(__FMA__) && VL == 4
 #include <immintrin.h>
 INLINE v_f64 v_fma(v_f64 a, v_f64 b, v_f64 c) { return (v_f64)_mm256_fmadd_pd(a, b, c); }
+/* The result is the second operand, NaN too, unless the first one is beyond it. */
+INLINE v_f64 v_at_least(v_f64 x, double limit) { return (v_f64)_mm256_max_pd(v_set(limit), x); }
+INLINE v_f64 v_at_most(v_f64 x, double limit) { return (v_f64)_mm256_min_pd(v_set(limit), x); }
 INLINE __m256i first_lanes(size_t n)
 {
     static const int64_t lanes[8] = {-1, -1, -1, -1, 0, 0, 0, 0};
@@ -111,6 +125,13 @@ INLINE void v_transpose(v_f64 x[VL])
 #elif defined(__AVX512F__) && VL == 8
 #include <immintrin.h>
 INLINE v_f64 v_fma(v_f64 a, v_f64 b, v_f64 c) { return (v_f64)_mm512_fmadd_pd(a, b, c); }
+INLINE v_f64 v_at_least(v_f64 x, double limit) { return (v_f64)_mm512_max_pd(v_set(limit), x); }
+INLINE v_f64 v_at_most(v_f64 x, double limit) { return (v_f64)_mm512_min_pd(v_set(limit), x); }
+INLINE v_f64 v_scale(v_f64 s, v_f64 t)
+{
+    return (v_f64)_mm512_scalef_pd(v_set(1.0) + s, t - v_set(ROUNDER));
+}
+#define HAS_SCALE
 INLINE __mmask8 first_lanes(size_t n) { return (__mmask8)((1u << n) - 1u); }
 INLINE v_f64 v_load_n(const double *p, size_t n)
 {
@@ -150,6 +171,20 @@ INLINE v_f64 v_fma(v_f64 a, v_f64 b, v_f64 c)
 #else
 INLINE v_f64 v_fma(v_f64 a, v_f64 b, v_f64 c) { return a * b + c; }
 #endif
+#if defined(__SSE2__) && VL == 2
+#include <emmintrin.h>
+INLINE v_f64 v_at_least(v_f64 x, double limit) { return (v_f64)_mm_max_pd(v_set(limit), x); }
+INLINE v_f64 v_at_most(v_f64 x, double limit) { return (v_f64)_mm_min_pd(v_set(limit), x); }
+#else
+INLINE v_f64 v_at_least(v_f64 x, double limit)
+{
+    return v_select(v_lt(x, v_set(limit)), v_set(limit), x);
+}
+INLINE v_f64 v_at_most(v_f64 x, double limit)
+{
+    return v_select(v_lt(v_set(limit), x), v_set(limit), x);
+}
+#endif
 INLINE v_f64 v_load_n(const double *p, size_t n)
 {
     double t[VL];
@@ -175,6 +210,18 @@ INLINE void v_transpose(v_f64 x[VL])
             u[i][j] = t[j][i];
     }
     memcpy(x, u, sizeof u);
+}
+#endif
+
+#ifndef HAS_SCALE
+INLINE v_f64 v_scale(v_f64 s, v_f64 t)
+{
+    /* 2^(k - h), h = 64 or, for k < 0, -64, is a normal number and so is its product with 1 + s,
+     * rounded as the sum is; the factor 2^h rounds a subnormal result. */
+    const v_i64 one = v_bits(v_set(1.0)), k = v_exponent(t);
+    const v_i64 h = v_set_bits((int64_t)64 << 52) - v_shift_left(v_shift_right(k, 63), 59);
+    const v_f64 factor = v_double(one + (k - h));
+    return v_fma(factor, s, factor) * v_double(one + h);
 }
 #endif
 

@@ -5,8 +5,8 @@
 #include "mlp.h"
 
 /* Recorded on x86-64 (base, avx2, avx512) and, under emulation, 64-bit Arm (base, neon). */
-static const uint64_t WITH_FMA = 0xae28ebbc974d978a;
-static const uint64_t WITHOUT_FMA = 0xb5498a60be8f32a2;
+static const uint64_t WITH_FMA = 0x3f7b25d2dd2de296;
+static const uint64_t WITHOUT_FMA = 0x980f1b68fca45346;
 
 static uint64_t hash;
 static void add(size_t n, const double *x)
