@@ -71,8 +71,8 @@ cdef dict DTYPES = {
 
 # Multiply-adds from which a call outlasts what releasing the GIL costs (about 0.1 us, 1 %).
 cdef double GIL_WORK = 50_000.0
-# Multiply-adds below which C would use one thread anyway, and nobody needs to know the limit.
-cdef double THREADS_WORK = 100_000.0
+# Twice csrc/network.c's grain: below, C uses one thread anyway, and nobody needs to know the limit.
+cdef double THREADS_WORK = 400_000.0
 
 
 cdef int check(mlp_status status) except -1:
@@ -235,7 +235,7 @@ cdef class Core:
     cdef cnp.ndarray buffer
     cdef tuple layers_, activation_
     cdef object output_, loss_, init_, seed_, lock_
-    cdef size_t n_inputs, n_outputs, n_parameters_, chunk
+    cdef size_t n_inputs, n_outputs, n_parameters_, units, chunk
     cdef double grain
     cdef bint plain  # any finite target is valid and there is a gradient
     cdef public object _position  # words drawn from the stream of the seed
@@ -295,6 +295,7 @@ cdef class Core:
         self.n_inputs = layers[0]
         self.n_outputs = layers[L]
         self.n_parameters_ = n
+        self.units = sum(layers[1:])
         self.chunk = 0
         self.grain = 0.0
         self.plain = loss == "squared_error" and "step" not in names
@@ -388,7 +389,9 @@ cdef class Core:
         cdef mlp_status status
         cdef double work = <double>n * <double>self.n_parameters_
         if n_threads == 0:
-            n_threads = 1 if work < THREADS_WORK else _threads.limit()
+            n_threads = 1
+            if work + 50.0 * n * self.units >= THREADS_WORK:
+                n_threads = _threads.recent_limit()
         if work < GIL_WORK:
             return check(mlp_predict(self.network, x, n, linear, n_threads, out))
         with nogil:

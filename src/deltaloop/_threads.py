@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import time
 from functools import lru_cache
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from deltaloop import _inputs
 
 # MLP_MAX_THREADS of csrc/internal.h.
 MOST = 256
+
+_limit = 1
+_until = 0.0
 
 
 def resolve(n_threads: object) -> int:
@@ -23,6 +27,16 @@ def resolve(n_threads: object) -> int:
 def limit() -> int:
     """Return min(CPUs this thread may run on, the cgroup's share of them, OMP_NUM_THREADS)."""
     return max(1, min(affinity(), quota(), omp_num_threads(), MOST))
+
+
+def recent_limit() -> int:
+    """Return the limit as it was less than 0.1 s ago: asking the system takes some microseconds."""
+    global _limit, _until
+    now = time.monotonic()
+    if now >= _until:
+        _limit = limit()
+        _until = now + 0.1
+    return _limit
 
 
 def affinity() -> int:
