@@ -26,12 +26,6 @@ void mlp_pause(void);
  * entries; returns how many are left, 1 or 0 at the end. (random.c) */
 size_t mlp_random_shuffle(struct mlp_stream *stream, size_t left, size_t most, size_t *order);
 
-struct mlp_layer {
-    size_t m_in, m_out; /* m^(l-1), m^(l) */
-    size_t offset;      /* of w^(l) (m_in, m_out) in the parameters; b^(l) (m_out,) follows it */
-    enum mlp_activation g;
-};
-
 struct mlp_network {
     const struct mlp_kernels *kernels;
     double *parameters;  /* (P,), the caller's */
@@ -55,6 +49,9 @@ static inline size_t mlp_n_outputs(const struct mlp_network *net)
  * buffer. With order, row i is x's row order[i]. */
 const double *mlp_rows(const struct mlp_matrix *x, const size_t *order, size_t begin, size_t rows,
                        double *buffer);
+
+/* Where rows 0 .. n - 1 of x lie as contiguous float64, or NULL. */
+const double *mlp_rows_in_place(const struct mlp_matrix *x, size_t n);
 
 /* ---- threads (threads.c) ---- */
 
@@ -96,6 +93,7 @@ struct mlp_arena {
     double **delta;    /* delta[l-1] (rows, m^(l)) */
     double *terms, *c; /* (rows, m^(L)) and (rows,): the cost's */
     double *panel;     /* of the products */
+    double *scratch;   /* of mlp_online_scratch() */
 };
 
 enum mlp_purpose {
@@ -151,13 +149,6 @@ void mlp_gradient_part(const struct mlp_network *net, size_t parts, size_t part,
 
 /* ---- the pass (stream.c) ---- */
 
-/* An unevaluated sum of two doubles. */
-struct mlp_pair {
-    double high, low;
-};
-struct mlp_pair mlp_pair_add(struct mlp_pair a, struct mlp_pair b);
-double mlp_pair_difference(struct mlp_pair a, struct mlp_pair b);
-
 /* At most so many ranges of a large batch have a chain of their own. */
 #define MLP_RANGES 64
 
@@ -195,5 +186,19 @@ int mlp_pass_advance(struct mlp_pass *pass);
  * mistake may compute nonsense, but write nowhere else. Cannot fail. */
 void mlp_predict_in(const struct mlp_arena *arena, const struct mlp_network *network,
                     const struct mlp_matrix *x, size_t begin, size_t end, int linear, double *out);
+
+/* ---- many steps in one call of a kernel (online.c) ---- */
+
+/* Doubles of scratch that online() needs. */
+size_t mlp_online_scratch(const struct mlp_network *net);
+/* Steps on up to n single instances, rows begin .. of x, y or order: see online(). */
+size_t mlp_online(const struct mlp_network *net, const struct mlp_arena *arena,
+                  const struct mlp_matrix *x, const struct mlp_matrix *y, const size_t *order,
+                  size_t begin, size_t n, double alpha, double *gradient, struct mlp_pair *cost);
+/* Full-batch epochs on n rows: see epochs(). */
+size_t mlp_epochs(const struct mlp_network *net, const struct mlp_arena *arena,
+                  const struct mlp_matrix *x, const struct mlp_matrix *y, size_t n, double alpha,
+                  const struct mlp_rules *rules, double *gradient, struct mlp_pair *cost,
+                  double *history);
 
 #endif

@@ -13,6 +13,68 @@
  * blocks. */
 #define MLP_KC 256
 
+struct mlp_layer {
+    size_t m_in, m_out; /* m^(l-1), m^(l) */
+    size_t offset;      /* of w^(l) (m_in, m_out) in the parameters; b^(l) (m_out,) follows it */
+    enum mlp_activation g;
+};
+
+/* What the kernels that train a whole network know of it. */
+struct mlp_shape {
+    const struct mlp_layer *layers; /* layers[l-1] is layer l */
+    size_t n_layers, max_width;
+    enum mlp_loss loss;
+};
+
+/* When epochs() has to stop: before more than `epochs`, or one after which |C - C_prev| < tol or
+ * C <= goal. */
+struct mlp_rules {
+    size_t epochs;
+    double tol, goal;
+};
+
+/* An unevaluated sum of two doubles. */
+struct mlp_pair {
+    double high, low;
+};
+
+static inline struct mlp_pair mlp_pair_add(struct mlp_pair a, struct mlp_pair b)
+{
+    const double s = a.high + b.high, t = s - a.high;
+    const double error = (a.high - (s - t)) + (b.high - t);
+    const struct mlp_pair sum = {s, a.low + b.low + error};
+    return sum;
+}
+
+static inline double mlp_pair_difference(struct mlp_pair a, struct mlp_pair b)
+{
+    return (a.high - b.high) + (a.low - b.low);
+}
+
+/* The 8 sums of accumulate() as one pair: ((0+4)+(2+6))+((1+5)+(3+7)). */
+static inline struct mlp_pair mlp_pair_lanes(const double sum[16])
+{
+    struct mlp_pair p[8];
+    for (int i = 0; i < 8; i++) {
+        p[i].high = sum[i];
+        p[i].low = sum[i + 8];
+    }
+    for (int i = 0; i < 4; i++)
+        p[i] = mlp_pair_add(p[i], p[i + 4]);
+    return mlp_pair_add(mlp_pair_add(p[0], p[2]), mlp_pair_add(p[1], p[3]));
+}
+
+/* The same value, its high part rounded; a sum that overflowed is infinite. */
+static inline struct mlp_pair mlp_pair_normalise(struct mlp_pair a)
+{
+    struct mlp_pair b = {a.high, 0.0};
+    if (a.high - a.high == 0.0) { /* else the errors are NaN */
+        b.high = a.high + a.low;
+        b.low = a.low - (b.high - a.high);
+    }
+    return b;
+}
+
 struct mlp_kernels {
     const char *name;
     /* Doubles that `panel` of product() must hold. */
@@ -53,6 +115,21 @@ struct mlp_kernels {
     double (*sum_squares)(size_t n, const double *x);
     /* 1 when no element is NaN or infinite */
     int (*all_finite)(size_t n, const double *x);
+
+    /* Steps of gradient descent on one instance after another, rows order[0 .. n-1] of x and y (the
+     * first n rows when order is NULL). Adds their costs up in *cost and stops before a step that
+     * makes the sum infinite or NaN; returns the number of steps. gradient <- the n-th step's, unless
+     * it is NULL. scratch: mlp_online_scratch(). */
+    size_t (*online)(const struct mlp_shape *shape, double alpha, size_t n, const double *x,
+                     const double *y, const size_t *order, double *parameters, double *gradient,
+                     struct mlp_pair *cost, double *scratch, double *panel);
+    /* Full-batch epochs on n rows: the step along the gradient, then C and the gradient there, as
+     * long as no rule or number that is not finite may end the training. On entry and on return
+     * gradient and *cost belong to the parameters. history <- the costs; returns the number of
+     * epochs, 0 for all but the smallest networks and batches. */
+    size_t (*epochs)(const struct mlp_shape *shape, double alpha, size_t n, const double *x,
+                     const double *y, const struct mlp_rules *rules, double *parameters,
+                     double *gradient, struct mlp_pair *cost, double *history);
     /* y_i <- f(x_i) */
     void (*vector_math)(enum mlp_function f, size_t n, const double *x, double *y);
 };

@@ -6,6 +6,7 @@
  *            right edge
  *   WIDE     vectors of a tile with a single row, then half of them: chains enough to hide the
  *            latency of an FMA
+ *   FIRST    vectors of a tile of online()'s first layer, whose delta and z stay in registers
  *   KERNELS  the table's name; ISA_NAME the variant's
  * What is promised of each function stands in kernels.h. */
 #include "kernels.h"
@@ -517,6 +518,8 @@ static void vector_math(enum mlp_function f, size_t n, const double *x, double *
     }
 }
 
+#include "online.inc.h"
+
 const struct mlp_kernels KERNELS = {
     .name = ISA_NAME,
     .panel_size = (size_t)MLP_KC * NR,
@@ -530,5 +533,7 @@ const struct mlp_kernels KERNELS = {
     .add = add,
     .sum_squares = sum_squares,
     .all_finite = all_finite,
+    .online = online,
+    .epochs = epochs,
     .vector_math = vector_math,
 };

@@ -5,6 +5,7 @@
 #define MR 6
 /* 8 chains for the same reason, with one row. */
 #define WIDE 8
+#define FIRST 4
 #define KERNELS mlp_kernels_avx2
 #define ISA_NAME "avx2"
 #include "kernels.inc.h"

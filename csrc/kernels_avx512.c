@@ -4,6 +4,7 @@
 #define MR 8
 /* 8 chains for the same reason, with one row. */
 #define WIDE 8
+#define FIRST 8
 #define KERNELS mlp_kernels_avx512
 #define ISA_NAME "avx512"
 #include "kernels.inc.h"

@@ -9,6 +9,7 @@
 /* 4 x 2 accumulators, 2 of B, 1 of A and the product before its addition: 12 of 16 registers. */
 #define MR 4
 #define WIDE 8
+#define FIRST 4
 #define KERNELS mlp_kernels_base
 #define ISA_NAME "base"
 #include "kernels.inc.h"

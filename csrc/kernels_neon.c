@@ -5,6 +5,7 @@
 #define MR 8
 /* 8 chains at least for one row. */
 #define WIDE 8
+#define FIRST 8
 #define KERNELS mlp_kernels_neon
 #define ISA_NAME "neon"
 #include "kernels.inc.h"

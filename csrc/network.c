@@ -155,13 +155,14 @@ enum mlp_status mlp_arena_new(struct mlp_arena *arena, const struct mlp_network 
 {
     const size_t L = net->n_layers, m = mlp_n_outputs(net);
     memset(arena, 0, sizeof *arena);
-    /* Each of the 2 L + 5 parts may be rounded up by 7; the pointers come last. */
+    /* Each of the 2 L + 8 parts may be rounded up by 7. */
+    const size_t scratch = purpose == MLP_TRAIN ? mlp_online_scratch(net) : 0;
     const size_t per_row =
         purpose == MLP_TRAIN ? row_size(net) : mlp_n_inputs(net) + 2 * net->max_width;
     size_t n, extra;
-    if (!mlp_size_multiply(rows, per_row, &n) || !mlp_size_multiply(2 * L + 5, 8, &extra) ||
+    if (!mlp_size_multiply(rows, per_row, &n) || !mlp_size_multiply(2 * L + 8, 8, &extra) ||
         !mlp_size_add(extra, net->kernels->panel_size + 2 * L, &extra) ||
-        !mlp_size_add(n, extra, &n))
+        !mlp_size_add(extra, scratch, &extra) || !mlp_size_add(n, extra, &n))
         return MLP_TOO_LARGE;
     double *next = mlp_allocate(n);
     if (next == NULL)
@@ -182,6 +183,7 @@ enum mlp_status mlp_arena_new(struct mlp_arena *arena, const struct mlp_network 
     arena->y = cut(&next, rows * m);
     arena->terms = cut(&next, rows * m);
     arena->c = cut(&next, rows);
+    arena->scratch = cut(&next, scratch);
     for (size_t l = 0; l < L; l++) {
         arena->a[l] = cut(&next, rows * net->layers[l].m_out);
         arena->delta[l] = cut(&next, rows * net->layers[l].m_out);

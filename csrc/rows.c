@@ -32,6 +32,16 @@ static void convert(enum mlp_dtype dtype, const char *p, ptrdiff_t step, size_t 
     }
 }
 
+const double *mlp_rows_in_place(const struct mlp_matrix *x, size_t n)
+{
+    const size_t m = x->columns;
+    const ptrdiff_t size = (ptrdiff_t)sizeof(double);
+    if (x->dtype != MLP_FLOAT64 || x->labels || (m != 1 && x->column_stride != size) ||
+        (n != 1 && x->row_stride != (ptrdiff_t)m * size))
+        return NULL;
+    return (const double *)(const void *)x->data;
+}
+
 const double *mlp_rows(const struct mlp_matrix *x, const size_t *order, size_t begin, size_t rows,
                        double *buffer)
 {

@@ -34,6 +34,7 @@ INLINE v_i64 v_set_bits(int64_t x)
     v_i64 v = {0};
     return v + x;
 }
+INLINE double v_lane(v_f64 v, size_t i) { return v[i]; }
 #else
 /* Compilers without vector extensions: scalars under the same names (VL is 1). */
 #define INLINE static __inline
@@ -57,6 +58,11 @@ INLINE double v_double(int64_t a)
 #define v_shift_left(a, s) ((int64_t)((uint64_t)(a) << (s)))
 INLINE v_f64 v_set(double x) { return x; }
 INLINE v_i64 v_set_bits(int64_t x) { return x; }
+INLINE double v_lane(v_f64 v, size_t i)
+{
+    (void)i;
+    return v;
+}
 #endif
 
 /* A loop over a tile stays in registers only when it is unrolled entirely (GCC 12 needs to be

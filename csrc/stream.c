@@ -10,18 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct mlp_pair mlp_pair_add(struct mlp_pair a, struct mlp_pair b)
-{
-    const double s = a.high + b.high, t = s - a.high;
-    const double error = (a.high - (s - t)) + (b.high - t);
-    return (struct mlp_pair){s, a.low + b.low + error};
-}
-
-double mlp_pair_difference(struct mlp_pair a, struct mlp_pair b)
-{
-    return (a.high - b.high) + (a.low - b.low);
-}
-
 /* ---- a pass over a batch ---- */
 
 /* Ranges only where their gradients fit in 4 MB, a part of the last-level cache, and are long
@@ -48,17 +36,6 @@ void mlp_pass_start(struct mlp_pass *pass, const size_t *order, size_t begin, si
     }
 }
 
-/* The 8 lanes of a range's cost as one pair: ((0+4)+(2+6))+((1+5)+(3+7)). */
-static struct mlp_pair lanes(const double sum[16])
-{
-    struct mlp_pair p[8];
-    for (size_t i = 0; i < 8; i++)
-        p[i] = (struct mlp_pair){sum[i], sum[i + 8]};
-    for (size_t i = 0; i < 4; i++)
-        p[i] = mlp_pair_add(p[i], p[i + 4]);
-    return mlp_pair_add(mlp_pair_add(p[0], p[2]), mlp_pair_add(p[1], p[3]));
-}
-
 /* The cost of all ranges, added in a binary tree: neighbours, then neighbours of neighbours. */
 static void add_costs(struct mlp_pass *pass)
 {
@@ -67,15 +44,7 @@ static void add_costs(struct mlp_pass *pass)
             pass->ranges[r].cost =
                 mlp_pair_add(pass->ranges[r].cost, pass->ranges[r + stride].cost);
     }
-    pass->cost = pass->ranges[0].cost;
-    if (!isfinite(pass->cost.high)) { /* the errors of an overflow are NaN; the cost is infinite */
-        pass->cost.low = 0.0;
-        return;
-    }
-    /* Normalise, so that the high part is the rounded cost. */
-    const double high = pass->cost.high + pass->cost.low;
-    pass->cost.low -= high - pass->cost.high;
-    pass->cost.high = high;
+    pass->cost = mlp_pair_normalise(pass->ranges[0].cost);
 }
 
 /* The step that this pass takes now, with its cost known. */
@@ -174,7 +143,7 @@ static int advance_ranges(struct mlp_pass *pass)
                  pass);
     while (pass->range < pass->n_ranges &&
            pass->ranges[pass->range].row == mlp_part(pass->n, pass->n_ranges, pass->range + 1)) {
-        pass->ranges[pass->range].cost = lanes(pass->ranges[pass->range].sum);
+        pass->ranges[pass->range].cost = mlp_pair_lanes(pass->ranges[pass->range].sum);
         pass->range++;
     }
     if (pass->range < pass->n_ranges)
@@ -249,7 +218,7 @@ static int advance_chunk(struct mlp_pass *pass)
     net->kernels->accumulate(c.rows, c.row, pass->space->arenas[0].c, range->sum);
     range->row += c.rows;
     if (last) {
-        range->cost = lanes(range->sum);
+        range->cost = mlp_pair_lanes(range->sum);
         pass->range = 1;
         add_costs(pass);
         c.step = step_of(pass);

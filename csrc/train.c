@@ -119,9 +119,17 @@ enum mlp_status mlp_trainer_step(struct mlp_trainer *trainer, const struct mlp_m
                             .y = y,
                             .gradient = trainer->step.gradient,
                             .step = &trainer->step};
+    struct mlp_pair sum = {0.0, 0.0};
+    const uint64_t saved = mlp_fp_enter();
+    if (n == 1 && trainer->step.velocity == NULL &&
+        mlp_online(net, &trainer->space.arenas[0], x, y, NULL, 0, 1,
+                   trainer->step.options.learning_rate, NULL, &sum)) {
+        *cost = sum.high;
+        mlp_fp_leave(saved);
+        return MLP_OK;
+    }
     if (3.0 * (double)n * (double)net->n_parameters >= 2.0 * net->grain)
         mlp_team_open(&team, trainer->n_threads);
-    const uint64_t saved = mlp_fp_enter();
     mlp_pass_start(&pass, NULL, 0, n);
     while (!mlp_pass_advance(&pass)) {
     }
@@ -154,6 +162,7 @@ struct mlp_fit {
     size_t unshuffled;              /* entries of order that are still to be drawn */
     int evaluated;                  /* the gradient holds one */
     int diverged, finishing;
+    double work; /* what is left of the call's */
 };
 
 void mlp_fit_free(struct mlp_fit *fit)
@@ -290,6 +299,45 @@ static enum mlp_event advance_full(struct mlp_fit *fit)
 /* Entries of a permutation that are drawn at a time: less than 10 ms, even out of cache. */
 #define SHUFFLE ((size_t)1 << 17)
 
+/* What an epoch's test or a batch's end costs, in multiply-adds, beside its work on instances. */
+#define OVERHEAD 1000.0
+/* The same for a step that online() takes. */
+#define ONLINE_OVERHEAD 300.0
+
+/* After the last mini-batch of an epoch. */
+static enum mlp_event finish_epoch(struct mlp_fit *fit)
+{
+    if (!healthy(fit, fit->sum))
+        return diverge(fit);
+    fit->cost = mlp_pair_normalise(fit->sum);
+    fit->in_epoch = 0;
+    fit->epochs++;
+    return test(fit, fit->epochs > 1);
+}
+
+/* How many units of so much work the rest of this call is good for, at most n. */
+static size_t affordable(const struct mlp_fit *fit, double work, size_t n)
+{
+    const double most = fit->work / work + 1.0;
+    return most < (double)n ? (size_t)most : n;
+}
+
+/* Steps on single instances in one call of a kernel; returns their number. */
+static size_t online_steps(struct mlp_fit *fit)
+{
+    if (fit->options.batch_size != 1 || fit->step.velocity != NULL)
+        return 0;
+    const double work = 3.0 * (double)fit->net->n_parameters + ONLINE_OVERHEAD;
+    const size_t steps =
+        mlp_online(fit->net, &fit->space.arenas[0], &fit->x, &fit->y, fit->order, fit->batch,
+                   affordable(fit, work, fit->n - fit->batch), fit->options.descent.learning_rate,
+                   fit->step.gradient, &fit->sum);
+    fit->work -= (double)steps * work;
+    fit->batch += steps;
+    fit->evaluated |= steps > 0;
+    return steps;
+}
+
 /* One chunk of a mini-batch, and the step when it was the batch's last; or part of the shuffle. */
 static enum mlp_event advance_batches(struct mlp_fit *fit)
 {
@@ -312,6 +360,8 @@ static enum mlp_event advance_batches(struct mlp_fit *fit)
             mlp_random_shuffle(&fit->options.stream, fit->unshuffled, SHUFFLE, fit->order);
         return MLP_PAUSED;
     }
+    if (fit->stepped && online_steps(fit) > 0)
+        return fit->batch < fit->n ? MLP_PAUSED : finish_epoch(fit);
     if (fit->stepped) {
         const size_t left = fit->n - fit->batch, size = fit->options.batch_size;
         mlp_pass_start(&fit->pass, fit->order, fit->batch, left < size ? left : size);
@@ -325,19 +375,26 @@ static enum mlp_event advance_batches(struct mlp_fit *fit)
         return diverge(fit);
     fit->stepped = 1;
     fit->batch += fit->pass.n;
-    if (fit->batch < fit->n)
-        return MLP_PAUSED;
-    if (!healthy(fit, fit->sum))
-        return diverge(fit);
-    fit->cost = (struct mlp_pair){fit->sum.high + fit->sum.low, 0.0};
-    fit->cost.low = fit->sum.low - (fit->cost.high - fit->sum.high);
-    fit->in_epoch = 0;
-    fit->epochs++;
-    return test(fit, fit->epochs > 1);
+    return fit->batch < fit->n ? MLP_PAUSED : finish_epoch(fit);
 }
 
-/* What an epoch's test or a batch's end costs, in multiply-adds, beside its work on instances. */
-#define OVERHEAD 1000.0
+/* Full-batch epochs of a tiny network in one call of a kernel; 1 when there were any. */
+static int small_epochs(struct mlp_fit *fit, size_t until, size_t capacity, double *history)
+{
+    if (fit->options.batch_size || fit->in_epoch || !fit->stepped || fit->step.velocity != NULL ||
+        fit->epochs >= until)
+        return 0;
+    const double work = 3.0 * (double)fit->n * (double)fit->net->n_parameters + ONLINE_OVERHEAD;
+    const size_t left = until - fit->epochs;
+    const struct mlp_rules rules = {affordable(fit, work, left < capacity ? left : capacity),
+                                    fit->options.tol, fit->options.goal};
+    const size_t epochs = mlp_epochs(fit->net, &fit->space.arenas[0], &fit->x, &fit->y, fit->n,
+                                     fit->options.descent.learning_rate, &rules, fit->step.gradient,
+                                     &fit->cost, history);
+    fit->work -= (double)epochs * work;
+    fit->epochs += epochs;
+    return epochs > 0;
+}
 
 enum mlp_event mlp_fit_run(struct mlp_fit *fit, size_t until, double work, size_t capacity,
                            double *history, size_t *recorded)
@@ -346,16 +403,23 @@ enum mlp_event mlp_fit_run(struct mlp_fit *fit, size_t until, double work, size_
     const uint64_t saved = mlp_fp_enter();
     mlp_team_open(&fit->team, fit->space.n_threads);
     *recorded = 0;
-    while (work > 0.0) {
+    fit->work = work;
+    while (fit->work > 0.0) {
         const size_t epochs = fit->epochs;
-        event = fit->options.batch_size ? advance_batches(fit) : advance_full(fit);
-        if (fit->epochs > epochs)
-            history[(*recorded)++] = fit->cost.high;
+        if (small_epochs(fit, until, capacity - *recorded, history + *recorded)) {
+            *recorded += fit->epochs - epochs;
+            event = MLP_EPOCH;
+        } else {
+            fit->pass.work = 0.0;
+            event = fit->options.batch_size ? advance_batches(fit) : advance_full(fit);
+            if (fit->epochs > epochs)
+                history[(*recorded)++] = fit->cost.high;
+            fit->work -= fit->unshuffled > 1 ? 10.0 * (double)SHUFFLE : fit->pass.work + OVERHEAD;
+        }
         if (event == MLP_EPOCH && fit->epochs < until && *recorded < capacity)
             event = MLP_PAUSED;
         if (event != MLP_PAUSED)
             break;
-        work -= fit->unshuffled > 1 ? 10.0 * (double)SHUFFLE : fit->pass.work + OVERHEAD;
     }
     mlp_team_close(&fit->team);
     mlp_fp_leave(saved);

@@ -1,0 +1,56 @@
+/* online.c - steps on single instances, and epochs of the smallest networks, as one call of a kernel
+ * each: which arrays it can work on, and the scratch it needs. */
+#include "internal.h"
+
+static struct mlp_shape shape_of(const struct mlp_network *net)
+{
+    return (struct mlp_shape){net->layers, net->n_layers, net->max_width, net->loss};
+}
+
+/* Each part begins on a cache line. */
+static size_t padded(size_t n) { return (n + 7) & ~(size_t)7; }
+
+size_t mlp_online_scratch(const struct mlp_network *net)
+{
+    /* Two deltas, the cost's terms, the gradient of a layer with less than 8 units, and every a. */
+    const size_t width = padded(net->max_width);
+    size_t n = 2 * width + padded(mlp_n_outputs(net)) + 8 * (width + 1);
+    for (size_t l = 0; l < net->n_layers; l++)
+        n += padded(net->layers[l].m_out);
+    return n;
+}
+
+size_t mlp_online(const struct mlp_network *net, const struct mlp_arena *arena,
+                  const struct mlp_matrix *x, const struct mlp_matrix *y, const size_t *order,
+                  size_t begin, size_t n, double alpha, double *gradient, struct mlp_pair *cost)
+{
+    const struct mlp_shape shape = shape_of(net);
+    const size_t rows = order != NULL ? SIZE_MAX : begin + n; /* order may name any row */
+    const double *xp = mlp_rows_in_place(x, rows), *yp = mlp_rows_in_place(y, rows);
+    if (xp != NULL && yp != NULL && order != NULL) {
+        order += begin;
+    } else if (xp != NULL && yp != NULL) {
+        xp += begin * mlp_n_inputs(net);
+        yp += begin * mlp_n_outputs(net);
+    } else {
+        n = n < arena->rows ? n : arena->rows;
+        xp = mlp_rows(x, order, begin, n, arena->x);
+        yp = mlp_rows(y, order, begin, n, arena->y);
+        order = NULL;
+    }
+    return net->kernels->online(&shape, alpha, n, xp, yp, order, net->parameters, gradient, cost,
+                                arena->scratch, arena->panel);
+}
+
+size_t mlp_epochs(const struct mlp_network *net, const struct mlp_arena *arena,
+                  const struct mlp_matrix *x, const struct mlp_matrix *y, size_t n, double alpha,
+                  const struct mlp_rules *rules, double *gradient, struct mlp_pair *cost,
+                  double *history)
+{
+    const struct mlp_shape shape = shape_of(net);
+    if (n > arena->rows || n > 8 || net->n_layers != 2) /* no use in converting rows */
+        return 0;
+    return net->kernels->epochs(&shape, alpha, n, mlp_rows(x, NULL, 0, n, arena->x),
+                                mlp_rows(y, NULL, 0, n, arena->y), rules, net->parameters, gradient,
+                                cost, history);
+}

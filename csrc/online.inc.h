@@ -1,0 +1,478 @@
+/* online.inc.h - gradient descent one instance a step, and the epochs of a network that fits into
+ * registers, included by kernels.inc.h: many steps in one call, with nothing between them.
+ *
+ * Both take only steps after which training certainly goes on. A step or an epoch that may end it
+ * is left undone, for the general path to take: it computes the same bits and knows every rule. */
+
+INLINE v_f64 apply(enum mlp_activation g, v_f64 z)
+{
+    return g == MLP_SIGMOID ? v_sigmoid(z)
+           : g == MLP_TANH  ? v_tanh(z)
+           : g == MLP_RELU  ? relu(z)
+                            : z;
+}
+
+/* delta g'(z) from a, as multiply_derivative */
+INLINE v_f64 derive(enum mlp_activation g, v_f64 a, v_f64 delta)
+{
+    return g == MLP_SIGMOID ? sigmoid_delta(a, delta)
+           : g == MLP_TANH  ? tanh_delta(a, delta)
+           : g == MLP_RELU  ? relu_delta(a, delta)
+                            : delta;
+}
+
+/* One element of a gradient that a single instance gives, and the step along it. */
+INLINE v_f64 descended(double alpha, v_f64 a, v_f64 delta, v_f64 w)
+{
+    return v_fma(v_set(-alpha), v_fma(a, delta, v_set(0.0)), w);
+}
+
+INLINE int is_finite(double x) { return x - x == 0.0; }
+
+/* ---- M0-M1-1 in registers ---- */
+
+#define M0 2
+#define M1 2
+#define TINY_P (M1 * (M0 + 2) + 1)
+
+static int tiny(const struct mlp_shape *shape)
+{
+    const struct mlp_layer *layer = shape->layers;
+    return VL >= M1 && shape->n_layers == 2 && shape->loss == MLP_SQUARED_ERROR &&
+           layer[0].m_in == M0 && layer[0].m_out == M1 && layer[1].m_out == 1;
+}
+
+/* Lane j is hidden unit j; what belongs to the output is the same in every lane. */
+static size_t tiny_online(const struct mlp_shape *shape, double alpha, size_t n, const double *x,
+                          const double *y, const size_t *order, double *parameters,
+                          double *gradient, struct mlp_pair *cost)
+{
+    const enum mlp_activation g1 = shape->layers[0].g, g2 = shape->layers[1].g;
+    const v_f64 zero = v_set(0.0), one = v_set(1.0);
+    v_f64 w1[M0 + 1], w2 = v_load_n(parameters + M1 * (M0 + 1), M1);
+    v_f64 b2 = v_set(parameters[TINY_P - 1]), h = zero, d1 = zero, d2 = zero;
+    const double *xi = x;
+    size_t i = 0;
+    UNROLL
+    for (size_t k = 0; k <= M0; k++)
+        w1[k] = v_load_n(parameters + k * M1, M1);
+    for (; i < n; i++) {
+        const size_t row = order ? order[i] : i;
+        const double *xr = x + row * M0;
+        v_f64 z = w1[M0];
+        UNROLL
+        for (size_t k = 0; k < M0; k++)
+            z = v_fma(v_set(xr[k]), w1[k], z);
+        const v_f64 a1 = apply(g1, z);
+        z = b2;
+        UNROLL
+        for (size_t j = 0; j < M1; j++)
+            z = v_fma(v_set(v_lane(a1, j)), v_set(v_lane(w2, j)), z);
+        const v_f64 a2 = apply(g2, z), e = a2 - v_set(y[row]);
+        const struct mlp_pair c = {v_lane(half_square(e), 0), 0.0};
+        const struct mlp_pair sum = mlp_pair_add(*cost, c);
+        if (!is_finite(sum.high))
+            break;
+        *cost = sum;
+        xi = xr;
+        h = a1;
+        d2 = derive(g2, a2, e);
+        d1 = derive(g1, h, v_fma(d2, w2, zero));
+        UNROLL
+        for (size_t k = 0; k < M0; k++)
+            w1[k] = descended(alpha, v_set(xi[k]), d1, w1[k]);
+        w1[M0] = descended(alpha, one, d1, w1[M0]);
+        w2 = descended(alpha, h, d2, w2);
+        b2 = descended(alpha, one, d2, b2);
+    }
+    if (i == 0)
+        return 0;
+    UNROLL
+    for (size_t k = 0; k <= M0; k++)
+        v_store_n(parameters + k * M1, M1, w1[k]);
+    v_store_n(parameters + M1 * (M0 + 1), M1, w2);
+    parameters[TINY_P - 1] = v_lane(b2, 0);
+    if (gradient != NULL) {
+        for (size_t k = 0; k <= M0; k++)
+            v_store_n(gradient + k * M1, M1, v_fma(k < M0 ? v_set(xi[k]) : one, d1, zero));
+        v_store_n(gradient + M1 * (M0 + 1), M1, v_fma(h, d2, zero));
+        gradient[TINY_P - 1] = v_lane(v_fma(one, d2, zero), 0);
+    }
+    return i;
+}
+
+#if VL >= 4
+/* Vectors of the parameters without b^(2), in memory order. */
+#define TINY_V ((TINY_P - 1 + VL - 1) / VL)
+/* A lane whose delta is that of the output. */
+#define TINY_OUTPUT (M1 * (M0 + 1))
+
+/* From w = the parameters, n <= VL instances, one a lane: g <- the gradient, g[TINY_V] in lane
+ * TINY_OUTPUT mod VL; returns the instances' costs, where lanes from n on mean nothing. Lane p of
+ * a and delta is their factor of parameter p once they are transposed. */
+INLINE v_f64 tiny_pass(enum mlp_activation g1, enum mlp_activation g2, size_t n, const double *w,
+                       const v_f64 *x, v_f64 y, v_f64 *g)
+{
+    const v_f64 zero = v_set(0.0), one = v_set(1.0);
+    const double *w2 = w + M1 * (M0 + 1);
+    v_f64 h[M1], d1[M1], a[TINY_V * VL], delta[TINY_V * VL];
+    v_f64 z = v_set(w2[M1]);
+    UNROLL
+    for (size_t j = 0; j < M1; j++) {
+        h[j] = v_set(w[M0 * M1 + j]);
+        UNROLL
+        for (size_t k = 0; k < M0; k++)
+            h[j] = v_fma(x[k], v_set(w[k * M1 + j]), h[j]);
+        h[j] = apply(g1, h[j]);
+    }
+    UNROLL
+    for (size_t j = 0; j < M1; j++)
+        z = v_fma(h[j], v_set(w2[j]), z);
+    z = apply(g2, z);
+    const v_f64 e = z - y, d2 = derive(g2, z, e);
+    UNROLL
+    for (size_t j = 0; j < M1; j++)
+        d1[j] = derive(g1, h[j], v_fma(d2, v_set(w2[j]), zero));
+    UNROLL
+    for (size_t p = 0; p < TINY_V * VL; p++) {
+        const size_t k = p / M1;
+        a[p] = k < M0 ? x[k] : k == M0 ? one : h[p % M1];
+        delta[p] = k <= M0 ? d1[p % M1] : d2;
+    }
+    UNROLL
+    for (size_t v = 0; v <= TINY_V; v++)
+        g[v] = zero;
+    UNROLL
+    for (size_t v = 0; v < TINY_V; v++) {
+        v_transpose(a + v * VL);
+        v_transpose(delta + v * VL);
+    }
+    UNROLL
+    for (size_t i = 0; i < VL; i++) {
+        if (i < n) {
+            UNROLL
+            for (size_t v = 0; v < TINY_V; v++)
+                g[v] = v_fma(a[v * VL + i], delta[v * VL + i], g[v]);
+            g[TINY_V] = v_fma(one, delta[TINY_OUTPUT / VL * VL + i], g[TINY_V]);
+        }
+    }
+    return half_square(e);
+}
+
+static size_t epochs(const struct mlp_shape *shape, double alpha, size_t n, const double *x,
+                     const double *y, const struct mlp_rules *rules, double *parameters,
+                     double *gradient, struct mlp_pair *cost, double *history)
+{
+    if (!tiny(shape) || n > VL)
+        return 0;
+    const enum mlp_activation g1 = shape->layers[0].g, g2 = shape->layers[1].g;
+    const v_f64 step = v_set(-alpha);
+    double t[(TINY_V + 1) * VL] = {0}, s[(TINY_V + 1) * VL] = {0}, sum[16] = {0};
+    v_f64 xt[M0], yt, w[TINY_V + 1], g[TINY_V + 1];
+    for (size_t k = 0; k <= M0; k++) {
+        double lanes[VL];
+        for (size_t i = 0; i < VL; i++)
+            lanes[i] = k == M0 ? y[i < n ? i : 0] : x[(i < n ? i : 0) * M0 + k];
+        if (k < M0)
+            xt[k] = v_load(lanes);
+        else
+            yt = v_load(lanes);
+    }
+    memcpy(t, parameters, (TINY_P - 1) * sizeof *t);
+    memcpy(s, gradient, (TINY_P - 1) * sizeof *s);
+    for (size_t v = 0; v < TINY_V; v++) {
+        w[v] = v_load(t + v * VL);
+        g[v] = v_load(s + v * VL);
+    }
+    w[TINY_V] = v_set(parameters[TINY_P - 1]);
+    g[TINY_V] = v_set(gradient[TINY_P - 1]);
+    size_t epoch = 0;
+    for (; epoch < rules->epochs; epoch++) {
+        v_f64 w_next[TINY_V + 1], g_next[TINY_V + 1], lost = v_set(0.0);
+        UNROLL
+        for (size_t v = 0; v <= TINY_V; v++) {
+            w_next[v] = v_fma(step, g[v], w[v]);
+            lost += w_next[v] - w_next[v];
+        }
+        UNROLL
+        for (size_t v = 0; v < TINY_V; v++)
+            v_store(t + v * VL, w_next[v]);
+        t[TINY_P - 1] = v_lane(w_next[TINY_V], TINY_OUTPUT % VL);
+        v_store(sum, tiny_pass(g1, g2, n, t, xt, yt, g_next));
+        v_store(s, lost);
+        for (size_t i = n; i < VL; i++)
+            sum[i] = 0.0;
+        const struct mlp_pair c = mlp_pair_normalise(mlp_pair_lanes(sum));
+        double all = c.high - c.high;
+        for (size_t i = 0; i < VL; i++)
+            all += s[i];
+        if (all != 0.0 || c.high <= rules->goal || fabs(mlp_pair_difference(c, *cost)) < rules->tol)
+            break;
+        UNROLL
+        for (size_t v = 0; v <= TINY_V; v++) {
+            w[v] = w_next[v];
+            g[v] = g_next[v];
+        }
+        *cost = c;
+        history[epoch] = c.high;
+    }
+    if (epoch == 0)
+        return 0;
+    UNROLL
+    for (size_t v = 0; v < TINY_V; v++) {
+        v_store(t + v * VL, w[v]);
+        v_store(s + v * VL, g[v]);
+    }
+    memcpy(parameters, t, (TINY_P - 1) * sizeof *t);
+    memcpy(gradient, s, (TINY_P - 1) * sizeof *s);
+    parameters[TINY_P - 1] = v_lane(w[TINY_V], TINY_OUTPUT % VL);
+    gradient[TINY_P - 1] = v_lane(g[TINY_V], TINY_OUTPUT % VL);
+    return epoch;
+}
+#else
+/* The four rows of XOR do not fit into a vector of this length. */
+static size_t epochs(const struct mlp_shape *shape, double alpha, size_t n, const double *x,
+                     const double *y, const struct mlp_rules *rules, double *parameters,
+                     double *gradient, struct mlp_pair *cost, double *history)
+{
+    (void)shape, (void)alpha, (void)n, (void)x, (void)y, (void)rules;
+    (void)parameters, (void)gradient, (void)cost, (void)history;
+    return 0;
+}
+#endif
+
+/* ---- any layers ---- */
+
+/* Columns of rows begin .. end - 1 of the first layer's w, nv vectors of them, the last with `last`
+ * columns if edge: with `update` the step along x and delta; with `forward` z <- b + next w of the
+ * instance that follows, in the same pass over w, which may be as large as the cache. */
+INLINE void first_columns(const size_t nv, const int edge, size_t last, const int update,
+                          const int forward, double alpha, size_t begin, size_t end, size_t m_out,
+                          const double *x, const double *delta, double *w, double *b,
+                          const double *next, double *z)
+{
+    v_f64 d[8], acc[8];
+    UNROLL
+    for (size_t v = 0; v < nv; v++) {
+        const int part = edge && v + 1 == nv;
+        const double *start = begin ? z : b;
+        acc[v] = part ? v_load_n(start + v * VL, last) : v_load(start + v * VL);
+        d[v] = acc[v];
+        if (update)
+            d[v] = part ? v_load_n(delta + v * VL, last) : v_load(delta + v * VL);
+        if (update && begin == 0) {
+            acc[v] = descended(alpha, v_set(1.0), d[v], acc[v]);
+            if (part)
+                v_store_n(b + v * VL, last, acc[v]);
+            else
+                v_store(b + v * VL, acc[v]);
+        }
+    }
+    w += begin * m_out;
+    for (size_t k = begin; k < end; k++, w += m_out) {
+        UNROLL
+        for (size_t v = 0; v < nv; v++) {
+            const int part = edge && v + 1 == nv;
+            v_f64 wv = part ? v_load_n(w + v * VL, last) : v_load(w + v * VL);
+            if (update) {
+                wv = descended(alpha, v_set(x[k]), d[v], wv);
+                if (part)
+                    v_store_n(w + v * VL, last, wv);
+                else
+                    v_store(w + v * VL, wv);
+            }
+            if (forward)
+                acc[v] = v_fma(v_set(next[k]), wv, acc[v]);
+        }
+    }
+    UNROLL
+    for (size_t v = 0; forward && v < nv; v++) {
+        if (edge && v + 1 == nv)
+            v_store_n(z + v * VL, last, acc[v]);
+        else
+            v_store(z + v * VL, acc[v]);
+    }
+}
+
+/* Rows that are done before the next columns, so that w is read about as it lies in memory: with all
+ * rows 784-2048-10 takes twice as long on AVX2, and 784-128-10 is 3 % faster. */
+#define FIRST_ROWS 16
+INLINE void first_layer(const int update, const int forward, double alpha, size_t m_in,
+                        size_t m_out, const double *x, const double *delta, double *w,
+                        const double *next, double *z)
+{
+    double *b = w + m_in * m_out;
+    for (size_t k = 0; k < m_in; k += FIRST_ROWS) {
+        const size_t end = m_in - k < FIRST_ROWS ? m_in : k + FIRST_ROWS;
+        size_t j = 0;
+#define COLUMNS(nv, edge, last)                                                                    \
+    first_columns(nv, edge, last, update, forward, alpha, k, end, m_out, x, delta + j, w + j,      \
+                  b + j, next, z + j)
+        for (; m_out - j >= FIRST * VL; j += FIRST * VL)
+            COLUMNS(FIRST, 0, VL);
+        for (; m_out - j >= VL; j += VL)
+            COLUMNS(1, 0, VL);
+        if (j < m_out)
+            COLUMNS(1, 1, m_out - j);
+#undef COLUMNS
+    }
+}
+
+/* sum + sum_j delta_j w_j'j for a block of w of up to VL x VL, one j' a lane, and with `update` the
+ * step. All of a block is read before any of it is written: a masked store holds up whatever reads
+ * within a vector's length of it. */
+INLINE v_f64 inner_block(const int whole, const int update, double alpha, size_t rows,
+                         size_t columns, size_t m_out, const double *a, const double *delta,
+                         double *w, v_f64 acc)
+{
+    v_f64 x[VL], d = v_set(0.0);
+    UNROLL
+    for (size_t r = 0; r < VL; r++) {
+        if (whole)
+            x[r] = v_load(w + r * m_out);
+        else
+            x[r] = r < rows ? v_load_n(w + r * m_out, columns) : v_set(0.0);
+    }
+    if (update)
+        d = whole ? v_load(delta) : v_load_n(delta, columns);
+    UNROLL
+    for (size_t r = 0; update && r < VL; r++) {
+        if (whole)
+            v_store(w + r * m_out, descended(alpha, v_set(a[r]), d, x[r]));
+        else if (r < rows)
+            v_store_n(w + r * m_out, columns, descended(alpha, v_set(a[r]), d, x[r]));
+    }
+    v_transpose(x);
+    UNROLL
+    for (size_t j = 0; j < VL; j++) {
+        if (whole || j < columns)
+            acc = v_fma(v_set(delta[j]), x[j], acc);
+    }
+    return acc;
+}
+
+/* g (m_in + 1, m_out) <- the gradient of one layer that one instance gives. Up to a vector behind
+ * it is written over, as each row does with the next. */
+static void outer_product(size_t m_in, size_t m_out, const double *a, const double *delta,
+                          double *g)
+{
+    for (size_t j = 0; j < m_out; j += VL) {
+        const v_f64 d = v_load_n(delta + j, m_out - j < VL ? m_out - j : VL);
+        for (size_t k = 0; k <= m_in; k++)
+            v_store(g + k * m_out + j, v_fma(v_set(k < m_in ? a[k] : 1.0), d, v_set(0.0)));
+    }
+}
+
+/* previous_j' <- sum_j delta_j w_j'j, ascending j, with the w before the step; and the step. Four
+ * blocks of rows take turns, so that their chains overlap, or two where rows are so long that more
+ * of them, 4 KB apart, would not fit into a set of the L1 cache (64-512-512-10: half the time). */
+static void inner_layer(double alpha, size_t m_in, size_t m_out, const double *a,
+                        const double *delta, double *w, double *previous, double *g)
+{
+    const int flat = m_out < VL; /* rows are less than a vector: the step takes them as one */
+    for (size_t k = 0; k < m_in; k += VL)
+        v_store(previous + k, v_set(0.0));
+    const size_t group = (m_out < 256 ? 4 : 2) * VL;
+    for (size_t k = 0; k < m_in; k += group) {
+        const size_t end = m_in - k < group ? m_in : k + group;
+        for (size_t j = 0; j < m_out; j += VL) {
+            const size_t columns = m_out - j < VL ? m_out - j : VL;
+            for (size_t i = k; i < end; i += VL) {
+                const size_t rows = end - i < VL ? end - i : VL;
+                double *wi = w + i * m_out + j;
+                v_f64 p = v_load(previous + i);
+                if (flat)
+                    p = inner_block(0, 0, alpha, rows, columns, m_out, a + i, delta + j, wi, p);
+                else if (rows == VL && columns == VL)
+                    p = inner_block(1, 1, alpha, rows, columns, m_out, a + i, delta + j, wi, p);
+                else
+                    p = inner_block(0, 1, alpha, rows, columns, m_out, a + i, delta + j, wi, p);
+                v_store(previous + i, p);
+            }
+        }
+    }
+    double *b = w + m_in * m_out;
+    if (flat) {
+        outer_product(m_in, m_out, a, delta, g);
+        descend((m_in + 1) * m_out, alpha, g, w);
+    } else {
+        outer_product(0, m_out, a, delta, g);
+        descend(m_out, alpha, g, b);
+    }
+}
+
+/* The layer's part of the gradient <- what one instance gives. */
+static void gradient_of_one(const struct mlp_layer *layer, const double *a, const double *delta,
+                            double *gradient)
+{
+    const size_t m = layer->m_out;
+    double *g = gradient + layer->offset;
+    for (size_t k = 0; k <= layer->m_in; k++, g += m) {
+        for (size_t j = 0; j < m; j += VL) {
+            const size_t r = m - j < VL ? m - j : VL;
+            const v_f64 ak = v_set(k < layer->m_in ? a[k] : 1.0);
+            v_store_n(g + j, r, v_fma(ak, v_load_n(delta + j, r), v_set(0.0)));
+        }
+    }
+}
+
+static size_t padded(size_t n) { return (n + 7) & ~(size_t)7; }
+
+static size_t online(const struct mlp_shape *shape, double alpha, size_t n, const double *x,
+                     const double *y, const size_t *order, double *parameters, double *gradient,
+                     struct mlp_pair *cost, double *scratch, double *panel)
+{
+    if (tiny(shape))
+        return tiny_online(shape, alpha, n, x, y, order, parameters, gradient, cost);
+    const struct mlp_layer *first = shape->layers, *last = first + shape->n_layers - 1;
+    const size_t width = padded(shape->max_width), m = last->m_out;
+    double *d1 = scratch, *d2 = d1 + width, *terms = d2 + width, *g = terms + padded(m);
+    double *activations = g + 8 * (width + 1);
+    if (n == 0)
+        return 0;
+    const double *xi = x + (order ? order[0] : 0) * first->m_in;
+    first_layer(0, 1, alpha, first->m_in, first->m_out, xi, d1, parameters, xi, activations);
+    for (size_t i = 0; i < n; i++) {
+        const double *yi = y + (order ? order[i] : i) * m;
+        const struct mlp_layer *layer = first;
+        double *a = activations;
+        struct mlp_pair c = {0.0, 0.0};
+        for (; layer < last; layer++) {
+            double *next = a + padded(layer->m_out);
+            const double *w = parameters + layer[1].offset;
+            activate(layer->g, 1, layer->m_out, a);
+            product(1, layer[1].m_out, layer->m_out, a, 0, 1, w, (ptrdiff_t)layer[1].m_out, 1,
+                    w + layer->m_out * layer[1].m_out, 0, next, 0, panel);
+            a = next;
+        }
+        output(shape->loss, last->g, 1, m, a, yi, d1, terms, &c.high);
+        c = mlp_pair_add(*cost, c);
+        if (!is_finite(c.high))
+            return i;
+        *cost = c;
+        double *delta = d1, *previous = d2;
+        for (; layer > first; layer--) {
+            a -= padded(layer->m_in);
+            if (i + 1 == n && gradient != NULL)
+                gradient_of_one(layer, a, delta, gradient);
+            inner_layer(alpha, layer->m_in, layer->m_out, a, delta, parameters + layer->offset,
+                        previous, g);
+            multiply_derivative(layer[-1].g, layer->m_in, a, previous);
+            double *t = delta;
+            delta = previous;
+            previous = t;
+        }
+        if (i + 1 < n) {
+            const double *next = x + (order ? order[i + 1] : i + 1) * first->m_in;
+            first_layer(1, 1, alpha, first->m_in, first->m_out, xi, delta, parameters, next,
+                        activations);
+            xi = next;
+        } else {
+            if (gradient != NULL)
+                gradient_of_one(first, xi, delta, gradient);
+            first_layer(1, 0, alpha, first->m_in, first->m_out, xi, delta, parameters, xi,
+                        activations);
+        }
+    }
+    return n;
+}
