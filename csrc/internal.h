@@ -101,9 +101,9 @@ enum mlp_purpose {
     MLP_TRAIN,   /* everything */
 };
 
-/* For `rows` instances, 0 for the panel alone. */
+/* For `rows` instances, and a panel for `shared` of them if that is more. */
 enum mlp_status mlp_arena_new(struct mlp_arena *arena, const struct mlp_network *net,
-                              enum mlp_purpose purpose, size_t rows);
+                              enum mlp_purpose purpose, size_t rows, size_t shared);
 void mlp_arena_free(struct mlp_arena *arena);
 /* Instances per chunk for so many threads, at most n. */
 size_t mlp_chunk_rows(const struct mlp_network *net, size_t n_threads, size_t n);
@@ -142,10 +142,11 @@ void mlp_step_take(const struct mlp_step *step, const struct mlp_network *net, s
 
 /* Part number `part` of `parts` of every layer's gradient, from `rows` instances:
  * dC/dw^(l) <- C0 + a^(l-1)T delta^(l) and dC/db^(l) <- C0 + sum_i delta^(l)_i, where C0 is what the
- * chunks before left there, or 0 for the first. Then, unless step is NULL, the step of that part. */
+ * chunks before left there, or 0 for the first. Then, unless step is NULL, the step of that part; the
+ * gradient may be left undefined when `keep` is 0. */
 void mlp_gradient_part(const struct mlp_network *net, size_t parts, size_t part, size_t rows,
                        const double *x, double *const *a, double *const *delta, int first,
-                       double *gradient, double *panel, const struct mlp_step *step);
+                       double *gradient, double *panel, const struct mlp_step *step, int keep);
 
 /* ---- the pass (stream.c) ---- */
 
@@ -166,8 +167,9 @@ struct mlp_pass {
     const struct mlp_team *team;
     const struct mlp_matrix *x, *y;
     double *gradient; /* (P,) the result */
-    const struct mlp_step
-        *step;              /* unless NULL, taken as the gradient is completed, if C is finite */
+    /* Unless NULL, taken as the gradient is completed, if C is finite. */
+    const struct mlp_step *step;
+    int keep;               /* whether the gradient is wanted beside its step */
     const size_t *order;    /* NULL: the rows as they stand */
     size_t begin, n;        /* rows begin .. begin + n - 1 of x, y or order */
     size_t n_ranges, range; /* ranges before this one are complete */

@@ -8,10 +8,15 @@
 
 #include "mlp.h"
 
-/* A product handles at most this many terms of the inner sum before it goes on to the next: a
- * packed panel is then 16 KB (AVX-512: 32 KB) of the L1 cache. The chain of a sum runs through the
- * blocks. */
-#define MLP_KC 256
+/* What a product does with the elements of C that are complete: w_ij <- w_ij - alpha C_ij as in
+ * descend(), w_ij = w[i w_row + j]. Without `store` the product leaves anything in C. It pays where
+ * c0 is NULL and k is at most 256; else C goes through memory, and a pass of its own is faster. */
+struct mlp_epilogue {
+    double *w;
+    ptrdiff_t w_row;
+    double alpha;
+    int store;
+};
 
 struct mlp_layer {
     size_t m_in, m_out; /* m^(l-1), m^(l) */
@@ -77,17 +82,19 @@ static inline struct mlp_pair mlp_pair_normalise(struct mlp_pair a)
 
 struct mlp_kernels {
     const char *name;
-    /* Doubles that `panel` of product() must hold. */
-    size_t panel_size;
+    /* Doubles that `panel` of product() must hold for matrices of up to m, n, k and strides of up
+     * to `stride`: 0 for m = 1, never more than 1 MB. Grows with each of them. */
+    size_t (*panel_size)(size_t m, size_t n, size_t k, size_t stride);
 
     /* b_row or b_col is 1.
      * C (m, n) <- C0 + A B, each element one chain of FMAs over ascending k that starts at C0.
      * a_ik = a[i a_row + k a_col], b_kj = b[k b_row + j b_col], C0_ij = c0[i c0_row + j] (0 when c0
-     * is NULL), C_ij = c[i c_row + j]. C may be C0. With strides one loop serves z = a w + b, delta
-     * w^T and a^T delta. With m = 1 and b_col = 1 the panel is not used and may be NULL. */
+     * is NULL), C_ij = c[i c_row + j]. C may be C0, e may be NULL. With strides one loop serves
+     * z = a w + b, delta w^T and a^T delta. With m = 1 the panel is not used and may be NULL. */
     void (*product)(size_t m, size_t n, size_t k, const double *a, ptrdiff_t a_row, ptrdiff_t a_col,
                     const double *b, ptrdiff_t b_row, ptrdiff_t b_col, const double *c0,
-                    ptrdiff_t c0_row, double *c, ptrdiff_t c_row, double *panel);
+                    ptrdiff_t c0_row, double *c, ptrdiff_t c_row, const struct mlp_epilogue *e,
+                    double *panel);
 
     /* z (rows, m) <- g(z) */
     void (*activate)(enum mlp_activation g, size_t rows, size_t m, double *z);
@@ -122,7 +129,7 @@ struct mlp_kernels {
      * it is NULL. scratch: mlp_online_scratch(). */
     size_t (*online)(const struct mlp_shape *shape, double alpha, size_t n, const double *x,
                      const double *y, const size_t *order, double *parameters, double *gradient,
-                     struct mlp_pair *cost, double *scratch, double *panel);
+                     struct mlp_pair *cost, double *scratch);
     /* Full-batch epochs on n rows: the step along the gradient, then C and the gradient there, as
      * long as no rule or number that is not finite may end the training. On entry and on return
      * gradient and *cost belong to the parameters. history <- the costs; returns the number of

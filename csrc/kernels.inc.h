@@ -17,191 +17,6 @@
 
 #include "vmath.inc.h"
 
-#define NR (2 * VL)
-
-/* ---- product ---- */
-
-/* C (mr, n) <- C0 + A (mr, k) B (k, n): rank-1 updates of a tile that lives in registers. mr, nv
- * and edge are constants after inlining; n = nv VL, or with edge the last vector has only `last`
- * columns. B is a packed panel or rows of a matrix, b_row apart. */
-INLINE void tile(const size_t mr, const size_t nv, const int edge, size_t last, size_t k,
-                 const double *a, ptrdiff_t a_row, ptrdiff_t a_col, const double *b,
-                 ptrdiff_t b_row, const double *c0, ptrdiff_t c0_row, double *c, ptrdiff_t c_row)
-{
-    v_f64 acc[16];
-    UNROLL
-    for (size_t r = 0; r < mr; r++) {
-        UNROLL
-        for (size_t v = 0; v < nv; v++) {
-            acc[r * nv + v] = v_set(0.0);
-            if (c0) {
-                const double *p = c0 + (ptrdiff_t)r * c0_row + v * VL;
-                acc[r * nv + v] = edge && v + 1 == nv ? v_load_n(p, last) : v_load(p);
-            }
-        }
-    }
-    for (size_t p = 0; p < k; p++) {
-        v_f64 bv[8];
-        UNROLL
-        for (size_t v = 0; v < nv; v++)
-            bv[v] = edge && v + 1 == nv ? v_load_n(b + v * VL, last) : v_load(b + v * VL);
-        UNROLL
-        for (size_t r = 0; r < mr; r++) {
-            const v_f64 av = v_set(a[(ptrdiff_t)r * a_row]);
-            UNROLL
-            for (size_t v = 0; v < nv; v++)
-                acc[r * nv + v] = v_fma(av, bv[v], acc[r * nv + v]);
-        }
-        a += a_col;
-        b += b_row;
-    }
-    UNROLL
-    for (size_t r = 0; r < mr; r++) {
-        UNROLL
-        for (size_t v = 0; v < nv; v++) {
-            double *p = c + (ptrdiff_t)r * c_row + v * VL;
-            if (edge && v + 1 == nv)
-                v_store_n(p, last, acc[r * nv + v]);
-            else
-                v_store(p, acc[r * nv + v]);
-        }
-    }
-}
-
-/* Tiles of one height: two vectors wide or one, whole or at the right edge. */
-INLINE void tile_row(const size_t mr, size_t nv, size_t last, size_t k, const double *a,
-                     ptrdiff_t a_row, ptrdiff_t a_col, const double *b, ptrdiff_t b_row,
-                     const double *c0, ptrdiff_t c0_row, double *c, ptrdiff_t c_row)
-{
-    if (last == VL && nv == 2)
-        tile(mr, 2, 0, last, k, a, a_row, a_col, b, b_row, c0, c0_row, c, c_row);
-    else if (last == VL)
-        tile(mr, 1, 0, last, k, a, a_row, a_col, b, b_row, c0, c0_row, c, c_row);
-    else if (nv == 2)
-        tile(mr, 2, 1, last, k, a, a_row, a_col, b, b_row, c0, c0_row, c, c_row);
-    else
-        tile(mr, 1, 1, last, k, a, a_row, a_col, b, b_row, c0, c0_row, c, c_row);
-}
-
-/* C (m, nv vectors) <- C0 + A (m, k) B for any m: LOOP 1, tiles of rows. */
-static void column_panel(size_t m, size_t nv, size_t last, size_t k, const double *a,
-                         ptrdiff_t a_row, ptrdiff_t a_col, const double *b, ptrdiff_t b_row,
-                         const double *c0, ptrdiff_t c0_row, double *c, ptrdiff_t c_row)
-{
-#define TILE(mr) tile_row(mr, nv, last, k, a, a_row, a_col, b, b_row, c0, c0_row, c, c_row)
-    for (; m >= MR; m -= MR) {
-        TILE(MR);
-        a += MR * a_row;
-        c0 = c0 ? c0 + MR * c0_row : NULL;
-        c += MR * c_row;
-    }
-    switch (m) {
-    case 1:
-        TILE(1);
-        break;
-    case 2:
-        TILE(2);
-        break;
-    case 3:
-        TILE(3);
-        break;
-#if MR > 4
-    case 4:
-        TILE(4);
-        break;
-    case 5:
-        TILE(5);
-        break;
-#endif
-#if MR > 6
-    case 6:
-        TILE(6);
-        break;
-    case 7:
-        TILE(7);
-        break;
-#endif
-    default:
-        break;
-    }
-#undef TILE
-}
-
-/* panel (k, nv VL) <- the columns of B that exist, zeros beside them. b_row or b_col is 1. */
-static void pack(size_t k, size_t nv, size_t last, const double *b, ptrdiff_t b_row,
-                 ptrdiff_t b_col, double *panel)
-{
-    const size_t width = nv * VL;
-    if (b_col == 1) {
-        for (size_t p = 0; p < k; p++, b += b_row, panel += width) {
-            if (nv == 2)
-                v_store(panel, v_load(b));
-            v_store(panel + width - VL, v_load_n(b + width - VL, last));
-        }
-        return;
-    }
-    for (size_t v = 0; v < nv; v++, b += VL * b_col, panel += VL) {
-        const size_t columns = v + 1 == nv ? last : VL;
-        for (size_t p = 0; p < k; p += VL) {
-            const size_t rows = k - p < VL ? k - p : VL;
-            v_f64 x[VL];
-            UNROLL
-            for (size_t j = 0; j < VL; j++) {
-                const double *bj = b + (ptrdiff_t)j * b_col + p;
-                x[j] = j >= columns ? v_set(0.0) : rows == VL ? v_load(bj) : v_load_n(bj, rows);
-            }
-            v_transpose(x);
-            UNROLL
-            for (size_t i = 0; i < VL; i++) {
-                if (i < rows)
-                    v_store(panel + (p + i) * width, x[i]);
-            }
-        }
-    }
-}
-
-/* Rows of C from which packing a panel of B pays for rows that are contiguous already: below, the
- * panel would be read fewer than four times after it was written. */
-#define PACK_ROWS (4 * MR)
-
-static void product(size_t m, size_t n, size_t k, const double *a, ptrdiff_t a_row, ptrdiff_t a_col,
-                    const double *b, ptrdiff_t b_row, ptrdiff_t b_col, const double *c0,
-                    ptrdiff_t c0_row, double *c, ptrdiff_t c_row, double *panel)
-{
-    /* LOOP 3: blocks of the inner sum, which goes on from the C of the block before. */
-    for (size_t p = 0; p < k; p += MLP_KC) {
-        const size_t kc = k - p < MLP_KC ? k - p : MLP_KC;
-        const double *ap = a + (ptrdiff_t)p * a_col;
-        const double *bp = b + (ptrdiff_t)p * b_row;
-        size_t j = 0;
-        if (m == 1 && b_col == 1) {
-            for (; n - j >= WIDE * VL; j += WIDE * VL)
-                tile(1, WIDE, 0, VL, kc, ap, 0, a_col, bp + j, b_row, c0 ? c0 + j : NULL, 0, c + j,
-                     0);
-            for (; n - j >= WIDE / 2 * VL; j += WIDE / 2 * VL)
-                tile(1, WIDE / 2, 0, VL, kc, ap, 0, a_col, bp + j, b_row, c0 ? c0 + j : NULL, 0,
-                     c + j, 0);
-        }
-        /* LOOP 2: panels of columns. */
-        while (j < n) {
-            const size_t nr = n - j < NR ? n - j : NR;
-            const size_t nv = nr > VL ? 2 : 1, last = nr - (nv - 1) * VL;
-            const double *bj = bp + (ptrdiff_t)j * b_col;
-            ptrdiff_t bj_row = b_row;
-            if (b_col != 1 || m >= PACK_ROWS) {
-                pack(kc, nv, last, bj, b_row, b_col, panel);
-                bj = panel;
-                bj_row = (ptrdiff_t)(nv * VL);
-            }
-            column_panel(m, nv, last, kc, ap, a_row, a_col, bj, bj_row, c0 ? c0 + j : NULL, c0_row,
-                         c + j, c_row);
-            j += nr;
-        }
-        c0 = c;
-        c0_row = c_row;
-    }
-}
-
 /* ---- elementwise loops ---- */
 
 /* y_i <- f(x_i); a tail goes through a masked vector, so an element's bits do not depend on its
@@ -424,6 +239,8 @@ static void descend(size_t n, double alpha, const double *g, double *w)
         v_store_n(w + i, n - i, v_fma(a, v_load_n(g + i, n - i), v_load_n(w + i, n - i)));
 }
 
+#include "product.inc.h"
+
 /* v <- mu v - alpha g; returns what is added to w. */
 INLINE v_f64 momentum(double alpha, double mu, int nesterov, v_f64 g, v_f64 *v)
 {
@@ -522,7 +339,7 @@ static void vector_math(enum mlp_function f, size_t n, const double *x, double *
 
 const struct mlp_kernels KERNELS = {
     .name = ISA_NAME,
-    .panel_size = (size_t)MLP_KC * NR,
+    .panel_size = panel_size,
     .product = product,
     .activate = activate,
     .multiply_derivative = multiply_derivative,

@@ -39,7 +39,7 @@ size_t mlp_online(const struct mlp_network *net, const struct mlp_arena *arena,
         order = NULL;
     }
     return net->kernels->online(&shape, alpha, n, xp, yp, order, net->parameters, gradient, cost,
-                                arena->scratch, arena->panel);
+                                arena->scratch);
 }
 
 size_t mlp_epochs(const struct mlp_network *net, const struct mlp_arena *arena,

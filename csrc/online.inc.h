@@ -420,7 +420,7 @@ static size_t padded(size_t n) { return (n + 7) & ~(size_t)7; }
 
 static size_t online(const struct mlp_shape *shape, double alpha, size_t n, const double *x,
                      const double *y, const size_t *order, double *parameters, double *gradient,
-                     struct mlp_pair *cost, double *scratch, double *panel)
+                     struct mlp_pair *cost, double *scratch)
 {
     if (tiny(shape))
         return tiny_online(shape, alpha, n, x, y, order, parameters, gradient, cost);
@@ -442,7 +442,7 @@ static size_t online(const struct mlp_shape *shape, double alpha, size_t n, cons
             const double *w = parameters + layer[1].offset;
             activate(layer->g, 1, layer->m_out, a);
             product(1, layer[1].m_out, layer->m_out, a, 0, 1, w, (ptrdiff_t)layer[1].m_out, 1,
-                    w + layer->m_out * layer[1].m_out, 0, next, 0, panel);
+                    w + layer->m_out * layer[1].m_out, 0, next, 0, NULL, NULL);
             a = next;
         }
         output(shape->loss, last->g, 1, m, a, yi, d1, terms, &c.high);

@@ -12,8 +12,8 @@
 
 static int is_small(const struct mlp_network *net) { return net->max_width <= ROW_WIDTH; }
 
-/* y <- a^(L) of one instance of a small network: a^(l) in two halves of a buffer that take turns.
- * One row of B in place needs no panel. Cannot fail. */
+/* y <- a^(L) of one instance of a small network: a^(l) in two halves of a buffer that take turns. One
+ * row needs no panel. Cannot fail. */
 static void predict_row(const struct mlp_network *net, const double *x, double *y)
 {
     double a[2][ROW_WIDTH];
@@ -25,7 +25,7 @@ static void predict_row(const struct mlp_network *net, const double *x, double *
         const double *w = net->parameters + layer->offset;
         double *z = l + 1 < net->n_layers ? a[l % 2] : y;
         net->kernels->product(1, m_out, m_in, previous, 0, 1, w, (ptrdiff_t)m_out, 1,
-                              w + m_in * m_out, 0, z, 0, NULL);
+                              w + m_in * m_out, 0, z, 0, NULL, NULL);
         net->kernels->activate(layer->g, 1, m_out, z);
         previous = z;
     }
@@ -72,7 +72,7 @@ enum mlp_status mlp_predictor_new(struct mlp_predictor **predictor,
         p->n = n;
         p->owner = owner;
         if (n > 1 || !is_small(net))
-            status = mlp_arena_new(&p->arena, net, MLP_FORWARD, mlp_chunk_rows(net, 1, n));
+            status = mlp_arena_new(&p->arena, net, MLP_FORWARD, mlp_chunk_rows(net, 1, n), 0);
     }
     if (status != MLP_OK) {
         free(net);

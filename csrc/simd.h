@@ -12,6 +12,8 @@
 
 #if defined(__GNUC__) || defined(__clang__)
 #define INLINE static inline __attribute__((always_inline, unused))
+/* A function that is kept out of its callers, so that its registers burden no short path. */
+#define APART static __attribute__((noinline))
 typedef double v_f64 __attribute__((vector_size(8 * VL)));
 typedef int64_t v_i64 __attribute__((vector_size(8 * VL)));
 #define v_lt(a, b) ((v_i64)((a) < (b)))
@@ -38,6 +40,7 @@ INLINE double v_lane(v_f64 v, size_t i) { return v[i]; }
 #else
 /* Compilers without vector extensions: scalars under the same names (VL is 1). */
 #define INLINE static __inline
+#define APART static
 typedef double v_f64;
 typedef int64_t v_i64;
 #define v_lt(a, b) (-(int64_t)((a) < (b)))
@@ -73,6 +76,13 @@ INLINE double v_lane(v_f64 v, size_t i)
 #define UNROLL _Pragma("GCC unroll 16")
 #else
 #define UNROLL
+#endif
+
+/* Asks for the cache line at p, which need not exist. */
+#if defined(__GNUC__) || defined(__clang__)
+#define v_prefetch(p) __builtin_prefetch(p)
+#else
+#define v_prefetch(p) ((void)(p))
 #endif
 
 INLINE v_f64 v_load(const double *p)

@@ -100,7 +100,8 @@ static void range_task(void *context, size_t thread, size_t part)
         if (pass->gradient != NULL) {
             mlp_deltas(net, 0, rows, arena->a, arena->delta, arena->panel);
             mlp_gradient_part(net, 1, 0, rows, x, arena->a, arena->delta, range->row == start,
-                              pass->space->partial + index * net->n_parameters, arena->panel, NULL);
+                              pass->space->partial + index * net->n_parameters, arena->panel, NULL,
+                              1);
         }
         range->row += rows;
         left -= rows;
@@ -200,7 +201,7 @@ static void parameters_task(void *context, size_t thread, size_t part)
     const struct mlp_pass *pass = c->pass;
     const struct mlp_arena *arena = &pass->space->arenas[0];
     mlp_gradient_part(pass->net, c->parts, part, c->rows, c->x, arena->a, arena->delta, c->row == 0,
-                      pass->gradient, pass->space->arenas[thread].panel, c->step);
+                      pass->gradient, pass->space->arenas[thread].panel, c->step, pass->keep);
 }
 
 static int advance_chunk(struct mlp_pass *pass)
@@ -281,7 +282,7 @@ enum mlp_status mlp_predict(const struct mlp_network *network, const struct mlp_
     if (threads > 1 && (c.arenas = calloc(threads, sizeof *c.arenas)) == NULL)
         status = MLP_NO_MEMORY;
     while (ready < threads && status == MLP_OK) {
-        status = mlp_arena_new(&c.arenas[ready], network, MLP_FORWARD, rows);
+        status = mlp_arena_new(&c.arenas[ready], network, MLP_FORWARD, rows, 0);
         ready += status == MLP_OK;
     }
     if (status == MLP_OK) {
@@ -302,7 +303,7 @@ enum mlp_status mlp_activations(const struct mlp_network *network, const struct 
 {
     struct mlp_arena arena;
     const enum mlp_status status =
-        mlp_arena_new(&arena, network, MLP_FORWARD, mlp_chunk_rows(network, 1, n));
+        mlp_arena_new(&arena, network, MLP_FORWARD, mlp_chunk_rows(network, 1, n), 0);
     if (status != MLP_OK)
         return status;
     const uint64_t saved = mlp_fp_enter();

@@ -365,6 +365,7 @@ static enum mlp_event advance_batches(struct mlp_fit *fit)
     if (fit->stepped) {
         const size_t left = fit->n - fit->batch, size = fit->options.batch_size;
         mlp_pass_start(&fit->pass, fit->order, fit->batch, left < size ? left : size);
+        fit->pass.keep = left <= size; /* for its norm */
         fit->stepped = 0;
     }
     if (!mlp_pass_advance(&fit->pass))

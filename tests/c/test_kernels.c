@@ -24,45 +24,96 @@ static struct array array(size_t n)
     return a;
 }
 
+/* What a product is asked for: C0 is nothing, one row for all or C itself; every row is `apart`
+ * longer than it need be; w <- w - alpha C, with C stored or not. */
+enum start { NOTHING, ROW, SELF };
+enum update { PLAIN, STORED, DISCARDED };
+
+/* One product against the scalar chain, with guard pages behind all arrays. */
+static void check_product(const struct mlp_kernels *k, size_t m, size_t n, size_t inner,
+                          int a_transposed, int b_transposed, enum start start, size_t apart,
+                          enum update update)
+{
+    const size_t a_long = (a_transposed ? m : inner) + apart;
+    const size_t b_long = (b_transposed ? inner : n) + apart, c_row = n + apart;
+    const size_t stride = a_long > b_long ? a_long : b_long;
+    /* No array is longer than its last row needs. */
+    struct array a = array(a_long * ((a_transposed ? inner : m) - 1) + a_long - apart);
+    struct array b = array(b_long * ((b_transposed ? n : inner) - 1) + b_long - apart);
+    struct array c = array(c_row * (m - 1) + n), w = array(c_row * (m - 1) + n), c0 = array(n);
+    struct array panel = array(k->panel_size(m, n, inner, stride) + 1);
+    const size_t size = c_row * (m - 1) + n;
+    double *expected = malloc(size * sizeof *expected), *updated = malloc(size * sizeof *updated);
+    const size_t a_row = a_transposed ? 1 : a_long, a_col = a_transposed ? a_long : 1;
+    const size_t b_row = b_transposed ? 1 : b_long, b_col = b_transposed ? b_long : 1;
+    memcpy(expected, c.p, size * sizeof *expected); /* what lies between the rows stays */
+    memcpy(updated, w.p, size * sizeof *updated);
+    for (size_t i = 0; i < m; i++) {
+        for (size_t j = 0; j < n; j++) {
+            double *e = &expected[i * c_row + j], *u = &updated[i * c_row + j];
+            double s = start == NOTHING ? 0.0 : start == ROW ? c0.p[j] : *e;
+            for (size_t p = 0; p < inner; p++)
+                s = multiply_add(k, a.p[i * a_row + p * a_col], b.p[p * b_row + j * b_col], s);
+            *e = s;
+            *u = multiply_add(k, -0.375, s, *u);
+        }
+    }
+    const double *from = start == NOTHING ? NULL : start == ROW ? c0.p : c.p;
+    const struct mlp_epilogue e = {w.p, (ptrdiff_t)c_row, 0.375, update == STORED};
+    panel.p++; /* ends where its memory ends */
+    k->product(m, n, inner, a.p, (ptrdiff_t)a_row, (ptrdiff_t)a_col, b.p, (ptrdiff_t)b_row,
+               (ptrdiff_t)b_col, from, start == ROW ? 0 : (ptrdiff_t)c_row, c.p, (ptrdiff_t)c_row,
+               update == PLAIN ? NULL : &e, panel.p);
+    CHECK(update == DISCARDED || same_bits(size, c.p, expected));
+    CHECK(update == PLAIN || same_bits(size, w.p, updated));
+    free(expected);
+    free(updated);
+    release(a.base, a.size);
+    release(b.base, b.size);
+    release(c.base, c.size);
+    release(c0.base, c0.size);
+    release(w.base, w.size);
+    release(panel.base, panel.size);
+}
+
 static void test_product(const struct mlp_kernels *k)
 {
     static const size_t sizes[] = {1,  2,  3,  4,  5,  6,  7,   8,   9,   11, 12,
                                    13, 15, 16, 17, 23, 24, 25,  31,  32,  33, 47,
                                    48, 49, 63, 64, 65, 97, 130, 256, 257, 300};
     const size_t n_sizes = sizeof sizes / sizeof *sizes;
-    struct array panel = array(k->panel_size);
     for (int trial = 0; trial < 1500; trial++) {
         const size_t limit = trial % 3 ? 20 : n_sizes;
-        const int wide = trial % 100 == 99; /* past the limits of every block */
-        const size_t m = sizes[random_bits() % limit] + (wide ? 120 : 0);
-        const size_t n = sizes[random_bits() % limit] + (wide ? 511 : 0);
+        const size_t m = sizes[random_bits() % limit], n = sizes[random_bits() % limit];
         const size_t inner = sizes[random_bits() % n_sizes];
-        const int a_transposed = (int)(random_bits() % 2), b_transposed = (int)(random_bits() % 2);
-        const int start = (int)(random_bits() % 3); /* zero, one row for all, C itself */
-        struct array a = array(m * inner), b = array(inner * n), c = array(m * n), c0 = array(n);
-        double *expected = malloc(m * n * sizeof *expected);
-        const size_t a_row = a_transposed ? 1 : inner, a_col = a_transposed ? m : 1;
-        const size_t b_row = b_transposed ? 1 : n, b_col = b_transposed ? inner : 1;
-        for (size_t i = 0; i < m; i++) {
-            for (size_t j = 0; j < n; j++) {
-                double s = start == 0 ? 0.0 : start == 1 ? c0.p[j] : c.p[i * n + j];
-                for (size_t p = 0; p < inner; p++)
-                    s = multiply_add(k, a.p[i * a_row + p * a_col], b.p[p * b_row + j * b_col], s);
-                expected[i * n + j] = s;
-            }
-        }
-        const double *from = start == 0 ? NULL : start == 1 ? c0.p : c.p;
-        k->product(m, n, inner, a.p, (ptrdiff_t)a_row, (ptrdiff_t)a_col, b.p, (ptrdiff_t)b_row,
-                   (ptrdiff_t)b_col, from, start == 1 ? 0 : (ptrdiff_t)n, c.p, (ptrdiff_t)n,
-                   panel.p);
-        CHECK(same_bits(m * n, c.p, expected));
-        free(expected);
-        release(a.base, a.size);
-        release(b.base, b.size);
-        release(c.base, c.size);
-        release(c0.base, c0.size);
+        check_product(k, m, n, inner, (int)(random_bits() % 2), (int)(random_bits() % 2),
+                      (enum start)(random_bits() % 3), random_bits() % 2 ? 0 : random_bits() % 9,
+                      (enum update)(random_bits() % 3));
     }
-    release(panel.base, panel.size);
+}
+
+/* Around the limits of every block: 128, 256 or 512 terms; columns and strides of 512; 64 columns;
+ * four tiles of rows; blocks of A of 65536 elements, which are 512, 256 or 128 rows and more where
+ * the terms are fewer. */
+static void test_product_blocks(const struct mlp_kernels *k)
+{
+    static const size_t shapes[][3] = {
+        {1, 70, 383},   {1, 70, 513},   {2, 33, 127},   {15, 17, 129},  {16, 64, 769},
+        {17, 63, 512},  {23, 65, 511},  {24, 64, 513},  {25, 511, 128}, {31, 512, 129},
+        {32, 513, 64},  {33, 528, 256}, {63, 1, 513},   {65, 2, 1025},  {127, 17, 512},
+        {128, 64, 512}, {129, 66, 513}, {255, 17, 256}, {256, 64, 256}, {257, 65, 257},
+        {258, 64, 385}, {373, 64, 300}, {512, 64, 128}, {513, 65, 129}, {700, 70, 100},
+        {511, 64, 9},   {1, 600, 20},   {31, 70, 257},
+    };
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        const size_t *s = shapes[i];
+        for (int layout = 0; layout < 4; layout++) {
+            const size_t apart = random_bits() % 3 == 0 ? 512 : random_bits() % 3;
+            check_product(k, s[0], s[1], s[2], layout % 2, layout / 2,
+                          (enum start)((i + (size_t)layout) % 3), apart,
+                          (enum update)(random_bits() % 3));
+        }
+    }
 }
 
 static double plain(enum mlp_activation g, double z)
@@ -115,7 +166,7 @@ static void test_activations(const struct mlp_kernels *k)
             k->activate(all[g], 1, n, z.p);
             for (size_t i = 0; i < n; i++) {
                 const double expected = plain(all[g], before[i]);
-                CHECK(fabs(z.p[i] - expected) <= 4e-16 * fabs(expected));
+                CHECK(fabs(z.p[i] - expected) <= 0x1p-51 * fabs(expected));
             }
             k->multiply_derivative(all[g], n, z.p, delta.p);
             for (size_t i = 0; i < n && all[g] != MLP_STEP; i++) {
@@ -283,6 +334,7 @@ int main(void)
         }
         printf("%s\n", mlp_isa_name(k));
         test_product(k);
+        test_product_blocks(k);
         test_activations(k);
         test_output(k);
         test_vectors(k);
