@@ -1,7 +1,7 @@
 """Peak memory of one full-batch epoch on 10-32-1 with 1,000,000 rows, in a fresh process.
 
-`python benchmarks/memory.py [CONTENDER]` prints, as JSON, the bytes of the data and how far the
-peak rose above what the process held before the data was made, its libraries loaded.
+`python benchmarks/memory.py [NAME]` prints, as JSON, the bytes of the data and how far the peak
+rose above what the process held before the data was made, its libraries loaded.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ import environment
 
 # Of deltaloop, beside the data: a chunk's arrays, partial gradients and the allocator's own needs.
 LIMIT = 50e6
+
+NAMES = ("deltaloop", "reference.py", "NumPy script")
 
 
 def peak() -> int:
@@ -34,11 +36,10 @@ def peak() -> int:
 
 
 def measure(name: str) -> dict[str, float]:
-    """Run `main` in a process of its own, on one thread."""
-    one_thread = dict.fromkeys(environment.THREAD_VARIABLES, environment.THREADS)
+    """Run `main` in a process of its own."""
     output = subprocess.run(
         [sys.executable, __file__, name],
-        env=os.environ | one_thread,
+        env=os.environ | environment.threads(environment.cpus()),
         check=True,
         capture_output=True,
         text=True,
@@ -46,18 +47,22 @@ def measure(name: str) -> dict[str, float]:
     return json.loads(output)
 
 
-def main(name: str) -> None:
+def measure_all() -> dict[str, dict[str, float]]:
+    return {name: measure(name) for name in NAMES}
+
+
+def main(name: str = "deltaloop") -> None:
     import cells
     import registry
 
-    (contender,) = (c for c in registry.CONTENDERS if c.name == name)
+    everybody = registry.contenders(environment.cpus())
+    contender = next(c for c in everybody if c.name == name)
     before = peak()
-    task = cells.task(
-        cells.Cell("memory", (10, 32, 1), 1_000_000, "epoch", epochs=1, learning_rate=1e-6)
-    )
-    registry.prepare(contender, task)()
+    cell = cells.full_batch(10, 32, 1, rows=1_000_000, learning_rate=2**-20)
+    task = cells.task(cell)
+    contender.train(task)(1)
     print(json.dumps({"data": task.X.nbytes + task.Y.nbytes, "peak": peak() - before}))
 
 
 if __name__ == "__main__":
-    main(*(sys.argv[1:] or ["deltaloop"]))
+    main(*sys.argv[1:])

@@ -2,33 +2,37 @@
 
 `python benchmarks/table.py` measures first: once with every library as it is, and once with all of
 them held to AVX2 where the processor has more. `python benchmarks/table.py FILE...` takes the files
-of `python -m pytest benchmarks --benchmark-json FILE` instead. No row is left out.
+of `python benchmarks/measure.py --json FILE` instead. No row is left out.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import cells
 import environment
+import floors
 
 ROOT = Path(__file__).resolve().parent.parent
 BEGIN, END = "<!-- speed table -->", "<!-- end -->"
+
+CELLS = {cell.name: cell for cell in cells.CELLS}
 
 
 # ---- measuring ----
 
 
 def benchmark(path: Path, settings: dict[str, str]) -> dict[str, str]:
-    """Run the benchmarks in a fresh process, without what this shell may have set."""
+    """Measure in a fresh process, without what this shell may have set."""
     foreign = environment.settings(os.environ)
     kept = {name: value for name, value in os.environ.items() if name not in foreign}
-    pytest = [sys.executable, "-m", "pytest", "-q", "benchmarks", "--benchmark-quiet"]
-    command = [*pytest, f"--benchmark-json={path}"]
+    command = [sys.executable, "benchmarks/measure.py", f"--json={path}"]
     subprocess.run(command, cwd=ROOT, env=kept | settings, check=True)
     return Run.read(path).machine
 
@@ -46,9 +50,7 @@ def measure() -> list[Path]:
     chosen, *available = machine["its instruction set"].replace(" of ", " ").split()
     if "avx2" not in available or not (beyond or chosen != "avx2"):
         return [native]
-    # OpenBLAS calls its AVX2 kernels Haswell's, and takes them for Zen too.
-    settings = {"DELTALOOP_ISA": "avx2", "OPENBLAS_CORETYPE": "Zen"}
-    benchmark(avx2, settings | {"NPY_DISABLE_CPU_FEATURES": " ".join(beyond)})
+    benchmark(avx2, environment.AVX2 | {"NPY_DISABLE_CPU_FEATURES": " ".join(beyond)})
     return [native, avx2]
 
 
@@ -56,25 +58,71 @@ def measure() -> list[Path]:
 
 
 @dataclass
-class Run:
-    """One JSON file: seconds per unit, the median of the best turn (noise only adds)."""
+class Row:
+    """A cell with its times, those of each peer on the number of threads that suits it best."""
 
-    seconds: dict[str, dict[str, float]]  # by the cell's label, then by contender
+    cell: cells.Cell
+    own: float
+    peers: dict[str, tuple[float, int]]  # by name: seconds and threads
+    floor: float | None
+
+    @property
+    def best(self) -> str | None:
+        """The peer that took the least time."""
+        return min(self.peers, key=self.peers.__getitem__) if self.peers else None
+
+    @property
+    def gain(self) -> float | None:
+        """How many times as long the best peer took."""
+        return self.peers[self.best][0] / self.own if self.best else None
+
+    @property
+    def required(self) -> str:
+        """What was asked for, and whether it was missed."""
+        if self.cell.target:
+            missed = self.own > self.cell.target
+            return f"{duration(self.cell.target)}{', missed' if missed else ''}"
+        if not self.cell.minimum:
+            return ""
+        missed = self.gain is not None and self.gain < self.cell.minimum
+        return f"{self.cell.minimum:g}x{', missed' if missed else ''}"
+
+    @property
+    def of_floor(self) -> str:
+        return f"{100 * self.floor / self.own:.0f} %" if self.floor else ""
+
+
+@dataclass
+class Run:
+    """One JSON file of measure.py."""
+
     machine: dict[str, str]
+    cells: dict[str, dict]
     memory: dict[str, dict[str, float]]  # by contender
 
     @classmethod
     def read(cls, path: Path) -> Run:
         data = json.loads(path.read_text(encoding="utf-8"))
-        turns: dict[str, dict[str, list[float]]] = {}
-        for result in data["benchmarks"]:
-            info = result["extra_info"]
-            times = turns.setdefault(info["cell"], {}).setdefault(info["contender"], [])
-            times.append(result["stats"]["median"] / info["units"])
-        best = {
-            label: {name: min(times) for name, times in row.items()} for label, row in turns.items()
-        }
-        return cls(best, data["machine_info"]["benchmark"], data["memory"])
+        return cls(data["machine"], data["cells"], data["memory"])
+
+    @property
+    def rows(self) -> list[Row]:
+        rows = []
+        for name, result in self.cells.items():
+            peers: dict[str, tuple[float, int]] = {}
+            for entry in result["contenders"].values():
+                if entry["peer"]:
+                    took = entry["seconds"], entry["threads"]
+                    peers[entry["name"]] = min(took, peers.get(entry["name"], took))
+            own = result["contenders"]["deltaloop"]["seconds"]
+            rows.append(Row(CELLS[name], own, peers, result["floor"]))
+        return rows
+
+    @property
+    def mean(self) -> float | None:
+        """Geometric mean of the gains."""
+        logs = [math.log(row.gain) for row in self.rows if row.gain]
+        return math.exp(sum(logs) / len(logs)) if logs else None
 
     @property
     def isa(self) -> str:
@@ -85,26 +133,27 @@ class Run:
             else self.machine["its instruction set"].split()[0].upper()
         )
 
-    @property
-    def opponents(self) -> list[str]:
-        return [name for name in next(iter(self.seconds.values())) if name != "deltaloop"]
-
 
 # ---- writing ----
+
+
+def digits(value: float) -> str:
+    """Three of them."""
+    return f"{value:#.3g}".rstrip(".") if value < 999.5 else f"{value:.0f}"
 
 
 def duration(seconds: float) -> str:
     """Three digits and a unit."""
     for scale, unit in ((1e9, "ns"), (1e6, "µs"), (1e3, "ms")):
         if seconds * scale < 999.5:
-            return f"{seconds * scale:#.3g} {unit}".replace(". ", " ")
+            return f"{digits(seconds * scale)} {unit}"
     return f"{seconds:.3g} s"
 
 
 def ratio(value: float) -> str:
-    """How many times as long; bold where deltaloop loses."""
+    """How many times as long."""
     if value < 1.0:
-        return f"**{value:.2f}x**"
+        return f"{value:.2f}x"
     return f"{value:.1f}x" if value < 9.95 else f"{value:.0f}x"
 
 
@@ -113,45 +162,74 @@ def table(header: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in [header, rule, *rows])
 
 
+def bold(row: list[str], lost: bool) -> list[str]:
+    return [f"**{text}**" if lost and text else text for text in row]
+
+
+def summary(row: Row) -> list[str]:
+    gain = f"{ratio(row.gain)} {row.best}" if row.gain else ""
+    lost = row.gain is not None and row.gain < 1.0
+    return bold([duration(row.own), gain, row.required, row.of_floor], lost)
+
+
 def short(runs: list[Run]) -> str:
-    """For each run the time of deltaloop, and how many times as long the others took."""
-    header, rows = ["time of one"], [[label] for label in runs[0].seconds]
+    """Time of deltaloop, how long the best peer took, what was asked for, and the floor."""
+    header, lines = ["one unit"], {row.cell.name: [row.cell.name] for row in runs[0].rows}
     for run in runs:
         prefix = f"{run.isa}: " if run.isa else ""
-        header += [prefix + name for name in ("deltaloop", *run.opponents)]
-        for row in rows:
-            times = run.seconds[row[0]]
-            row.append(duration(times["deltaloop"]))
-            row += [ratio(times[name] / times["deltaloop"]) for name in run.opponents]
-    return table(header, rows)
+        columns = ("deltaloop", "best peer took", "required", "of the floor")
+        # What is required is asked of each library as it is.
+        shown = 2 if run.isa else 4
+        header += [prefix + column for column in columns[:shown]]
+        found = {row.cell.name: summary(row)[:shown] for row in run.rows}
+        for name, line in lines.items():
+            line += found.get(name, [""] * shown)
+    return table(header, list(lines.values()))
 
 
 def full(run: Run) -> str:
     """Every time of one run, and what it depends on."""
-    rows = []
-    for label, times in run.seconds.items():
-        own = times["deltaloop"]
-        others = [f"{duration(times[name])} ({ratio(times[name] / own)})" for name in run.opponents]
-        rows.append([label, duration(own), *others])
+    rows = run.rows
+    peers = list(dict.fromkeys(name for row in rows for name in row.peers))
+    lines = []
+    for row in rows:
+        cell, best = row.cell, row.best
+        line = [f"{cell.name}: {cell.unit}", duration(row.own)]
+        line += [digits(floors.flop(cell) / row.own / 1e9), row.required]
+        line += [duration(row.floor), row.of_floor] if row.floor else ["", ""]
+        for name in peers:
+            took, threads = row.peers.get(name, (None, 0))
+            if took is None:
+                line.append("")
+                continue
+            text = f"{duration(took)} ({ratio(took / row.own)}, {threads})"
+            lost = took < row.own
+            line.append(f"**{text}**" if lost else f"*{text}*" if name == best else text)
+        lines.append(line)
+    header = ["one unit", "deltaloop", "GFLOP/s", "required", "floor", "of it", *peers]
     title = f"All held to {run.isa}" if run.isa else "Each library as it is"
-    lines = "\n".join(f"- {name}: {text}" for name, text in run.machine.items())
-    body = table(["time of one", "deltaloop", *run.opponents], rows)
-    return f"### {title}\n{lines}\n\n{body}"
+    notes = "\n".join(f"- {name}: {text}" for name, text in run.machine.items())
+    mean = f"\n\nGeometric mean over the best peers: {run.mean:.1f}x." if run.mean else ""
+    return f"### {title}\n{notes}\n\n{table(header, lines)}{mean}"
 
 
 def notes(runs: list[Run]) -> str:
     machine = runs[0].machine
-    lost = any(
-        times[name] < times["deltaloop"]
+    lost = [
+        f"{row.cell.name}{f' ({run.isa})' if run.isa else ''}"
         for run in runs
-        for times in run.seconds.values()
-        for name in run.opponents
+        for row in run.rows
+        if row.gain and row.gain < 1.0
+    ]
+    means = ", ".join(
+        f"{run.mean:.1f}x{f' with {run.isa}' if run.isa else ''}" for run in runs if run.mean
     )
     return (
-        f"{machine['machine']}, threads: {machine['threads']}; deltaloop {machine['deltaloop']}, "
-        f"{machine['its instruction set'].split()[0]}; NumPy {machine['NumPy']}; Python "
-        f"{machine['Python']}. "
-        + ("Bold: deltaloop loses. " if lost else "deltaloop loses none of these rows. ")
+        f"{machine['machine']}; threads: {machine['threads']}; deltaloop {machine['deltaloop']}, "
+        f"{machine['its instruction set'].split()[0]}; NumPy {machine['NumPy']}; "
+        f"{machine['others']}; Python {machine['Python']}. "
+        + (f"Geometric mean over the best peers: {means}. " if means else "")
+        + (f"Bold: deltaloop loses {len(lost)} rows. " if lost else "deltaloop loses no row. ")
     )
 
 
@@ -175,11 +253,11 @@ def insert(path: Path, text: str) -> None:
 
 def main(arguments: list[str]) -> None:
     runs = [Run.read(path) for path in (map(Path, arguments) if arguments else measure())]
-    summary = f"{short(runs)}\n\n{notes(runs)}{memory(runs[0])}"
+    brief = f"{short(runs)}\n\n{notes(runs)}{memory(runs[0])}"
     everything = "\n\n".join([*map(full, runs), memory(runs[0])])
-    insert(ROOT / "README.md", summary)
+    insert(ROOT / "README.md", brief)
     insert(ROOT / "docs" / "performance.md", everything)
-    print(summary, everything, sep="\n\n")
+    print(brief, everything, sep="\n\n")
 
 
 if __name__ == "__main__":

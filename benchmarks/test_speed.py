@@ -1,67 +1,86 @@
-"""Times every cell with every contender, after showing that they computed the same.
+"""Every contender computes the same in every cell, and the clock, floors and tables work.
 
-The contenders of a cell run one after the other, and all cells again in each of several turns, so
-that what disturbs the machine for a while disturbs one turn. table.py takes each contender's best
-turn, and of that the median.
+pytest-benchmark times each of them roughly and asserts nothing; the figures that are published come
+from measure.py, which alternates between the contenders and lets the CPUs settle.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 
 import cells
-import numpy as np
+import environment
+import floors
+import machine
+import measure
 import pytest
 import registry
-
-# Two implementations differ by rounding, which some hundred steps of training amplify.
-TOLERANCE = 1e-10
-# Parameters that moved by less would hide a contender that does not train.
-MOVED = 1e-3
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    config = metafunc.config
-    turns = 1 if config.getoption("benchmark_disable") else config.getoption("turns")
-    metafunc.parametrize(
-        ("cell", "contender", "turn"),
-        [
-            pytest.param(cell, contender, turn, id=f"{cell.label}, {contender.name}, {turn}")
-            for turn in range(turns)
-            for cell in cells.CELLS
-            for contender in registry.CONTENDERS
-        ],
-    )
-
-
-def distance(a: np.ndarray, b: np.ndarray) -> float:
-    """Largest difference, relative to the largest value."""
-    assert a.shape == b.shape
-    return float(np.abs(a - b).max() / np.abs(b).max())
+import table
 
 
 @lru_cache(maxsize=1)
-def expected(cell: cells.Cell) -> np.ndarray:
-    task = cells.task(cell)
-    result = registry.prepare(registry.ORACLE, task)().copy()
-    if cell.epochs:
-        assert distance(result, task.start) > MOVED
-    return result
+def expected(cell: cells.Cell):
+    return measure.expected(cells.task(cell))
 
 
-@pytest.mark.benchmark(min_time=1e-3, max_time=0.25, min_rounds=3, disable_gc=True)
-def test_cell(benchmark, cell, contender, turn) -> None:
-    if not registry.present(contender):
+def one_of_each_name() -> list[registry.Contender]:
+    everybody = registry.contenders(environment.cpus())
+    return list({contender.name: contender for contender in everybody[::-1]}.values())[::-1]
+
+
+@pytest.mark.parametrize(
+    ("cell", "contender"),
+    [
+        pytest.param(cell, contender, id=f"{cell.name}, {contender.label}")
+        for cell in cells.CELLS
+        for contender in one_of_each_name()
+        if contender.suits(cell)
+    ],
+)
+@pytest.mark.benchmark(min_time=1e-4, max_time=0.1, min_rounds=2, disable_gc=True)
+def test_same_results(benchmark, cell, contender) -> None:
+    if not contender.present():
         pytest.skip(f"{contender.name} is not installed")
-    run = registry.prepare(contender, cells.task(cell))
-    difference = distance(run(), expected(cell))
-    assert difference <= TOLERANCE, f"{contender.name} differs by {difference:.1e}"
-    benchmark.group = f"{cell.label}: {cell.units} {cell.unit}s a run"
-    benchmark.extra_info.update(
-        cell=cell.label,
-        contender=contender.name,
-        units=cell.units,
-        unit=cell.unit,
-        difference=difference,
+    checked, timed = measure.prepare(contender, cells.task(cell))
+    difference = measure.distance(checked(), expected(cell))
+    assert difference <= measure.TOLERANCE, f"{contender.label} differs by {difference:.1e}"
+    benchmark.group = f"{cell.name}: {cell.steps} x {cell.unit}"
+    benchmark(timed, 1)
+
+
+def test_an_own_rate_would_be_noticed() -> None:
+    cell = next(cell for cell in cells.CELLS if cell.name == "gd-xor")
+    faster = replace(cell, learning_rate=1.001 * cell.learning_rate)
+    checked, _ = measure.prepare(registry.NumpyScript(1), cells.task(faster))
+    assert measure.distance(checked(), expected(cell)) > measure.TOLERANCE
+
+
+@pytest.mark.parametrize("name", ["lat-2-2-1", "gd-xor", "step-4-64-64-2"])
+def test_measuring(name, monkeypatch) -> None:
+    monkeypatch.setattr(measure, "PER_TURN", 1e-3)
+    monkeypatch.setattr(machine, "TIMINGS", 1)
+    cell = next(cell for cell in cells.CELLS if cell.name == name)
+    contenders = [registry.Deltaloop(1), registry.NumpyScript(registry.Blas.all_threads)]
+    found = measure.measure_cell(cell, contenders[: 1 if cell.target else 2], turns=1)
+    rates = machine.rates(1)
+    floor = floors.floor(cell, rates) if rates else None
+    assert 0.0 < found["deltaloop"]["seconds"] < 1.0
+    assert floor is None or floor > 0.0
+    assert "deltaloop" in measure.report(cell, found, floor, 0.0)
+    run = table.Run(
+        {"settings": "none", "its instruction set": "base"},
+        {cell.name: {"contenders": found, "floor": floor}},
+        {},
     )
-    benchmark(run.func, *run.args, **run.keywords)
+    assert cell.name in table.short([run])
+    assert cell.name in table.full(run)
+
+
+def test_floating_point_operations() -> None:
+    by_name = {cell.name: cell for cell in cells.CELLS}
+    forward = 2 * (2 * 2 + 2 * 1)
+    assert floors.flop(by_name["lat-2-2-1"]) == forward
+    # Forward, gradient, and delta of the last layer alone.
+    assert floors.flop(by_name["gd-xor"]) == 4 * (2 * forward + 2 * 2 * 1)
+    assert floors.flop(by_name["on-2-2-1"]) == 2 * forward + 2 * 2 * 1

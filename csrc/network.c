@@ -66,8 +66,9 @@ void mlp_release(double *p)
  * of it for them. */
 #define CHUNK_BYTES ((size_t)512 * 1024)
 /* Each chunk reads (and packs) all weights once, and adds to all of the gradient: this many instances
- * make that cheap beside the products. */
-#define CHUNK_MIN 128
+ * make that cheap beside the products: prediction with 784-2048-2048-10 on one thread takes 280 ms with
+ * 64 of them, 229 with 128, 212 with 256 and 206 with 512. */
+#define CHUNK_MIN 256
 /* More instances than this gain nothing, as the cost of a chunk's calls is spread enough. */
 #define CHUNK_MAX 2048
 /* Layers of many thousands of units get by on fewer than CHUNK_MIN: a fit must not take more than

@@ -21,8 +21,9 @@
 /* Rows of C from which packing a panel of B pays for rows that are contiguous already: below, the
  * panel would be read fewer than four times after it was written. */
 #define B_ROWS (4 * MR)
-/* Terms that a long single row takes at a time: so many rows of B are read as streams. */
-#define ROW_TERMS 16
+/* Terms that a single row takes at a time where it is longer than a tile: so many rows of B are read
+ * about as they lie. */
+#define ROW_TERMS 8
 
 static size_t at_most(size_t n, size_t most) { return n < most ? n : most; }
 static size_t multiple(size_t n, size_t of) { return (n + of - 1) / of * of; }
@@ -360,7 +361,7 @@ INLINE void simple(size_t m, size_t n, size_t k, struct layout *s, const double 
 APART void one_row(size_t n, size_t k, struct layout *s, const double *a, const double *b,
                    const double *c0, double *c, double *w)
 {
-    const size_t step = n >= FAR ? ROW_TERMS : k;
+    const size_t step = n > WIDE * VL ? ROW_TERMS : k;
     for (size_t p = 0; p < k; p += step, c0 = c)
         simple(1, n, at_most(k - p, step), s, a + (ptrdiff_t)p * s->a_col,
                b + (ptrdiff_t)p * s->b_row, 1, c0, c, k - p <= step ? w : NULL, NULL);

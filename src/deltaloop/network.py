@@ -413,7 +413,7 @@ class Network(_core.Core):
         TypeError, ValueError
             If an argument is wrong; the network is then as it was.
         KeyboardInterrupt
-            On Ctrl-C, within 0.1 s, or one chunk of 128 instances where the layers are so wide
+            On Ctrl-C, within 0.1 s, or one chunk of 256 instances where the layers are so wide
             that it takes longer. The network holds the parameters of the last complete step.
 
         Warns
