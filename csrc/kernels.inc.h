@@ -1,4 +1,5 @@
-/* kernels.inc.h - every hot loop of deltaloop: time is spent here, in tile() first of all.
+/* kernels.inc.h - every hot loop of deltaloop: time is spent here, and in tile() of product.inc.h
+ * first of all.
  *
  * Compiled once per instruction set by a kernels_*.c that defines
  *   VL       doubles per vector
