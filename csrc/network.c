@@ -74,9 +74,10 @@ void mlp_release(double *p)
 /* Layers of many thousands of units get by on fewer than CHUNK_MIN: a fit must not take more than
  * 50 MB beside the data and the parameters' copies. */
 #define CHUNK_MAX_BYTES ((size_t)32 << 20)
-/* Multiply-adds, 4 to 6 us on one thread, that are worth a barrier (0.2 to 0.9 us) and the cold caches
- * of another core. */
-#define GRAIN 2e5
+/* Multiply-adds, 8 to 12 us on one thread, that are worth a barrier and the lines that another core
+ * holds: where the two share a cache a step of 32 on 4-64-64-2 gains 18 % from half of that, and
+ * where they do not (a barrier of 200 instead of 30 ns) it takes twice as long. */
+#define GRAIN 4e5
 
 /* Doubles per instance: x, every a and delta, y, the cost's terms and their sum. mlp_network_new has
  * seen to it that CHUNK_MAX times as many do not overflow. */

@@ -72,7 +72,7 @@ cdef dict DTYPES = {
 # Multiply-adds from which a call outlasts what releasing the GIL costs (about 0.1 us, 1 %).
 cdef double GIL_WORK = 50_000.0
 # Twice csrc/network.c's grain: below, C uses one thread anyway, and nobody needs to know the limit.
-cdef double THREADS_WORK = 400_000.0
+cdef double THREADS_WORK = 800_000.0
 
 
 cdef int check(mlp_status status) except -1:
