@@ -38,6 +38,9 @@ struct mlp_rules {
     double tol, goal;
 };
 
+/* n doubles, rounded up so that what follows starts on a cache line too. */
+static inline size_t mlp_padded(size_t n) { return (n + 7) & ~(size_t)7; }
+
 /* An unevaluated sum of two doubles. */
 struct mlp_pair {
     double high, low;

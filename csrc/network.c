@@ -161,11 +161,11 @@ void mlp_network_set_tuning(struct mlp_network *network, size_t chunk, double gr
     network->grain = grain > 0.0 ? grain : GRAIN;
 }
 
-/* A part of n doubles, its length rounded up so that the next one starts on a cache line too. */
+/* A part of n doubles. */
 static double *cut(double **next, size_t n)
 {
     double *p = *next;
-    *next += (n + 7) & ~(size_t)7;
+    *next += mlp_padded(n);
     return p;
 }
 

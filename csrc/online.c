@@ -7,16 +7,13 @@ static struct mlp_shape shape_of(const struct mlp_network *net)
     return (struct mlp_shape){net->layers, net->n_layers, net->max_width, net->loss};
 }
 
-/* Each part begins on a cache line. */
-static size_t padded(size_t n) { return (n + 7) & ~(size_t)7; }
-
 size_t mlp_online_scratch(const struct mlp_network *net)
 {
     /* Two deltas, the cost's terms, the gradient of a layer with less than 8 units, and every a. */
-    const size_t width = padded(net->max_width);
-    size_t n = 2 * width + padded(mlp_n_outputs(net)) + 8 * (width + 1);
+    const size_t width = mlp_padded(net->max_width);
+    size_t n = 2 * width + mlp_padded(mlp_n_outputs(net)) + 8 * (width + 1);
     for (size_t l = 0; l < net->n_layers; l++)
-        n += padded(net->layers[l].m_out);
+        n += mlp_padded(net->layers[l].m_out);
     return n;
 }
 

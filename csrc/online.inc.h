@@ -416,8 +416,6 @@ static void gradient_of_one(const struct mlp_layer *layer, const double *a, cons
     }
 }
 
-static size_t padded(size_t n) { return (n + 7) & ~(size_t)7; }
-
 static size_t online(const struct mlp_shape *shape, double alpha, size_t n, const double *x,
                      const double *y, const size_t *order, double *parameters, double *gradient,
                      struct mlp_pair *cost, double *scratch)
@@ -425,8 +423,8 @@ static size_t online(const struct mlp_shape *shape, double alpha, size_t n, cons
     if (tiny(shape))
         return tiny_online(shape, alpha, n, x, y, order, parameters, gradient, cost);
     const struct mlp_layer *first = shape->layers, *last = first + shape->n_layers - 1;
-    const size_t width = padded(shape->max_width), m = last->m_out;
-    double *d1 = scratch, *d2 = d1 + width, *terms = d2 + width, *g = terms + padded(m);
+    const size_t width = mlp_padded(shape->max_width), m = last->m_out;
+    double *d1 = scratch, *d2 = d1 + width, *terms = d2 + width, *g = terms + mlp_padded(m);
     double *activations = g + 8 * (width + 1);
     if (n == 0)
         return 0;
@@ -438,7 +436,7 @@ static size_t online(const struct mlp_shape *shape, double alpha, size_t n, cons
         double *a = activations;
         struct mlp_pair c = {0.0, 0.0};
         for (; layer < last; layer++) {
-            double *next = a + padded(layer->m_out);
+            double *next = a + mlp_padded(layer->m_out);
             const double *w = parameters + layer[1].offset;
             activate(layer->g, 1, layer->m_out, a);
             product(1, layer[1].m_out, layer->m_out, a, 0, 1, w, (ptrdiff_t)layer[1].m_out, 1,
@@ -452,7 +450,7 @@ static size_t online(const struct mlp_shape *shape, double alpha, size_t n, cons
         *cost = c;
         double *delta = d1, *previous = d2;
         for (; layer > first; layer--) {
-            a -= padded(layer->m_in);
+            a -= mlp_padded(layer->m_in);
             if (i + 1 == n && gradient != NULL)
                 gradient_of_one(layer, a, delta, gradient);
             inner_layer(alpha, layer->m_in, layer->m_out, a, delta, parameters + layer->offset,

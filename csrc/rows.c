@@ -32,12 +32,16 @@ static void convert(enum mlp_dtype dtype, const char *p, ptrdiff_t step, size_t 
     }
 }
 
+/* Whether each row of x is contiguous float64. */
+static int row_in_place(const struct mlp_matrix *x)
+{
+    return x->dtype == MLP_FLOAT64 && !x->labels &&
+           (x->columns == 1 || x->column_stride == (ptrdiff_t)sizeof(double));
+}
+
 const double *mlp_rows_in_place(const struct mlp_matrix *x, size_t n)
 {
-    const size_t m = x->columns;
-    const ptrdiff_t size = (ptrdiff_t)sizeof(double);
-    if (x->dtype != MLP_FLOAT64 || x->labels || (m != 1 && x->column_stride != size) ||
-        (n != 1 && x->row_stride != (ptrdiff_t)m * size))
+    if (!row_in_place(x) || (n != 1 && x->row_stride != (ptrdiff_t)(x->columns * sizeof(double))))
         return NULL;
     return (const double *)(const void *)x->data;
 }
@@ -46,10 +50,8 @@ const double *mlp_rows(const struct mlp_matrix *x, const size_t *order, size_t b
                        double *buffer)
 {
     const size_t m = x->columns;
-    const ptrdiff_t size = (ptrdiff_t)sizeof(double);
-    const int contiguous =
-        x->dtype == MLP_FLOAT64 && !x->labels && (m == 1 || x->column_stride == size);
-    if (contiguous && order == NULL && (rows == 1 || x->row_stride == (ptrdiff_t)m * size))
+    const int contiguous = row_in_place(x);
+    if (order == NULL && mlp_rows_in_place(x, rows) != NULL)
         return (const double *)(const void *)(x->data + (ptrdiff_t)begin * x->row_stride);
     for (size_t i = 0; i < rows; i++) {
         const size_t row = order ? order[begin + i] : begin + i;
@@ -80,11 +82,9 @@ enum mlp_status mlp_find_nonfinite(const struct mlp_kernels *kernels, const stru
     *index = total;
     if (x->labels || (x->dtype != MLP_FLOAT64 && x->dtype != MLP_FLOAT32))
         return MLP_OK;
-    const ptrdiff_t size = (ptrdiff_t)sizeof(double);
     const uint64_t saved = mlp_fp_enter();
-    if (x->dtype == MLP_FLOAT64 && (m == 1 || x->column_stride == size) &&
-        (n == 1 || x->row_stride == (ptrdiff_t)m * size) &&
-        kernels->all_finite(total, (const double *)(const void *)x->data)) {
+    const double *in_place = mlp_rows_in_place(x, n);
+    if (in_place != NULL && kernels->all_finite(total, in_place)) {
         mlp_fp_leave(saved);
         return MLP_OK;
     }
