@@ -136,7 +136,7 @@ struct mlp_step {
     double *gradient; /* (P,) */
     double *velocity; /* (P,), NULL without momentum */
 };
-/* Parameters begin .. begin + n - 1 take the step. (train.c) */
+/* Parameters begin .. begin + n - 1 take the step. (descent.c) */
 void mlp_step_take(const struct mlp_step *step, const struct mlp_network *net, size_t begin,
                    size_t n);
 

@@ -164,17 +164,30 @@ enum mlp_event {
     MLP_EPOCH,      /* epoch `until` is complete, or the history is full: call again to go on */
     MLP_CONVERGED,  /* |C - C_prev| < tol */
     MLP_GOAL,       /* C <= goal */
-    MLP_DIVERGED    /* cost or parameters not finite: the last epoch's start has been restored */
+    MLP_DIVERGED,   /* cost or parameters not finite: the last epoch's start has been restored */
+    MLP_OWN         /* a rule of the solver's own: mlp_fit_report.reason names it */
 };
 
+/* How a fit improves the parameters. */
+enum mlp_solver { MLP_GRADIENT_DESCENT = 0 };
+
 struct mlp_fit_options {
-    struct mlp_descent descent;
+    enum mlp_solver solver;
+    struct mlp_descent descent; /* of MLP_GRADIENT_DESCENT */
     size_t batch_size; /* 0: all n instances in one step */
     int shuffle;       /* a new permutation each epoch, from the stream */
     struct mlp_stream stream;
     double tol, goal; /* goal = -infinity: none */
     size_t n_threads;
 };
+
+/* An array that a solver remembers. */
+struct mlp_array {
+    const char *name;
+    const double *data;
+    size_t n;
+};
+#define MLP_MAX_ARRAYS 12
 
 /* What a fit has done so far. Read it between calls of mlp_fit_run. */
 struct mlp_fit_report {
@@ -183,7 +196,9 @@ struct mlp_fit_report {
     double cost;          /* of the last complete epoch, or C_0 */
     double gradient_norm; /* of the last gradient evaluated; NaN if none, and after divergence */
     struct mlp_stream stream; /* after divergence, as it was at the epoch's start */
-    const double *velocity;   /* (P,), NULL without momentum and after divergence */
+    const char *reason;       /* after MLP_OWN: its name, such as "min_gradient" */
+    size_t n_arrays;          /* of the solver's state; none after divergence */
+    struct mlp_array arrays[MLP_MAX_ARRAYS];
 };
 
 struct mlp_fit;

@@ -800,21 +800,27 @@ def work():
     except RuntimeError:
         pass
 
+def grown():
+    gc.collect()
+    before = resident()
+    for _ in range(100):
+        work()
+    gc.collect()
+    return (resident() - before) / 2**20
+
 for _ in range(60):
     work()
-gc.collect()
-before = resident()
-for _ in range(600):
-    work()
-gc.collect()
-print((resident() - before) / 2**20)
+print(sorted(grown() for _ in range(7))[3])
 """
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs /proc")
 def test_memory_does_not_grow(record_property, monkeypatch):
-    """One buffer of one line kept by each of the 600 rounds would be 18 MB or more."""
-    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "65536")  # what glibc keeps is no leak
+    """One buffer of one line kept by each of 100 rounds would be 3 MB or more.
+
+    The median of seven hundreds: what the allocator keeps or returns now and then is no leak.
+    """
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "65536")
     growth = float(run_python(LEAKS))
-    record_property("growth in MB", growth)
-    assert growth < 12
+    record_property("growth in MB, median of 100 rounds", growth)
+    assert growth < 2

@@ -58,6 +58,7 @@ LOSSES = {
 EVENTS = {
     MLP_PAUSED: "paused", MLP_EPOCH: "epoch", MLP_CONVERGED: "converged", MLP_GOAL: "goal",
     MLP_DIVERGED: "diverged",
+    MLP_OWN: "own",
 }
 cdef dict FUNCTIONS = {
     "exp": MLP_EXP, "log": MLP_LOG, "tanh": MLP_TANH_FUNCTION, "sigmoid": MLP_SIGMOID_FUNCTION,
@@ -544,6 +545,15 @@ cdef mlp_descent descent_of(solver):
     return descent
 
 
+cdef int describe_solver(solver, mlp_fit_options *options) except -1:
+    """Fills in what the solver says; it has been validated."""
+    options.solver = MLP_GRADIENT_DESCENT
+    options.descent = descent_of(solver)
+    options.batch_size = solver.batch_size or 0
+    options.shuffle = solver.shuffle
+    return 0
+
+
 cdef class Fit:
     """One run of training in slices: the C state, and the arrays that it reads."""
 
@@ -561,9 +571,7 @@ cdef class Fit:
         core.ready()
         matrix_of(x, x.shape[0], core.n_inputs, False, &mx)
         matrix_of(y, x.shape[0], core.n_outputs, labels, &my)
-        options.descent = descent_of(solver)
-        options.batch_size = solver.batch_size or 0
-        options.shuffle = solver.shuffle
+        describe_solver(solver, &options)
         options.stream = stream.stream
         options.tol = tol
         options.goal = goal
@@ -600,18 +608,21 @@ cdef class Fit:
         return cost if done else None
 
     def report(self):
-        """epochs, initial_cost, cost, gradient_norm, key, position and velocity (or None)."""
+        """epochs, initial_cost, cost, gradient_norm, reason (or None), key, position and arrays."""
         cdef mlp_fit_report r
-        cdef cnp.npy_intp n = self.core.n_parameters_
+        cdef cnp.npy_intp n
+        cdef size_t i
         mlp_fit_describe(self.fit, &r)
-        velocity = None
-        if r.velocity != NULL:
-            velocity = cnp.PyArray_SimpleNewFromData(1, &n, cnp.NPY_DOUBLE,
-                                                     <void *>r.velocity).copy()
+        arrays = {}
+        for i in range(r.n_arrays):
+            n = r.arrays[i].n
+            arrays[r.arrays[i].name.decode()] = cnp.PyArray_SimpleNewFromData(
+                1, &n, cnp.NPY_DOUBLE, <void *>r.arrays[i].data).copy()
         return {
             "epochs": r.epochs, "initial_cost": r.initial_cost, "cost": r.cost,
             "gradient_norm": r.gradient_norm, "key": (r.stream.key[0], r.stream.key[1]),
-            "position": r.stream.position, "velocity": velocity,
+            "position": r.stream.position, "arrays": arrays,
+            "reason": None if r.reason == NULL else r.reason.decode(),
         }
 
 

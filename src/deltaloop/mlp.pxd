@@ -47,6 +47,10 @@ cdef extern from "mlp.h" nogil:
         MLP_CONVERGED
         MLP_GOAL
         MLP_DIVERGED
+        MLP_OWN
+
+    ctypedef enum mlp_solver "enum mlp_solver":
+        MLP_GRADIENT_DESCENT
 
     ctypedef struct mlp_matrix "struct mlp_matrix":
         const char *data
@@ -66,6 +70,7 @@ cdef extern from "mlp.h" nogil:
         int nesterov
 
     ctypedef struct mlp_fit_options "struct mlp_fit_options":
+        mlp_solver solver
         mlp_descent descent
         size_t batch_size
         int shuffle
@@ -74,13 +79,20 @@ cdef extern from "mlp.h" nogil:
         double goal
         size_t n_threads
 
+    ctypedef struct mlp_array "struct mlp_array":
+        const char *name
+        const double *data
+        size_t n
+
     ctypedef struct mlp_fit_report "struct mlp_fit_report":
         size_t epochs
         double initial_cost
         double cost
         double gradient_norm
         mlp_stream stream
-        const double *velocity
+        const char *reason
+        size_t n_arrays
+        mlp_array arrays[12]
 
     ctypedef struct mlp_kernels "struct mlp_kernels":
         pass

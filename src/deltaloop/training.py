@@ -1,6 +1,6 @@
 """Training: one call of ``fit``, from the arguments to the result.
 
-The epochs run in C (``csrc/train.c``) in slices of about 50 ms. Between slices Python serves
+The epochs run in C (``csrc/fit.c``) in slices of about 50 ms. Between slices Python serves
 signals, the progress bar, the clock and, at exact epochs, the callback.
 """
 
@@ -277,6 +277,8 @@ def fit(
             if own:
                 network._position = run.position
         report = run.report()
+        if reason == "own":
+            reason = report["reason"]
         cost = report["cost"] if method.batch_size is None else final_cost(run)
     if reason == "diverged":
         before = method.batch_size is None and not math.isfinite(report["initial_cost"])
@@ -286,8 +288,7 @@ def fit(
         "key": np.array(report["key"], dtype=np.uint64),
         "position": np.array(report["position"], dtype=np.uint64),
     }
-    if report["velocity"] is not None:
-        state["velocity"] = report["velocity"]
+    state.update(report["arrays"])
     return FitResult(
         cost=cost,
         initial_cost=report["initial_cost"],

@@ -70,13 +70,14 @@ static void train(const struct mlp_kernels *k, const struct run *run, uint64_t k
     const ptrdiff_t size = (ptrdiff_t)sizeof(double);
     const struct mlp_matrix X = {(char *)x, (ptrdiff_t)m0 * size, size, m0, MLP_FLOAT64, 0};
     const struct mlp_matrix Y = {(char *)y, (ptrdiff_t)mL * size, size, mL, MLP_FLOAT64, 0};
-    const struct mlp_fit_options options = {{1e-3, run->momentum, run->nesterov},
-                                            run->batch_size,
-                                            1,
-                                            stream,
-                                            0.0,
-                                            -INFINITY,
-                                            n_threads};
+    const struct mlp_fit_options options = {
+        .descent = {1e-3, run->momentum, run->nesterov},
+        .batch_size = run->batch_size,
+        .shuffle = 1,
+        .stream = stream,
+        .goal = -INFINITY,
+        .n_threads = n_threads,
+    };
     struct mlp_fit *fit;
     struct mlp_fit_report report;
     double history[5];

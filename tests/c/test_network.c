@@ -135,7 +135,14 @@ static void test_threads(const struct mlp_kernels *k)
 
 static struct mlp_fit_options options(size_t batch_size)
 {
-    return (struct mlp_fit_options){{1e-5, 0.5, 1}, batch_size, 1, {{1, 2}, 0}, 0.0, -INFINITY, 1};
+    return (struct mlp_fit_options){
+        .descent = {1e-5, 0.5, 1},
+        .batch_size = batch_size,
+        .shuffle = 1,
+        .stream = {{1, 2}, 0},
+        .goal = -INFINITY,
+        .n_threads = 1,
+    };
 }
 
 /* Runs a fit to its end in slices of the given work; the costs of its epochs in history. */

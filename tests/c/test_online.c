@@ -95,7 +95,14 @@ static void test_online(const struct mlp_kernels *k, int tiny)
     double *gradient = malloc(p.P * sizeof *gradient), expected[EPOCHS], history[EPOCHS], cost;
     size_t *order = malloc(p.n * sizeof *order), done = 0, recorded;
     struct mlp_stream stream = {{1, random_bits()}, 0};
-    const struct mlp_fit_options options = {{alpha, 0.0, 0}, 1, shuffle, stream, 0.0, -INFINITY, 1};
+    const struct mlp_fit_options options = {
+        .descent = {alpha, 0.0, 0},
+        .batch_size = 1,
+        .shuffle = shuffle,
+        .stream = stream,
+        .goal = -INFINITY,
+        .n_threads = 1,
+    };
     memcpy(start, p.parameters, p.P * sizeof *start);
     for (size_t epoch = 0; epoch < EPOCHS; epoch++) {
         struct mlp_pair sum = {0.0, 0.0};
@@ -182,7 +189,12 @@ static void test_epochs(const struct mlp_kernels *k)
     const double rates[] = {0.1, 0.5, 3.0, 1e100}, tols[] = {0.0, 1e-4, 1e-8};
     const double tol = tols[random_bits() % 3], goal = random_bits() % 2 ? 0.05 : -INFINITY;
     const struct mlp_fit_options options = {
-        {rates[random_bits() % 4], 0.0, 0}, 0, 0, stream, tol, goal, 1};
+        .descent = {rates[random_bits() % 4], 0.0, 0},
+        .stream = stream,
+        .tol = tol,
+        .goal = goal,
+        .n_threads = 1,
+    };
     double start[9];
     memcpy(start, p.parameters, sizeof start);
     if (p.n > 1) {
@@ -210,8 +222,13 @@ static void test_divergence(const struct mlp_kernels *k)
         double start[13], history[2];
         size_t recorded;
         memcpy(start, p.parameters, p.P * sizeof *start);
-        const struct mlp_fit_options options = {{1e6, 0.0, 0}, 1,         0, {{1, 2}, 0},
-                                                0.0,           -INFINITY, 1};
+        const struct mlp_fit_options options = {
+            .descent = {1e6, 0.0, 0},
+            .batch_size = 1,
+            .stream = {{1, 2}, 0},
+            .goal = -INFINITY,
+            .n_threads = 1,
+        };
         struct mlp_fit *fit;
         struct mlp_fit_report report;
         CHECK(mlp_fit_new(&fit, p.net, &p.X, &p.Y, p.n, &options) == MLP_OK);

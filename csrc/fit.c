@@ -1,0 +1,174 @@
+/* fit.c - one call of fit: the loop over what a solver does, in slices so that the caller can look
+ * after signals, and the rules that end it. */
+#include "fit.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What an epoch's test or a batch's end costs, in multiply-adds, beside its work on instances. */
+#define OVERHEAD 1000.0
+
+static const struct mlp_method *method_of(enum mlp_solver solver)
+{
+    switch (solver) {
+    case MLP_GRADIENT_DESCENT:
+    default:
+        return &mlp_descent_method;
+    }
+}
+
+void mlp_fit_free(struct mlp_fit *fit)
+{
+    if (fit == NULL)
+        return;
+    if (fit->method->free != NULL)
+        fit->method->free(fit);
+    mlp_workspace_free(&fit->space);
+    mlp_release(fit->start);
+    free(fit);
+}
+
+static enum mlp_status allocate(struct mlp_fit *fit)
+{
+    const struct mlp_fit_options *o = &fit->options;
+    const size_t largest = o->batch_size ? o->batch_size : fit->n;
+    /* The last pass takes all. */
+    const enum mlp_status status =
+        mlp_workspace_new(&fit->space, fit->net, o->n_threads, largest, fit->n, 1);
+    if (status != MLP_OK)
+        return status;
+    fit->start = mlp_allocate(fit->net->n_parameters);
+    return fit->start == NULL ? MLP_NO_MEMORY : fit->method->start(fit);
+}
+
+enum mlp_status mlp_fit_new(struct mlp_fit **fit, struct mlp_network *network,
+                            const struct mlp_matrix *x, const struct mlp_matrix *y, size_t n,
+                            const struct mlp_fit_options *options)
+{
+    struct mlp_fit *f = calloc(1, sizeof *f);
+    if (f == NULL)
+        return MLP_NO_MEMORY;
+    f->net = network;
+    f->x = *x;
+    f->y = *y;
+    f->n = n;
+    f->options = *options;
+    f->method = method_of(options->solver);
+    f->start_stream = options->stream;
+    f->initial_cost = NAN;
+    f->cost.high = NAN;
+    f->pass = (struct mlp_pass){
+        .net = network, .space = &f->space, .team = &f->team, .x = &f->x, .y = &f->y};
+    const enum mlp_status status = allocate(f);
+    if (status != MLP_OK) {
+        mlp_fit_free(f);
+        return status;
+    }
+    *fit = f;
+    return MLP_OK;
+}
+
+void mlp_fit_keep(struct mlp_fit *fit)
+{
+    fit->previous = fit->cost;
+    fit->start_stream = fit->options.stream;
+    memcpy(fit->start, fit->net->parameters, fit->net->n_parameters * sizeof *fit->start);
+}
+
+enum mlp_event mlp_fit_diverge(struct mlp_fit *fit)
+{
+    memcpy(fit->net->parameters, fit->start, fit->net->n_parameters * sizeof *fit->start);
+    fit->options.stream = fit->start_stream;
+    fit->cost = fit->previous;
+    fit->diverged = 1;
+    return MLP_DIVERGED;
+}
+
+int mlp_fit_healthy(const struct mlp_fit *fit, struct mlp_pair cost)
+{
+    return isfinite(cost.high) &&
+           fit->net->kernels->all_finite(fit->net->n_parameters, fit->net->parameters);
+}
+
+/* A difference that is NaN never counts as converged. */
+enum mlp_event mlp_fit_epoch(struct mlp_fit *fit, struct mlp_pair cost, int comparable)
+{
+    fit->cost = cost;
+    fit->epochs++;
+    if (comparable && fabs(mlp_pair_difference(cost, fit->previous)) < fit->options.tol)
+        return MLP_CONVERGED;
+    return cost.high <= fit->options.goal ? MLP_GOAL : MLP_EPOCH;
+}
+
+enum mlp_event mlp_fit_run(struct mlp_fit *fit, size_t until, double work, size_t capacity,
+                           double *history, size_t *recorded)
+{
+    enum mlp_event event = MLP_PAUSED;
+    const uint64_t saved = mlp_fp_enter();
+    mlp_team_open(&fit->team, fit->space.n_threads);
+    fit->work = work;
+    fit->until = until;
+    fit->capacity = capacity;
+    fit->history = history;
+    fit->recorded = 0;
+    while (fit->work > 0.0) {
+        const size_t known = fit->epochs - fit->recorded;
+        event = fit->method->advance(fit);
+        if (fit->epochs - fit->recorded > known)
+            history[fit->recorded++] = fit->cost.high;
+        fit->work -= OVERHEAD;
+        if (event == MLP_EPOCH && fit->epochs < until && fit->recorded < capacity)
+            event = MLP_PAUSED;
+        if (event != MLP_PAUSED)
+            break;
+    }
+    mlp_team_close(&fit->team);
+    mlp_fp_leave(saved);
+    *recorded = fit->recorded;
+    return event;
+}
+
+int mlp_fit_finish(struct mlp_fit *fit, double work, double *cost)
+{
+    const uint64_t saved = mlp_fp_enter();
+    if (!fit->finishing) {
+        fit->pass.gradient = NULL;
+        fit->pass.step = NULL;
+        mlp_pass_start(&fit->pass, NULL, 0, fit->n);
+        fit->finishing = 1;
+    }
+    int done = 0;
+    mlp_team_open(&fit->team, fit->space.n_threads);
+    while (!done && work > 0.0) {
+        done = mlp_pass_advance(&fit->pass);
+        work -= fit->pass.work + OVERHEAD;
+    }
+    mlp_team_close(&fit->team);
+    if (done)
+        *cost = fit->pass.cost.high;
+    mlp_fp_leave(saved);
+    return done;
+}
+
+uint64_t mlp_fit_position(const struct mlp_fit *fit) { return fit->options.stream.position; }
+
+void mlp_fit_describe(const struct mlp_fit *fit, struct mlp_fit_report *report)
+{
+    *report = (struct mlp_fit_report){.epochs = fit->epochs,
+                                      .initial_cost = fit->initial_cost,
+                                      .cost = fit->cost.high,
+                                      .gradient_norm = (double)NAN,
+                                      .stream = fit->options.stream,
+                                      .reason = fit->reason};
+    if (fit->diverged)
+        return;
+    if (fit->method->describe != NULL)
+        fit->method->describe(fit, report);
+    if (fit->evaluated && fit->gradient != NULL) {
+        const uint64_t saved = mlp_fp_enter();
+        report->gradient_norm =
+            sqrt(fit->net->kernels->sum_squares(fit->net->n_parameters, fit->gradient));
+        mlp_fp_leave(saved);
+    }
+}

@@ -1,0 +1,60 @@
+/* fit.h - what a solver shares with the loop that runs it: the state of one call of fit.
+ *
+ * fit.c owns the loop, its rules and the limits; a solver's file (descent.c, ...) owns what happens
+ * between two costs. A further solver is a file with a struct mlp_method, a line in fit.c's table and
+ * its options in mlp.h. */
+#ifndef MLP_FIT_H
+#define MLP_FIT_H
+
+#include "internal.h"
+
+/* A solver. */
+struct mlp_method {
+    /* Allocates fit->memory and what else it needs; what it leaves behind is freed in any case. */
+    enum mlp_status (*start)(struct mlp_fit *fit);
+    void (*free)(struct mlp_fit *fit); /* what `start` made; NULL: nothing */
+    /* Does a portion: some milliseconds, one chunk at least; takes its multiply-adds off fit->work.
+     * MLP_EPOCH when it has completed an epoch, by mlp_fit_epoch; MLP_PAUSED when not. */
+    enum mlp_event (*advance)(struct mlp_fit *fit);
+    /* Adds the arrays that the solver remembers; NULL: none. */
+    void (*describe)(const struct mlp_fit *fit, struct mlp_fit_report *report);
+};
+extern const struct mlp_method mlp_descent_method;
+
+struct mlp_fit {
+    struct mlp_network *net;
+    struct mlp_matrix x, y;
+    size_t n;
+    struct mlp_fit_options options;
+    const struct mlp_method *method;
+    void *memory;               /* the method's own */
+    struct mlp_workspace space; /* for passes over n instances or batches of batch_size */
+    struct mlp_team team;       /* while mlp_fit_run or mlp_fit_finish is under way */
+    struct mlp_pass pass;       /* a pass over a batch, with the method's gradient */
+    double *gradient;           /* (P,) the last one evaluated, or NULL: then the norm is NaN */
+    double *start;              /* (P,) the parameters at the epoch's start */
+    size_t epochs;              /* complete ones */
+    struct mlp_pair cost, previous;
+    double initial_cost;
+    struct mlp_stream start_stream; /* the stream at the epoch's start */
+    int evaluated;                  /* gradient holds one */
+    int diverged, finishing;
+    const char *reason; /* of MLP_OWN */
+    double work;        /* what is left of the call's */
+    /* Where advance() may record the epochs that it completes at once: so many fit, up to epoch
+     * `until`. It counts them in recorded; one that ends with the call is recorded by the caller. */
+    size_t until, capacity, recorded;
+    double *history;
+};
+
+/* The parameters as they were at the epoch's start. */
+void mlp_fit_keep(struct mlp_fit *fit);
+/* Restores them, with the stream and the cost. */
+enum mlp_event mlp_fit_diverge(struct mlp_fit *fit);
+/* Whether the cost and all parameters are finite. */
+int mlp_fit_healthy(const struct mlp_fit *fit, struct mlp_pair cost);
+/* Another epoch is complete, and its cost is `cost`: the event that the rules make of it, which are
+ * those of tol, where there is an epoch to compare with, and of the goal. */
+enum mlp_event mlp_fit_epoch(struct mlp_fit *fit, struct mlp_pair cost, int comparable);
+
+#endif
