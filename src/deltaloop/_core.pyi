@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 from typing_extensions import CapsuleType
 
 from deltaloop.network import Network
-from deltaloop.solvers import GradientDescent
+from deltaloop.solvers import Solver
 
 __version__: str
 COMPILER: str
@@ -89,7 +89,7 @@ class Fit:
         x: NDArray[Any],
         y: NDArray[Any],
         labels: bool,
-        solver: GradientDescent,
+        solver: Solver,
         stream: Stream,
         tol: float,
         goal: float,
@@ -103,12 +103,12 @@ class Fit:
 
 class Trainer:
     def __init__(
-        self, network: Network, solver: GradientDescent, *, n_threads: int | None = None
+        self, network: Network, solver: Solver, *, n_threads: int | None = None
     ) -> None: ...
     @property
     def network(self) -> Network: ...
     @property
-    def solver(self) -> GradientDescent: ...
+    def solver(self) -> Solver: ...
     def step(self, x: ArrayLike, y: ArrayLike) -> float: ...
 
 class Predictor:

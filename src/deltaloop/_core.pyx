@@ -24,7 +24,7 @@ import threading
 
 import numpy as np
 
-from deltaloop import _inputs, _threads
+from deltaloop import _inputs, _threads, solvers
 
 cnp.import_array()
 
@@ -60,6 +60,7 @@ EVENTS = {
     MLP_DIVERGED: "diverged",
     MLP_OWN: "own",
 }
+cdef dict SOLVERS = {solvers.GradientDescent: MLP_GRADIENT_DESCENT}
 cdef dict FUNCTIONS = {
     "exp": MLP_EXP, "log": MLP_LOG, "tanh": MLP_TANH_FUNCTION, "sigmoid": MLP_SIGMOID_FUNCTION,
     "log1p_exp": MLP_LOG1P_EXP,
@@ -547,8 +548,9 @@ cdef mlp_descent descent_of(solver):
 
 cdef int describe_solver(solver, mlp_fit_options *options) except -1:
     """Fills in what the solver says; it has been validated."""
-    options.solver = MLP_GRADIENT_DESCENT
-    options.descent = descent_of(solver)
+    options.solver = SOLVERS[type(solver)]
+    if options.solver == MLP_GRADIENT_DESCENT:
+        options.descent = descent_of(solver)
     options.batch_size = solver.batch_size or 0
     options.shuffle = solver.shuffle
     return 0

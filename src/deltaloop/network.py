@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from deltaloop import _core, _files, _inputs, _layers, _random, _threads, training
 from deltaloop._core import Predictor, Trainer
-from deltaloop.solvers import GradientDescent
+from deltaloop.solvers import Solver
 from deltaloop.training import EpochInfo, FitResult
 
 
@@ -360,7 +360,7 @@ class Network(_core.Core):
         X: ArrayLike,
         Y: ArrayLike,
         *,
-        solver: GradientDescent,
+        solver: Solver,
         max_epochs: int = 10_000,
         tol: float = 1e-8,
         goal: float | None = None,
@@ -378,7 +378,7 @@ class Network(_core.Core):
         ----------
         X, Y : array_like
             Instances and targets, as for ``cost``.
-        solver : GradientDescent
+        solver : a solver, such as GradientDescent
             How the parameters are improved.
         max_epochs : int, default 10_000
             Passes over the data at most.
@@ -453,12 +453,12 @@ class Network(_core.Core):
             check_finite=check_finite,
         )
 
-    def trainer(self, solver: GradientDescent, *, n_threads: int | None = None) -> Trainer:
+    def trainer(self, solver: Solver, *, n_threads: int | None = None) -> Trainer:
         """Return a trainer: one update per call of its ``step``, the solver's state kept.
 
         Parameters
         ----------
-        solver : GradientDescent
+        solver : a solver, such as GradientDescent
             Its ``batch_size`` must be None: each call brings its own batch.
         n_threads : int, optional
             As for ``predict``.

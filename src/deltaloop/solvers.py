@@ -2,14 +2,40 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from deltaloop import _inputs
 
 
-@dataclass(frozen=True)
-class GradientDescent:
+class Solver:
+    """What all solvers have in common: full batches, unless they have a ``batch_size`` to set.
+
+    Examples
+    --------
+    >>> import deltaloop as dl
+    >>> isinstance(dl.GradientDescent(0.5), dl.solvers.Solver)
+    True
+    """
+
+    batch_size: int | None = None
+    shuffle: bool = False
+    # Whether it can be a trainer's, which updates on the instances of one call.
+    _steps: ClassVar[bool] = False
+
+    def __repr__(self) -> str:
+        parts = []
+        for f in dataclasses.fields(self):  # type: ignore[arg-type]
+            value = getattr(self, f.name)
+            if f.default is dataclasses.MISSING or value != f.default:
+                parts.append(f"{f.name}={value!r}")
+        return f"{type(self).__name__}({', '.join(parts)})"
+
+
+@dataclass(frozen=True, repr=False)
+class GradientDescent(Solver):
     """Gradient descent on a full batch, mini-batches or single instances.
 
     With the gradient g of the cost over the batch, a sum over its instances and never a mean, one
@@ -56,6 +82,8 @@ class GradientDescent:
     GradientDescent(learning_rate=0.01, momentum=0.9, batch_size=32)
     """
 
+    _steps: ClassVar[bool] = True
+
     learning_rate: float
     momentum: float = field(default=0.0, kw_only=True)
     nesterov: bool = field(default=False, kw_only=True)
@@ -82,16 +110,3 @@ class GradientDescent:
         names = ("learning_rate", "momentum", "nesterov", "batch_size", "shuffle")
         for name, value in zip(names, values, strict=True):
             object.__setattr__(self, name, value)
-
-    def __repr__(self) -> str:
-        parts = [f"learning_rate={self.learning_rate!r}"]
-        for name, default in (
-            ("momentum", 0.0),
-            ("nesterov", False),
-            ("batch_size", None),
-            ("shuffle", True),
-        ):
-            value = getattr(self, name)
-            if value != default:
-                parts.append(f"{name}={value!r}")
-        return f"GradientDescent({', '.join(parts)})"

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deltaloop import _core, _inputs, _random, _threads
-from deltaloop.solvers import GradientDescent
+from deltaloop.solvers import Solver
 
 if TYPE_CHECKING:
     from deltaloop.network import Network
@@ -178,9 +178,9 @@ class Limits:
     callback_every: int
 
 
-def check_solver(solver: object) -> GradientDescent:
+def check_solver(solver: object) -> Solver:
     """Return the solver if it is one."""
-    if not isinstance(solver, GradientDescent):
+    if not isinstance(solver, Solver):
         hint = f"; create it: {solver.__name__}(...)" if isinstance(solver, type) else ""
         raise TypeError(
             "solver must be a solver object such as deltaloop.GradientDescent(learning_rate=0.1), "
@@ -189,9 +189,14 @@ def check_solver(solver: object) -> GradientDescent:
     return solver
 
 
-def check_trainer(network: Network, solver: object) -> GradientDescent:
+def check_trainer(network: Network, solver: object) -> Solver:
     """Return the solver of a trainer, if it can be one for this network."""
     method = check_solver(solver)
+    if not method._steps:
+        raise ValueError(
+            "solver must be one that improves the network step by step, such as "
+            f"deltaloop.GradientDescent, for a trainer, got {method!r}"
+        )
     if method.batch_size is not None:
         raise ValueError(
             "solver must have batch_size=None for a trainer, which takes a batch from each call, "
