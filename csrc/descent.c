@@ -110,7 +110,7 @@ enum mlp_status mlp_trainer_step(struct mlp_trainer *trainer, const struct mlp_m
         trainer->space = space;
         trainer->largest = n;
     }
-    struct mlp_team team = {1, NULL};
+    struct mlp_team team = {.n_threads = 1};
     struct mlp_pass pass = {.net = net,
                             .space = &trainer->space,
                             .team = &team,
@@ -190,7 +190,7 @@ static enum mlp_event advance_full(struct mlp_fit *fit)
     if (!d->in_epoch) {
         if (d->stepped) {
             mlp_fit_keep(fit);
-            step_all(&d->step, fit->net, &fit->team);
+            step_all(&d->step, fit->net, fit->pass.team);
         }
         mlp_pass_start(&fit->pass, NULL, 0, fit->n);
         d->in_epoch = 1;

@@ -9,6 +9,79 @@
 /* What an epoch's test or a batch's end costs, in multiply-adds, beside its work on instances. */
 #define OVERHEAD 1000.0
 
+/* ---- how many threads ---- */
+
+/* Whether a team pays for short portions depends on what no model knows: how far apart the caches
+ * of its threads are, which the system may change at any time, and who else wants the processors. No
+ * bit depends on it, so it is measured: now and then the other way is tried, and taken when it was
+ * faster. A moment does not show what a busy processor costs in the long run, so the average over
+ * the last period counts as well, for as long as it is not too old. */
+#define TRIAL_SECONDS 2e-4
+#define TRIAL_PORTIONS 4
+#define FIRST_WAIT 1e-3
+#define SHORT_WAIT 2e-2
+#define LONG_WAIT 0.8
+#define MEMORY 2.0
+/* A barrier is little beside this many multiply-adds, and a trial would take long. */
+#define TRIAL_WORK 2e7
+
+static const struct mlp_team one_thread = {.n_threads = 1};
+
+static void note_portion(struct mlp_trial *t, double seconds, double work)
+{
+    t->portions++;
+    t->seconds += seconds;
+    t->work += work;
+    t->clock += seconds;
+    if (t->trying ? t->portions < TRIAL_PORTIONS || t->seconds < TRIAL_SECONDS
+                  : t->seconds < t->wait)
+        return;
+    const double rate = t->seconds / t->work;
+    const int now = t->alone;
+    if (!t->trying) {
+        t->rate[now] = rate;
+        t->until[now] = t->clock;
+        t->alone = !now;
+    } else {
+        const int known = t->rate[now] > 0.0 && t->clock - t->until[now] < MEMORY;
+        const double expected = known && t->rate[now] > rate ? t->rate[now] : rate;
+        const int faster = expected < t->rate[!now];
+        t->alone = faster ? now : !now;
+        t->wait = faster ? SHORT_WAIT : 2.0 * t->wait < LONG_WAIT ? 2.0 * t->wait : LONG_WAIT;
+    }
+    t->trying = !t->trying;
+    t->portions = 0;
+    t->seconds = t->work = 0.0;
+}
+
+/* Whether the portion just done is one of those that are tried. */
+static int is_tried(const struct mlp_fit *fit)
+{
+    const double work = fit->pass.work;
+    return work < TRIAL_WORK && fit->pass.n_ranges == 1 &&
+           mlp_team_size(&fit->team, fit->net, work) > 1;
+}
+
+/* advance(), on the threads that pay; *clock is when the portion before ended, or 0. */
+static enum mlp_event advance(struct mlp_fit *fit, double *clock)
+{
+    fit->pass.work = 0.0;
+    fit->pass.team = fit->trial.alone ? &one_thread : &fit->team;
+    const enum mlp_event event = fit->method->advance(fit);
+    if (!is_tried(fit)) {
+        fit->trial.alone = 0;
+        *clock = 0.0;
+        return event;
+    }
+    const double now = mlp_seconds();
+    if (*clock > 0.0)
+        note_portion(&fit->trial, now - *clock, fit->pass.work);
+    *clock = now;
+    return event;
+}
+
+/* ---- a fit ---- */
+
 static const struct mlp_method *method_of(enum mlp_solver solver)
 {
     switch (solver) {
@@ -58,6 +131,7 @@ enum mlp_status mlp_fit_new(struct mlp_fit **fit, struct mlp_network *network,
     f->start_stream = options->stream;
     f->initial_cost = NAN;
     f->cost.high = NAN;
+    f->trial.wait = FIRST_WAIT;
     f->pass = (struct mlp_pass){
         .net = network, .space = &f->space, .team = &f->team, .x = &f->x, .y = &f->y};
     const enum mlp_status status = allocate(f);
@@ -105,8 +179,10 @@ enum mlp_event mlp_fit_run(struct mlp_fit *fit, size_t until, double work, size_
                            double *history, size_t *recorded)
 {
     enum mlp_event event = MLP_PAUSED;
+    double clock = 0.0;
     const uint64_t saved = mlp_fp_enter();
     mlp_team_open(&fit->team, fit->space.n_threads);
+    fit->team.measured = 1;
     fit->work = work;
     fit->until = until;
     fit->capacity = capacity;
@@ -114,7 +190,7 @@ enum mlp_event mlp_fit_run(struct mlp_fit *fit, size_t until, double work, size_
     fit->recorded = 0;
     while (fit->work > 0.0) {
         const size_t known = fit->epochs - fit->recorded;
-        event = fit->method->advance(fit);
+        event = advance(fit, &clock);
         if (fit->epochs - fit->recorded > known)
             history[fit->recorded++] = fit->cost.high;
         fit->work -= OVERHEAD;
@@ -135,6 +211,7 @@ int mlp_fit_finish(struct mlp_fit *fit, double work, double *cost)
     if (!fit->finishing) {
         fit->pass.gradient = NULL;
         fit->pass.step = NULL;
+        fit->pass.team = &fit->team;
         mlp_pass_start(&fit->pass, NULL, 0, fit->n);
         fit->finishing = 1;
     }

@@ -14,12 +14,24 @@ struct mlp_method {
     enum mlp_status (*start)(struct mlp_fit *fit);
     void (*free)(struct mlp_fit *fit); /* what `start` made; NULL: nothing */
     /* Does a portion: some milliseconds, one chunk at least; takes its multiply-adds off fit->work.
+     * Work that is not fit->pass's is fit->pass.team's.
      * MLP_EPOCH when it has completed an epoch, by mlp_fit_epoch; MLP_PAUSED when not. */
     enum mlp_event (*advance)(struct mlp_fit *fit);
     /* Adds the arrays that the solver remembers; NULL: none. */
     void (*describe)(const struct mlp_fit *fit, struct mlp_fit_report *report);
 };
 extern const struct mlp_method mlp_descent_method;
+
+/* Whether one thread or the team is faster, found out while the fit runs: [1] is one thread. */
+struct mlp_trial {
+    int alone;       /* one thread is at work, not the team */
+    int trying;      /* for a moment, to be compared with the other */
+    size_t portions; /* of this moment or period, and what they took: */
+    double seconds, work;
+    double clock;             /* seconds measured so far */
+    double wait;              /* seconds until the next trial */
+    double rate[2], until[2]; /* seconds per multiply-add in the last period, and when it ended */
+};
 
 struct mlp_fit {
     struct mlp_network *net;
@@ -30,6 +42,7 @@ struct mlp_fit {
     void *memory;               /* the method's own */
     struct mlp_workspace space; /* for passes over n instances or batches of batch_size */
     struct mlp_team team;       /* while mlp_fit_run or mlp_fit_finish is under way */
+    struct mlp_trial trial;     /* which of it works on pass */
     struct mlp_pass pass;       /* a pass over a batch, with the method's gradient */
     double *gradient;           /* (P,) the last one evaluated, or NULL: then the norm is NaN */
     double *start;              /* (P,) the parameters at the epoch's start */

@@ -62,6 +62,7 @@ const double *mlp_rows_in_place(const struct mlp_matrix *x, size_t n);
 struct mlp_team {
     size_t n_threads;
     struct mlp_worker *workers;
+    int measured; /* the caller measures whether its threads pay: the model may be bolder */
 };
 typedef void (*mlp_task)(void *context, size_t thread, size_t part);
 
@@ -72,6 +73,9 @@ void mlp_team_close(struct mlp_team *team);
  * any order; returns when all are done. */
 void mlp_team_run(const struct mlp_team *team, size_t n_threads, size_t n_parts, mlp_task task,
                   void *context);
+
+/* Seconds of a clock that only ever advances. */
+double mlp_seconds(void);
 
 /* How many threads so many multiply-adds between two barriers are worth. */
 size_t mlp_team_size(const struct mlp_team *team, const struct mlp_network *net, double work);
@@ -126,9 +130,24 @@ void mlp_workspace_free(struct mlp_workspace *space);
  * when linear. */
 void mlp_forward(const struct mlp_network *net, size_t first, size_t rows, const double *x,
                  double *const *a, double *last, double *panel, int linear);
-/* delta^(l-1) <- (delta^(l) w^(l)T) * g'(z^(l-1)), l = L..2, of the same instances. */
-void mlp_deltas(const struct mlp_network *net, size_t first, size_t rows, double *const *a,
-                double *const *delta, double *panel);
+/* delta[l-1] <- (delta[l] w^(l+1)T) * g'(z^(l)), l = from .. to + 1, of the same instances: all of
+ * them for from = L - 1, to = 0. */
+void mlp_deltas(const struct mlp_network *net, size_t from, size_t to, size_t first, size_t rows,
+                double *const *a, double *const *delta, double *panel);
+
+/* Columns c0 .. c1 - 1 of one step of mlp_forward, for layers[l]: of z (rows, m_out) from previous
+ * (rows, m_in). */
+void mlp_layer_forward(const struct mlp_network *net, size_t l, size_t rows, const double *previous,
+                       size_t c0, size_t c1, double *z, double *panel, int linear);
+/* The same of one step of mlp_deltas, through layers[l]: of previous (rows, m_in) from delta (rows,
+ * m_out) and a (rows, m_in), the activations of the layer before. */
+void mlp_layer_delta(const struct mlp_network *net, size_t l, size_t rows, const double *delta,
+                     const double *a, size_t c0, size_t c1, double *previous, double *panel);
+
+/* Whether so many threads share a layer's columns rather than the rows of a batch. Each then reads
+ * and steps the same columns of w in every batch, which stay in its cache, and what goes from core
+ * to core is activations and deltas: rows (m_in + m_out) numbers instead of m_in m_out. */
+int mlp_by_columns(const struct mlp_layer *layer, size_t rows, size_t parts);
 
 /* The solver's memory, and its step. */
 struct mlp_step {

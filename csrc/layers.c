@@ -2,6 +2,9 @@
  * part of the parameters: feedforward, delta and gradient. */
 #include "internal.h"
 
+/* Columns of w that a thread's share is worth: two vectors of 8. */
+#define COLUMNS_MIN 16
+
 static const double *weights(const struct mlp_network *net, const struct mlp_layer *layer)
 {
     return net->parameters + layer->offset;
@@ -12,36 +15,75 @@ static const double *biases(const struct mlp_network *net, const struct mlp_laye
     return weights(net, layer) + layer->m_in * layer->m_out;
 }
 
+/* z (rows, width) <- g(z), rows `stride` apart. */
+static void activate(const struct mlp_network *net, enum mlp_activation g, size_t rows,
+                     size_t width, size_t stride, double *z)
+{
+    if (width == stride) {
+        net->kernels->activate(g, rows, width, z);
+        return;
+    }
+    for (size_t i = 0; i < rows; i++)
+        net->kernels->activate(g, 1, width, z + i * stride);
+}
+
+void mlp_layer_forward(const struct mlp_network *net, size_t l, size_t rows, const double *previous,
+                       size_t c0, size_t c1, double *z, double *panel, int linear)
+{
+    const struct mlp_layer *layer = &net->layers[l];
+    const size_t m_in = layer->m_in, m_out = layer->m_out;
+    net->kernels->product(rows, c1 - c0, m_in, previous, (ptrdiff_t)m_in, 1,
+                          weights(net, layer) + c0, (ptrdiff_t)m_out, 1, biases(net, layer) + c0, 0,
+                          z + c0, (ptrdiff_t)m_out, NULL, panel);
+    if (!linear)
+        activate(net, layer->g, rows, c1 - c0, m_out, z + c0);
+}
+
 void mlp_forward(const struct mlp_network *net, size_t first, size_t rows, const double *x,
                  double *const *a, double *last, double *panel, int linear)
 {
     const double *previous = x;
     for (size_t l = 0; l < net->n_layers; l++) {
-        const struct mlp_layer *layer = &net->layers[l];
-        const size_t m_in = layer->m_in, m_out = layer->m_out;
-        double *z = l + 1 < net->n_layers ? a[l] + first * m_out : last;
-        net->kernels->product(rows, m_out, m_in, previous, (ptrdiff_t)m_in, 1, weights(net, layer),
-                              (ptrdiff_t)m_out, 1, biases(net, layer), 0, z, (ptrdiff_t)m_out, NULL,
-                              panel);
-        if (!linear || l + 1 < net->n_layers)
-            net->kernels->activate(layer->g, rows, m_out, z);
+        const int output = l + 1 == net->n_layers;
+        const size_t m = net->layers[l].m_out;
+        double *z = output ? last : a[l] + first * m;
+        mlp_layer_forward(net, l, rows, previous, 0, m, z, panel, linear && output);
         previous = z;
     }
 }
 
-void mlp_deltas(const struct mlp_network *net, size_t first, size_t rows, double *const *a,
-                double *const *delta, double *panel)
+void mlp_layer_delta(const struct mlp_network *net, size_t l, size_t rows, const double *delta,
+                     const double *a, size_t c0, size_t c1, double *previous, double *panel)
 {
-    for (size_t l = net->n_layers - 1; l > 0; l--) {
-        const struct mlp_layer *layer = &net->layers[l];
-        const size_t m_in = layer->m_in, m_out = layer->m_out;
-        double *next = delta[l - 1] + first * m_in;
-        net->kernels->product(rows, m_in, m_out, delta[l] + first * m_out, (ptrdiff_t)m_out, 1,
-                              weights(net, layer), 1, (ptrdiff_t)m_out, NULL, 0, next,
-                              (ptrdiff_t)m_in, NULL, panel);
-        net->kernels->multiply_derivative(net->layers[l - 1].g, rows * m_in,
-                                          a[l - 1] + first * m_in, next);
+    const struct mlp_layer *layer = &net->layers[l];
+    const size_t m_in = layer->m_in, m_out = layer->m_out;
+    const enum mlp_activation g = net->layers[l - 1].g;
+    net->kernels->product(rows, c1 - c0, m_out, delta, (ptrdiff_t)m_out, 1,
+                          weights(net, layer) + c0 * m_out, 1, (ptrdiff_t)m_out, NULL, 0,
+                          previous + c0, (ptrdiff_t)m_in, NULL, panel);
+    if (c1 - c0 == m_in) {
+        net->kernels->multiply_derivative(g, rows * m_in, a, previous);
+        return;
     }
+    for (size_t i = 0; i < rows; i++)
+        net->kernels->multiply_derivative(g, c1 - c0, a + i * m_in + c0, previous + i * m_in + c0);
+}
+
+void mlp_deltas(const struct mlp_network *net, size_t from, size_t to, size_t first, size_t rows,
+                double *const *a, double *const *delta, double *panel)
+{
+    for (size_t l = from; l > to; l--) {
+        const size_t m_in = net->layers[l].m_in;
+        mlp_layer_delta(net, l, rows, delta[l] + first * net->layers[l].m_out,
+                        a[l - 1] + first * m_in, 0, m_in, delta[l - 1] + first * m_in, panel);
+    }
+}
+
+int mlp_by_columns(const struct mlp_layer *layer, size_t rows, size_t parts)
+{
+    const double m_in = (double)layer->m_in, m_out = (double)layer->m_out;
+    return parts > 1 && layer->m_out >= COLUMNS_MIN * parts &&
+           m_in * m_out > (double)rows * (m_in + m_out);
 }
 
 /* Rows r0 .. r1 - 1 and columns c0 .. c1 - 1 of a layer's weights, and those columns of its bias. */
@@ -50,11 +92,12 @@ struct tile {
     int bias;
 };
 
-/* What one thread computes: a share of the rows of w, or of the columns where those are more. */
-static struct tile share(const struct mlp_layer *layer, size_t parts, size_t part)
+/* What one thread computes: the columns that it has in its cache, else a share of the rows of w, or
+ * of the columns where those are more. */
+static struct tile share(const struct mlp_layer *layer, size_t rows, size_t parts, size_t part)
 {
     const size_t m_in = layer->m_in, m_out = layer->m_out;
-    if (m_out > m_in)
+    if (m_out > m_in || mlp_by_columns(layer, rows, parts))
         return (struct tile){0, m_in, mlp_part(m_out, parts, part),
                              mlp_part(m_out, parts, part + 1), 1};
     return (struct tile){mlp_part(m_in, parts, part), mlp_part(m_in, parts, part + 1), 0, m_out,
@@ -122,7 +165,7 @@ void mlp_gradient_part(const struct mlp_network *net, size_t parts, size_t part,
 {
     for (size_t l = net->n_layers; l-- > 0;) {
         const struct mlp_layer *layer = &net->layers[l];
-        const struct tile t = share(layer, parts, part);
+        const struct tile t = share(layer, rows, parts, part);
         gradient_tile(net, layer, t, rows, l ? a[l - 1] : x, delta[l], first, gradient, panel, step,
                       keep);
     }

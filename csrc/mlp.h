@@ -174,8 +174,8 @@ enum mlp_solver { MLP_GRADIENT_DESCENT = 0 };
 struct mlp_fit_options {
     enum mlp_solver solver;
     struct mlp_descent descent; /* of MLP_GRADIENT_DESCENT */
-    size_t batch_size; /* 0: all n instances in one step */
-    int shuffle;       /* a new permutation each epoch, from the stream */
+    size_t batch_size;          /* 0: all n instances in one step */
+    int shuffle;                /* a new permutation each epoch, from the stream */
     struct mlp_stream stream;
     double tol, goal; /* goal = -infinity: none */
     size_t n_threads;

@@ -78,6 +78,8 @@ void mlp_release(double *p)
  * holds: where the two share a cache a step of 32 on 4-64-64-2 gains 18 % from half of that, and
  * where they do not (a barrier of 200 instead of 30 ns) it takes twice as long. */
 #define GRAIN 4e5
+/* The part of it from which a fit tries another thread. */
+#define MEASURED 0.25
 
 /* Doubles per instance: x, every a and delta, y, the cost's terms and their sum. mlp_network_new has
  * seen to it that CHUNK_MAX times as many do not overflow. */
@@ -101,7 +103,7 @@ size_t mlp_chunk_rows(const struct mlp_network *net, size_t n_threads, size_t n)
 
 size_t mlp_team_size(const struct mlp_team *team, const struct mlp_network *net, double work)
 {
-    const double n = work / net->grain;
+    const double n = work / (team->measured ? MEASURED * net->grain : net->grain);
     return n >= (double)team->n_threads ? team->n_threads : n < 2.0 ? 1 : (size_t)n;
 }
 

@@ -98,7 +98,7 @@ static void range_task(void *context, size_t thread, size_t part)
                              arena->delta[net->n_layers - 1], arena->terms, arena->c);
         net->kernels->accumulate(rows, range->row - start, arena->c, range->sum);
         if (pass->gradient != NULL) {
-            mlp_deltas(net, 0, rows, arena->a, arena->delta, arena->panel);
+            mlp_deltas(net, net->n_layers - 1, 0, 0, rows, arena->a, arena->delta, arena->panel);
             mlp_gradient_part(net, 1, 0, rows, x, arena->a, arena->delta, range->row == start,
                               pass->space->partial + index * net->n_parameters, arena->panel, NULL,
                               1);
@@ -159,40 +159,101 @@ static int advance_ranges(struct mlp_pass *pass)
     return 1;
 }
 
-/* ---- one range: threads share each chunk, its rows first, then the parameters ---- */
+/* ---- one range: threads share each chunk, then the parameters ---- */
 
 struct chunk_context {
     const struct mlp_pass *pass;
     size_t row, rows, parts;
-    const double *x; /* (rows, m^(0)), known once its first rows are */
+    const double *x; /* (rows, m^(0)), known once its rows have been read */
     const struct mlp_step *step;
+    /* The phase's layers: forward through layers[from .. to - 1], with the output, then deltas
+     * through layers[back] down to layers[down + 1]. */
+    size_t from, to, back, down;
+    int output;
 };
 
+/* The part's instances. */
+static size_t part_rows(const struct chunk_context *c, size_t part, size_t *first)
+{
+    *first = mlp_part(c->rows, c->parts, part);
+    return mlp_part(c->rows, c->parts, part + 1) - *first;
+}
+
+/* Their rows of x, rows > 0. */
+static const double *read_rows(struct chunk_context *c, size_t first, size_t rows)
+{
+    const struct mlp_pass *pass = c->pass;
+    const double *x = mlp_rows(pass->x, pass->order, pass->begin + c->row + first, rows,
+                               pass->space->arenas[0].x + first * mlp_n_inputs(pass->net));
+    if (first == 0)
+        c->x = x;
+    return x;
+}
+
+static void read_task(void *context, size_t thread, size_t part)
+{
+    struct chunk_context *c = context;
+    size_t first;
+    const size_t rows = part_rows(c, part, &first);
+    (void)thread;
+    if (rows > 0)
+        read_rows(c, first, rows);
+}
+
+/* The phase's layers, of the part's instances. */
 static void rows_task(void *context, size_t thread, size_t part)
 {
     struct chunk_context *c = context;
     const struct mlp_pass *pass = c->pass;
     const struct mlp_network *net = pass->net;
-    const struct mlp_layer *last = &net->layers[net->n_layers - 1];
     const struct mlp_arena *arena = &pass->space->arenas[0];
+    const size_t L = net->n_layers;
     double *panel = pass->space->arenas[thread].panel;
-    const size_t first = mlp_part(c->rows, c->parts, part), m = last->m_out;
-    const size_t rows = mlp_part(c->rows, c->parts, part + 1) - first;
-    const size_t from = pass->begin + c->row + first;
+    size_t first;
+    const size_t rows = part_rows(c, part, &first);
     if (rows == 0)
         return;
-    const double *x =
-        mlp_rows(pass->x, pass->order, from, rows, arena->x + first * mlp_n_inputs(net));
-    const double *y = mlp_rows(pass->y, pass->order, from, rows, arena->y + first * m);
-    if (first == 0)
-        c->x = x;
-    double *z = arena->a[net->n_layers - 1] + first * m;
-    mlp_forward(net, first, rows, x, arena->a, z, panel, 1);
-    net->kernels->output(net->loss, last->g, rows, m, z, y,
-                         arena->delta[net->n_layers - 1] + first * m, arena->terms + first * m,
-                         arena->c + first);
+    const double *x = c->from == 0 ? read_rows(c, first, rows) : NULL;
+    for (size_t l = c->from; l < c->to; l++) {
+        const size_t m = net->layers[l].m_out;
+        mlp_layer_forward(net, l, rows, l ? arena->a[l - 1] + first * net->layers[l].m_in : x, 0, m,
+                          arena->a[l] + first * m, panel, l + 1 == L);
+    }
+    if (c->output) {
+        const struct mlp_layer *last = &net->layers[L - 1];
+        const size_t m = last->m_out;
+        const double *y = mlp_rows(pass->y, pass->order, pass->begin + c->row + first, rows,
+                                   arena->y + first * m);
+        net->kernels->output(net->loss, last->g, rows, m, arena->a[L - 1] + first * m, y,
+                             arena->delta[L - 1] + first * m, arena->terms + first * m,
+                             arena->c + first);
+    }
     if (pass->gradient != NULL)
-        mlp_deltas(net, first, rows, arena->a, arena->delta, panel);
+        mlp_deltas(net, c->back, c->down, first, rows, arena->a, arena->delta, panel);
+}
+
+/* Layers[from], the part's columns. */
+static void forward_columns_task(void *context, size_t thread, size_t part)
+{
+    const struct chunk_context *c = context;
+    const struct mlp_network *net = c->pass->net;
+    const struct mlp_arena *arena = &c->pass->space->arenas[0];
+    const size_t l = c->from, m = net->layers[l].m_out;
+    mlp_layer_forward(net, l, c->rows, l ? arena->a[l - 1] : c->x, mlp_part(m, c->parts, part),
+                      mlp_part(m, c->parts, part + 1), arena->a[l],
+                      c->pass->space->arenas[thread].panel, l + 1 == net->n_layers);
+}
+
+/* Through layers[back], the part's columns. */
+static void delta_columns_task(void *context, size_t thread, size_t part)
+{
+    const struct chunk_context *c = context;
+    const struct mlp_network *net = c->pass->net;
+    const struct mlp_arena *arena = &c->pass->space->arenas[0];
+    const size_t l = c->back, m = net->layers[l].m_in;
+    mlp_layer_delta(net, l, c->rows, arena->delta[l], arena->a[l - 1], mlp_part(m, c->parts, part),
+                    mlp_part(m, c->parts, part + 1), arena->delta[l - 1],
+                    c->pass->space->arenas[thread].panel);
 }
 
 static void parameters_task(void *context, size_t thread, size_t part)
@@ -202,6 +263,61 @@ static void parameters_task(void *context, size_t thread, size_t part)
     const struct mlp_arena *arena = &pass->space->arenas[0];
     mlp_gradient_part(pass->net, c->parts, part, c->rows, c->x, arena->a, arena->delta, c->row == 0,
                       pass->gradient, pass->space->arenas[thread].panel, c->step, pass->keep);
+}
+
+static void run_phase(struct chunk_context *c, mlp_task task)
+{
+    mlp_team_run(c->pass->team, c->parts, c->parts, task, c);
+}
+
+static int by_columns(const struct chunk_context *c, size_t l)
+{
+    return mlp_by_columns(&c->pass->net->layers[l], c->rows, c->parts);
+}
+
+/* Down from layers[l] to where the columns of a layer are shared, or the first. */
+static size_t down_from(const struct chunk_context *c, size_t l)
+{
+    while (l > 0 && !by_columns(c, l))
+        l--;
+    return l;
+}
+
+/* Forward, the output and deltas, in phases: layers whose rows are shared follow each other without
+ * a barrier, and one whose columns are shared stands between two. */
+static void forward_and_deltas(struct chunk_context *c)
+{
+    const struct mlp_pass *pass = c->pass;
+    const size_t L = pass->net->n_layers;
+    if (by_columns(c, 0))
+        run_phase(c, read_task);
+    for (size_t l = 0; l < L || !c->output;) {
+        c->from = l;
+        if (l < L && by_columns(c, l)) {
+            run_phase(c, forward_columns_task);
+            l++;
+            continue;
+        }
+        while (l < L && !by_columns(c, l))
+            l++;
+        c->to = l;
+        if (l == L) {
+            c->output = 1;
+            c->back = L - 1;
+            c->down = down_from(c, L - 1);
+        }
+        run_phase(c, rows_task);
+    }
+    c->from = c->to = L;
+    c->output = 0;
+    while (pass->gradient != NULL && c->down > 0) {
+        c->back = c->down;
+        run_phase(c, delta_columns_task);
+        c->back = c->down - 1;
+        c->down = down_from(c, c->back);
+        if (c->down < c->back)
+            run_phase(c, rows_task);
+    }
 }
 
 static int advance_chunk(struct mlp_pass *pass)
@@ -215,7 +331,7 @@ static int advance_chunk(struct mlp_pass *pass)
     pass->work = rows * (row_work(pass) + P);
 
     c.parts = mlp_team_size(pass->team, net, rows * row_work(pass));
-    mlp_team_run(pass->team, c.parts, c.parts, rows_task, &c);
+    forward_and_deltas(&c);
     net->kernels->accumulate(c.rows, c.row, pass->space->arenas[0].c, range->sum);
     range->row += c.rows;
     if (last) {
@@ -224,10 +340,8 @@ static int advance_chunk(struct mlp_pass *pass)
         add_costs(pass);
         c.step = step_of(pass);
     }
-    if (pass->gradient != NULL) {
-        c.parts = mlp_team_size(pass->team, net, rows * P);
-        mlp_team_run(pass->team, c.parts, c.parts, parameters_task, &c);
-    }
+    if (pass->gradient != NULL)
+        run_phase(&c, parameters_task);
     return last;
 }
 
@@ -269,7 +383,7 @@ enum mlp_status mlp_predict(const struct mlp_network *network, const struct mlp_
                             int linear, size_t n_threads, double *out)
 {
     const double work = (double)n * ((double)network->n_parameters + 50.0 * (double)network->units);
-    struct mlp_team team = {1, NULL};
+    struct mlp_team team = {.n_threads = 1};
     if (work >= 2.0 * network->grain)
         mlp_team_open(&team, n_threads);
     const size_t threads = mlp_team_size(&team, network, work);
