@@ -22,8 +22,11 @@
 #define SHORT_WAIT 2e-2
 #define LONG_WAIT 0.8
 #define MEMORY 2.0
-/* A barrier is little beside this many multiply-adds, and a trial would take long. */
-#define TRIAL_WORK 2e7
+/* Of long portions one is enough for a trial, which takes a thirtieth of the time at most. Those of more
+ * multiply-adds than this are not tried: on one thread they would hold up signals. */
+#define LONG_PORTION 1e-3
+#define SHARE 30.0
+#define TRIAL_WORK 4e8
 
 static const struct mlp_team one_thread = {.n_threads = 1};
 
@@ -33,8 +36,8 @@ static void note_portion(struct mlp_trial *t, double seconds, double work)
     t->seconds += seconds;
     t->work += work;
     t->clock += seconds;
-    if (t->trying ? t->portions < TRIAL_PORTIONS || t->seconds < TRIAL_SECONDS
-                  : t->seconds < t->wait)
+    const int few = t->portions < TRIAL_PORTIONS && t->seconds < LONG_PORTION;
+    if (t->trying ? few || t->seconds < TRIAL_SECONDS : t->seconds < t->wait)
         return;
     const double rate = t->seconds / t->work;
     const int now = t->alone;
@@ -48,6 +51,8 @@ static void note_portion(struct mlp_trial *t, double seconds, double work)
         const int faster = expected < t->rate[!now];
         t->alone = faster ? now : !now;
         t->wait = faster ? SHORT_WAIT : 2.0 * t->wait < LONG_WAIT ? 2.0 * t->wait : LONG_WAIT;
+        if (t->wait < SHARE * t->seconds)
+            t->wait = SHARE * t->seconds;
     }
     t->trying = !t->trying;
     t->portions = 0;

@@ -88,10 +88,10 @@ static inline size_t mlp_part(size_t n, size_t parts, size_t part)
     return start < n ? start : n;
 }
 
-/* Scratch for chunks of up to `rows` instances: one block of memory, cut up. */
+/* Scratch for chunks of up to `rows` instances. */
 struct mlp_arena {
     size_t rows;
-    double *block;
+    double *block;     /* what mlp_arenas_free frees, in the first one */
     double *x, *y;     /* (rows, m^(0)), (rows, m^(L)): converted or gathered rows */
     double **a;        /* a[l-1] (rows, m^(l)) */
     double **delta;    /* delta[l-1] (rows, m^(l)) */
@@ -105,10 +105,11 @@ enum mlp_purpose {
     MLP_TRAIN,   /* everything */
 };
 
-/* For `rows` instances, and a panel for `shared` of them if that is more. */
-enum mlp_status mlp_arena_new(struct mlp_arena *arena, const struct mlp_network *net,
-                              enum mlp_purpose purpose, size_t rows, size_t shared);
-void mlp_arena_free(struct mlp_arena *arena);
+/* n arenas in one block of memory: the first for `first` instances, the others for `rows`, with a panel
+ * for the larger of these numbers. */
+enum mlp_status mlp_arenas_new(struct mlp_arena *arenas, size_t n, const struct mlp_network *net,
+                               enum mlp_purpose purpose, size_t first, size_t rows);
+void mlp_arenas_free(struct mlp_arena *arenas);
 /* Instances per chunk for so many threads, at most n. */
 size_t mlp_chunk_rows(const struct mlp_network *net, size_t n_threads, size_t n);
 

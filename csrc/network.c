@@ -189,12 +189,11 @@ static size_t panel_size(const struct mlp_network *net, enum mlp_purpose purpose
     return most;
 }
 
-enum mlp_status mlp_arena_new(struct mlp_arena *arena, const struct mlp_network *net,
-                              enum mlp_purpose purpose, size_t rows, size_t shared)
+/* Doubles of an arena for `rows` instances, with so long a panel: 0 when they overflow. */
+static size_t arena_size(const struct mlp_network *net, enum mlp_purpose purpose, size_t rows,
+                         size_t panel)
 {
-    const size_t L = net->n_layers, m = mlp_n_outputs(net);
-    memset(arena, 0, sizeof *arena);
-    const size_t panel = panel_size(net, purpose, rows > shared ? rows : shared);
+    const size_t L = net->n_layers;
     /* Each of the 2 L + 8 parts may be rounded up by 7. */
     const size_t scratch = purpose == MLP_TRAIN ? mlp_online_scratch(net) : 0;
     const size_t per_row =
@@ -203,11 +202,14 @@ enum mlp_status mlp_arena_new(struct mlp_arena *arena, const struct mlp_network 
     if (!mlp_size_multiply(rows, per_row, &n) || !mlp_size_multiply(2 * L + 8, 8, &extra) ||
         !mlp_size_add(extra, panel + 2 * L, &extra) || !mlp_size_add(extra, scratch, &extra) ||
         !mlp_size_add(n, extra, &n))
-        return MLP_TOO_LARGE;
-    double *next = mlp_allocate(n);
-    if (next == NULL)
-        return MLP_NO_MEMORY;
-    arena->block = next;
+        return 0;
+    return mlp_padded(n);
+}
+
+static void arena_cut(struct mlp_arena *arena, const struct mlp_network *net,
+                      enum mlp_purpose purpose, size_t rows, size_t panel, double *next)
+{
+    const size_t L = net->n_layers, m = mlp_n_outputs(net);
     arena->rows = rows;
     arena->panel = cut(&next, panel);
     arena->a = (double **)(void *)cut(&next, L);
@@ -218,23 +220,45 @@ enum mlp_status mlp_arena_new(struct mlp_arena *arena, const struct mlp_network 
                                   cut(&next, rows * net->max_width)};
         for (size_t l = 0; l < L; l++)
             arena->a[l] = turns[l % 2];
-        return MLP_OK;
+        return;
     }
     arena->y = cut(&next, rows * m);
     arena->terms = cut(&next, rows * m);
     arena->c = cut(&next, rows);
-    arena->scratch = cut(&next, scratch);
+    arena->scratch = cut(&next, mlp_online_scratch(net));
     for (size_t l = 0; l < L; l++) {
         arena->a[l] = cut(&next, rows * net->layers[l].m_out);
         arena->delta[l] = cut(&next, rows * net->layers[l].m_out);
     }
+}
+
+/* One block, which the C library keeps for the next call: of several it would give the last ones back
+ * to the system each time (2,000 rows of 64-128-10 on two threads: 370 us instead of 230). */
+enum mlp_status mlp_arenas_new(struct mlp_arena *arenas, size_t n, const struct mlp_network *net,
+                               enum mlp_purpose purpose, size_t first, size_t rows)
+{
+    const size_t panel = panel_size(net, purpose, rows > first ? rows : first);
+    const size_t large = arena_size(net, purpose, first, panel);
+    const size_t small = arena_size(net, purpose, rows, panel);
+    size_t total;
+    memset(arenas, 0, n * sizeof *arenas);
+    if (large == 0 || small == 0 || !mlp_size_multiply(n - 1, small, &total) ||
+        !mlp_size_add(total, large, &total))
+        return MLP_TOO_LARGE;
+    double *const block = mlp_allocate(total);
+    if (block == NULL)
+        return MLP_NO_MEMORY;
+    for (size_t i = 0; i < n; i++)
+        arena_cut(&arenas[i], net, purpose, i ? rows : first, panel,
+                  block + (i ? large + (i - 1) * small : 0));
+    arenas[0].block = block;
     return MLP_OK;
 }
 
-void mlp_arena_free(struct mlp_arena *arena)
+void mlp_arenas_free(struct mlp_arena *arenas)
 {
-    mlp_release(arena->block);
-    arena->block = NULL;
+    mlp_release(arenas->block);
+    arenas->block = NULL;
 }
 
 enum mlp_status mlp_workspace_new(struct mlp_workspace *space, const struct mlp_network *net,
@@ -247,11 +271,10 @@ enum mlp_status mlp_workspace_new(struct mlp_workspace *space, const struct mlp_
     const size_t shared = mlp_chunk_rows(net, n_threads, n);
     memset(space, 0, sizeof *space);
     space->arenas = calloc(n_threads, sizeof *space->arenas);
-    enum mlp_status status = space->arenas == NULL ? MLP_NO_MEMORY : MLP_OK;
-    for (size_t t = 0; t < n_threads && status == MLP_OK; t++) {
-        status = mlp_arena_new(&space->arenas[t], net, MLP_TRAIN, t ? own : shared, shared);
-        space->n_threads += status == MLP_OK;
-    }
+    if (space->arenas == NULL)
+        return MLP_NO_MEMORY;
+    space->n_threads = n_threads;
+    enum mlp_status status = mlp_arenas_new(space->arenas, n_threads, net, MLP_TRAIN, shared, own);
     if (status == MLP_OK && with_gradient && mlp_n_ranges(net, batch) > 1) {
         space->partial = mlp_allocate(MLP_RANGES * net->n_parameters);
         status = space->partial == NULL ? MLP_NO_MEMORY : MLP_OK;
@@ -263,8 +286,8 @@ enum mlp_status mlp_workspace_new(struct mlp_workspace *space, const struct mlp_
 
 void mlp_workspace_free(struct mlp_workspace *space)
 {
-    for (size_t t = 0; t < space->n_threads; t++)
-        mlp_arena_free(&space->arenas[t]);
+    if (space->arenas != NULL)
+        mlp_arenas_free(space->arenas);
     free(space->arenas);
     mlp_release(space->partial);
     memset(space, 0, sizeof *space);

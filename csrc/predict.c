@@ -72,7 +72,7 @@ enum mlp_status mlp_predictor_new(struct mlp_predictor **predictor,
         p->n = n;
         p->owner = owner;
         if (n > 1 || !is_small(net))
-            status = mlp_arena_new(&p->arena, net, MLP_FORWARD, mlp_chunk_rows(net, 1, n), 0);
+            status = mlp_arenas_new(&p->arena, 1, net, MLP_FORWARD, mlp_chunk_rows(net, 1, n), 0);
     }
     if (status != MLP_OK) {
         free(net);
@@ -86,7 +86,7 @@ enum mlp_status mlp_predictor_new(struct mlp_predictor **predictor,
 void mlp_predictor_free(struct mlp_predictor *predictor)
 {
     if (predictor != NULL) {
-        mlp_arena_free(&predictor->arena);
+        mlp_arenas_free(&predictor->arena);
         mlp_network_free(predictor->net);
         free(predictor);
     }

@@ -391,21 +391,15 @@ enum mlp_status mlp_predict(const struct mlp_network *network, const struct mlp_
     struct mlp_arena alone;
     struct predict_context c = {network, x, n, threads > 1 ? 2 * threads : 1, linear, out, &alone};
     const size_t rows = mlp_chunk_rows(network, 1, n / c.parts + 8 < n ? n / c.parts + 8 : n);
-    enum mlp_status status = MLP_OK;
-    size_t ready = 0;
-    if (threads > 1 && (c.arenas = calloc(threads, sizeof *c.arenas)) == NULL)
-        status = MLP_NO_MEMORY;
-    while (ready < threads && status == MLP_OK) {
-        status = mlp_arena_new(&c.arenas[ready], network, MLP_FORWARD, rows, 0);
-        ready += status == MLP_OK;
-    }
+    enum mlp_status status = MLP_NO_MEMORY;
+    if (threads == 1 || (c.arenas = calloc(threads, sizeof *c.arenas)) != NULL)
+        status = mlp_arenas_new(c.arenas, threads, network, MLP_FORWARD, rows, rows);
     if (status == MLP_OK) {
         const uint64_t saved = mlp_fp_enter();
         mlp_team_run(&team, threads, c.parts, predict_task, &c);
         mlp_fp_leave(saved);
+        mlp_arenas_free(c.arenas);
     }
-    while (ready > 0)
-        mlp_arena_free(&c.arenas[--ready]);
     if (c.arenas != &alone)
         free(c.arenas);
     mlp_team_close(&team);
@@ -417,7 +411,7 @@ enum mlp_status mlp_activations(const struct mlp_network *network, const struct 
 {
     struct mlp_arena arena;
     const enum mlp_status status =
-        mlp_arena_new(&arena, network, MLP_FORWARD, mlp_chunk_rows(network, 1, n), 0);
+        mlp_arenas_new(&arena, 1, network, MLP_FORWARD, mlp_chunk_rows(network, 1, n), 0);
     if (status != MLP_OK)
         return status;
     const uint64_t saved = mlp_fp_enter();
@@ -429,7 +423,7 @@ enum mlp_status mlp_activations(const struct mlp_network *network, const struct 
                     arena.a[network->n_layers - 1], arena.panel, 0);
     }
     mlp_fp_leave(saved);
-    mlp_arena_free(&arena);
+    mlp_arenas_free(&arena);
     return MLP_OK;
 }
 
