@@ -262,8 +262,7 @@ static enum mlp_event advance_batches(struct mlp_fit *fit)
     if (!d->in_epoch) {
         mlp_fit_keep(fit);
         if (d->order) {
-            for (size_t i = 0; i < fit->n; i++)
-                d->order[i] = i;
+            mlp_identity(fit->n, d->order);
             d->unshuffled = fit->n;
         }
         d->batch = 0;

@@ -22,6 +22,13 @@ void mlp_fp_leave(uint64_t saved);
 /* Tells the processor that this thread is spinning. (dispatch.c) */
 void mlp_pause(void);
 
+/* order (n,) <- 0 .. n - 1 */
+static inline void mlp_identity(size_t n, size_t *order)
+{
+    for (size_t i = 0; i < n; i++)
+        order[i] = i;
+}
+
 /* Fisher and Yates's shuffle from the end, in portions: settles up to `most` of the first `left`
  * entries; returns how many are left, 1 or 0 at the end. (random.c) */
 size_t mlp_random_shuffle(struct mlp_stream *stream, size_t left, size_t most, size_t *order);

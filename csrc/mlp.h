@@ -103,6 +103,9 @@ void mlp_network_set_tuning(struct mlp_network *network, size_t chunk, double gr
 enum mlp_status mlp_predict(const struct mlp_network *network, const struct mlp_matrix *x, size_t n,
                             int linear, size_t n_threads, double *out);
 
+/* Whether n instances are worth more than one thread. */
+int mlp_predict_shares(const struct mlp_network *network, size_t n);
+
 /* out (m^(L),) <- a^(L) of one instance x (m^(0),): mlp_predict's bits for n = 1. Allocates nothing,
  * and so cannot fail, while no layer l >= 1 has more than 256 units. */
 enum mlp_status mlp_predict_row(const struct mlp_network *network, const double *x, double *out);

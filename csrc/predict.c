@@ -20,13 +20,8 @@ static void predict_row(const struct mlp_network *net, const double *x, double *
     const uint64_t saved = mlp_fp_enter();
     const double *previous = x;
     for (size_t l = 0; l < net->n_layers; l++) {
-        const struct mlp_layer *layer = &net->layers[l];
-        const size_t m_in = layer->m_in, m_out = layer->m_out;
-        const double *w = net->parameters + layer->offset;
         double *z = l + 1 < net->n_layers ? a[l % 2] : y;
-        net->kernels->product(1, m_out, m_in, previous, 0, 1, w, (ptrdiff_t)m_out, 1,
-                              w + m_in * m_out, 0, z, 0, NULL, NULL);
-        net->kernels->activate(layer->g, 1, m_out, z);
+        mlp_layer_forward(net, l, 1, previous, 0, net->layers[l].m_out, z, NULL, 0);
         previous = z;
     }
     mlp_fp_leave(saved);

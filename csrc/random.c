@@ -96,8 +96,7 @@ void mlp_random_normal(struct mlp_stream *stream, const struct mlp_kernels *kern
 
 void mlp_random_permutation(struct mlp_stream *stream, size_t n, size_t *order)
 {
-    for (size_t i = 0; i < n; i++)
-        order[i] = i;
+    mlp_identity(n, order);
     mlp_random_shuffle(stream, n, n, order);
 }
 

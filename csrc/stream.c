@@ -53,13 +53,15 @@ static const struct mlp_step *step_of(const struct mlp_pass *pass)
     return isfinite(pass->cost.high) ? pass->step : NULL;
 }
 
-/* Multiply-adds per instance of feedforward and, for a gradient, of delta; an activation costs about
- * as much as 50. */
+/* An activation costs about as much as so many multiply-adds. */
+#define ACTIVATION 50.0
+
+/* Multiply-adds per instance of feedforward and, for a gradient, of delta. */
 static double row_work(const struct mlp_pass *pass)
 {
     const struct mlp_network *net = pass->net;
     const struct mlp_layer *l = &net->layers[0];
-    const double P = (double)net->n_parameters, activations = 50.0 * (double)net->units;
+    const double P = (double)net->n_parameters, activations = ACTIVATION * (double)net->units;
     return activations +
            (pass->gradient == NULL ? P : 2.0 * P - (double)l->m_in * (double)l->m_out);
 }
@@ -379,14 +381,23 @@ static void predict_task(void *context, size_t thread, size_t part)
                    mlp_part(c->n, c->parts, part + 1), c->linear, c->out);
 }
 
+static double predict_work(const struct mlp_network *net, size_t n)
+{
+    return (double)n * ((double)net->n_parameters + ACTIVATION * (double)net->units);
+}
+
+int mlp_predict_shares(const struct mlp_network *network, size_t n)
+{
+    return predict_work(network, n) >= 2.0 * network->grain;
+}
+
 enum mlp_status mlp_predict(const struct mlp_network *network, const struct mlp_matrix *x, size_t n,
                             int linear, size_t n_threads, double *out)
 {
-    const double work = (double)n * ((double)network->n_parameters + 50.0 * (double)network->units);
     struct mlp_team team = {.n_threads = 1};
-    if (work >= 2.0 * network->grain)
+    if (mlp_predict_shares(network, n))
         mlp_team_open(&team, n_threads);
-    const size_t threads = mlp_team_size(&team, network, work);
+    const size_t threads = mlp_team_size(&team, network, predict_work(network, n));
     /* Two parts a thread even out a little of what the threads differ by. */
     struct mlp_arena alone;
     struct predict_context c = {network, x, n, threads > 1 ? 2 * threads : 1, linear, out, &alone};

@@ -73,8 +73,6 @@ cdef dict DTYPES = {
 
 # Multiply-adds from which a call outlasts what releasing the GIL costs (about 0.1 us, 1 %).
 cdef double GIL_WORK = 50_000.0
-# Twice csrc/network.c's grain: below, C uses one thread anyway, and nobody needs to know the limit.
-cdef double THREADS_WORK = 800_000.0
 
 
 cdef int check(mlp_status status) except -1:
@@ -389,12 +387,9 @@ cdef class Core:
                  double *out) except -1:
         """mlp_predict, without the GIL when it takes long enough; 0 threads: as many as pay."""
         cdef mlp_status status
-        cdef double work = <double>n * <double>self.n_parameters_
         if n_threads == 0:
-            n_threads = 1
-            if work + 50.0 * n * self.units >= THREADS_WORK:
-                n_threads = _threads.recent_limit()
-        if work < GIL_WORK:
+            n_threads = _threads.recent_limit() if mlp_predict_shares(self.network, n) else 1
+        if <double>n * <double>self.n_parameters_ < GIL_WORK:
             return check(mlp_predict(self.network, x, n, linear, n_threads, out))
         with nogil:
             status = mlp_predict(self.network, x, n, linear, n_threads, out)

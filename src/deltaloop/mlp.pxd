@@ -119,6 +119,7 @@ cdef extern from "mlp.h" nogil:
     void mlp_network_set_tuning(mlp_network *, size_t, double)
     mlp_status mlp_predict(const mlp_network *, const mlp_matrix *, size_t, int, size_t,
                            double *)
+    int mlp_predict_shares(const mlp_network *, size_t)
     mlp_status mlp_predict_row(const mlp_network *, const double *, double *)
     mlp_status mlp_activations(const mlp_network *, const mlp_matrix *, size_t, double **)
     mlp_status mlp_cost(const mlp_network *, const mlp_matrix *, const mlp_matrix *, size_t,
