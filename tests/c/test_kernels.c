@@ -215,8 +215,8 @@ static void test_output(const struct mlp_kernels *k)
                     softmax ? exp(z.p[i * m + j]) / sum : plain(MLP_SIGMOID, z.p[i * m + j]);
             }
         }
-        k->output(loss, softmax ? MLP_SOFTMAX : MLP_SIGMOID, rows, m, z.p, y.p, delta.p, terms.p,
-                  c.p);
+        k->output(loss, 0.0, softmax ? MLP_SOFTMAX : MLP_SIGMOID, rows, m, z.p, y.p, delta.p,
+                  terms.p, c.p);
         for (size_t i = 0; i < rows; i++) {
             const double *ai = a + i * m, *yi = y.p + i * m;
             double cost = 0.0, inner = 0.0;
