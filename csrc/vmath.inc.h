@@ -2,9 +2,9 @@
  * vectors, included by kernels.inc.h.
  *
  * The same sequence of operations on every ISA, so the same bits wherever there is an FMA. At most
- * 2 ulp, gelu 2.5, and 5 without FMA (tests/test_vector_math.py measures it against mpmath); a subnormal result is within one
- * spacing of 2^-1074. NaN gives NaN; infinities and zeros give the limits. Constants:
- * coefficients.py. */
+ * 2 ulp, gelu without FMA 5 (tests/test_vector_math.py measures it against mpmath); a subnormal
+ * result is within one spacing of 2^-1074. NaN gives NaN; infinities and zeros give the limits.
+ * Constants: coefficients.py. */
 
 #define LOG2_E 0x1.71547652b82fep+0
 /* ln 2 in two parts; the first has 32 bits, so k LN2_HI is exact for every exponent k. */
@@ -198,24 +198,27 @@ INLINE v_f64 normal_tail(v_f64 t, v_f64 *low)
     const v_f64 q8 = q4 * q4, q16 = q8 * q8;
 #define PAIR(a, b) v_fma(v_set(b), q, v_set(a))
 #define FOUR(a, b, c, d) v_fma(PAIR(c, d), q2, PAIR(a, b))
-    const v_f64 c2 = FOUR(0x1.8c6dbf2cfc2b1p-2, -0x1.7dff2bff683bbp-3, 0x1.eec4cc3e4d76dp-5,
-                          -0x1.ee27610478a13p-8);
-    const v_f64 c6 = FOUR(-0x1.c81719d5abebbp-9, 0x1.ab825fbfb5191p-10, 0x1.17a4ae7257d24p-13,
-                          -0x1.e4a42522fcc5ap-13);
-    const v_f64 c10 = FOUR(-0x1.001eb96cb8942p-19, 0x1.26d093bf25658p-15, 0x1.80b857d2a3a45p-21,
-                           -0x1.8d4a85c3ba0f8p-18);
-    const v_f64 c14 = FOUR(-0x1.51f5bba023cd9p-21, 0x1.123119f636ac5p-20, 0x1.2375ec7bd2692p-22,
-                           -0x1.4ca3bb1417e88p-23);
-    const v_f64 c18 = FOUR(-0x1.6d10fc41fd79fp-24, 0x1.c986a25d6286bp-27, 0x1.4c8a71d0048c8p-26,
-                           0x1.fa491ded53c7fp-30);
-    const v_f64 c22 = PAIR(-0x1.509a40dedfb86p-29, -0x1.7d4d457a1155cp-31);
+    const v_f64 c3 = FOUR(-0x1.7dff2bff683bbp-3, 0x1.eec4cc3e4d76dp-5, -0x1.ee27610478a13p-8,
+                          -0x1.c81719d5abebbp-9);
+    const v_f64 c7 = FOUR(0x1.ab825fbfb5191p-10, 0x1.17a4ae7257d24p-13, -0x1.e4a42522fcc5ap-13,
+                          -0x1.001eb96cb8942p-19);
+    const v_f64 c11 = FOUR(0x1.26d093bf25658p-15, 0x1.80b857d2a3a45p-21, -0x1.8d4a85c3ba0f8p-18,
+                           -0x1.51f5bba023cd9p-21);
+    const v_f64 c15 = FOUR(0x1.123119f636ac5p-20, 0x1.2375ec7bd2692p-22, -0x1.4ca3bb1417e88p-23,
+                           -0x1.6d10fc41fd79fp-24);
+    const v_f64 c19 = FOUR(0x1.c986a25d6286bp-27, 0x1.4c8a71d0048c8p-26, 0x1.fa491ded53c7fp-30,
+                           -0x1.509a40dedfb86p-29);
 #undef PAIR
 #undef FOUR
-    const v_f64 high = v_fma(c22, q4, c18);
-    const v_f64 S = v_fma(high, q16, v_fma(v_fma(c14, q4, c10), q8, v_fma(c6, q4, c2)));
-    const v_f64 R = v_fma(q, S, v_set(-0x1.373e3a893c28ap-1));
-    const v_f64 c0 = v_set(0x1.82b4bb8c94dcep-1), rest = q * R, P = c0 + rest, f = inverse * P;
-    const v_f64 P_low = v_fma(q, R, -rest) + v_set(-0x1.9ad8cb65779a9p-56) + (rest - (P - c0));
+    const v_f64 c23 = v_set(-0x1.7d4d457a1155cp-31), c2 = v_set(0x1.8c6dbf2cfc2b1p-2);
+    const v_f64 c1 = v_set(-0x1.373e3a893c28ap-1), c0 = v_set(0x1.82b4bb8c94dcep-1);
+    const v_f64 c0_low = v_set(-0x1.9ad8cb65779a9p-56);
+    const v_f64 high = v_fma(v_fma(c23, q4, c19), q16, v_fma(c15, q4, c11) * q8);
+    const v_f64 S = v_fma(q, high + v_fma(c7, q4, c3), c2), R = v_fma(q, S, c1);
+    const v_f64 rest = q * R, P = c0 + rest, f = inverse * P;
+    /* What these sums round off counts where P is below 1/2. */
+    const v_f64 R_low = v_fma(q, S, c1 - R), rest_low = v_fma(q, R, -rest) + c0_low;
+    const v_f64 P_low = v_fma(q, R_low, rest_low) + (rest - (P - c0));
     const v_f64 slope = v_fma(-t, f, v_set(INVERSE_SQRT_2_PI));
     /* With 1 - q rounded, P is off by q_low P'(q), and f by q_low (f + (t + 4) f') (t + 4) / 8. */
     const v_f64 q_low = v_fma(v_set(-8.0), inverse, one - q);
@@ -236,7 +239,8 @@ INLINE v_f64 v_gelu(v_f64 x, v_f64 *derivative)
     /* v_scale for -1100 <= k <= 0 */
     const v_f64 scale = v_double(v_bits(v_set(0x1p128)) + v_exponent(k)), back = v_set(0x1p-128);
     const v_f64 v = t * f, v_low = v_fma(t, f_low, v_fma(t, f, -v));
-    const v_f64 s_low = half * (rest - (sum - r)), rounding = v_fma(v, s_low, v_low);
+    const v_f64 s_low = half * (rest - (sum - r));
+    const v_f64 rounding = v_fma(v, s_low, v_fma(v_low, s, v_low));
     const v_f64 w = (v + v_fma(v, s, rounding)) * scale * back;
     const v_f64 m = v_fma(-t, v_set(INVERSE_SQRT_2_PI), f) + f_low;
     const v_f64 h = v_fma(m, s, m) * scale * back;
