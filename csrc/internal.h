@@ -43,6 +43,8 @@ struct mlp_network {
     size_t chunk;        /* instances per chunk and thread; 0: mlp_chunk_rows chooses */
     double grain;        /* multiply-adds that a thread must have to itself to be worth waking */
     enum mlp_loss loss;
+    double loss_parameter;     /* of the losses that have one */
+    size_t second;             /* units of the hidden layers that keep g'(z) */
     struct mlp_layer layers[]; /* layers[l-1] is layer l */
 };
 
@@ -100,7 +102,7 @@ struct mlp_arena {
     size_t rows;
     double *block;     /* what mlp_arenas_free frees, in the first one */
     double *x, *y;     /* (rows, m^(0)), (rows, m^(L)): converted or gathered rows */
-    double **a;        /* a[l-1] (rows, m^(l)) */
+    double **a;        /* a[l-1] (rows, m^(l)); a[L+l-1] the same of g'(z^(l)), or NULL */
     double **delta;    /* delta[l-1] (rows, m^(l)) */
     double *terms, *c; /* (rows, m^(L)) and (rows,): the cost's */
     double *panel;     /* of the products */
@@ -135,7 +137,7 @@ void mlp_workspace_free(struct mlp_workspace *space);
 
 /* a^(l) <- g(b^(l) + a^(l-1) w^(l)), l = 1..L, of instances first .. first + rows - 1: x is the
  * first one's a^(0), a[l-1] (.., m^(l)) holds all for l < L. last (rows, m^(L)) <- a^(L), or z^(L)
- * when linear. */
+ * when linear. Where a[L+l-1] is not NULL it takes g'(z^(l)): see mlp_keeps_derivative. */
 void mlp_forward(const struct mlp_network *net, size_t first, size_t rows, const double *x,
                  double *const *a, double *last, double *panel, int linear);
 /* delta[l-1] <- (delta[l] w^(l+1)T) * g'(z^(l)), l = from .. to + 1, of the same instances: all of
@@ -143,12 +145,27 @@ void mlp_forward(const struct mlp_network *net, size_t first, size_t rows, const
 void mlp_deltas(const struct mlp_network *net, size_t from, size_t to, size_t first, size_t rows,
                 double *const *a, double *const *delta, double *panel);
 
+/* From instance `first` on, g'(z^(l+1)) where layers[l] keeps it, else NULL. */
+static inline double *mlp_kept(const struct mlp_network *net, double *const *a, size_t l,
+                               size_t first)
+{
+    double *d = l + 1 < net->n_layers ? a[net->n_layers + l] : NULL;
+    return d == NULL ? NULL : d + first * net->layers[l].m_out;
+}
+/* That, or a^(l+1): what multiply_derivative() takes. */
+static inline const double *mlp_derivable(const struct mlp_network *net, double *const *a, size_t l,
+                                          size_t first)
+{
+    const double *d = mlp_kept(net, a, l, first);
+    return d == NULL ? a[l] + first * net->layers[l].m_out : d;
+}
+
 /* Columns c0 .. c1 - 1 of one step of mlp_forward, for layers[l]: of z (rows, m_out) from previous
- * (rows, m_in). */
+ * (rows, m_in); and of d, unless it is NULL: see mlp_kept. */
 void mlp_layer_forward(const struct mlp_network *net, size_t l, size_t rows, const double *previous,
-                       size_t c0, size_t c1, double *z, double *panel, int linear);
+                       size_t c0, size_t c1, double *z, double *d, double *panel, int linear);
 /* The same of one step of mlp_deltas, through layers[l]: of previous (rows, m_in) from delta (rows,
- * m_out) and a (rows, m_in), the activations of the layer before. */
+ * m_out) and a (rows, m_in), what mlp_derivable gives of the layer before. */
 void mlp_layer_delta(const struct mlp_network *net, size_t l, size_t rows, const double *delta,
                      const double *a, size_t c0, size_t c1, double *previous, double *panel);
 

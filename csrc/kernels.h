@@ -29,7 +29,14 @@ struct mlp_shape {
     const struct mlp_layer *layers; /* layers[l-1] is layer l */
     size_t n_layers, max_width;
     enum mlp_loss loss;
+    double loss_parameter;
 };
+
+/* Whether g' is taken from z, in feedforward, and kept: a does not tell it. */
+static inline int mlp_keeps_derivative(enum mlp_activation g)
+{
+    return g == MLP_SILU || g == MLP_GELU;
+}
 
 /* When epochs() has to stop: before more than `epochs`, or one after which |C - C_prev| < tol or
  * C <= goal. */
@@ -102,14 +109,17 @@ struct mlp_kernels {
     /* z (rows, m) <- g(z) */
     void (*activate)(enum mlp_activation g, size_t rows, size_t m, double *z);
 
-    /* delta (n,) <- delta * g'(z), where a = g(z) */
+    /* z (n,) <- g(z), with the bits of activate(), and d (n,) <- g'(z), where it is kept */
+    void (*activate_keep)(enum mlp_activation g, size_t n, double *z, double *d);
+
+    /* delta (n,) <- delta * g'(z), where a = g(z), or g'(z) where it is kept */
     void (*multiply_derivative)(enum mlp_activation g, size_t n, const double *a, double *delta);
 
     /* From z (rows, m) of the output layer and y (rows, m): c (rows,) <- the cost of each instance,
      * a chain over ascending j; delta (rows, m) <- dC/dz unless step. z is overwritten; terms
      * (rows, m) is scratch. */
-    void (*output)(enum mlp_loss loss, enum mlp_activation g, size_t rows, size_t m, double *z,
-                   const double *y, double *delta, double *terms, double *c);
+    void (*output)(enum mlp_loss loss, double parameter, enum mlp_activation g, size_t rows,
+                   size_t m, double *z, const double *y, double *delta, double *terms, double *c);
 
     /* Adds c_i to lane (first + i) mod 8 of sum[16] = 8 sums, then their 8 rounding errors. */
     void (*accumulate)(size_t rows, size_t first, const double *c, double *sum);

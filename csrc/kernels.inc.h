@@ -49,6 +49,19 @@ INLINE v_f64 step(v_f64 z)
     return v_select(v_eq(z, z), a, z);
 }
 
+INLINE v_f64 leaky_relu(v_f64 z) { return v_select(v_lt(z, v_set(0.0)), v_set(0.01) * z, z); }
+INLINE v_f64 elu(v_f64 z) { return v_select(v_lt(z, v_set(0.0)), v_expm1_negative(z), z); }
+INLINE v_f64 silu(v_f64 z)
+{
+    v_f64 d;
+    return v_silu(z, &d);
+}
+INLINE v_f64 gelu(v_f64 z)
+{
+    v_f64 d;
+    return v_gelu(z, &d);
+}
+
 /* a_j <- exp(z_j - max) / s for each row, s = sum_j exp(z_j - max) a chain over ascending j. */
 static void softmax(size_t rows, size_t m, double *z)
 {
@@ -88,13 +101,55 @@ static void activate(enum mlp_activation g, size_t rows, size_t m, double *z)
     case MLP_SOFTMAX:
         softmax(rows, m, z);
         break;
+    case MLP_LEAKY_RELU:
+        map(n, z, z, leaky_relu);
+        break;
+    case MLP_ELU:
+        map(n, z, z, elu);
+        break;
+    case MLP_SOFTPLUS:
+        map(n, z, z, v_softplus);
+        break;
+    case MLP_SILU:
+        map(n, z, z, silu);
+        break;
+    case MLP_GELU:
+        map(n, z, z, gelu);
+        break;
+    case MLP_EXPONENTIAL:
+        map(n, z, z, v_exp);
+        break;
     case MLP_IDENTITY:
     default:
         break;
     }
 }
 
-/* delta g'(z) from a: a (1 - a), (1 - a) (1 + a), a > 0. */
+/* z_i <- f(z_i, &d_i) */
+INLINE void map_keep(size_t n, double *z, double *d, v_f64 (*f)(v_f64, v_f64 *))
+{
+    v_f64 di;
+    size_t i = 0;
+    for (; i + VL <= n; i += VL) {
+        v_store(z + i, f(v_load(z + i), &di));
+        v_store(d + i, di);
+    }
+    if (i < n) {
+        v_store_n(z + i, n - i, f(v_load_n(z + i, n - i), &di));
+        v_store_n(d + i, n - i, di);
+    }
+}
+
+static void activate_keep(enum mlp_activation g, size_t n, double *z, double *d)
+{
+    if (g == MLP_SILU)
+        map_keep(n, z, d, v_silu);
+    else
+        map_keep(n, z, d, v_gelu);
+}
+
+/* delta g'(z) from a: a (1 - a), (1 - a) (1 + a), a > 0; of the others a > 0 and 0.01 elsewhere, a > 0
+ * and exp(z) = a + 1 elsewhere, 1 - exp(-a), a. */
 INLINE v_f64 sigmoid_delta(v_f64 a, v_f64 delta) { return delta * (a * (v_set(1.0) - a)); }
 INLINE v_f64 tanh_delta(v_f64 a, v_f64 delta)
 {
@@ -104,6 +159,17 @@ INLINE v_f64 relu_delta(v_f64 a, v_f64 delta)
 {
     return v_select(v_lt(v_set(0.0), a), delta, v_set(0.0));
 }
+
+INLINE v_f64 leaky_relu_delta(v_f64 a, v_f64 delta)
+{
+    return v_select(v_lt(v_set(0.0), a), delta, v_set(0.01) * delta);
+}
+INLINE v_f64 elu_delta(v_f64 a, v_f64 delta)
+{
+    return v_select(v_lt(v_set(0.0), a), delta, delta * (a + v_set(1.0)));
+}
+INLINE v_f64 softplus_delta(v_f64 a, v_f64 delta) { return delta * -v_expm1_negative(a); }
+INLINE v_f64 product_delta(v_f64 d, v_f64 delta) { return delta * d; }
 
 static void multiply_derivative(enum mlp_activation g, size_t n, const double *a, double *delta)
 {
@@ -117,6 +183,20 @@ static void multiply_derivative(enum mlp_activation g, size_t n, const double *a
     case MLP_RELU:
         map2(n, a, delta, relu_delta);
         break;
+    case MLP_LEAKY_RELU:
+        map2(n, a, delta, leaky_relu_delta);
+        break;
+    case MLP_ELU:
+        map2(n, a, delta, elu_delta);
+        break;
+    case MLP_SOFTPLUS:
+        map2(n, a, delta, softplus_delta);
+        break;
+    case MLP_SILU:
+    case MLP_GELU:
+    case MLP_EXPONENTIAL:
+        map2(n, a, delta, product_delta);
+        break;
     case MLP_IDENTITY:
     case MLP_SOFTMAX:
     case MLP_STEP:
@@ -125,98 +205,7 @@ static void multiply_derivative(enum mlp_activation g, size_t n, const double *a
     }
 }
 
-/* ---- output layer: cost and delta^(L) ---- */
-
-INLINE v_f64 difference(v_f64 y, v_f64 a) { return a - y; }
-INLINE v_f64 half_square(v_f64 e) { return v_set(0.5) * e * e; }
-/* -y log a - (1 - y) log(1 - a) = max(z, 0) - y z + log(1 + exp(-|z|)) for a = sigmoid(z) */
-INLINE v_f64 binary_cost(v_f64 z, v_f64 y)
-{
-    const v_f64 positive = v_select(v_lt(z, v_set(0.0)), v_set(0.0), z);
-    return v_fma(-y, z, positive) + v_log1p_exp(z);
-}
-
-/* c_i <- sum over ascending j of terms_ij */
-static void row_sums(size_t rows, size_t m, const double *terms, double *c)
-{
-    for (size_t i = 0; i < rows; i++) {
-        double s = terms[i * m];
-        for (size_t j = 1; j < m; j++)
-            s += terms[i * m + j];
-        c[i] = s;
-    }
-}
-
-/* delta_j <- a_j (e_j - sum_k a_k e_k), softmax's Jacobian times e = dC/da, row by row. */
-static void softmax_delta(size_t rows, size_t m, const double *a, double *delta)
-{
-    for (size_t i = 0; i < rows; i++, a += m, delta += m) {
-        double s = 0.0;
-        for (size_t j = 0; j < m; j++)
-            s += a[j] * delta[j];
-        for (size_t j = 0; j < m; j++)
-            delta[j] = a[j] * (delta[j] - s);
-    }
-}
-
-/* c_i <- sum_j y_ij (log sum_k exp(z_ik) - z_ij), terms <- z - max, z <- a. */
-static void softmax_cross_entropy(size_t rows, size_t m, double *z, const double *y, double *terms,
-                                  double *c)
-{
-    for (size_t i = 0; i < rows; i++) {
-        double *zi = z + i * m, *t = terms + i * m;
-        double max = zi[0];
-        for (size_t j = 1; j < m; j++)
-            max = zi[j] > max || zi[j] != zi[j] ? zi[j] : max;
-        for (size_t j = 0; j < m; j++)
-            t[j] = zi[j] - max;
-    }
-    map(rows * m, terms, z, v_exp);
-    for (size_t i = 0; i < rows; i++) {
-        double *zi = z + i * m;
-        double s = 0.0;
-        for (size_t j = 0; j < m; j++)
-            s += zi[j];
-        c[i] = s;
-        for (size_t j = 0; j < m; j++)
-            zi[j] /= s;
-    }
-    map(rows, c, c, v_log);
-    for (size_t i = 0; i < rows; i++) {
-        double sum = 0.0;
-        for (size_t j = 0; j < m; j++) {
-            if (y[i * m + j] != 0.0) /* not 0 times infinity */
-                sum += y[i * m + j] * (c[i] - terms[i * m + j]);
-        }
-        c[i] = sum;
-    }
-}
-
-static void output(enum mlp_loss loss, enum mlp_activation g, size_t rows, size_t m, double *z,
-                   const double *y, double *delta, double *terms, double *c)
-{
-    const size_t n = rows * m;
-    if (loss == MLP_CROSS_ENTROPY && g == MLP_SOFTMAX) {
-        softmax_cross_entropy(rows, m, z, y, terms, c);
-    } else if (loss != MLP_SQUARED_ERROR) {
-        memcpy(terms, y, n * sizeof *terms);
-        map2(n, z, terms, binary_cost);
-        row_sums(rows, m, terms, c);
-        activate(g, rows, m, z);
-    } else {
-        activate(g, rows, m, z);
-    }
-    memcpy(delta, z, n * sizeof *delta);
-    map2(n, y, delta, difference);
-    if (loss != MLP_SQUARED_ERROR)
-        return; /* the matching pairs: delta = a - y */
-    map(n, delta, terms, half_square);
-    row_sums(rows, m, terms, c);
-    if (g == MLP_SOFTMAX)
-        softmax_delta(rows, m, z, delta);
-    else
-        multiply_derivative(g, n, z, delta);
-}
+#include "output.inc.h"
 
 /* ---- sums over instances and over parameters ---- */
 
@@ -314,6 +303,19 @@ static int all_finite(size_t n, const double *x)
     return s == 0.0;
 }
 
+INLINE v_f64 silu_derivative(v_f64 z)
+{
+    v_f64 d;
+    (void)v_silu(z, &d);
+    return d;
+}
+INLINE v_f64 gelu_derivative(v_f64 z)
+{
+    v_f64 d;
+    (void)v_gelu(z, &d);
+    return d;
+}
+
 static void vector_math(enum mlp_function f, size_t n, const double *x, double *y)
 {
     switch (f) {
@@ -329,6 +331,24 @@ static void vector_math(enum mlp_function f, size_t n, const double *x, double *
     case MLP_SIGMOID_FUNCTION:
         map(n, x, y, v_sigmoid);
         break;
+    case MLP_EXPM1_NEGATIVE:
+        map(n, x, y, v_expm1_negative);
+        break;
+    case MLP_SOFTPLUS_FUNCTION:
+        map(n, x, y, v_softplus);
+        break;
+    case MLP_SILU_FUNCTION:
+        map(n, x, y, silu);
+        break;
+    case MLP_SILU_DERIVATIVE:
+        map(n, x, y, silu_derivative);
+        break;
+    case MLP_GELU_FUNCTION:
+        map(n, x, y, gelu);
+        break;
+    case MLP_GELU_DERIVATIVE:
+        map(n, x, y, gelu_derivative);
+        break;
     case MLP_LOG1P_EXP:
     default:
         map(n, x, y, v_log1p_exp);
@@ -343,6 +363,7 @@ const struct mlp_kernels KERNELS = {
     .panel_size = panel_size,
     .product = product,
     .activate = activate,
+    .activate_keep = activate_keep,
     .multiply_derivative = multiply_derivative,
     .output = output,
     .accumulate = accumulate,

@@ -15,20 +15,29 @@ static const double *biases(const struct mlp_network *net, const struct mlp_laye
     return weights(net, layer) + layer->m_in * layer->m_out;
 }
 
-/* z (rows, width) <- g(z), rows `stride` apart. */
+/* z (rows, width) <- g(z), rows `stride` apart; and d <- g'(z), in the same layout, unless it is
+ * NULL. */
 static void activate(const struct mlp_network *net, enum mlp_activation g, size_t rows,
-                     size_t width, size_t stride, double *z)
+                     size_t width, size_t stride, double *z, double *d)
 {
-    if (width == stride) {
+    if (width == stride && d == NULL) {
         net->kernels->activate(g, rows, width, z);
         return;
     }
-    for (size_t i = 0; i < rows; i++)
-        net->kernels->activate(g, 1, width, z + i * stride);
+    if (width == stride) {
+        net->kernels->activate_keep(g, rows * width, z, d);
+        return;
+    }
+    for (size_t i = 0; i < rows; i++) {
+        if (d == NULL)
+            net->kernels->activate(g, 1, width, z + i * stride);
+        else
+            net->kernels->activate_keep(g, width, z + i * stride, d + i * stride);
+    }
 }
 
 void mlp_layer_forward(const struct mlp_network *net, size_t l, size_t rows, const double *previous,
-                       size_t c0, size_t c1, double *z, double *panel, int linear)
+                       size_t c0, size_t c1, double *z, double *d, double *panel, int linear)
 {
     const struct mlp_layer *layer = &net->layers[l];
     const size_t m_in = layer->m_in, m_out = layer->m_out;
@@ -36,7 +45,7 @@ void mlp_layer_forward(const struct mlp_network *net, size_t l, size_t rows, con
                           weights(net, layer) + c0, (ptrdiff_t)m_out, 1, biases(net, layer) + c0, 0,
                           z + c0, (ptrdiff_t)m_out, NULL, panel);
     if (!linear)
-        activate(net, layer->g, rows, c1 - c0, m_out, z + c0);
+        activate(net, layer->g, rows, c1 - c0, m_out, z + c0, d == NULL ? NULL : d + c0);
 }
 
 void mlp_forward(const struct mlp_network *net, size_t first, size_t rows, const double *x,
@@ -47,7 +56,8 @@ void mlp_forward(const struct mlp_network *net, size_t first, size_t rows, const
         const int output = l + 1 == net->n_layers;
         const size_t m = net->layers[l].m_out;
         double *z = output ? last : a[l] + first * m;
-        mlp_layer_forward(net, l, rows, previous, 0, m, z, panel, linear && output);
+        mlp_layer_forward(net, l, rows, previous, 0, m, z, mlp_kept(net, a, l, first), panel,
+                          linear && output);
         previous = z;
     }
 }
@@ -75,7 +85,8 @@ void mlp_deltas(const struct mlp_network *net, size_t from, size_t to, size_t fi
     for (size_t l = from; l > to; l--) {
         const size_t m_in = net->layers[l].m_in;
         mlp_layer_delta(net, l, rows, delta[l] + first * net->layers[l].m_out,
-                        a[l - 1] + first * m_in, 0, m_in, delta[l - 1] + first * m_in, panel);
+                        mlp_derivable(net, a, l - 1, first), 0, m_in, delta[l - 1] + first * m_in,
+                        panel);
     }
 }
 

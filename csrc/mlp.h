@@ -25,11 +25,27 @@ enum mlp_activation {
     MLP_SIGMOID,
     MLP_TANH,
     MLP_RELU,
-    MLP_SOFTMAX, /* output layer only */
-    MLP_STEP     /* no derivative: predict and cost only */
+    MLP_SOFTMAX,    /* output layer only */
+    MLP_STEP,       /* no derivative: predict and cost only */
+    MLP_LEAKY_RELU, /* z, or 0.01 z for z < 0 */
+    MLP_ELU,        /* z, or exp(z) - 1 for z < 0 */
+    MLP_SOFTPLUS,   /* log(1 + exp(z)) */
+    MLP_SILU,       /* z / (1 + exp(-z)) */
+    MLP_GELU,       /* z Phi(z), Phi the normal distribution */
+    MLP_EXPONENTIAL
 };
 
-enum mlp_loss { MLP_SQUARED_ERROR = 0, MLP_CROSS_ENTROPY, MLP_BINARY_CROSS_ENTROPY };
+/* Of one output a and its target y; a cost is the sum over outputs and instances. Cross-entropy goes
+ * with softmax or one sigmoid unit, binary cross-entropy with sigmoids, Poisson with exponentials. */
+enum mlp_loss {
+    MLP_SQUARED_ERROR = 0, /* (a - y)^2 / 2 */
+    MLP_CROSS_ENTROPY,
+    MLP_BINARY_CROSS_ENTROPY,
+    MLP_ABSOLUTE_ERROR, /* |a - y| */
+    MLP_HUBER,          /* (a - y)^2 / 2, or d (|a - y| - d / 2) from |a - y| = d on */
+    MLP_QUANTILE,       /* tau (y - a) for y > a, else (1 - tau) (a - y) */
+    MLP_POISSON         /* a - y log(a) */
+};
 
 enum mlp_dtype {
     MLP_FLOAT64 = 0,
@@ -74,9 +90,21 @@ int mlp_isa_supported(const struct mlp_kernels *kernels);
 /* The best supported variant. Cannot fail: the baseline runs everywhere. */
 const struct mlp_kernels *mlp_isa_best(void);
 
-enum mlp_function { MLP_EXP = 0, MLP_LOG, MLP_TANH_FUNCTION, MLP_SIGMOID_FUNCTION, MLP_LOG1P_EXP };
+enum mlp_function {
+    MLP_EXP = 0,
+    MLP_LOG,
+    MLP_TANH_FUNCTION,
+    MLP_SIGMOID_FUNCTION,
+    MLP_LOG1P_EXP,      /* log(1 + exp(-|x|)) */
+    MLP_EXPM1_NEGATIVE, /* exp(-|x|) - 1 */
+    MLP_SOFTPLUS_FUNCTION,
+    MLP_SILU_FUNCTION,
+    MLP_SILU_DERIVATIVE,
+    MLP_GELU_FUNCTION,
+    MLP_GELU_DERIVATIVE
+};
 
-/* y_i <- f(x_i), i < n; LOG1P_EXP is log(1 + exp(-|x|)). Cannot fail. */
+/* y_i <- f(x_i), i < n. Cannot fail. */
 void mlp_vector_math(const struct mlp_kernels *kernels, enum mlp_function f, size_t n,
                      const double *x, double *y);
 
@@ -92,6 +120,8 @@ enum mlp_status mlp_network_new(struct mlp_network **network, const struct mlp_k
                                 const enum mlp_activation *activations, enum mlp_loss loss);
 void mlp_network_free(struct mlp_network *network);
 size_t mlp_network_n_parameters(const struct mlp_network *network);
+/* d of the Huber loss, 1 unless this is called, or tau of the quantile's, 0.5. */
+void mlp_network_set_loss_parameter(struct mlp_network *network, double parameter);
 /* The P parameters, owned by the caller, who keeps them alive. */
 void mlp_network_set_parameters(struct mlp_network *network, double *parameters);
 /* Instances per chunk and thread, and the multiply-adds from which another thread is worth waking; 0
@@ -232,6 +262,12 @@ int mlp_fit_finish(struct mlp_fit *fit, double work, double *cost);
  * of reach of the caller's rounding mode. */
 void mlp_random_uniform(struct mlp_stream *stream, double numerator, double denominator, size_t n,
                         double *out);
+/* out (n,) <- Unif[low, high]: low + (high - low) u */
+void mlp_random_range(struct mlp_stream *stream, double low, double high, size_t n, double *out);
+/* Nguyen and Widrow's start of a layer: v (m_in, m_out) <- Unif[-1, 1]; w_j'j <- beta v_j'j / |v_j|,
+ * |v_j|^2 = sum over ascending j' of v_j'j^2; then b (m_out,) <- Unif[-beta, beta]. */
+void mlp_random_nguyen_widrow(struct mlp_stream *stream, double beta, size_t m_in, size_t m_out,
+                              double *w, double *b);
 /* out (n,) <- normal, mean 0, variance numerator / denominator, by Marsaglia's polar method */
 void mlp_random_normal(struct mlp_stream *stream, const struct mlp_kernels *kernels,
                        double numerator, double denominator, size_t n, double *out);

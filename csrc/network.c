@@ -81,11 +81,11 @@ void mlp_release(double *p)
 /* The part of it from which a fit tries another thread. */
 #define MEASURED 0.25
 
-/* Doubles per instance: x, every a and delta, y, the cost's terms and their sum. mlp_network_new has
- * seen to it that CHUNK_MAX times as many do not overflow. */
+/* Doubles per instance: x, every a and delta, what is kept of g'(z), y, the cost's terms and their
+ * sum. mlp_network_new has seen to it that CHUNK_MAX times as many do not overflow. */
 static size_t row_size(const struct mlp_network *net)
 {
-    return mlp_n_inputs(net) + 2 * net->units + 2 * mlp_n_outputs(net) + 1;
+    return mlp_n_inputs(net) + 2 * net->units + net->second + 2 * mlp_n_outputs(net) + 1;
 }
 
 size_t mlp_chunk_rows(const struct mlp_network *net, size_t n_threads, size_t n)
@@ -132,14 +132,16 @@ enum mlp_status mlp_network_new(struct mlp_network **network, const struct mlp_k
                mlp_size_add(units, layer->m_out, &units);
         if (layer->m_out > net->max_width)
             net->max_width = layer->m_out;
+        if (fits && l + 1 < n_layers && mlp_keeps_derivative(layer->g))
+            net->second += layer->m_out;
     }
     /* As row_size computes it. */
     size_t size = 0;
     const size_t m = layers[n_layers];
     fits = fits && mlp_size_multiply(units, 2, &size) && mlp_size_add(size, m, &size) &&
-           mlp_size_add(size, m, &size) && mlp_size_add(size, 1, &size) &&
-           mlp_size_multiply(offset, sizeof(double), &bytes) && bytes <= PTRDIFF_MAX &&
-           mlp_size_multiply(size, sizeof(double) * CHUNK_MAX, &bytes);
+           mlp_size_add(size, net->second, &size) && mlp_size_add(size, m, &size) &&
+           mlp_size_add(size, 1, &size) && mlp_size_multiply(offset, sizeof(double), &bytes) &&
+           bytes <= PTRDIFF_MAX && mlp_size_multiply(size, sizeof(double) * CHUNK_MAX, &bytes);
     if (!fits) {
         free(net);
         return MLP_TOO_LARGE;
@@ -147,12 +149,17 @@ enum mlp_status mlp_network_new(struct mlp_network **network, const struct mlp_k
     net->n_parameters = offset;
     net->units = units - layers[0];
     net->grain = GRAIN;
+    net->loss_parameter = loss == MLP_QUANTILE ? 0.5 : 1.0;
     *network = net;
     return MLP_OK;
 }
 
 void mlp_network_free(struct mlp_network *network) { free(network); }
 size_t mlp_network_n_parameters(const struct mlp_network *network) { return network->n_parameters; }
+void mlp_network_set_loss_parameter(struct mlp_network *network, double parameter)
+{
+    network->loss_parameter = parameter;
+}
 void mlp_network_set_parameters(struct mlp_network *network, double *parameters)
 {
     network->parameters = parameters;
@@ -194,13 +201,13 @@ static size_t arena_size(const struct mlp_network *net, enum mlp_purpose purpose
                          size_t panel)
 {
     const size_t L = net->n_layers;
-    /* Each of the 2 L + 8 parts may be rounded up by 7. */
+    /* Each of the 3 L + 8 parts may be rounded up by 7. */
     const size_t scratch = purpose == MLP_TRAIN ? mlp_online_scratch(net) : 0;
     const size_t per_row =
         purpose == MLP_TRAIN ? row_size(net) : mlp_n_inputs(net) + 2 * net->max_width;
     size_t n, extra;
-    if (!mlp_size_multiply(rows, per_row, &n) || !mlp_size_multiply(2 * L + 8, 8, &extra) ||
-        !mlp_size_add(extra, panel + 2 * L, &extra) || !mlp_size_add(extra, scratch, &extra) ||
+    if (!mlp_size_multiply(rows, per_row, &n) || !mlp_size_multiply(3 * L + 8, 8, &extra) ||
+        !mlp_size_add(extra, panel + 3 * L, &extra) || !mlp_size_add(extra, scratch, &extra) ||
         !mlp_size_add(n, extra, &n))
         return 0;
     return mlp_padded(n);
@@ -212,7 +219,9 @@ static void arena_cut(struct mlp_arena *arena, const struct mlp_network *net,
     const size_t L = net->n_layers, m = mlp_n_outputs(net);
     arena->rows = rows;
     arena->panel = cut(&next, panel);
-    arena->a = (double **)(void *)cut(&next, L);
+    arena->a = (double **)(void *)cut(&next, 2 * L);
+    for (size_t l = L; l < 2 * L; l++)
+        arena->a[l] = NULL;
     arena->delta = (double **)(void *)cut(&next, L);
     arena->x = cut(&next, rows * mlp_n_inputs(net));
     if (purpose == MLP_FORWARD) {
@@ -229,6 +238,8 @@ static void arena_cut(struct mlp_arena *arena, const struct mlp_network *net,
     for (size_t l = 0; l < L; l++) {
         arena->a[l] = cut(&next, rows * net->layers[l].m_out);
         arena->delta[l] = cut(&next, rows * net->layers[l].m_out);
+        if (l + 1 < L && mlp_keeps_derivative(net->layers[l].g))
+            arena->a[L + l] = cut(&next, rows * net->layers[l].m_out);
     }
 }
 

@@ -4,7 +4,8 @@
 
 static struct mlp_shape shape_of(const struct mlp_network *net)
 {
-    return (struct mlp_shape){net->layers, net->n_layers, net->max_width, net->loss};
+    return (struct mlp_shape){net->layers, net->n_layers, net->max_width, net->loss,
+                              net->loss_parameter};
 }
 
 size_t mlp_online_scratch(const struct mlp_network *net)
@@ -21,6 +22,8 @@ size_t mlp_online(const struct mlp_network *net, const struct mlp_arena *arena,
                   const struct mlp_matrix *x, const struct mlp_matrix *y, const size_t *order,
                   size_t begin, size_t n, double alpha, double *gradient, struct mlp_pair *cost)
 {
+    if (net->second > 0) /* online() keeps no g'(z) */
+        return 0;
     const struct mlp_shape shape = shape_of(net);
     const size_t rows = order != NULL ? SIZE_MAX : begin + n; /* order may name any row */
     const double *xp = mlp_rows_in_place(x, rows), *yp = mlp_rows_in_place(y, rows);

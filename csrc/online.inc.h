@@ -4,23 +4,6 @@
  * Both take only steps after which training certainly goes on. A step or an epoch that may end it
  * is left undone, for the general path to take: it computes the same bits and knows every rule. */
 
-INLINE v_f64 apply(enum mlp_activation g, v_f64 z)
-{
-    return g == MLP_SIGMOID ? v_sigmoid(z)
-           : g == MLP_TANH  ? v_tanh(z)
-           : g == MLP_RELU  ? relu(z)
-                            : z;
-}
-
-/* delta g'(z) from a, as multiply_derivative */
-INLINE v_f64 derive(enum mlp_activation g, v_f64 a, v_f64 delta)
-{
-    return g == MLP_SIGMOID ? sigmoid_delta(a, delta)
-           : g == MLP_TANH  ? tanh_delta(a, delta)
-           : g == MLP_RELU  ? relu_delta(a, delta)
-                            : delta;
-}
-
 /* One element of a gradient that a single instance gives, and the step along it. */
 INLINE v_f64 descended(double alpha, v_f64 a, v_f64 delta, v_f64 w)
 {
@@ -39,7 +22,8 @@ static int tiny(const struct mlp_shape *shape)
 {
     const struct mlp_layer *layer = shape->layers;
     return VL >= M1 && shape->n_layers == 2 && shape->loss == MLP_SQUARED_ERROR &&
-           layer[0].m_in == M0 && layer[0].m_out == M1 && layer[1].m_out == 1;
+           layer[0].m_in == M0 && layer[0].m_out == M1 && layer[1].m_out == 1 &&
+           is_plain(layer[0].g) && is_plain(layer[1].g);
 }
 
 /* Lane j is hidden unit j; what belongs to the output is the same in every lane. */
@@ -443,7 +427,7 @@ static size_t online(const struct mlp_shape *shape, double alpha, size_t n, cons
                     w + layer->m_out * layer[1].m_out, 0, next, 0, NULL, NULL);
             a = next;
         }
-        output(shape->loss, last->g, 1, m, a, yi, d1, terms, &c.high);
+        output(shape->loss, shape->loss_parameter, last->g, 1, m, a, yi, d1, terms, &c.high);
         c = mlp_pair_add(*cost, c);
         if (!is_finite(c.high))
             return i;

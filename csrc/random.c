@@ -73,6 +73,40 @@ void mlp_random_uniform(struct mlp_stream *stream, double numerator, double deno
     mlp_fp_leave(saved);
 }
 
+void mlp_random_range(struct mlp_stream *stream, double low, double high, size_t n, double *out)
+{
+    struct words words = {stream, {0}, 0};
+    const uint64_t saved = mlp_fp_enter();
+    for (size_t i = 0; i < n; i++)
+        out[i] = low + (high - low) * ((double)(next_word(&words) >> 11) * 0x1p-53);
+    mlp_fp_leave(saved);
+}
+
+void mlp_random_nguyen_widrow(struct mlp_stream *stream, double beta, size_t m_in, size_t m_out,
+                              double *w, double *b)
+{
+    struct words words = {stream, {0}, 0};
+    const uint64_t saved = mlp_fp_enter();
+    for (size_t j = 0; j < m_out; j++)
+        b[j] = 0.0;
+    for (size_t i = 0; i < m_in; i++) {
+        for (size_t j = 0; j < m_out; j++) {
+            const double v = symmetric(next_word(&words));
+            w[i * m_out + j] = v;
+            b[j] += v * v;
+        }
+    }
+    for (size_t j = 0; j < m_out; j++)
+        b[j] = b[j] > 0.0 ? beta / sqrt(b[j]) : 0.0;
+    for (size_t i = 0; i < m_in; i++) {
+        for (size_t j = 0; j < m_out; j++)
+            w[i * m_out + j] *= b[j];
+    }
+    for (size_t j = 0; j < m_out; j++)
+        b[j] = beta * symmetric(next_word(&words));
+    mlp_fp_leave(saved);
+}
+
 void mlp_random_normal(struct mlp_stream *stream, const struct mlp_kernels *kernels,
                        double numerator, double denominator, size_t n, double *out)
 {

@@ -96,7 +96,7 @@ static void range_task(void *context, size_t thread, size_t part)
         const double *x = mlp_rows(pass->x, pass->order, pass->begin + range->row, rows, arena->x);
         const double *y = mlp_rows(pass->y, pass->order, pass->begin + range->row, rows, arena->y);
         mlp_forward(net, 0, rows, x, arena->a, z, arena->panel, 1);
-        net->kernels->output(net->loss, last->g, rows, last->m_out, z, y,
+        net->kernels->output(net->loss, net->loss_parameter, last->g, rows, last->m_out, z, y,
                              arena->delta[net->n_layers - 1], arena->terms, arena->c);
         net->kernels->accumulate(rows, range->row - start, arena->c, range->sum);
         if (pass->gradient != NULL) {
@@ -219,16 +219,17 @@ static void rows_task(void *context, size_t thread, size_t part)
     for (size_t l = c->from; l < c->to; l++) {
         const size_t m = net->layers[l].m_out;
         mlp_layer_forward(net, l, rows, l ? arena->a[l - 1] + first * net->layers[l].m_in : x, 0, m,
-                          arena->a[l] + first * m, panel, l + 1 == L);
+                          arena->a[l] + first * m, mlp_kept(net, arena->a, l, first), panel,
+                          l + 1 == L);
     }
     if (c->output) {
         const struct mlp_layer *last = &net->layers[L - 1];
         const size_t m = last->m_out;
         const double *y = mlp_rows(pass->y, pass->order, pass->begin + c->row + first, rows,
                                    arena->y + first * m);
-        net->kernels->output(net->loss, last->g, rows, m, arena->a[L - 1] + first * m, y,
-                             arena->delta[L - 1] + first * m, arena->terms + first * m,
-                             arena->c + first);
+        net->kernels->output(net->loss, net->loss_parameter, last->g, rows, m,
+                             arena->a[L - 1] + first * m, y, arena->delta[L - 1] + first * m,
+                             arena->terms + first * m, arena->c + first);
     }
     if (pass->gradient != NULL)
         mlp_deltas(net, c->back, c->down, first, rows, arena->a, arena->delta, panel);
@@ -242,7 +243,7 @@ static void forward_columns_task(void *context, size_t thread, size_t part)
     const struct mlp_arena *arena = &c->pass->space->arenas[0];
     const size_t l = c->from, m = net->layers[l].m_out;
     mlp_layer_forward(net, l, c->rows, l ? arena->a[l - 1] : c->x, mlp_part(m, c->parts, part),
-                      mlp_part(m, c->parts, part + 1), arena->a[l],
+                      mlp_part(m, c->parts, part + 1), arena->a[l], mlp_kept(net, arena->a, l, 0),
                       c->pass->space->arenas[thread].panel, l + 1 == net->n_layers);
 }
 
@@ -253,9 +254,9 @@ static void delta_columns_task(void *context, size_t thread, size_t part)
     const struct mlp_network *net = c->pass->net;
     const struct mlp_arena *arena = &c->pass->space->arenas[0];
     const size_t l = c->back, m = net->layers[l].m_in;
-    mlp_layer_delta(net, l, c->rows, arena->delta[l], arena->a[l - 1], mlp_part(m, c->parts, part),
-                    mlp_part(m, c->parts, part + 1), arena->delta[l - 1],
-                    c->pass->space->arenas[thread].panel);
+    mlp_layer_delta(net, l, c->rows, arena->delta[l], mlp_derivable(net, arena->a, l - 1, 0),
+                    mlp_part(m, c->parts, part), mlp_part(m, c->parts, part + 1),
+                    arena->delta[l - 1], c->pass->space->arenas[thread].panel);
 }
 
 static void parameters_task(void *context, size_t thread, size_t part)

@@ -1,10 +1,10 @@
-/* vmath.inc.h - exp, log, sigmoid, tanh and log(1 + exp(-|x|)) on vectors, included by
- * kernels.inc.h.
+/* vmath.inc.h - exp, log, sigmoid, tanh, log(1 + exp(-|x|)) and the activations made of them on
+ * vectors, included by kernels.inc.h.
  *
  * The same sequence of operations on every ISA, so the same bits wherever there is an FMA. At most
- * 2 ulp (tests/test_vector_math.py measures it against mpmath); a subnormal result is within one
- * spacing of 2^-1074. NaN gives NaN; infinities and zeros give the limits. Constants:
- * coefficients.py. */
+ * 2 ulp, gelu without FMA 5 (tests/test_vector_math.py measures it against mpmath); a subnormal
+ * result is within one spacing of 2^-1074. NaN gives NaN; infinities and zeros give the limits.
+ * Constants: coefficients.py. */
 
 #define LOG2_E 0x1.71547652b82fep+0
 /* ln 2 in two parts; the first has 32 bits, so k LN2_HI is exact for every exponent k. */
@@ -31,16 +31,23 @@ INLINE v_f64 exp_polynomial(const double u, v_f64 r)
     return v_fma(v_fma(c89, r4, high), r4, low);
 }
 
-/* exp(u x) = 2^k (1 + u (r + rest)), |u r| <= ln(2) / 2: returns r, and k in t = k + ROUNDER. r is
- * exact and rest small, about u r^2 / 2, so their sum is off by its own rounding and little more. */
-INLINE v_f64 exp_parts(const double u, v_f64 x, v_f64 *t, v_f64 *rest)
+/* exp(u (x + x_low)) = 2^k (1 + u (r + rest)), |u r| <= ln(2) / 2: returns r, and k in t = k +
+ * ROUNDER. r is exact and rest small, about u r^2 / 2, so their sum is off by its own rounding and
+ * little more. */
+INLINE v_f64 exp_parts_of_sum(const double u, v_f64 x, v_f64 x_low, v_f64 *t, v_f64 *rest)
 {
     *t = v_fma(x, v_set(u * LOG2_E), v_set(ROUNDER));
     const v_f64 k = *t - v_set(ROUNDER);
-    const v_f64 r = v_fma(k, v_set(-LN2_HI / u), x), low = k * v_set(LN2_LO / u);
+    const v_f64 r = v_fma(k, v_set(-LN2_HI / u), x), low = k * v_set(LN2_LO / u) - x_low;
     const v_f64 reduced = r - low;
     *rest = v_fma(reduced * reduced, exp_polynomial(u, reduced), -low);
     return r;
+}
+
+/* The same for x_low = 0, which costs nothing: low - 0 is low. */
+INLINE v_f64 exp_parts(const double u, v_f64 x, v_f64 *t, v_f64 *rest)
+{
+    return exp_parts_of_sum(u, x, v_set(0.0), t, rest);
 }
 
 /* Beyond the limits to which the functions below hold x the result is 0, 1 or infinite. */
@@ -143,4 +150,101 @@ INLINE v_f64 v_tanh(v_f64 x)
     const v_f64 quotient = n / d;
     const v_f64 y = v_fma(v_fma(-quotient, d_low, n_low), inverse, quotient);
     return v_double(v_bits(y) | (v_bits(x) & v_set_bits(INT64_MIN)));
+}
+
+/* exp(-|x|) - 1 = 2^k (r + rest) + (2^k - 1), where nothing cancels much: k <= 0. */
+INLINE v_f64 v_expm1_negative(v_f64 x)
+{
+    v_f64 t, rest;
+    const v_f64 one = v_set(1.0);
+    const v_f64 r = exp_parts(1.0, v_at_least(v_minus_abs(x), -40.0), &t, &rest);
+    const v_f64 scale = v_double(v_bits(one) + v_exponent(t));
+    return v_fma(scale, r + rest, scale - one);
+}
+
+/* log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|)) */
+INLINE v_f64 v_softplus(v_f64 x)
+{
+    return v_select(v_lt(x, v_set(0.0)), v_set(0.0), x) + v_log1p_exp(x);
+}
+
+/* x / (1 + E), E = exp(-x) = 2^k (1 - s), and *derivative = (1 + x E / (1 + E)) / (1 + E). Both
+ * fractions are reduced by 2^-100 where E may overflow; beyond -760 the results are 0, beyond 45 x
+ * and 1. */
+INLINE v_f64 v_silu(v_f64 x, v_f64 *derivative)
+{
+    v_f64 t, rest;
+    const v_f64 below = v_at_least(x, -760.0), z = v_at_most(below, 45.0);
+    const v_f64 r = exp_parts(-1.0, z, &t, &rest), s = r + rest;
+    const v_f64 one = v_select(v_lt(x, v_set(-600.0)), v_set(0x1p-100), v_set(1.0));
+    /* 1 + 2^k - 2^k s, where 2^k s is exact, and 1 + 2^k but for small from k = 53 on */
+    const v_f64 scale = v_double(v_bits(one) + v_exponent(t)), sum = one + scale;
+    const v_f64 small = one - (sum - scale), d = sum + v_fma(-scale, s, small);
+    *derivative = one * v_fma(z, v_fma(-scale, s, scale) / d, v_set(1.0)) / d;
+    return below * one / d;
+}
+
+#define INVERSE_SQRT_2_PI 0x1.9884533d43651p-2
+
+/* f(t) = exp(t^2/2) Phi(-t) = P(q) / (t + 4), q = (t - 4) / (t + 4), for 0 <= t <= 39, as the sum of
+ * what is returned and *low. With the computed 1 / (t + 4) off by a factor 1 - e, f is off by
+ * e (t + 4) f'(t), and f'(t) = t f - 1 / sqrt(2 pi). */
+INLINE v_f64 normal_tail(v_f64 t, v_f64 *low)
+{
+    const v_f64 K = v_set(4.0), one = v_set(1.0);
+    const v_f64 d = t + K, part = d - t, d_low = (t - (d - part)) + (K - part);
+    const v_f64 inverse = one / d, e = v_fma(-inverse, d_low, v_fma(-inverse, d, one));
+    const v_f64 q = v_fma(v_set(-8.0), inverse, one), q2 = q * q, q4 = q2 * q2;
+    const v_f64 q8 = q4 * q4, q16 = q8 * q8;
+#define PAIR(a, b) v_fma(v_set(b), q, v_set(a))
+#define FOUR(a, b, c, d) v_fma(PAIR(c, d), q2, PAIR(a, b))
+    const v_f64 c3 = FOUR(-0x1.7dff2bff683bbp-3, 0x1.eec4cc3e4d76dp-5, -0x1.ee27610478a13p-8,
+                          -0x1.c81719d5abebbp-9);
+    const v_f64 c7 = FOUR(0x1.ab825fbfb5191p-10, 0x1.17a4ae7257d24p-13, -0x1.e4a42522fcc5ap-13,
+                          -0x1.001eb96cb8942p-19);
+    const v_f64 c11 = FOUR(0x1.26d093bf25658p-15, 0x1.80b857d2a3a45p-21, -0x1.8d4a85c3ba0f8p-18,
+                           -0x1.51f5bba023cd9p-21);
+    const v_f64 c15 = FOUR(0x1.123119f636ac5p-20, 0x1.2375ec7bd2692p-22, -0x1.4ca3bb1417e88p-23,
+                           -0x1.6d10fc41fd79fp-24);
+    const v_f64 c19 = FOUR(0x1.c986a25d6286bp-27, 0x1.4c8a71d0048c8p-26, 0x1.fa491ded53c7fp-30,
+                           -0x1.509a40dedfb86p-29);
+#undef PAIR
+#undef FOUR
+    const v_f64 c23 = v_set(-0x1.7d4d457a1155cp-31), c2 = v_set(0x1.8c6dbf2cfc2b1p-2);
+    const v_f64 c1 = v_set(-0x1.373e3a893c28ap-1), c0 = v_set(0x1.82b4bb8c94dcep-1);
+    const v_f64 c0_low = v_set(-0x1.9ad8cb65779a9p-56);
+    const v_f64 high = v_fma(v_fma(c23, q4, c19), q16, v_fma(c15, q4, c11) * q8);
+    const v_f64 S = v_fma(q, high + v_fma(c7, q4, c3), c2), R = v_fma(q, S, c1);
+    const v_f64 rest = q * R, P = c0 + rest, f = inverse * P;
+    /* What these sums round off counts where P is below 1/2. */
+    const v_f64 R_low = v_fma(q, S, c1 - R), rest_low = v_fma(q, R, -rest) + c0_low;
+    const v_f64 P_low = v_fma(q, R_low, rest_low) + (rest - (P - c0));
+    const v_f64 slope = v_fma(-t, f, v_set(INVERSE_SQRT_2_PI));
+    /* With 1 - q rounded, P is off by q_low P'(q), and f by q_low (f + (t + 4) f') (t + 4) / 8. */
+    const v_f64 q_low = v_fma(v_set(-8.0), inverse, one - q);
+    const v_f64 off = v_fma(q_low * v_set(0.125), v_fma(-d, slope, f), e * slope);
+    *low = v_fma(off, d, v_fma(inverse, P_low, v_fma(inverse, P, -f)));
+    return f;
+}
+
+/* x Phi(x), from w = |x| Phi(-|x|) and x - w for x > 0; *derivative = Phi(x) + x exp(-x^2/2) /
+ * sqrt(2 pi). The square is the sum of that of |x|'s first 26 bits, which is exact, and the rest. */
+INLINE v_f64 v_gelu(v_f64 x, v_f64 *derivative)
+{
+    v_f64 k, rest, f_low;
+    const v_f64 zero = v_set(0.0), t = v_at_most(v_abs(x), 39.0), f = normal_tail(t, &f_low);
+    const v_f64 high = v_double(v_bits(t) & v_set_bits(-((int64_t)1 << 27))), low = t - high;
+    const v_f64 r = exp_parts_of_sum(-0.5, high * high, low * (t + high), &k, &rest);
+    const v_f64 sum = r + rest, half = v_set(-0.5), s = half * sum;
+    /* v_scale for -1100 <= k <= 0 */
+    const v_f64 scale = v_double(v_bits(v_set(0x1p128)) + v_exponent(k)), back = v_set(0x1p-128);
+    const v_f64 v = t * f, v_low = v_fma(t, f_low, v_fma(t, f, -v));
+    const v_f64 s_low = half * (rest - (sum - r));
+    const v_f64 rounding = v_fma(v, s_low, v_fma(v_low, s, v_low));
+    const v_f64 w = (v + v_fma(v, s, rounding)) * scale * back;
+    const v_f64 m = v_fma(-t, v_set(INVERSE_SQRT_2_PI), f) + f_low;
+    const v_f64 h = v_fma(m, s, m) * scale * back;
+    const v_i64 negative = v_lt(x, zero);
+    *derivative = v_select(negative, h, v_set(1.0) - h);
+    return v_select(negative, -w, x - w);
 }

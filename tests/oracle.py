@@ -21,6 +21,7 @@ mp = mpmath.mp.clone()
 mp.dps = 50
 
 HIDDEN = ("sigmoid", "tanh", "relu", "identity")
+MORE_HIDDEN = ("leaky_relu", "elu", "softplus", "silu", "gelu", "exp")
 
 # Every pair of a loss and an output activation that has a gradient, and a number of outputs for it.
 PAIRS = (
@@ -33,6 +34,25 @@ PAIRS = (
     ("cross_entropy", "sigmoid", 1),
     ("binary_cross_entropy", "sigmoid", 2),
 )
+# The others. A loss with a parameter is its name and the parameter.
+REGRESSION = (
+    "squared_error",
+    "absolute_error",
+    "huber",
+    ("huber", 0.3),
+    "quantile",
+    ("quantile", 0.8),
+)
+MORE_PAIRS = (
+    *(
+        (loss, output, 3)
+        for loss in REGRESSION
+        for output in (*HIDDEN, *MORE_HIDDEN, "softmax")
+        if (loss, output, 3) not in PAIRS
+    ),
+    ("poisson", "exp", 2),
+)
+KINKED = ("relu", "leaky_relu")
 
 
 def g(name, z):
@@ -48,6 +68,18 @@ def g(name, z):
             return list(z)
         case "step":
             return [mp.mpf(z_j > 0) for z_j in z]
+        case "leaky_relu":
+            return [z_j if z_j > 0 else mp.mpf(0.01) * z_j for z_j in z]
+        case "elu":
+            return [z_j if z_j > 0 else mp.exp(z_j) - 1 for z_j in z]
+        case "softplus":
+            return [mp.log(1 + mp.exp(z_j)) for z_j in z]
+        case "silu":
+            return [z_j / (1 + mp.exp(-z_j)) for z_j in z]
+        case "gelu":
+            return [z_j * mp.ncdf(z_j) for z_j in z]
+        case "exp":
+            return [mp.exp(z_j) for z_j in z]
         case "softmax":
             e = [mp.exp(z_j) for z_j in z]
             return [e_j / mp.fsum(e) for e_j in e]
@@ -65,13 +97,32 @@ def jacobian(name, z):
         "tanh": lambda z: 1 / mp.cosh(z) ** 2,
         "relu": lambda z: mp.mpf(z > 0),
         "identity": lambda z: mp.mpf(1),
+        "leaky_relu": lambda z: mp.mpf(1 if z > 0 else 0.01),
+        "elu": lambda z: mp.mpf(1) if z > 0 else mp.exp(z),
+        "softplus": lambda z: 1 / (1 + mp.exp(-z)),
+        "silu": lambda z: 1 / (1 + mp.exp(-z)) + z * mp.exp(-z) / (1 + mp.exp(-z)) ** 2,
+        "gelu": lambda z: mp.ncdf(z) + z * mp.npdf(z),
+        "exp": mp.exp,
     }[name]
     return [[derivative(z[j]) if j == k else mp.mpf(0) for j in m] for k in m]
 
 
-def loss(name, output, a, y):
+def loss(name, output, a, y, parameter=None):
     """(C, dC/da) of one instance."""
     pairs = list(zip(a, y, strict=True))
+    e = [a_j - y_j for a_j, y_j in pairs]
+    if name == "absolute_error":
+        return mp.fsum(map(abs, e)), [mp.sign(e_j) for e_j in e]
+    if name == "huber":
+        d = mp.mpf(parameter)
+        C = [e_j**2 / 2 if abs(e_j) <= d else d * (abs(e_j) - d / 2) for e_j in e]
+        return mp.fsum(C), [e_j if abs(e_j) <= d else d * mp.sign(e_j) for e_j in e]
+    if name == "quantile":
+        slopes = [mp.mpf((1 - parameter) if e_j > 0 else -parameter) for e_j in e]
+        return mp.fsum(s * e_j for s, e_j in zip(slopes, e, strict=True)), slopes
+    if name == "poisson":
+        C = [a_j - (y_j * mp.log(a_j) if y_j else 0) for a_j, y_j in pairs]
+        return mp.fsum(C), [1 - y_j / a_j for a_j, y_j in pairs]
     if name == "squared_error":
         return mp.fsum((y_j - a_j) ** 2 for a_j, y_j in pairs) / 2, [
             a_j - y_j for a_j, y_j in pairs
@@ -88,7 +139,11 @@ class Oracle:
     def __init__(self, net):
         self.layers = net.layers
         self.activation = (*net.activation, net.output)
-        self.loss = net.loss
+        self.loss = str(net.loss).partition("(")[0]
+        self.parameter = {"huber": 1.0, "quantile": 0.5}.get(self.loss)
+        for source in (net.loss, net):
+            for name in ("delta", "tau", "loss_parameter"):
+                self.parameter = getattr(source, name, self.parameter)
         self.parameters = [mp.mpf(float(p)) for p in net.parameters]
 
     def layered(self):
@@ -117,9 +172,12 @@ class Oracle:
 
     def exact_cost(self, X, Y):
         return mp.fsum(
-            loss(self.loss, self.activation[-1], self.forward(x)[1][-1], map(mp.mpf, y.tolist()))[0]
-            for x, y in zip(X, Y, strict=True)
+            self.loss_of(self.forward(x)[1][-1], y)[0] for x, y in zip(X, Y, strict=True)
         )
+
+    def loss_of(self, a, y):
+        y = [mp.mpf(t) for t in y.tolist()]
+        return loss(self.loss, self.activation[-1], a, y, self.parameter)
 
     def cost(self, X, Y):
         return float(self.exact_cost(X, Y))
@@ -131,7 +189,7 @@ class Oracle:
         total = [mp.mpf(0)] * len(self.parameters)
         for x, y in zip(X, Y, strict=True):
             z, a = self.forward(x)
-            C_i, d = loss(self.loss, self.activation[-1], a[-1], [mp.mpf(t) for t in y.tolist()])
+            C_i, d = self.loss_of(a[-1], y)
             C += C_i
             flat = []
             for l in range(len(layered), 0, -1):
@@ -164,22 +222,27 @@ class Case:
     biases: list
     activation: tuple
     output: str
-    loss: str
+    loss: str | tuple
     X: np.ndarray
     Y: np.ndarray
 
     def reference(self):
-        return Reference(self.weights, self.biases, self.activation, self.output, self.loss)
+        named = self.loss if isinstance(self.loss, tuple) else (self.loss,)
+        return Reference(self.weights, self.biases, self.activation, self.output, *named)
 
     def network(self, seed=None):
         import deltaloop
 
+        loss = self.loss
+        if isinstance(loss, tuple):
+            kinds = {"huber": deltaloop.Huber, "quantile": deltaloop.Quantile}
+            loss = kinds[loss[0]](loss[1])
         return deltaloop.Network.from_weights(
             self.weights,
             self.biases,
             activation=list(self.activation),
             output=self.output,
-            loss=self.loss,
+            loss=loss,
             seed=seed,
         )
 
@@ -202,14 +265,14 @@ def make_case(layers, activation, output, loss, n, seed):
         X = rng.normal(size=(n, layers[0]))
         Y = targets(output, loss, n, layers, rng)
         case = Case(weights, biases, activation, output, loss, X, Y)
-        if "relu" not in (*activation, output):
+        if not {*activation, output} & {*KINKED}:
             return case
         a = [X, *case.reference().activations(X)]
         z = [a_in @ w + b for a_in, w, b in zip(a, weights, biases, strict=False)]
         if all(
             np.abs(z_l).min() > 1e-2 / z_l.size and z_l.max() > 0
             for z_l, name in zip(z, (*activation, output), strict=True)
-            if name == "relu"
+            if name in KINKED
         ):
             return case
 
@@ -217,8 +280,10 @@ def make_case(layers, activation, output, loss, n, seed):
 def targets(output, loss, n, layers, rng):
     """Targets (n, m^(L)) for this loss, soft where it allows them."""
     Y = rng.uniform(0, 1, (n, layers[-1]))
-    if loss == "squared_error":
+    if loss in REGRESSION:
         return rng.normal(size=(n, layers[-1]))
+    if loss == "poisson":
+        return rng.poisson(1.5, (n, layers[-1])).astype(np.float64)
     if output == "softmax":
         return Y / Y.sum(axis=1, keepdims=True)
     return np.where(rng.uniform(size=Y.shape) < 0.5, Y.round(), Y)

@@ -194,12 +194,59 @@ class TestOptions:
         assert result["layers"] == [3, *hidden, 3]
         assert result["activation"] == ["tanh"] * len(hidden)
 
-    @pytest.mark.parametrize("name", ["sigmoid", "tanh", "relu", "identity"])
+    @pytest.mark.parametrize(
+        "name",
+        ["sigmoid", "tanh", "relu", "identity", "leaky_relu", "elu", "softplus", "silu", "gelu"],
+    )
     def test_activation(self, report, npz, name):
         X, y = blobs()
         result = report("train", npz(X=X, y=y), "--hidden", "6,4", "--activation", name)
         assert result["activation"] == [name, name]
         assert result["accuracy"] >= 0.9
+
+    @pytest.mark.parametrize(
+        ("name", "value", "loss"),
+        [
+            ("squared_error", None, "squared_error"),
+            ("absolute_error", None, "absolute_error"),
+            ("huber", None, "huber"),
+            ("huber", "0.25", "huber(0.25)"),
+            ("quantile", None, "quantile"),
+            ("quantile", "0.75", "quantile(0.75)"),
+        ],
+    )
+    def test_loss(self, run, report, npz, tmp_path, name, value, loss):
+        X = np.random.default_rng(0).uniform(-1, 1, (300, 2))
+        data, model = npz(X=X, y=3 * X[:, 0] + 10), tmp_path / "m.safetensors"
+        argv = ["train", data, "--loss", name, "--output-model", model]
+        result = report(*argv, *([] if value is None else ["--loss-parameter", value]))
+        assert (result["loss"], result["output"]) == (loss, "identity")
+        assert result["r2"] > 0.8
+        assert str(dl.load(model).loss) == loss
+        assert report("info", model)["loss"] == loss
+        assert report("predict", model, data)["r2"] > 0.8
+
+    def test_losses_that_do_not_fit_the_data(self, run, fails, npz):
+        values = npz(X=np.eye(9), y=np.arange(9.0) - 1)
+        status, _, err = run("train", values, "--loss", "cross_entropy")
+        assert status == 2
+        assert "argument --loss: cross_entropy does not go with values (floats in y)" in err
+        status, _, err = run("train", values, "--loss", "quantile", "--loss-parameter", "1")
+        assert status == 2
+        assert "argument --loss-parameter: expected a number below 1 for quantile, got 1" in err
+        message = fails("train", values, "--loss", "poisson")
+        assert "y holds -1.0; counts for poisson are at least 0" in message
+
+    def test_poisson(self, run, report, npz, tmp_path):
+        rng = np.random.default_rng(0)
+        X = rng.uniform(-1, 1, (400, 1))
+        data, model = npz(X=X, y=10 * np.exp(X[:, 0])), tmp_path / "m.safetensors"
+        argv = ["train", data, "--loss", "poisson", "--learning-rate", "1e-4"]
+        result = report(*argv, "--output-model", model)
+        assert (result["loss"], result["output"]) == ("poisson", "exp")
+        assert result["r2"] > 0.9
+        assert "(poisson, sum over the training rows)\n" in run(*argv)[1]
+        assert report("predict", model, data)["r2"] > 0.9
 
     def test_epochs(self, report, npz):
         X, y = blobs()
@@ -542,8 +589,18 @@ class TestUsage:
             (("train", "digits", "--hidden", "0"), "argument --hidden: expected sizes .* got '0'"),
             (("train", "digits", "--hidden=-3"), "argument --hidden: expected sizes .* got '-3'"),
             (("train", "digits", "--hidden", "1.5"), "argument --hidden: expected sizes"),
-            (("train", "digits", "--activation", "gelu"), "argument --activation: invalid choice"),
+            (("train", "digits", "--activation", "gel"), "argument --activation: invalid choice"),
             (("train", "digits", "--activation", "step"), "argument --activation: invalid choice"),
+            (("train", "digits", "--loss", "mse"), "argument --loss: invalid choice"),
+            (
+                ("train", "digits", "--loss", "huber"),
+                "argument --loss: huber does not go with classes .* which digits has",
+            ),
+            (
+                ("train", "digits", "--loss-parameter", "0.5"),
+                "argument --loss-parameter: expected huber or quantile, got 0.5",
+            ),
+            (("train", "digits", "--loss-parameter", "0"), "argument --loss-parameter: expected"),
             (("train", "digits", "--epochs", "0"), "argument --epochs: expected a whole number"),
             (("train", "digits", "--epochs", "many"), "argument --epochs: .* got 'many'"),
             (("train", "digits", "--epochs", "1e3"), "argument --epochs: expected a whole number"),

@@ -540,8 +540,11 @@ def test_layers_that_are_accepted(layers):
     assert all(type(m) is int for m in net.layers)
 
 
-INITS = "uniform, he_uniform, he_normal, glorot_uniform, glorot_normal, lecun_uniform, lecun_normal"
-HIDDEN = "sigmoid, tanh, relu, identity, step"
+INITS = (
+    "uniform, he_uniform, he_normal, glorot_uniform, glorot_normal, lecun_uniform, lecun_normal, "
+    "nguyen_widrow"
+)
+HIDDEN = "sigmoid, tanh, relu, identity, step, leaky_relu, elu, softplus, silu, gelu, exp"
 BAD_OPTIONS = [
     ({"activation": "foo"}, ValueError, f"activation must be one of {HIDDEN}, got 'foo'"),
     ({"activation": "ReLU"}, ValueError, "activation must be one of", "got 'ReLU'"),
@@ -572,6 +575,12 @@ BAD_OPTIONS = [
     ({"init": ""}, ValueError, "init must be one of", "got ''"),
     ({"init": 0}, TypeError, "init must be a string, got int"),
     ({"init": np.zeros(3)}, TypeError, "init must be a string, got ndarray"),
+    ({"loss": dl.Huber}, TypeError, "loss must be", "Huber()", "got a class"),
+    ({"loss": ("quantile", 0.9)}, TypeError, "loss must be a string, got tuple"),
+    ({"loss": "quantile(0.9)"}, ValueError, "loss must be one of", "got 'quantile(0.9)'"),
+    ({"loss": "poisson", "output": "softplus"}, ValueError, "output must be one of exp for loss="),
+    ({"init": ("uniform", 0.1)}, TypeError, "init must be a string, got tuple"),
+    ({"init": dl.Uniform}, TypeError, "init must be a string, got type"),
 ]
 
 
@@ -587,10 +596,16 @@ def test_options_that_are_refused(case):
             dl.Network.from_weights(w, b, seed=generator, **options)
 
 
+ANY = ("sigmoid", "tanh", "relu", "identity", "softmax", "step")
+ANY = (*ANY, "leaky_relu", "elu", "softplus", "silu", "gelu", "exp")
 PAIRS = {
-    "squared_error": ("sigmoid", "tanh", "relu", "identity", "softmax", "step"),
+    "squared_error": ANY,
+    "absolute_error": ANY,
+    "huber": ANY,
+    "quantile": ANY,
     "cross_entropy": ("softmax", "sigmoid"),
     "binary_cross_entropy": ("sigmoid",),
+    "poisson": ("exp",),
 }
 
 
@@ -611,6 +626,58 @@ def test_pairs_of_loss_and_output(loss, output, m):
     else:
         with refuses(ValueError, *words):
             dl.Network([2, 3, m], output=output, loss=loss, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("make", "values", "error", "words"),
+    [
+        (dl.Huber, (0,), ValueError, "delta must be positive and finite, got 0"),
+        (dl.Huber, (-1.0,), ValueError, "delta must be positive and finite, got -1.0"),
+        (dl.Huber, (np.inf,), ValueError, "delta must be positive and finite, got inf"),
+        (dl.Huber, (np.nan,), ValueError, "delta must be positive and finite, got nan"),
+        (dl.Huber, ("1",), TypeError, "delta must be a real number, got '1'"),
+        (dl.Quantile, (0,), ValueError, "tau must be between 0 and 1, got 0"),
+        (dl.Quantile, (1,), ValueError, "tau must be between 0 and 1, got 1"),
+        (dl.Quantile, (np.nan,), ValueError, "tau must be between 0 and 1, got nan"),
+        (dl.Quantile, (None,), TypeError, "tau must be a real number, got None"),
+        (dl.Uniform, (1, 1), ValueError, "low must be less than high, got 1 and 1"),
+        (dl.Uniform, (1, -1), ValueError, "low must be less than high, got 1 and -1"),
+        (dl.Uniform, (np.nan, 1), ValueError, "low must be less than high, got nan and 1"),
+        (dl.Uniform, (-np.inf, 1), ValueError, ("low, high", "finite, got -inf and 1")),
+        (dl.Uniform, (-1e308, 1e308), ValueError, ("low, high", "got -1e+308 and 1e+308")),
+        (dl.Uniform, (True, 2), TypeError, "low must be a real number, got True"),
+        (dl.Uniform, (0, "2"), TypeError, "high must be a real number, got '2'"),
+    ],
+    ids=str,
+)
+def test_objects_that_are_refused(make, values, error, words):
+    with refuses(error, *(words if isinstance(words, tuple) else (words,))):
+        make(*values)
+
+
+def test_objects_are_immutable_values():
+    for make, values in ((dl.Huber, (2,)), (dl.Quantile, (0.25,)), (dl.Uniform, (0, 3))):
+        one = make(*values)
+        assert one == make(*map(np.float64, values))
+        assert hash(one) == hash(make(*values))
+        assert one != make(*(v / 3 + 0.1 for v in values))
+        with pytest.raises(AttributeError):
+            one.delta = 1.0
+    assert repr(dl.Huber(2)) == "Huber(delta=2.0)"
+    assert (dl.Huber(), dl.Quantile()) == (dl.Huber(1.0), dl.Quantile(0.5))
+
+
+@pytest.mark.parametrize("bad", [-1.0, -1e-300])
+def test_poisson_takes_counts(bad):
+    net = dl.Network([2, 3, 2], loss="poisson", seed=0)
+    Y = np.arange(8.0).reshape(4, 2)
+    assert np.isfinite(net.cost(np.eye(4)[:, :2], Y))
+    Y[2, 1] = bad
+    words = f"Y holds {bad} at row 2, column 1; targets of poisson are counts, at least 0"
+    with refuses(ValueError, words, net=net, watched=[Y]):
+        net.fit(np.eye(4)[:, :2], Y, solver=GD)
+    with refuses(ValueError, words.replace("Y", "y", 1), net=net, watched=[Y]):
+        net.trainer(GD).step(np.eye(4)[:, :2], Y)
 
 
 BAD_SEEDS = [

@@ -189,6 +189,15 @@ DEFAULTS = [
     ("relu", "binary_cross_entropy", 1, "sigmoid", "he_uniform"),
     ("identity", "binary_cross_entropy", 4, "sigmoid", "glorot_uniform"),
     (["tanh", "tanh"], "binary_cross_entropy", 4, "sigmoid", "glorot_uniform"),
+    ("sigmoid", "absolute_error", 2, "sigmoid", "uniform"),
+    ("tanh", "huber", 1, "tanh", "glorot_uniform"),
+    ("gelu", dl.Huber(0.5), 2, "identity", "he_uniform"),
+    ("silu", "quantile", 1, "identity", "he_uniform"),
+    (["elu", "tanh"], dl.Quantile(0.9), 1, "identity", "he_uniform"),
+    ("leaky_relu", "cross_entropy", 3, "softmax", "he_uniform"),
+    ("softplus", "poisson", 1, "exp", "he_uniform"),
+    ("sigmoid", "poisson", 2, "exp", "uniform"),
+    ("exp", "squared_error", 2, "identity", "glorot_uniform"),
 ]
 
 

@@ -32,13 +32,49 @@ def same(a, b):
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("init", UNIFORM)
+@pytest.mark.parametrize("init", [*UNIFORM, "nguyen_widrow"])
 @pytest.mark.parametrize("layers", [[2, 2, 1], [1, 1], [7, 13, 5, 3]], ids=str)
 def test_uniform_inits_to_the_bit(layers, init, seed):
     net = dl.Network(layers, init=init, seed=seed)
     assert net.seed == seed
     assert net.init == init
     assert same(net.parameters, initial_parameters(layers, init, seed))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(
+    ("low", "high"), [(-0.1, 0.1), (0, 3), (-1, 1), (-1e-300, 1e300), (5, 5.1)]
+)
+def test_any_uniform_range_to_the_bit(low, high, seed):
+    init = dl.Uniform(low, high)
+    net = dl.Network([7, 13, 5, 3], init=init, seed=seed)
+    assert net.init == init
+    assert same(net.parameters, initial_parameters([7, 13, 5, 3], str(init), seed))
+    assert low <= net.parameters.min() < net.parameters.max() <= high
+    u = (net.parameters - low) / (high - low)
+    assert abs(u.mean() - 0.5) < 4 / np.sqrt(12 * u.size)
+    if (low, high) == (-1, 1):
+        assert same(net.parameters, dl.Network([7, 13, 5, 3], init="uniform", seed=seed).parameters)
+
+
+@pytest.mark.parametrize("layers", [(1, 20, 1), (3, 400, 300, 2), (50, 1, 7, 3)], ids=str)
+def test_nguyen_widrow(layers):
+    """Each hidden unit's weights have the length 0.7 m^(l)^(1/m^(l-1)), in any direction."""
+    net = dl.Network(layers, activation="tanh", init="nguyen_widrow", seed=3)
+    assert net.init == "nguyen_widrow"
+    for w, b in zip(net.weights[:-1], net.biases[:-1], strict=True):
+        m_in, m_out = w.shape
+        beta = 0.7 * m_out ** (1 / m_in)
+        np.testing.assert_allclose(np.linalg.norm(w, axis=0), beta, rtol=1e-14)
+        assert np.abs(b).max() <= beta
+        if m_out >= 300:
+            assert b.std() == pytest.approx(beta / np.sqrt(3), rel=0.1)
+            assert (np.abs(w.mean(axis=1)) < 4 * beta / np.sqrt(m_in * m_out)).all()
+            assert abs(np.corrcoef(b, w[0])[0, 1]) < 4 / np.sqrt(m_out)
+    for last in (net.weights[-1], net.biases[-1]):
+        assert np.abs(last).max() <= 0.5
+    single = dl.Network([3, 2], init="nguyen_widrow", seed=3).parameters
+    assert same(single, initial_parameters([3, 2], "uniform(-0.5,0.5)", 3))
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -8,6 +8,8 @@
 
 from deltaloop._core import Predictor, Trainer, __version__
 from deltaloop._files import load
+from deltaloop.inits import Uniform
+from deltaloop.losses import Huber, Quantile
 from deltaloop.network import Network
 from deltaloop.runtime import runtime
 from deltaloop.solvers import GradientDescent
@@ -18,9 +20,12 @@ __all__ = [
     "EpochInfo",
     "FitResult",
     "GradientDescent",
+    "Huber",
     "Network",
     "Predictor",
+    "Quantile",
     "Trainer",
+    "Uniform",
     "__version__",
     "load",
     "runtime",

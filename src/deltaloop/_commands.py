@@ -25,6 +25,7 @@ from deltaloop import _datafiles, _files
 from deltaloop._datafiles import Data, Label
 from deltaloop._scaling import Scaling, fold, r2, split
 from deltaloop.datasets import load_digits
+from deltaloop.losses import Loss
 
 __all__ = ["BATCH_SIZE", "RATE_PER_INSTANCE", "info", "predict", "train"]
 
@@ -52,7 +53,7 @@ def train(args: argparse.Namespace) -> None:
         )
     rate = args.learning_rate or RATE_PER_INSTANCE / batch_size
     solver = dl.GradientDescent(rate, momentum=args.momentum, batch_size=batch_size)
-    network = _network(data, args)
+    network = _network(data, args, _loss(data, args))
     result = _fit(network, data, rows, solver, args.epochs)
     report = {
         "task": data.task,
@@ -90,13 +91,31 @@ def _check_output(args: argparse.Namespace) -> None:
         args.usage_error(f"argument --output-model: cannot write to directory {directory!r}")
 
 
-def _network(data: Data, args: argparse.Namespace) -> dl.Network:
+def _loss(data: Data, args: argparse.Namespace) -> Loss:
+    """Return the loss that was asked for, if it goes with the data, or the usual one."""
+    usual = "squared_error" if data.classes is None else "cross_entropy"
+    name: str = args.loss or usual
+    if (name == "cross_entropy") != (data.classes is not None):
+        kind = "values (floats in y)" if data.classes is None else "classes (no floats in y)"
+        args.usage_error(f"argument --loss: {name} does not go with {kind}, which {data.name} has")
+    value = args.loss_parameter
+    if name == "poisson" and data.y.min() < 0:
+        raise ValueError(f"{data.name}: y holds {data.y.min()}; counts for poisson are at least 0")
+    if value is None:
+        return name
+    if name not in ("huber", "quantile") or (name == "quantile" and value >= 1):
+        expected = "a number below 1 for quantile" if name == "quantile" else "huber or quantile"
+        args.usage_error(f"argument --loss-parameter: expected {expected}, got {value:g}")
+    return dl.Huber(value) if name == "huber" else dl.Quantile(value)
+
+
+def _network(data: Data, args: argparse.Namespace, loss: Loss) -> dl.Network:
     m_out = data.y.shape[1] if data.classes is None else len(data.classes)
     return dl.Network(
         [data.X.shape[1], *args.hidden, m_out],
         activation=args.activation,
-        output="identity" if data.classes is None else "softmax",
-        loss="squared_error" if data.classes is None else "cross_entropy",
+        output="identity" if data.classes is None and loss != "poisson" else None,
+        loss=loss,
         seed=args.seed,
     )
 
@@ -113,7 +132,7 @@ def _fit(
     # A constant input teaches nothing. Scaled by infinity it is 0 in training, and folding turns
     # its weights, which are still the random ones, into 0.
     inputs = data.scaling or Scaling.of(X, f"X in {data.name}", constant=math.inf)
-    outputs = None if data.classes is not None else Scaling.of(y, f"y in {data.name}")
+    outputs = Scaling.of(y, f"y in {data.name}") if network.output == "identity" else None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dl.DivergenceWarning)
         result = network.fit(
@@ -163,8 +182,8 @@ def _description(network: dl.Network) -> dict[str, Any]:
         "layers": list(network.layers),
         "activation": list(network.activation),
         "output": network.output,
-        "loss": network.loss,
-        "init": network.init,
+        "loss": str(network.loss),
+        "init": None if network.init is None else str(network.init),
         "seed": network.seed,
         "n_parameters": network.n_parameters,
     }
@@ -184,7 +203,7 @@ def _train_text(data: Data, report: Mapping[str, Any]) -> str:
         if data.classes is None
         else f"{len(data.classes)} classes"
     )
-    units = "" if data.classes is not None else ", in standardised units"
+    units = ", in standardised units" if report["output"] == "identity" else ""
     rows = {
         "data": f"{data.name}: {n} rows, {m} inputs, {target}",
         "rows": f"{report['n_train']} to train on, {report['n_test']} held out",

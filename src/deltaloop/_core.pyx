@@ -24,7 +24,7 @@ import threading
 
 import numpy as np
 
-from deltaloop import _inputs, _threads, solvers
+from deltaloop import _inputs, _threads, losses, solvers
 
 cnp.import_array()
 
@@ -50,10 +50,14 @@ COMPILER = DELTALOOP_COMPILER.decode()
 ACTIVATIONS = {
     "identity": MLP_IDENTITY, "sigmoid": MLP_SIGMOID, "tanh": MLP_TANH, "relu": MLP_RELU,
     "softmax": MLP_SOFTMAX, "step": MLP_STEP,
+    "leaky_relu": MLP_LEAKY_RELU, "elu": MLP_ELU, "softplus": MLP_SOFTPLUS, "silu": MLP_SILU,
+    "gelu": MLP_GELU, "exp": MLP_EXPONENTIAL,
 }
 LOSSES = {
     "squared_error": MLP_SQUARED_ERROR, "cross_entropy": MLP_CROSS_ENTROPY,
     "binary_cross_entropy": MLP_BINARY_CROSS_ENTROPY,
+    "absolute_error": MLP_ABSOLUTE_ERROR, "huber": MLP_HUBER, "quantile": MLP_QUANTILE,
+    "poisson": MLP_POISSON,
 }
 EVENTS = {
     MLP_PAUSED: "paused", MLP_EPOCH: "epoch", MLP_CONVERGED: "converged", MLP_GOAL: "goal",
@@ -63,7 +67,10 @@ EVENTS = {
 cdef dict SOLVERS = {solvers.GradientDescent: MLP_GRADIENT_DESCENT}
 cdef dict FUNCTIONS = {
     "exp": MLP_EXP, "log": MLP_LOG, "tanh": MLP_TANH_FUNCTION, "sigmoid": MLP_SIGMOID_FUNCTION,
-    "log1p_exp": MLP_LOG1P_EXP,
+    "log1p_exp": MLP_LOG1P_EXP, "expm1_negative": MLP_EXPM1_NEGATIVE,
+    "softplus": MLP_SOFTPLUS_FUNCTION, "silu": MLP_SILU_FUNCTION,
+    "silu_derivative": MLP_SILU_DERIVATIVE, "gelu": MLP_GELU_FUNCTION,
+    "gelu_derivative": MLP_GELU_DERIVATIVE,
 }
 cdef dict DTYPES = {
     ("f", 8): MLP_FLOAT64, ("f", 4): MLP_FLOAT32, ("i", 1): MLP_INT8, ("i", 2): MLP_INT16,
@@ -182,7 +189,7 @@ def find_nonfinite(cnp.ndarray array not None):
 
 
 def vector_math(name, x):
-    """One of the core's own functions of a float64 vector: exp, log, tanh, sigmoid, log1p_exp."""
+    """One of the core's own functions of a float64 vector, by its name in FUNCTIONS."""
     cdef cnp.ndarray source = np.ascontiguousarray(x, dtype=np.float64)
     cdef cnp.ndarray result = np.empty_like(source)
     mlp_vector_math(choose_isa(), FUNCTIONS[name], source.size,
@@ -219,6 +226,16 @@ cdef class Stream:
             mlp_random_normal(&self.stream, choose_isa(), numerator, denominator, out.shape[0],
                               &out[0])
 
+    def range(self, double[::1] out not None, double low, double high):
+        """Fills out from Unif[low, high], a word each."""
+        if out.shape[0]:
+            mlp_random_range(&self.stream, low, high, out.shape[0], &out[0])
+
+    def nguyen_widrow(self, double[::1] w not None, double[::1] b not None, double beta):
+        """Fills the weights (m_in, m_out) and biases (m_out,) of a layer, a word each."""
+        cdef size_t m_out = b.shape[0]
+        mlp_random_nguyen_widrow(&self.stream, beta, w.shape[0] // m_out, m_out, &w[0], &b[0])
+
     def permutation(self, size_t n):
         """A random permutation of 0..n-1, n - 1 words."""
         cdef cnp.ndarray order = np.empty(n, dtype=np.uintp)
@@ -252,7 +269,7 @@ cdef class Core:
         return 0
 
     def _build(self, tuple layers, tuple activation, output, loss):
-        """Allocates the network, once: sizes, the activations' names and the loss's."""
+        """Allocates the network, once: sizes, the activations' names and the loss."""
         cdef size_t L = len(layers) - 1, i
         cdef size_t *sizes = NULL
         cdef mlp_activation *g = NULL
@@ -262,6 +279,7 @@ cdef class Core:
             raise RuntimeError("this Network is initialised already; make a new one")
         self.kernels = choose_isa()
         names = (*activation, output)
+        name, parameter = losses.parts(loss)
         try:
             sizes = <size_t *>malloc((L + 1) * sizeof(size_t))
             g = <mlp_activation *>malloc(L * sizeof(mlp_activation))
@@ -272,7 +290,9 @@ cdef class Core:
             for i in range(L):
                 g[i] = <mlp_activation><int>ACTIVATIONS[names[i]]
             check(mlp_network_new(&network, self.kernels, L, sizes, g,
-                                  <mlp_loss><int>LOSSES[loss]))
+                                  <mlp_loss><int>LOSSES[name]))
+            if parameter is not None:
+                mlp_network_set_loss_parameter(network, parameter)
             n = mlp_network_n_parameters(network)
             # A cache line's alignment: 64 bytes.
             space = np.zeros(n + 7)
@@ -298,7 +318,7 @@ cdef class Core:
         self.units = sum(layers[1:])
         self.chunk = 0
         self.grain = 0.0
-        self.plain = loss == "squared_error" and "step" not in names
+        self.plain = name in losses.REGRESSION and "step" not in names
         self.lock_ = threading.Lock()
         self._position = 0
         self.network = network
@@ -327,13 +347,13 @@ cdef class Core:
 
     @property
     def loss(self):
-        """Name of the loss."""
+        """The loss: its name, or the object that was given with its parameter."""
         self.ready()
         return self.loss_
 
     @property
     def init(self):
-        """Name of the initialisation, or None for a network made from weights."""
+        """The initialisation: a name or an object, or None for a network made from weights."""
         self.ready()
         return self.init_
 

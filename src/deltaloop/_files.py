@@ -15,11 +15,11 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,9 +27,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 if TYPE_CHECKING:
+    from deltaloop.inits import Init
+    from deltaloop.losses import Loss
     from deltaloop.network import Network
 
 __all__ = ["load", "read_metadata", "save"]
+
+T = TypeVar("T")
 
 FORMAT = "deltaloop"
 VERSION = 1
@@ -60,8 +64,8 @@ class _Description:
     layers: tuple[int, ...]
     activation: tuple[str, ...]
     output: str
-    loss: str
-    init: str | None
+    loss: Loss
+    init: Init | None
     seed: int
     position: int
     user: dict[str, str]
@@ -224,8 +228,8 @@ def _network_entries(network: Network) -> dict[str, str]:
         "layers": json.dumps(list(network.layers)),
         "activation": json.dumps(list(network.activation)),
         "output": network.output,
-        "loss": network.loss,
-        "init": json.dumps(network.init),
+        "loss": str(network.loss),
+        "init": json.dumps(None if network.init is None else str(network.init)),
         "seed": str(network.seed),
         "position": str(network._position),
     }
@@ -320,6 +324,8 @@ def _check_size(name: str) -> int:
 
 def _describe(entries: Mapping[str, str] | None) -> _Description:
     """Check the metadata and convert it. ValueError if anything about it is unexpected."""
+    from deltaloop import inits, losses
+
     entries = {} if entries is None else entries
     _check_version(entries)
     known = {key for key in entries if not key.startswith(USER_PREFIX)}
@@ -331,8 +337,8 @@ def _describe(entries: Mapping[str, str] | None) -> _Description:
         layers=layers,
         activation=activation,
         output=_name("output", entries["output"]),
-        loss=_name("loss", entries["loss"]),
-        init=None if init is None else _name("init", init),
+        loss=_option("loss", entries["loss"], losses.of_text),
+        init=None if init is None else _option("init", init, inits.of_text),
         seed=_decimal("seed", entries["seed"], 10**MAX_SEED_DIGITS - 1),
         position=_decimal("position", entries["position"], MAX_POSITION),
         user={
@@ -408,6 +414,16 @@ def _name(key: str, value: object) -> str:
     if isinstance(value, str) and re.fullmatch(r"[a-z0-9_]{1,40}", value):
         return value
     raise ValueError(f"expected {key} to be a name, found {_short(str(value))}")
+
+
+def _option(key: str, value: object, of_text: Callable[[str, tuple[float, ...]], T]) -> str | T:
+    """Return a name, or what a name with numbers in brackets stands for, such as huber(0.5)."""
+    number = r"-?[0-9.]{1,30}(?:e[-+][0-9]{1,3})?"
+    pattern = rf"([a-z0-9_]{{1,40}})\(({number}(?:,{number})*)\)"
+    match = re.fullmatch(pattern, value) if isinstance(value, str) else None
+    if match is None:
+        return _name(key, value)
+    return of_text(match[1], tuple(float(part) for part in match[2].split(",")))
 
 
 def _decimal(key: str, text: str, maximum: int | None) -> int:

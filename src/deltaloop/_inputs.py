@@ -225,6 +225,16 @@ def probabilities(network: Network, array: Array, name: str) -> None:
             )
 
 
+def not_negative(array: Array, name: str) -> None:
+    """Check targets that the Poisson loss reads as counts."""
+    row, column = divmod(int(array.argmin()), array.shape[1])
+    if not array[row, column] >= 0:
+        raise ValueError(
+            f"{name} holds {array[row, column]} at row {row}, column {column}; targets of poisson "
+            "are counts, at least 0"
+        )
+
+
 def differentiable(network: Network) -> None:
     """Refuse a gradient of step units."""
     if "step" in (*network.activation, network.output):
@@ -254,8 +264,10 @@ def batch(
     if check_finite:
         finite(x_name, x)
         finite(y_name, y)
-    if network.loss != "squared_error" and not labels:
+    if network.loss in ("cross_entropy", "binary_cross_entropy") and not labels:
         probabilities(network, y, y_name)
+    elif network.loss == "poisson":
+        not_negative(y, y_name)
     return x, y, labels
 
 

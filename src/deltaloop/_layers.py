@@ -8,15 +8,18 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from deltaloop import _core, _inputs
+from deltaloop import _core, _inputs, losses
 
+RELU_LIKE = ("leaky_relu", "elu", "softplus", "silu", "gelu")
+HIDDEN = ("sigmoid", "tanh", "relu", "identity", "step", *RELU_LIKE, "exp")
+ANY_OUTPUT = ("sigmoid", "tanh", "relu", "identity", "softmax", "step", *RELU_LIKE, "exp")
 # Output activations that a loss can be computed from.
 OUTPUTS = {
-    "squared_error": ("sigmoid", "tanh", "relu", "identity", "softmax", "step"),
+    **dict.fromkeys(losses.REGRESSION, ANY_OUTPUT),
     "cross_entropy": ("softmax", "sigmoid"),
     "binary_cross_entropy": ("sigmoid",),
+    "poisson": ("exp",),
 }
-HIDDEN = ("sigmoid", "tanh", "relu", "identity", "step")
 
 
 def hidden_activations(activation: object, n_hidden: int) -> tuple[str, ...]:
@@ -41,12 +44,14 @@ def hidden_activations(activation: object, n_hidden: int) -> tuple[str, ...]:
 def output_activation(output: object, activation: object, loss: str, n_outputs: int) -> str:
     """Return the output's activation: as asked for, or what suits loss and activation."""
     if output is None:
-        if loss == "squared_error":
+        if loss in losses.REGRESSION:
             keep = activation in ("sigmoid", "tanh", "step")
             name = activation if keep else "identity"
             assert isinstance(name, str)
         elif loss == "cross_entropy" and n_outputs > 1:
             name = "softmax"
+        elif loss == "poisson":
+            name = "exp"
         else:
             name = "sigmoid"
     else:
@@ -70,7 +75,7 @@ def default_init(hidden: tuple[str, ...], output: str) -> str:
     names = set(hidden) or {output}
     if names <= {"sigmoid", "step"}:
         return "uniform"
-    return "he_uniform" if "relu" in names else "glorot_uniform"
+    return "glorot_uniform" if names.isdisjoint({"relu", *RELU_LIKE}) else "he_uniform"
 
 
 def views(

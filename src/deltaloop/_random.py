@@ -7,22 +7,14 @@ in ``csrc/random.c`` and, for reading and testing, in ``reference.py``.
 from __future__ import annotations
 
 import operator
+from decimal import Context, Decimal
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deltaloop import _core, _inputs
-
-INITS = (
-    "uniform",
-    "he_uniform",
-    "he_normal",
-    "glorot_uniform",
-    "glorot_normal",
-    "lecun_uniform",
-    "lecun_normal",
-)
+from deltaloop.inits import Init, Uniform
 
 
 def check_seed(seed: object) -> None:
@@ -56,15 +48,21 @@ def stream(seed: int, position: int = 0) -> _core.Stream:
 
 
 def draw_parameters(
-    layers: tuple[int, ...], init: str, source: _core.Stream, parameters: NDArray[np.float64]
+    layers: tuple[int, ...], init: Init, source: _core.Stream, parameters: NDArray[np.float64]
 ) -> None:
     """Fill `parameters` layer by layer, w then b, in memory order.
 
     With fan_in = m^(l-1) and fan_out = m^(l): ``uniform`` is Unif[-1, 1] for weights and biases.
     The others have zero biases and the variance 2 / fan_in (He et al. 2015), 2 / (fan_in + fan_out)
     (Glorot and Bengio 2010) or 1 / fan_in (LeCun et al. 1998), as a uniform distribution, whose
-    limit is sqrt(3 variance), or as a normal one.
+    limit is sqrt(3 variance), or as a normal one. ``nguyen_widrow`` (Nguyen and Widrow 1990) is for
+    inputs in [-1, 1]: each unit of a hidden layer gets weights of the length beta = 0.7
+    fan_out^(1/fan_in) in a random direction, Unif[-1, 1] of each weight before, and a bias from
+    Unif[-beta, beta]; the output layer's weights and biases are from Unif[-1/2, 1/2].
     """
+    if isinstance(init, Uniform):
+        source.range(parameters, init.low, init.high)
+        return
     scheme, _, shape = init.partition("_")
     begin = 0
     for fan_in, fan_out in pairwise(layers):
@@ -75,6 +73,13 @@ def draw_parameters(
             source.uniform(w, 1, 1)
             source.uniform(b, 1, 1)
             continue
+        if init == "nguyen_widrow":
+            if begin < parameters.size:
+                source.nguyen_widrow(w, b, _widrow_length(fan_in, fan_out))
+            else:
+                source.range(w, -0.5, 0.5)
+                source.range(b, -0.5, 0.5)
+            continue
         variances = {"he": (2, fan_in), "glorot": (2, fan_in + fan_out), "lecun": (1, fan_in)}
         numerator, denominator = variances[scheme]
         if shape == "uniform":
@@ -82,3 +87,11 @@ def draw_parameters(
         else:
             source.normal(w, numerator, denominator)
         b[:] = 0.0
+
+
+def _widrow_length(fan_in: int, fan_out: int) -> float:
+    """Return 0.7 fan_out^(1/fan_in), rounded to nearest whatever libm and the rounding mode are."""
+    context = Context(prec=40)
+    root = context.power(Decimal(fan_out), context.divide(Decimal(1), Decimal(fan_in)))
+    scaled = context.multiply(root, Decimal(7 * 10**28))
+    return int(scaled) / 10**29  # integers divide without the processor's floating point

@@ -16,6 +16,8 @@ from typing import Any
 import deltaloop as dl
 from deltaloop import _commands
 from deltaloop._commands import BATCH_SIZE, RATE_PER_INSTANCE
+from deltaloop._layers import HIDDEN
+from deltaloop.losses import REGRESSION
 
 __all__ = ["main"]
 
@@ -105,6 +107,7 @@ _count = _checked(int, lambda value: value >= 1, "a whole number from 1")
 _seed = _checked(int, lambda value: value >= 0, "a whole number from 0")
 _rate = _checked(float, lambda value: 0 < value < math.inf, "a finite number above 0")
 _momentum = _checked(float, lambda value: 0 <= value < 1, "a number from 0 to below 1")
+_parameter = _checked(float, lambda value: 0 < value < math.inf, "a finite number above 0")
 _fraction = _checked(float, lambda value: 0 < value < 1, "a number between 0 and 1")
 
 
@@ -168,9 +171,24 @@ def _add_train(train: argparse.ArgumentParser) -> None:
     )
     add(
         "--activation",
-        choices=["sigmoid", "tanh", "relu", "identity"],
+        choices=[name for name in HIDDEN if name != "step"],
         default="tanh",
-        help="of the hidden units (tanh)",
+        metavar="NAME",
+        help="of the hidden units: sigmoid, tanh, relu, leaky_relu, elu, softplus, silu, gelu, "
+        "exp or identity (tanh)",
+    )
+    add(
+        "--loss",
+        choices=[*REGRESSION, "poisson", "cross_entropy"],
+        metavar="NAME",
+        help="of values: squared_error, absolute_error, huber, quantile, or poisson for counts, "
+        "with exp outputs and unscaled; of classes: cross_entropy (the first, or this one)",
+    )
+    add(
+        "--loss-parameter",
+        type=_parameter,
+        metavar="VALUE",
+        help="delta of huber (1, in standardised units), or tau of quantile (0.5)",
     )
     add(
         "--epochs",

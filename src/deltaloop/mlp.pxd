@@ -16,11 +16,21 @@ cdef extern from "mlp.h" nogil:
         MLP_RELU
         MLP_SOFTMAX
         MLP_STEP
+        MLP_LEAKY_RELU
+        MLP_ELU
+        MLP_SOFTPLUS
+        MLP_SILU
+        MLP_GELU
+        MLP_EXPONENTIAL
 
     ctypedef enum mlp_loss "enum mlp_loss":
         MLP_SQUARED_ERROR
         MLP_CROSS_ENTROPY
         MLP_BINARY_CROSS_ENTROPY
+        MLP_ABSOLUTE_ERROR
+        MLP_HUBER
+        MLP_QUANTILE
+        MLP_POISSON
 
     ctypedef enum mlp_dtype "enum mlp_dtype":
         MLP_FLOAT64
@@ -40,6 +50,12 @@ cdef extern from "mlp.h" nogil:
         MLP_TANH_FUNCTION
         MLP_SIGMOID_FUNCTION
         MLP_LOG1P_EXP
+        MLP_EXPM1_NEGATIVE
+        MLP_SOFTPLUS_FUNCTION
+        MLP_SILU_FUNCTION
+        MLP_SILU_DERIVATIVE
+        MLP_GELU_FUNCTION
+        MLP_GELU_DERIVATIVE
 
     ctypedef enum mlp_event "enum mlp_event":
         MLP_PAUSED
@@ -115,6 +131,7 @@ cdef extern from "mlp.h" nogil:
                                const mlp_activation *, mlp_loss)
     void mlp_network_free(mlp_network *)
     size_t mlp_network_n_parameters(const mlp_network *)
+    void mlp_network_set_loss_parameter(mlp_network *, double)
     void mlp_network_set_parameters(mlp_network *, double *)
     void mlp_network_set_tuning(mlp_network *, size_t, double)
     mlp_status mlp_predict(const mlp_network *, const mlp_matrix *, size_t, int, size_t,
@@ -146,5 +163,7 @@ cdef extern from "mlp.h" nogil:
     int mlp_fit_finish(mlp_fit *, double, double *)
 
     void mlp_random_uniform(mlp_stream *, double, double, size_t, double *)
+    void mlp_random_range(mlp_stream *, double, double, size_t, double *)
+    void mlp_random_nguyen_widrow(mlp_stream *, double, size_t, size_t, double *, double *)
     void mlp_random_normal(mlp_stream *, const mlp_kernels *, double, double, size_t, double *)
     void mlp_random_permutation(mlp_stream *, size_t, size_t *)

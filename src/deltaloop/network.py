@@ -10,8 +10,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from deltaloop import _core, _files, _inputs, _layers, _random, _threads, training
+from deltaloop import _core, _files, _inputs, _layers, _random, _threads, inits, losses, training
 from deltaloop._core import Predictor, Trainer
+from deltaloop.inits import Init
+from deltaloop.losses import Loss
 from deltaloop.solvers import Solver
 from deltaloop.training import EpochInfo, FitResult
 
@@ -27,22 +29,31 @@ class Network(_core.Core):
     layers : sequence of int
         Units per layer, (m^(0), ..., m^(L)): inputs first, outputs last, each at least 1.
     activation : str or sequence of str, default "sigmoid"
-        ``"sigmoid"``, ``"tanh"``, ``"relu"``, ``"identity"`` or ``"step"`` (1 if z > 0 else 0;
-        predicts, but has no gradient): one name, or one per hidden layer.
+        ``"sigmoid"``, ``"tanh"``, ``"relu"``, ``"leaky_relu"`` (0.01 z for z < 0), ``"elu"``
+        (exp(z) - 1 for z < 0), ``"softplus"`` (log(1 + exp(z))), ``"silu"`` (z sigmoid(z)),
+        ``"gelu"`` (z Phi(z), Phi the normal distribution function), ``"exp"``, ``"identity"`` or
+        ``"step"`` (1 if z > 0 else 0; predicts, but has no gradient): one name, or one per hidden
+        layer.
     output : str, optional
-        Activation of the output layer, one of the above or ``"softmax"``. By default, with the
-        squared error and a single name for `activation`, sigmoid, tanh and step keep themselves
-        and anything else gives identity; with a list, identity; ``"cross_entropy"`` gives softmax
-        for two outputs or more and sigmoid for one; ``"binary_cross_entropy"`` gives sigmoid.
-    loss : str, default "squared_error"
-        ``"squared_error"``, 1/2 sum (y - a)^2; ``"cross_entropy"``, -sum y log a over classes
-        (softmax), or of one probability (sigmoid); ``"binary_cross_entropy"``,
-        -sum y log a + (1 - y) log(1 - a) over independent outputs. Always a sum over instances.
-    init : str, optional
-        ``"uniform"`` (Unif[-1, 1], biases too), ``"he_uniform"``, ``"he_normal"``,
-        ``"glorot_uniform"``, ``"glorot_normal"``, ``"lecun_uniform"`` or ``"lecun_normal"`` (zero
-        biases). By default ``"uniform"`` for sigmoid and step units, ``"he_uniform"`` where there
-        are relu units and ``"glorot_uniform"`` otherwise.
+        Activation of the output layer, one of the above or ``"softmax"``. By default, with a
+        single name for `activation` and the squared, absolute, Huber or quantile loss, sigmoid,
+        tanh and step keep themselves and anything else gives identity; with a list, identity;
+        ``"cross_entropy"`` gives softmax for two outputs or more and sigmoid for one;
+        ``"binary_cross_entropy"`` gives sigmoid and ``"poisson"`` exp.
+    loss : str, Huber or Quantile, default "squared_error"
+        ``"squared_error"``, 1/2 sum (y - a)^2; ``"absolute_error"``, sum abs(y - a); ``"huber"``
+        and ``"quantile"``, or `Huber` and `Quantile` with their parameters;
+        ``"cross_entropy"``, -sum y log a over classes (softmax), or of one probability (sigmoid);
+        ``"binary_cross_entropy"``, -sum y log a + (1 - y) log(1 - a) over independent outputs;
+        ``"poisson"``, sum a - y log a for counts y (exp). Always a sum over instances.
+    init : str or Uniform, optional
+        ``"uniform"`` (Unif[-1, 1], biases too) or `Uniform` with its range; ``"he_uniform"``,
+        ``"he_normal"``, ``"glorot_uniform"``, ``"glorot_normal"``, ``"lecun_uniform"`` or
+        ``"lecun_normal"`` (zero biases); ``"nguyen_widrow"`` (for inputs in [-1, 1]: hidden
+        weights of length beta = 0.7 m^(l)^(1/m^(l-1)) for each unit, in a random direction, and
+        biases from Unif[-beta, beta]; outputs from Unif[-1/2, 1/2]). By default ``"uniform"`` for
+        sigmoid and step units, ``"he_uniform"`` where there are units of the relu family (relu,
+        leaky_relu, elu, softplus, silu, gelu) and ``"glorot_uniform"`` otherwise.
     seed : int, numpy.random.Generator or None
         Where random numbers come from: the initial parameters and, unless ``fit`` is given a seed
         of its own, the order of mini-batches. A generator gives one word; None draws entropy.
@@ -76,13 +87,13 @@ class Network(_core.Core):
         *,
         activation: str | Sequence[str] = "sigmoid",
         output: str | None = None,
-        loss: str = "squared_error",
-        init: str | None = None,
+        loss: Loss = "squared_error",
+        init: Init | None = None,
         seed: int | np.random.Generator | None = None,
     ) -> None:
         sizes = _inputs.sizes(layers)
         if init is not None:
-            init = _inputs.choice("init", init, _random.INITS)
+            init = inits.check(init)
         _random.check_seed(seed)
         self._configure(sizes, activation, output, loss)
         init = init or _layers.default_init(self.activation, self.output)
@@ -95,10 +106,11 @@ class Network(_core.Core):
         self, sizes: tuple[int, ...], activation: object, output: object, loss: object
     ) -> None:
         """Check the names and allocate the network."""
-        name = _inputs.choice("loss", loss, tuple(_layers.OUTPUTS))
+        known = losses.check(loss)
+        name = losses.parts(known)[0]
         hidden = _layers.hidden_activations(activation, len(sizes) - 2)
         self._build(
-            sizes, hidden, _layers.output_activation(output, activation, name, sizes[-1]), name
+            sizes, hidden, _layers.output_activation(output, activation, name, sizes[-1]), known
         )
 
     @classmethod
@@ -109,7 +121,7 @@ class Network(_core.Core):
         *,
         activation: str | Sequence[str] = "sigmoid",
         output: str | None = None,
-        loss: str = "squared_error",
+        loss: Loss = "squared_error",
         seed: int | np.random.Generator | None = None,
     ) -> Self:
         """Make a network from given parameters, which are copied.
@@ -154,8 +166,8 @@ class Network(_core.Core):
         layers: Sequence[int],
         activation: str | Sequence[str],
         output: str | None,
-        loss: str,
-        init: str | None,
+        loss: Loss,
+        init: Init | None,
         seed: int | np.random.Generator | None,
         position: int,
         parameters: NDArray[np.float64],
@@ -166,7 +178,7 @@ class Network(_core.Core):
         """
         sizes = _inputs.sizes(layers)
         if init is not None:
-            init = _inputs.choice("init", init, _random.INITS)
+            init = inits.check(init)
         words = _inputs.integer("position", position, at_least=0)
         if words >= 2**64:
             raise ValueError(f"position must be below 2**64, got {position}")
@@ -294,7 +306,8 @@ class Network(_core.Core):
             Instances, one a row, or a single one.
         Y : array_like, shape (n, mL)
             Targets. (n,) where mL is 1; integer classes (n,) where the output is softmax. For a
-            single instance (mL,), or a scalar. The cross-entropies take probabilities in [0, 1].
+            single instance (mL,), or a scalar. The cross-entropies take probabilities in [0, 1],
+            Poisson counts of at least 0.
         n_threads : int, optional
             As for ``predict``.
 
@@ -306,7 +319,7 @@ class Network(_core.Core):
         ------
         TypeError, ValueError
             If the arrays do not fit the network or each other, are empty, not finite or, for a
-            cross-entropy, not probabilities.
+            cross-entropy, not probabilities, or for Poisson negative.
 
         Examples
         --------

@@ -8,6 +8,7 @@ whole arrays stay in memory, and sums are added in whatever order NumPy chooses.
 
 from __future__ import annotations
 
+import decimal
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,7 +20,14 @@ from numpy.typing import ArrayLike, NDArray
 if TYPE_CHECKING:
     from deltaloop.network import Network
 
-__all__ = ["Reference", "initial_parameters", "permutation", "raw_words", "uniform"]
+__all__ = [
+    "Reference",
+    "initial_parameters",
+    "nguyen_widrow",
+    "permutation",
+    "raw_words",
+    "uniform",
+]
 
 Floats = NDArray[np.float64]
 
@@ -35,11 +43,15 @@ class Reference:
         b^(1), ..., b^(L); b^(l) has shape (m^(l),). Copied.
     activation : str or sequence of str
         Of the hidden layers, one name or one each: ``"sigmoid"``, ``"tanh"``, ``"relu"``,
+        ``"leaky_relu"``, ``"elu"``, ``"softplus"``, ``"silu"``, ``"gelu"``, ``"exp"``,
         ``"identity"`` or ``"step"``.
     output : str
         Activation of the last layer: one of these or ``"softmax"``.
     loss : str
-        ``"squared_error"``, ``"cross_entropy"`` or ``"binary_cross_entropy"``.
+        ``"squared_error"``, ``"absolute_error"``, ``"huber"``, ``"quantile"``,
+        ``"cross_entropy"``, ``"binary_cross_entropy"`` or ``"poisson"``.
+    loss_parameter : float, optional
+        delta of the Huber loss (1), or tau of the quantile's (0.5).
 
     Attributes
     ----------
@@ -69,6 +81,7 @@ class Reference:
         activation: str | Sequence[str],
         output: str,
         loss: str,
+        loss_parameter: float | None = None,
     ) -> None:
         w = [np.asarray(w_l, dtype=np.float64) for w_l in weights]
         b = [np.asarray(b_l, dtype=np.float64) for b_l in biases]
@@ -77,6 +90,9 @@ class Reference:
         self.activation = (activation,) * n_hidden if isinstance(activation, str) else activation
         self.output = output
         self.loss = loss
+        self.loss_parameter = {"huber": 1.0, "quantile": 0.5}.get(loss)
+        if loss_parameter is not None:
+            self.loss_parameter = loss_parameter
         pairs = zip(w, b, strict=True)
         self._parameters: Floats = np.concatenate([v.ravel() for pair in pairs for v in pair])
         self.weights, self.biases = self._views(self._parameters)
@@ -84,8 +100,10 @@ class Reference:
     @classmethod
     def of(cls, network: Network) -> Reference:
         """Make a reference network with the parameters (copied) of a `deltaloop.Network`."""
+        name = str(network.loss).partition("(")[0]
+        parameter = getattr(network.loss, "delta", getattr(network.loss, "tau", None))
         return cls(
-            network.weights, network.biases, network.activation, network.output, network.loss
+            network.weights, network.biases, network.activation, network.output, name, parameter
         )
 
     @property
@@ -122,7 +140,7 @@ class Reference:
         """
         X, Y = self._arrays(X, Y)
         z, a = self._forward(X)
-        return self._loss(z, a[-1], Y)[0]
+        return self._loss(z[-1], a[-1], Y)[0]
 
     def gradient(self, X: ArrayLike, Y: ArrayLike) -> tuple[float, Floats]:
         """Return C and its gradient (P,), laid out as `parameters`; X and Y as for `cost`.
@@ -198,23 +216,43 @@ class Reference:
                 step(g)
             yield cost, self._parameters.copy()
 
-    def _forward(self, X: Floats) -> tuple[Floats, list[Floats]]:
-        """Return z^(L) and [a^(0), a^(1), ..., a^(L)], where a^(0) = X."""
-        a = [X]
+    def _forward(self, X: Floats) -> tuple[list[Floats], list[Floats]]:
+        """Return z^(1..L) and [a^(0), a^(1), ..., a^(L)], where a^(0) = X.
+
+        Of a layer whose derivative is taken from a, z^(l) is an empty array, but for the last.
+        """
+        a, zs = [X], []
         for w, b, g in zip(self.weights, self.biases, (*self.activation, self.output), strict=True):
             z = a[-1] @ w  # z^(l) = a^(l-1) w^(l) + b^(l), (n, m^(l))
             z += b
             a.append(_activate(g, z))
-        return z, a
+            keep = g in ("silu", "gelu") or len(a) == len(self.layers)
+            zs.append(z if keep else np.empty(0))
+        return zs, a
 
     def _loss(self, z: Floats, a: Floats, Y: Floats) -> tuple[float, Floats]:
-        """Return C and a - y (n, m^(L)) from z^(L) and a^(L).
+        """Return C and dC/da (n, m^(L)) from z^(L) and a^(L).
 
-        a - y is dC/da of the squared error, and dC/dz of either cross-entropy.
+        For the cross-entropies and Poisson it is dC/dz = a - y.
         """
         d = a - Y
         if self.loss == "squared_error":
             C = 0.5 * np.vdot(d, d)  # 1/2 sum_ij (y_ij - a_ij)^2
+        elif self.loss == "absolute_error":
+            C, d = np.abs(d).sum(), np.sign(d)
+        elif self.loss == "huber":  # e^2 / 2, and delta (|e| - delta / 2) for |e| > delta
+            delta = self.loss_parameter
+            assert delta is not None
+            e = np.abs(d)
+            C = np.where(e <= delta, 0.5 * np.minimum(e, delta) ** 2, delta * (e - delta / 2)).sum()
+            d = np.clip(d, -delta, delta)
+        elif self.loss == "quantile":  # tau (y - a), and (1 - tau) (a - y) for a > y
+            tau = self.loss_parameter
+            assert tau is not None
+            C = np.maximum(-tau * d, (1 - tau) * d).sum()
+            d = np.where(d > 0, 1 - tau, np.where(d < 0, -tau, 0.0))
+        elif self.loss == "poisson":
+            C = (a - Y * z).sum()  # sum_ij (exp z_ij - y_ij z_ij)
         elif self.output == "softmax":
             # -sum_ij y_ij log a_ij = sum_i (log sum_j exp z_ij - sum_j y_ij z_ij), z_i less its max
             z = z - z.max(axis=-1, keepdims=True)
@@ -226,9 +264,9 @@ class Reference:
 
     def _gradient(self, X: Floats, Y: Floats) -> tuple[float, Floats]:
         z, a = self._forward(X)
-        C, delta = self._loss(z, a[-1], Y)
-        if self.loss == "squared_error":
-            _times_derivative(self.output, delta, a[-1])
+        C, delta = self._loss(z[-1], a[-1], Y)
+        if self.loss not in ("cross_entropy", "binary_cross_entropy", "poisson"):
+            _times_derivative(self.output, delta, a[-1], z[-1])
         gradient = np.empty_like(self._parameters)
         dw, db = self._views(gradient)
         for l in range(len(dw), 0, -1):
@@ -236,7 +274,7 @@ class Reference:
             delta.sum(axis=0, out=db[l - 1])  # dC/db_j = sum_i delta_ij
             if l > 1:  # delta^(l-1) = (delta^(l) w^(l)T) * g'(z^(l-1)), (n, m^(l-1))
                 delta = delta @ self.weights[l - 1].T
-                _times_derivative(self.activation[l - 2], delta, a[l - 1])
+                _times_derivative(self.activation[l - 2], delta, a[l - 1], z[l - 2])
         return C, gradient
 
     def _views(self, flat: Floats) -> tuple[tuple[Floats, ...], tuple[Floats, ...]]:
@@ -259,7 +297,23 @@ class Reference:
 
 
 def _activate(name: str, z: Floats) -> Floats:
-    """Return g(z); the array z survives a sigmoid or softmax, whose loss is taken from z."""
+    """Return g(z); the array z survives where the loss or the derivative is taken from z."""
+    if name == "leaky_relu":
+        return np.where(z < 0.0, 0.01 * z, z)
+    if name == "elu":
+        return np.where(z < 0.0, np.expm1(np.minimum(z, 0.0)), z)
+    if name == "softplus":  # log(1 + exp z)
+        return np.logaddexp(0.0, z)
+    if name == "silu":
+        a: Floats = z * _activate("sigmoid", z)
+        return a
+    if name == "gelu":
+        a = z * _normal_distribution(z)
+        return a
+    if name == "exp":
+        with np.errstate(over="ignore"):
+            a = np.exp(z)
+        return a
     if name == "sigmoid":  # 1 / (1 + exp(-z))
         e: Floats = np.negative(z)
         with np.errstate(over="ignore"):
@@ -282,9 +336,30 @@ def _activate(name: str, z: Floats) -> Floats:
     raise ValueError(f"unknown activation {name!r}")
 
 
-def _times_derivative(name: str, d: Floats, a: Floats) -> None:
-    """Multiply d by da/dz, in place; the derivative is written in a = g(z)."""
-    if name == "sigmoid":
+def _normal_distribution(z: Floats) -> Floats:
+    """Return Phi(z), the distribution function of the standard normal distribution."""
+    values = [0.5 * math.erfc(-z_ij / math.sqrt(2.0)) for z_ij in z.ravel().tolist()]
+    return np.array(values).reshape(z.shape)
+
+
+def _times_derivative(name: str, d: Floats, a: Floats, z: Floats) -> None:
+    """Multiply d by da/dz, in place; the derivative is written in a = g(z) if it can be."""
+    if name == "leaky_relu":
+        d *= np.where(a > 0.0, 1.0, 0.01)
+    elif name == "elu":  # exp z = a + 1 below 0
+        d *= np.where(a > 0.0, 1.0, a + 1.0)
+    elif name == "softplus":  # 1 / (1 + exp(-z)) = 1 - exp(-a)
+        d *= -np.expm1(-a)
+    elif name == "silu":
+        s = _activate("sigmoid", z)
+        d *= s * (1.0 + z * _activate("sigmoid", -z))
+    elif name == "gelu":
+        with np.errstate(over="ignore"):
+            density = np.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi)
+        d *= _normal_distribution(z) + z * density
+    elif name == "exp":
+        d *= a
+    elif name == "sigmoid":
         d *= a * (1.0 - a)
     elif name == "tanh":
         d *= 1.0 - a * a
@@ -338,8 +413,10 @@ def _normal(bits: np.random.Philox, size: int) -> list[float]:
 def initial_parameters(layers: Sequence[int], init: str, seed: int) -> Floats:
     """Return the parameters (P,) that a network of these layers, init and seed starts from.
 
-    Drawn in the order of the layout. ``"uniform"``: weights and biases from Unif[-1, 1]. The
-    others: biases 0, weights of variance 2 / m^(l-1) (he), 2 / (m^(l-1) + m^(l)) (glorot) or
+    Drawn in the order of the layout. ``"uniform"``: weights and biases from Unif[-1, 1];
+    ``"uniform(low,high)"``, which is ``str(deltaloop.Uniform(low, high))``: from Unif[low, high].
+    ``"nguyen_widrow"``: see `nguyen_widrow`; the last layer from Unif[-1/2, 1/2]. The others:
+    biases 0, weights of variance 2 / m^(l-1) (he), 2 / (m^(l-1) + m^(l)) (glorot) or
     1 / m^(l-1) (lecun), ``_uniform`` or ``_normal``.
 
     Examples
@@ -350,7 +427,19 @@ def initial_parameters(layers: Sequence[int], init: str, seed: int) -> Floats:
     """
     bits = np.random.Philox(seed)
     parts: list[ArrayLike] = []
-    for m_in, m_out in itertools.pairwise(layers):
+    low, high = -0.5, 0.5
+    if init.startswith("uniform("):
+        low, high = (float(text) for text in init[len("uniform(") : -1].split(","))
+    for l, (m_in, m_out) in enumerate(itertools.pairwise(layers), start=1):
+        last = init == "nguyen_widrow" and l == len(layers) - 1
+        if init.startswith("uniform(") or last:
+            words = bits.random_raw((m_in + 1) * m_out)
+            u = (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
+            parts.append(low + (high - low) * u)
+            continue
+        if init == "nguyen_widrow":
+            parts.append(nguyen_widrow(bits.random_raw((m_in + 1) * m_out), m_in, m_out))
+            continue
         if init == "uniform":
             parts.append(uniform(bits.random_raw((m_in + 1) * m_out), 1.0))
             continue
@@ -362,6 +451,27 @@ def initial_parameters(layers: Sequence[int], init: str, seed: int) -> Floats:
             parts.append(uniform(bits.random_raw(m_in * m_out), math.sqrt(3 * k / m)))
         parts.append(np.zeros(m_out))
     return np.concatenate(parts)
+
+
+def nguyen_widrow(words: NDArray[np.uint64], m_in: int, m_out: int) -> Floats:
+    """Return w (m_in, m_out) and b (m_out,) of a hidden layer, one word each, in one array.
+
+    v from Unif[-1, 1]; w_j'j = beta v_j'j / |v_j| with beta = 0.7 m_out^(1/m_in) and |v_j|^2 =
+    sum_j' v_j'j^2 over ascending j'; b from Unif[-beta, beta]. For inputs in [-1, 1].
+
+    D. Nguyen, B. Widrow, Improving the learning speed of 2-layer neural networks by choosing
+    initial values of the adaptive weights, IJCNN (1990).
+    """
+    v = uniform(words[: m_in * m_out], 1.0).reshape(m_in, m_out)
+    # In so many digits that it is rounded once, as pow may not.
+    with decimal.localcontext(prec=50):
+        root = decimal.Decimal(m_out) ** (1 / decimal.Decimal(m_in))
+        beta = float(root * decimal.Decimal("0.7"))
+    squares = np.zeros(m_out)
+    for row in v:
+        squares += row * row
+    w = v * (beta / np.sqrt(squares))
+    return np.concatenate([w.ravel(), uniform(words[m_in * m_out :], beta)])
 
 
 def permutation(words: Iterable[Any], n: int) -> NDArray[np.intp]:

@@ -7,6 +7,9 @@
 /* Recorded on x86-64 (base, avx2, avx512) and, under emulation, 64-bit Arm (base, neon). */
 static const uint64_t WITH_FMA = 0x3f7b25d2dd2de296;
 static const uint64_t WITHOUT_FMA = 0x980f1b68fca45346;
+/* The same for MORE, with the activations, losses and starts that came later. */
+static const uint64_t MORE_WITH_FMA = 0x6c188397f5688092;
+static const uint64_t MORE_WITHOUT_FMA = 0xc6e0fbd0ab3f9912;
 
 static uint64_t hash;
 static void add(size_t n, const double *x)
@@ -49,6 +52,19 @@ static const struct run RUNS[] = {
     {2, {4, 520, 3}, 30, 11, {MLP_RELU, MLP_RELU}, MLP_SQUARED_ERROR, 0.9, 1},
 };
 
+static const struct run MORE[] = {
+    {2, {3, 20, 1}, 60, 0, {MLP_GELU, MLP_IDENTITY}, MLP_HUBER, 0.0, 0},
+    {2, {3, 20, 1}, 60, 1, {MLP_SILU, MLP_IDENTITY}, MLP_QUANTILE, 0.0, 0},
+    {2, {2, 2, 1}, 8, 0, {MLP_ELU, MLP_GELU}, MLP_SQUARED_ERROR, 0.0, 0},
+    {2, {2, 2, 1}, 8, 1, {MLP_SOFTPLUS, MLP_SIGMOID}, MLP_SQUARED_ERROR, 0.0, 0},
+    {3, {5, 33, 17, 4}, 97, 10, {MLP_SILU, MLP_GELU, MLP_EXPONENTIAL}, MLP_POISSON, 0.5, 1},
+    {3, {5, 33, 17, 4}, 97, 1, {MLP_LEAKY_RELU, MLP_ELU, MLP_SOFTPLUS}, MLP_HUBER, 0.0, 0},
+    {3, {6, 13, 9, 3}, 4500, 0, {MLP_GELU, MLP_SOFTPLUS, MLP_SILU}, MLP_ABSOLUTE_ERROR, 0.5, 0},
+    {3, {4, 8, 9, 3}, 50, 7, {MLP_EXPONENTIAL, MLP_TANH, MLP_SOFTMAX}, MLP_QUANTILE, 0.5, 0},
+    {2, {64, 130, 10}, 97, 32, {MLP_LEAKY_RELU, MLP_ELU}, MLP_SQUARED_ERROR, 0.9, 0},
+    {3, {300, 128, 40, 3}, 50, 8, {MLP_GELU, MLP_SILU, MLP_GELU}, MLP_HUBER, 0.0, 0},
+};
+
 static void train(const struct mlp_kernels *k, const struct run *run, uint64_t key,
                   size_t n_threads)
 {
@@ -59,7 +75,14 @@ static void train(const struct mlp_kernels *k, const struct run *run, uint64_t k
     double *w = malloc(P * sizeof *w), *x = malloc(n * m0 * sizeof *x);
     double *y = malloc(n * mL * sizeof *y), *out = malloc(n * mL * sizeof *out);
     struct mlp_stream stream = {{key, 1}, 0};
-    mlp_random_normal(&stream, k, 1.0, (double)m0, P, w);
+    if (run >= MORE && run < MORE + sizeof MORE / sizeof *MORE) {
+        mlp_random_range(&stream, -0.5, 0.25, P, w);
+        mlp_random_nguyen_widrow(&stream, 0.875, m0, run->layers[1], w, w + m0 * run->layers[1]);
+        if (run->loss == MLP_HUBER || run->loss == MLP_QUANTILE)
+            mlp_network_set_loss_parameter(net, 0.3);
+    } else {
+        mlp_random_normal(&stream, k, 1.0, (double)m0, P, w);
+    }
     mlp_random_uniform(&stream, 4.0, 1.0, n * m0, x);
     mlp_random_uniform(&stream, 1.0, 1.0, n * mL, y);
     for (size_t i = 0; i < n * mL; i++)
@@ -114,6 +137,11 @@ int main(void)
             printf("%s, %zu threads: 0x%016llx\n", mlp_isa_name(k), threads[t],
                    (unsigned long long)hash);
             CHECK(hash == (base ? WITHOUT_FMA : WITH_FMA));
+            hash = 14695981039346656037u;
+            for (size_t r = 0; r < sizeof MORE / sizeof *MORE; r++)
+                train(k, &MORE[r], 100 + r, threads[t]);
+            printf("more: 0x%016llx\n", (unsigned long long)hash);
+            CHECK(hash == (base ? MORE_WITHOUT_FMA : MORE_WITH_FMA));
         }
     }
     return report("test_bits");

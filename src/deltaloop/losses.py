@@ -1,0 +1,137 @@
+"""Losses with a parameter, as small immutable objects; the others are names."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from deltaloop import _inputs
+
+# Losses of a - y, which go with any output and any finite target.
+REGRESSION = ("squared_error", "absolute_error", "huber", "quantile")
+
+NAMES = (
+    "squared_error",
+    "cross_entropy",
+    "binary_cross_entropy",
+    "absolute_error",
+    "huber",
+    "quantile",
+    "poisson",
+)
+
+
+@dataclass(frozen=True)
+class Huber:
+    """The Huber loss: squared near the target, absolute far from it.
+
+    With e = a - y, 1/2 e^2 for abs(e) <= delta and delta (abs(e) - delta / 2) beyond, summed over
+    outputs and instances. Outliers pull with the slope delta and no more.
+
+    Parameters
+    ----------
+    delta : float, default 1.0
+        Positive and finite. ``loss="huber"`` is ``loss=Huber()``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If delta is of the wrong type or out of range.
+
+    References
+    ----------
+    Huber, "Robust estimation of a location parameter", Ann. Math. Statist. 35 (1964).
+
+    Examples
+    --------
+    >>> import deltaloop as dl
+    >>> net = dl.Network.from_weights(
+    ...     [[[1.0]]], [[0.0]], activation="identity", loss=dl.Huber(0.5)
+    ... )
+    >>> net.cost([[0.25], [3.0]], [0.0, 0.0])  # 0.25^2 / 2 + 0.5 (3 - 0.25)
+    1.40625
+    """
+
+    delta: float = 1.0
+
+    def __post_init__(self) -> None:
+        delta = _inputs.real("delta", self.delta)
+        if not (delta > 0 and math.isfinite(delta)):
+            raise ValueError(f"delta must be positive and finite, got {self.delta!r}")
+        object.__setattr__(self, "delta", delta)
+
+    def __str__(self) -> str:
+        return f"huber({self.delta!r})"
+
+
+@dataclass(frozen=True)
+class Quantile:
+    """The quantile (pinball) loss, whose least value is at a quantile of the targets.
+
+    tau (y - a) where y > a and (1 - tau) (a - y) elsewhere, summed over outputs and instances. A
+    network trained with it estimates the value below which a part tau of the targets lies.
+
+    Parameters
+    ----------
+    tau : float, default 0.5
+        In (0, 1); 0.5 is the median, and half of the absolute error. ``loss="quantile"`` is
+        ``loss=Quantile()``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If tau is of the wrong type or out of range.
+
+    References
+    ----------
+    Koenker and Bassett, "Regression quantiles", Econometrica 46 (1978).
+
+    Examples
+    --------
+    >>> import deltaloop as dl
+    >>> net = dl.Network.from_weights(
+    ...     [[[1.0]]], [[0.0]], activation="identity", loss=dl.Quantile(0.75)
+    ... )
+    >>> net.cost([[2.0], [3.0]], [3.0, 1.0])  # 0.75 (3 - 2) + 0.25 (3 - 1)
+    1.25
+    """
+
+    tau: float = 0.5
+
+    def __post_init__(self) -> None:
+        tau = _inputs.real("tau", self.tau)
+        if not 0 < tau < 1:
+            raise ValueError(f"tau must be between 0 and 1, got {self.tau!r}")
+        object.__setattr__(self, "tau", tau)
+
+    def __str__(self) -> str:
+        return f"quantile({self.tau!r})"
+
+
+Loss: TypeAlias = str | Huber | Quantile
+
+
+def check(loss: object) -> Loss:
+    """Return a loss that is one."""
+    if isinstance(loss, Huber | Quantile):
+        return loss
+    if isinstance(loss, type) and issubclass(loss, Huber | Quantile):
+        raise TypeError(f"loss must be a name or an object, such as {loss.__name__}(), got a class")
+    return _inputs.choice("loss", loss, NAMES)
+
+
+def parts(loss: Loss) -> tuple[str, float | None]:
+    """Return a loss's name and its parameter, None where the name says it all."""
+    if isinstance(loss, Huber):
+        return "huber", loss.delta
+    if isinstance(loss, Quantile):
+        return "quantile", loss.tau
+    return loss, None
+
+
+def of_text(name: str, values: tuple[float, ...]) -> Loss:
+    """Return the loss that ``str`` gives as a name and its values in brackets."""
+    if name in ("huber", "quantile") and len(values) == 1:
+        return Huber(values[0]) if name == "huber" else Quantile(values[0])
+    raise ValueError(f"loss must be a name, huber(delta) or quantile(tau), got {name}{values}")
