@@ -20,6 +20,7 @@ struct mlp_method {
     void (*describe)(const struct mlp_fit *fit, struct mlp_fit_report *report);
 };
 extern const struct mlp_method mlp_descent_method;
+extern const struct mlp_method mlp_levenberg_method;
 
 struct mlp_fit {
     struct mlp_network *net;

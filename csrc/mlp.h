@@ -169,7 +169,26 @@ enum mlp_event {
 };
 
 /* How a fit improves the parameters. */
-enum mlp_solver { MLP_GRADIENT_DESCENT = 0 };
+enum mlp_solver { MLP_GRADIENT_DESCENT = 0, MLP_LEVENBERG_MARQUARDT };
+
+/* How the damping mu follows the steps' success: by fixed factors (Hagan and Menhaj 1994), by the
+ * gain ratio (Nielsen 1999), or from the radius of a trust region (More 1978). */
+enum mlp_damping { MLP_FIXED = 0, MLP_NIELSEN, MLP_TRUST_REGION };
+
+/* Steps s of (J^T J + mu D^2) s = -J^T e, with D = I or, with `diagonal`, D_j the largest norm that
+ * column j of J has had. */
+struct mlp_levenberg {
+    enum mlp_damping rule;
+    int diagonal;
+    int geodesic; /* the second-order correction; squared error only */
+    /* F = beta E_D + alpha E_W is minimised, with alpha and beta estimated; squared error, the fixed
+     * rule and D = I only. */
+    int bayesian;
+    double damping;            /* the first mu; MLP_NIELSEN: a factor of max D^2; MLP_TRUST_REGION:
+                                  the first radius, in norms of D w */
+    double decrease, increase; /* MLP_FIXED: of mu, after success and failure */
+    double max_damping, min_gradient;
+};
 
 struct mlp_fit_options {
     enum mlp_solver solver;
@@ -179,6 +198,7 @@ struct mlp_fit_options {
     struct mlp_stream stream;
     double tol, goal; /* goal = -infinity: none */
     size_t n_threads;
+    struct mlp_levenberg levenberg; /* of MLP_LEVENBERG_MARQUARDT */
 };
 
 /* An array that a solver remembers. */

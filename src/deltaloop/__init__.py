@@ -10,14 +10,16 @@ from deltaloop._core import Predictor, Trainer, __version__
 from deltaloop._files import load
 from deltaloop.network import Network
 from deltaloop.runtime import runtime
-from deltaloop.solvers import GradientDescent
+from deltaloop.solvers import BayesianRegularization, GradientDescent, LevenbergMarquardt
 from deltaloop.training import DivergenceWarning, EpochInfo, FitResult
 
 __all__ = [
+    "BayesianRegularization",
     "DivergenceWarning",
     "EpochInfo",
     "FitResult",
     "GradientDescent",
+    "LevenbergMarquardt",
     "Network",
     "Predictor",
     "Trainer",

@@ -60,7 +60,14 @@ EVENTS = {
     MLP_DIVERGED: "diverged",
     MLP_OWN: "own",
 }
-cdef dict SOLVERS = {solvers.GradientDescent: MLP_GRADIENT_DESCENT}
+cdef dict SOLVERS = {
+    solvers.GradientDescent: MLP_GRADIENT_DESCENT,
+    solvers.LevenbergMarquardt: MLP_LEVENBERG_MARQUARDT,
+    solvers.BayesianRegularization: MLP_LEVENBERG_MARQUARDT,
+}
+cdef dict DAMPING_RULES = {
+    "fixed": MLP_FIXED, "nielsen": MLP_NIELSEN, "trust_region": MLP_TRUST_REGION,
+}
 cdef dict FUNCTIONS = {
     "exp": MLP_EXP, "log": MLP_LOG, "tanh": MLP_TANH_FUNCTION, "sigmoid": MLP_SIGMOID_FUNCTION,
     "log1p_exp": MLP_LOG1P_EXP,
@@ -546,11 +553,27 @@ cdef mlp_descent descent_of(solver):
     return descent
 
 
+cdef mlp_levenberg levenberg_of(solver):
+    cdef mlp_levenberg options
+    options.bayesian = isinstance(solver, solvers.BayesianRegularization)
+    options.rule = MLP_FIXED if options.bayesian else DAMPING_RULES[solver.damping_rule]
+    options.diagonal = not options.bayesian and solver.scaling == "diagonal"
+    options.geodesic = not options.bayesian and solver.geodesic
+    options.damping = solver._first_damping
+    options.decrease = solver.damping_decrease
+    options.increase = solver.damping_increase
+    options.max_damping = solver.max_damping
+    options.min_gradient = solver.min_gradient
+    return options
+
+
 cdef int describe_solver(solver, mlp_fit_options *options) except -1:
     """Fills in what the solver says; it has been validated."""
     options.solver = SOLVERS[type(solver)]
     if options.solver == MLP_GRADIENT_DESCENT:
         options.descent = descent_of(solver)
+    elif options.solver == MLP_LEVENBERG_MARQUARDT:
+        options.levenberg = levenberg_of(solver)
     options.batch_size = solver.batch_size or 0
     options.shuffle = solver.shuffle
     return 0

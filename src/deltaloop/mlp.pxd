@@ -51,6 +51,12 @@ cdef extern from "mlp.h" nogil:
 
     ctypedef enum mlp_solver "enum mlp_solver":
         MLP_GRADIENT_DESCENT
+        MLP_LEVENBERG_MARQUARDT
+
+    ctypedef enum mlp_damping "enum mlp_damping":
+        MLP_FIXED
+        MLP_NIELSEN
+        MLP_TRUST_REGION
 
     ctypedef struct mlp_matrix "struct mlp_matrix":
         const char *data
@@ -69,6 +75,17 @@ cdef extern from "mlp.h" nogil:
         double momentum
         int nesterov
 
+    ctypedef struct mlp_levenberg "struct mlp_levenberg":
+        mlp_damping rule
+        int diagonal
+        int geodesic
+        int bayesian
+        double damping
+        double decrease
+        double increase
+        double max_damping
+        double min_gradient
+
     ctypedef struct mlp_fit_options "struct mlp_fit_options":
         mlp_solver solver
         mlp_descent descent
@@ -78,6 +95,7 @@ cdef extern from "mlp.h" nogil:
         double tol
         double goal
         size_t n_threads
+        mlp_levenberg levenberg
 
     ctypedef struct mlp_array "struct mlp_array":
         const char *name

@@ -268,6 +268,7 @@ def fit(
             f"batch_size must be at most the number of instances, {x.shape[0]}, "
             f"got {method.batch_size}"
         )
+    method._check(network, x.shape[0])
     with exclusive(network), progress_bar(show, limits.max_epochs) as bar:
         own = seed is None
         stream = (
