@@ -17,8 +17,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Doubles of a chunk of J: 128 KB, which stay in the L2 cache beside the layers' arrays. */
-#define CHUNK_DOUBLES ((size_t)16384)
+/* Rows of a chunk of J: as many terms as the product takes in one block of its inner sum on every
+ * ISA. With many parameters, A is large and passes through memory once for each chunk. */
+#define CHUNK_ROWS ((size_t)128)
+#define LARGE_CHUNK_ROWS ((size_t)256)
+#define LARGE ((size_t)1024)
 
 /* Multiply-adds between two looks at the work that is left: some milliseconds. */
 #define PORTION 4e7
@@ -40,7 +43,7 @@
 #define GEODESIC_STEP 0.1
 #define GEODESIC_MOST 0.75
 
-enum stage { FIRST, SWEEP, FACTOR, TRIAL };
+enum stage { FIRST, SWEEP, FACTOR, ACCELERATE, TRIAL };
 
 struct levenberg {
     enum stage stage;
@@ -59,16 +62,18 @@ struct levenberg {
     double *inverse;  /* (N, s.row) with Bayesian regularisation: U^-T */
     double *gradient; /* (P,) */
     double *d2;       /* (P,) D^2 */
-    double *step, *parameters, *work;  /* (P,), (P,), (max(P, N),) */
-    double *velocity, *forward, *back; /* (P,) each, with geodesic acceleration */
-    size_t row;                        /* the sweep's next instance */
-    size_t factored;                   /* rows of the factor */
+    double *step, *parameters, *work; /* (P,), (P,), (max(P, N),) */
+    double *end_parameters[2];
+    struct mlp_network *ends[2]; /* with geodesic acceleration: the networks ahead and behind */
+    size_t row;                  /* the sweep's next instance */
+    size_t factored;             /* rows of the factor */
     double mu, nu;
     double largest;   /* max A_pp / D_p^2 */
     double radius;    /* of the trust region; 0: not known yet */
     double low, high; /* bounds of its mu */
     int searches;     /* factors for this radius */
     double predicted; /* decrease of C by the model */
+    double size;      /* ||D s|| of the step without its correction */
     double alpha, beta, gamma;
     double objective; /* F at the iteration's start */
 };
@@ -81,6 +86,8 @@ static void levenberg_free(struct mlp_fit *fit)
     if (m == NULL)
         return;
     free(m->trial);
+    free(m->ends[0]);
+    free(m->ends[1]);
     mlp_release(m->memory);
     free(m);
 }
@@ -117,9 +124,8 @@ static void cut_all(struct levenberg *m, const struct mlp_fit *fit, struct cutte
     m->parameters = cut(c, P, 1);
     m->work = cut(c, P > N ? P : N, 1);
     if (fit->options.levenberg.geodesic) {
-        m->velocity = cut(c, P, 1);
-        m->forward = cut(c, P, 1);
-        m->back = cut(c, P, 1);
+        m->end_parameters[0] = cut(c, P, 1);
+        m->end_parameters[1] = cut(c, P, 1);
     }
     m->s.negated = cut(c, mlp_symmetric_negated(N), 1);
     m->s.panels = cut(c, fit->space.n_threads, m->s.panel);
@@ -152,9 +158,9 @@ static enum mlp_status levenberg_start(struct mlp_fit *fit)
     m->j_row = mlp_symmetric_row(P < SIZE_MAX - 7 ? P + 7 : 0);
     m->s = (struct mlp_symmetric){.net = net, .team = &fit->team, .order = m->dual ? m->R : P};
     m->s.row = mlp_symmetric_row(m->s.order);
-    const size_t most = CHUNK_DOUBLES / m->j_row / m_out, rows = fit->space.arenas[0].rows;
-    m->chunk = most < 8 ? 8 : most;
-    m->chunk = m->chunk < rows ? m->chunk : rows;
+    const size_t most = (P < LARGE ? CHUNK_ROWS : LARGE_CHUNK_ROWS) / m_out;
+    const size_t rows = fit->space.arenas[0].rows;
+    m->chunk = most == 0 ? 1 : most < rows ? most : rows;
     const size_t terms = m->dual ? P : m->chunk * m_out;
     m->s.panel = mlp_symmetric_panel(net->kernels, m->s.order, terms, m->s.row + m->j_row);
     struct cutter count = {NULL, 0, 1};
@@ -169,6 +175,11 @@ static enum mlp_status levenberg_start(struct mlp_fit *fit)
     m->trial = shadow(net, m->parameters);
     if (m->trial == NULL)
         return MLP_NO_MEMORY;
+    for (int end = 0; end < 2 && o->geodesic; end++) {
+        m->ends[end] = shadow(net, m->end_parameters[end]);
+        if (m->ends[end] == NULL)
+            return MLP_NO_MEMORY;
+    }
     memcpy(m->parameters, net->parameters, P * sizeof(double));
     memset(m->d2, 0, P * sizeof(double));
     m->mu = o->damping;
@@ -333,21 +344,32 @@ static void assemble(struct levenberg *m, double beta, double damping)
     m->factored = 0;
 }
 
+/* out (P,) <- -(beta A + damping D^2)^-1 rhs; with `dual`, where rhs (R,) stands for J^T rhs, the
+ * same by way of K. rhs is overwritten, and may be out without `dual`. */
+static void solve_system(const struct mlp_fit *fit, const struct levenberg *m, double *rhs,
+                         double *out)
+{
+    mlp_solve_lower(&m->s, m->u, rhs);
+    mlp_solve_upper(&m->s, m->u, rhs);
+    for (size_t p = 0; p < m->P; p++) {
+        const double *row = m->jt + (m->dual ? p * m->s.row : 0);
+        out[p] = m->dual ? -mlp_dot(fit->net->kernels, m->R, row, rhs) / sqrt(m->d2[p]) : -rhs[p];
+    }
+}
+
 /* step <- that of the factor; work <- with `dual`, what J^T multiplies. */
 static void solve(const struct mlp_fit *fit, struct levenberg *m)
 {
     const struct mlp_kernels *k = fit->net->kernels;
     const double *w = fit->net->parameters;
-    const double damping = m->mu + m->alpha;
+    /* With `dual`: -(alpha / c) w - beta J^T (beta K + c I)^-1 (e - (alpha / c) J w), c = alpha + mu */
+    const double shrink = m->dual && m->alpha > 0.0 ? m->alpha / (m->mu + m->alpha) : 0.0;
     if (!m->dual) {
         for (size_t p = 0; p < m->P; p++)
-            m->step[p] = -m->beta * m->gradient[p] - m->alpha * w[p];
-        mlp_solve_lower(&m->s, m->u, m->step);
-        mlp_solve_upper(&m->s, m->u, m->step);
+            m->step[p] = m->beta * m->gradient[p] + m->alpha * w[p];
+        solve_system(fit, m, m->step, m->step);
         return;
     }
-    /* s = -(alpha / c) w - beta J^T (beta K + c I)^-1 (e - (alpha / c) J w), c = alpha + mu */
-    const double shrink = m->alpha > 0.0 ? m->alpha / damping : 0.0;
     memcpy(m->work, m->e, m->R * sizeof(double));
     if (shrink != 0.0) {
         for (size_t p = 0; p < m->P; p++)
@@ -355,14 +377,9 @@ static void solve(const struct mlp_fit *fit, struct levenberg *m)
         k->product(1, m->R, m->P, m->step, 0, 1, m->jt, (ptrdiff_t)m->s.row, 1, m->work, 0, m->work,
                    0, NULL, m->s.panels);
     }
-    mlp_solve_lower(&m->s, m->u, m->work);
-    mlp_solve_upper(&m->s, m->u, m->work);
-    for (size_t p = 0; p < m->P; p++) {
-        const double *row = m->jt + p * m->s.row;
-        m->step[p] = -m->beta * mlp_dot(k, m->R, row, m->work) / sqrt(m->d2[p]);
-        if (shrink != 0.0)
-            m->step[p] -= shrink * w[p];
-    }
+    solve_system(fit, m, m->work, m->step);
+    for (size_t p = 0; p < m->P; p++)
+        m->step[p] = m->beta * m->step[p] - shrink * w[p];
 }
 
 /* ||D s||^2 */
@@ -453,6 +470,75 @@ static void search_singular(struct levenberg *m)
         m->high = m->mu;
 }
 
+/* ---- the geodesic acceleration ---- */
+
+/* Of some instances: work <- the second difference of a^(L) along the step, with `dual`; else
+ * delta^(l) of half the sum of its products with a^(L). */
+static void accelerate_task(void *context, size_t thread, size_t part)
+{
+    const struct sweep_context *c = context;
+    const struct mlp_fit *fit = c->fit;
+    const struct levenberg *m = c->m;
+    const struct mlp_network *net = fit->net;
+    const struct mlp_layer *last = &net->layers[net->n_layers - 1];
+    const struct mlp_arena *arena = &fit->space.arenas[0];
+    double *panel = fit->space.arenas[thread].panel;
+    const size_t first = mlp_part(c->rows, c->parts, part), m_out = last->m_out;
+    const size_t rows = mlp_part(c->rows, c->parts, part + 1) - first, n = rows * m_out;
+    if (rows == 0)
+        return;
+    const double *x =
+        mlp_rows(&fit->x, NULL, m->row + first, rows, arena->x + first * mlp_n_inputs(net));
+    double *a = arena->a[net->n_layers - 1] + first * m_out, *back = arena->terms + first * m_out;
+    double *delta = arena->delta[net->n_layers - 1] + first * m_out;
+    struct mlp_network *there = m->ends[0], *opposite = m->ends[1];
+    mlp_forward(there, first, rows, x, arena->a, delta, panel, 0);
+    mlp_forward(opposite, first, rows, x, arena->a, back, panel, 0);
+    mlp_forward(net, first, rows, x, arena->a, a, panel, 0);
+    for (size_t i = 0; i < n; i++)
+        delta[i] = ((delta[i] - a[i]) - (a[i] - back[i])) * (1.0 / (GEODESIC_STEP * GEODESIC_STEP));
+    if (m->dual) {
+        memcpy(m->work + (m->row + first) * m_out, delta, n * sizeof *delta);
+        return;
+    }
+    if (last->g == MLP_SOFTMAX) {
+        for (size_t i = 0; i < n; i += m_out) {
+            double sum = 0.0;
+            for (size_t j = i; j < i + m_out; j++)
+                sum += a[j] * delta[j];
+            for (size_t j = i; j < i + m_out; j++)
+                delta[j] = a[j] * (delta[j] - sum);
+        }
+    } else {
+        net->kernels->multiply_derivative(last->g, n, a, delta);
+    }
+    mlp_deltas(net, first, rows, arena->a, arena->delta, panel);
+}
+
+/* One chunk of J^T times the second difference; 1 when it is complete. */
+static int accelerate(struct mlp_fit *fit, struct levenberg *m)
+{
+    const struct mlp_network *net = fit->net;
+    const struct mlp_arena *arena = &fit->space.arenas[0];
+    const size_t left = fit->n - m->row;
+    struct sweep_context c = {fit, m, left < arena->rows ? left : arena->rows, 1};
+    const double work = (double)c.rows * (150.0 * (double)net->units + 4.0 * (double)m->P);
+    if (m->row == 0) {
+        for (size_t p = 0; p < m->P; p++) {
+            m->ends[0]->parameters[p] = net->parameters[p] + GEODESIC_STEP * m->step[p];
+            m->ends[1]->parameters[p] = net->parameters[p] - GEODESIC_STEP * m->step[p];
+        }
+    }
+    c.parts = mlp_team_size(&fit->team, net, work);
+    mlp_team_run(&fit->team, c.parts, c.parts, accelerate_task, &c);
+    if (!m->dual)
+        mlp_gradient_part(net, 1, 0, c.rows, mlp_rows(&fit->x, NULL, m->row, c.rows, arena->x),
+                          arena->a, arena->delta, m->row == 0, m->work, arena->panel, NULL, 1);
+    fit->work -= work + (double)c.rows * (double)m->P;
+    m->row += c.rows;
+    return c.rows == left;
+}
+
 /* ---- the iteration ---- */
 
 static enum mlp_event stop(struct mlp_fit *fit, const char *reason)
@@ -534,17 +620,10 @@ static enum mlp_event reject(struct mlp_fit *fit, struct levenberg *m)
     return MLP_PAUSED;
 }
 
-/* The factor is complete: the step, and the parameters that it leads to. */
-static enum mlp_event propose(struct mlp_fit *fit, struct levenberg *m)
+/* The parameters that the step leads to: their cost is next. */
+static enum mlp_event arrive(struct mlp_fit *fit, struct levenberg *m)
 {
     const double *w = fit->net->parameters;
-    solve(fit, m);
-    fit->work -= 2.0 * (double)m->s.order * (double)m->s.order;
-    if (fit->options.levenberg.rule == MLP_TRUST_REGION && !search_next(fit, m)) {
-        assemble(m, m->beta, m->mu + m->alpha);
-        return MLP_PAUSED;
-    }
-    m->predicted = decrease(fit, m);
     int moved = 0;
     for (size_t p = 0; p < m->P; p++) {
         m->parameters[p] = w[p] + m->step[p];
@@ -558,10 +637,44 @@ static enum mlp_event propose(struct mlp_fit *fit, struct levenberg *m)
     return MLP_PAUSED;
 }
 
+/* The factor is complete: the step. */
+static enum mlp_event propose(struct mlp_fit *fit, struct levenberg *m)
+{
+    solve(fit, m);
+    fit->work -= 2.0 * (double)m->s.order * (double)m->s.order;
+    if (fit->options.levenberg.rule == MLP_TRUST_REGION && !search_next(fit, m)) {
+        assemble(m, m->beta, m->mu + m->alpha);
+        return MLP_PAUSED;
+    }
+    m->predicted = decrease(fit, m);
+    m->size = sqrt(length2(fit, m, m->step));
+    if (fit->options.levenberg.geodesic) {
+        m->stage = ACCELERATE;
+        m->row = 0;
+        return MLP_PAUSED;
+    }
+    return arrive(fit, m);
+}
+
+/* The step's second-order correction is known but for the system: it is added if it is small. */
+static enum mlp_event correct(struct mlp_fit *fit, struct levenberg *m)
+{
+    double *a = m->ends[0]->parameters; /* free by now */
+    solve_system(fit, m, m->work, m->dual ? a : m->work);
+    if (!m->dual)
+        memcpy(a, m->work, m->P * sizeof *a);
+    const double size = sqrt(length2(fit, m, a));
+    if (2.0 * size <= GEODESIC_MOST * m->size) {
+        for (size_t p = 0; p < m->P; p++)
+            m->step[p] += 0.5 * a[p];
+    }
+    return arrive(fit, m);
+}
+
 /* The radius after a step with this gain ratio, after LMDER. */
 static void resize(const struct mlp_fit *fit, struct levenberg *m, double ratio, double gained)
 {
-    const double size = sqrt(length2(fit, m, m->step));
+    const double size = m->size;
     if (fit->epochs == 0 && size < m->radius)
         m->radius = size;
     if (ratio > 0.25) {
@@ -571,7 +684,8 @@ static void resize(const struct mlp_fit *fit, struct levenberg *m, double ratio,
         }
         return;
     }
-    const double slope = mlp_dot(fit->net->kernels, m->P, m->step, m->gradient);
+    /* s^T g, from the model's decrease. */
+    const double slope = m->mu * size * size - 2.0 * m->predicted;
     double factor = gained >= 0.0 ? 0.5 : 0.5 * slope / (slope + gained);
     if (!(factor >= 0.1)) /* also where the trial's cost is not finite */
         factor = 0.1;
@@ -653,6 +767,8 @@ static enum mlp_event levenberg_advance(struct mlp_fit *fit)
         if (fit->options.levenberg.rule == MLP_TRUST_REGION)
             search_singular(m);
         return reject(fit, m);
+    case ACCELERATE:
+        return accelerate(fit, m) ? correct(fit, m) : MLP_PAUSED;
     case TRIAL:
     default:
         return pass(fit, m) ? judge(fit, m) : MLP_PAUSED;

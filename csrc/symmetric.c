@@ -4,13 +4,19 @@
 #include <math.h>
 #include <string.h>
 
+/* From this distance of rows on, the product packs its panels in any case. */
+#define FAR ((size_t)512)
+
 /* Rows of X^T X that one product computes, from its diagonal on: few, so that little is computed
- * below the diagonal. */
-#define GRAM_ROWS ((size_t)16)
+ * below the diagonal, or enough to pack panels for. With 128 rows of X (AVX-512, percent of the FMA
+ * peak, as counted by the upper triangle) 16 rows take 81, 91 and 63 for N = 64, 200 and 1000, 96
+ * rows 48, 64 and 81. */
+static size_t gram_rows(size_t row) { return row < FAR ? 16 : 96; }
 
 /* Rows of the factor that one product brings up to date: few where the triangular solve within a
- * block would be most of the work, and enough elsewhere for the product to pack its panels. */
-static size_t block_rows(size_t order) { return order < 192 ? 16 : 64; }
+ * block would be most of the work. For N = 300, 500 and 1000 16 rows take 121, 527 and 4450 us, 32
+ * rows 141, 541 and 4020, 64 rows 173, 605 and 4120. */
+static size_t block_rows(size_t order) { return order < FAR ? 16 : 32; }
 
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 
@@ -24,8 +30,7 @@ size_t mlp_symmetric_row(size_t n)
 
 size_t mlp_symmetric_panel(const struct mlp_kernels *kernels, size_t order, size_t k, size_t row)
 {
-    const size_t m = block_rows(order) > GRAM_ROWS ? block_rows(order) : GRAM_ROWS;
-    return mlp_padded(kernels->panel_size(m, order, k > order ? k : order, row));
+    return mlp_padded(kernels->panel_size(gram_rows(row), order, k > order ? k : order, row));
 }
 
 size_t mlp_symmetric_negated(size_t order) { return order * block_rows(order) + order; }
@@ -51,9 +56,9 @@ static void gram_task(void *context, size_t thread, size_t part)
 {
     const struct gram_context *c = context;
     const struct mlp_symmetric *s = c->s;
-    const size_t i = part * GRAM_ROWS;
+    const size_t rows = gram_rows(s->row), i = part * rows;
     double *a = c->a + i * s->row + i;
-    s->net->kernels->product(smaller(s->order - i, GRAM_ROWS), s->order - i, c->k, c->x + i, 1,
+    s->net->kernels->product(smaller(s->order - i, rows), s->order - i, c->k, c->x + i, 1,
                              (ptrdiff_t)c->x_row, c->x + i, (ptrdiff_t)c->x_row, 1,
                              c->first ? NULL : a, (ptrdiff_t)s->row, a, (ptrdiff_t)s->row, NULL,
                              s->panels + thread * s->panel);
@@ -65,7 +70,7 @@ void mlp_gram(const struct mlp_symmetric *s, size_t k, const double *x, size_t x
     struct gram_context c = {s, k, x_row, x, first, a};
     const double N = (double)s->order;
     mlp_team_run(s->team, mlp_team_size(s->team, s->net, 0.5 * N * N * (double)k),
-                 (s->order + GRAM_ROWS - 1) / GRAM_ROWS, gram_task, &c);
+                 (s->order + gram_rows(s->row) - 1) / gram_rows(s->row), gram_task, &c);
 }
 
 /* ---- the factor ---- */
