@@ -43,7 +43,7 @@
 #define GEODESIC_STEP 0.1
 #define GEODESIC_MOST 0.75
 
-enum stage { FIRST, SWEEP, FACTOR, ACCELERATE, TRIAL };
+enum stage { FIRST, SWEEP, GRAM, FACTOR, ACCELERATE, TRIAL };
 
 struct levenberg {
     enum stage stage;
@@ -65,7 +65,7 @@ struct levenberg {
     double *step, *parameters, *work; /* (P,), (P,), (max(P, N),) */
     double *end_parameters[2];
     struct mlp_network *ends[2]; /* with geodesic acceleration: the networks ahead and behind */
-    size_t row;                  /* the sweep's next instance */
+    size_t row;                  /* the next instance, or row of J^T */
     size_t factored;             /* rows of the factor */
     double mu, nu;
     double largest;   /* max A_pp / D_p^2 */
@@ -188,6 +188,7 @@ static enum mlp_status levenberg_start(struct mlp_fit *fit)
     m->gamma = (double)P;
     fit->pass.net = m->trial;
     fit->pass.gradient = NULL;
+    fit->gradient = m->gradient;
     return MLP_OK;
 }
 
@@ -302,7 +303,7 @@ static int sweep(struct mlp_fit *fit, struct levenberg *m)
     const size_t left = fit->n - m->row, m_out = mlp_n_outputs(net);
     struct sweep_context c = {fit, m, left < m->chunk ? left : m->chunk, 1};
     const int first = m->row == 0, last = c.rows == left;
-    const double P = (double)m->P, N = (double)m->s.order;
+    const double P = (double)m->P;
     const size_t r0 = m->dual ? m->row * m_out : 0, rows = c.rows * m_out;
     const double work =
         (double)c.rows * (50.0 * (double)net->units + P * (1.0 + 2.0 * (double)m_out));
@@ -318,14 +319,22 @@ static int sweep(struct mlp_fit *fit, struct levenberg *m)
     } else {
         transpose(m, r0, rows);
     }
-    if (!last)
-        return 0;
-    scale(fit, m);
-    if (m->dual) {
-        mlp_gram(&m->s, m->P, m->jt, m->s.row, 1, m->a);
-        fit->work -= 0.5 * P * N * N;
-    }
-    return 1;
+    if (last)
+        scale(fit, m);
+    return last;
+}
+
+/* With `dual`: a portion of K <- J J^T; 1 when it is complete. */
+static int gram(struct mlp_fit *fit, struct levenberg *m)
+{
+    const double terms = PORTION / (0.5 * (double)m->R * (double)m->R);
+    const size_t left = m->P - m->row;
+    size_t rows = terms < (double)CHUNK_ROWS ? CHUNK_ROWS : (size_t)terms;
+    rows = rows < left ? rows : left;
+    mlp_gram(&m->s, rows, m->jt + m->row * m->s.row, m->s.row, m->row == 0, m->a);
+    fit->work -= 0.5 * (double)rows * (double)m->R * (double)m->R;
+    m->row += rows;
+    return rows == left;
 }
 
 /* ---- the system ---- */
@@ -756,7 +765,15 @@ static enum mlp_event levenberg_advance(struct mlp_fit *fit)
         m->stage = SWEEP;
         return fit->cost.high <= fit->options.goal ? MLP_GOAL : MLP_PAUSED;
     case SWEEP:
-        return sweep(fit, m) ? begin(fit, m) : MLP_PAUSED;
+        if (!sweep(fit, m))
+            return MLP_PAUSED;
+        if (!m->dual)
+            return begin(fit, m);
+        m->stage = GRAM;
+        m->row = 0;
+        return MLP_PAUSED;
+    case GRAM:
+        return gram(fit, m) ? begin(fit, m) : MLP_PAUSED;
     case FACTOR:
         m->factored = mlp_cholesky(&m->s, m->u, m->factored, PORTION, &spent);
         fit->work -= spent;
