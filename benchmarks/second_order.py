@@ -12,6 +12,7 @@ evaluations.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import statistics
@@ -111,20 +112,17 @@ def run_scipy(least_squares, seed):
         jacobian[:, 2 * h : -1] = a
         return jacobian
 
-    try:
+    options = dict.fromkeys(("ftol", "xtol", "gtol"), 2.3e-16)
+    with contextlib.suppress(Reached):
         least_squares(
             residuals,
             net.parameters,
             derivative,
             method="lm",
             x_scale="jac",
-            ftol=2.3e-16,
-            xtol=2.3e-16,
-            gtol=2.3e-16,
             max_nfev=MAX_ITERATIONS,
+            **options,
         )
-    except Reached:
-        pass
     rows = []
     for goal in GOALS:
         hits = [entry for entry in seen if entry[2] <= goal]
@@ -165,13 +163,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--starts", type=int, default=100)
     parser.add_argument("--json", metavar="FILE")
-    parser.add_argument("--only", help="rows whose name contains this")
+    parser.add_argument("--only", help="the row of this name")
     args = parser.parse_args()
     table = {}
     print("| solver | " + " | ".join(f"{goal:g}" for goal in GOALS) + " |")
     print("| --- |" + " --- |" * len(GOALS))
     for name, solver in SOLVERS.items():
-        if args.only is None or args.only in name:
+        if args.only is None or args.only == name:
             run_deltaloop(solver, 0)
             runs = [run_deltaloop(solver, seed) for seed in range(args.starts)]
             table[name] = summary(runs)
@@ -182,7 +180,7 @@ def main():
     except ImportError:
         print(f"{name}: skipped, SciPy is not installed")
     else:
-        if args.only is None or args.only in name:
+        if args.only is None or args.only == name:
             run_scipy(least_squares, 0)
             table[name] = summary([run_scipy(least_squares, s) for s in range(args.starts)])
             print(row(name, table[name], args.starts))

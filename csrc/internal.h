@@ -130,6 +130,10 @@ void mlp_forward(const struct mlp_network *net, size_t first, size_t rows, const
 void mlp_deltas(const struct mlp_network *net, size_t first, size_t rows, double *const *a,
                 double *const *delta, double *panel);
 
+/* delta (rows, m^(L)) <- d a^(L)_k / d z^(L) of instances whose a^(L) is a. (jacobian.c) */
+void mlp_output_deltas(const struct mlp_network *net, size_t rows, size_t k, const double *a,
+                       double *delta);
+
 /* The solver's memory, and its step. */
 struct mlp_step {
     struct mlp_descent options;

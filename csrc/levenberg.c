@@ -194,30 +194,26 @@ static enum mlp_status levenberg_start(struct mlp_fit *fit)
 
 /* ---- the sweep: J, A and the gradient ---- */
 
-/* delta (rows, m) <- row k of S^T for each instance, and e_k of each unless e is NULL. */
+/* delta (rows, m) <- row k of S^T for each instance, e_k <- the error that belongs to it. */
 static void output_rows(const struct mlp_network *net, size_t rows, size_t k, const double *a,
                         const double *y, double *delta, double *e)
 {
     const struct mlp_layer *last = &net->layers[net->n_layers - 1];
     const size_t m = last->m_out;
-    const int softmax = last->g == MLP_SOFTMAX, squared = net->loss == MLP_SQUARED_ERROR;
+    if (net->loss == MLP_SQUARED_ERROR) {
+        for (size_t i = k; i < rows * m; i += m)
+            e[i] = a[i] - y[i];
+        mlp_output_deltas(net, rows, k, a, delta);
+        return;
+    }
     memset(delta, 0, rows * m * sizeof *delta);
-    for (size_t i = 0; i < rows; i++, a += m, y += m, delta += m, e += e == NULL ? 0 : m) {
-        double root = 1.0, error = a[k] - y[k];
-        if (!squared) {
-            const double h = softmax ? a[k] : a[k] * (1.0 - a[k]);
-            root = sqrt(h > MIN_CURVATURE ? h : h == h ? MIN_CURVATURE : h);
-            error /= root;
-        }
-        if (softmax) {
-            const double f = squared ? a[k] : root;
-            for (size_t j = 0; j < m; j++)
-                delta[j] = f * ((j == k ? 1.0 : 0.0) - a[j]);
-        } else {
-            delta[k] = root;
-        }
-        if (e != NULL)
-            e[k] = error;
+    for (size_t i = 0; i < rows * m; i += m) {
+        const double a_k = a[i + k], h = last->g == MLP_SOFTMAX ? a_k : a_k * (1.0 - a_k);
+        const double root = sqrt(h > MIN_CURVATURE ? h : MIN_CURVATURE);
+        e[i + k] = (a_k - y[i + k]) / root;
+        for (size_t j = 0; j < m && last->g == MLP_SOFTMAX; j++)
+            delta[i + j] = -root * a[i + j];
+        delta[i + k] += root;
     }
 }
 
@@ -250,8 +246,6 @@ static void sweep_task(void *context, size_t thread, size_t part)
     mlp_forward(net, first, rows, x, arena->a, a, panel, 0);
     for (size_t k = 0; k < m_out; k++) {
         output_rows(net, rows, k, a, y, delta, e);
-        if (net->loss == MLP_SQUARED_ERROR && last->g != MLP_SOFTMAX)
-            net->kernels->multiply_derivative(last->g, rows * m_out, a, delta);
         mlp_deltas(net, first, rows, arena->a, arena->delta, panel);
         net->kernels->jacobian(&shape, first, rows, x, arena->a, arena->delta,
                                m->j + (first * m_out + k) * m->j_row, m_out * m->j_row);

@@ -135,6 +135,11 @@ enum mlp_status mlp_cost(const struct mlp_network *network, const struct mlp_mat
                          const struct mlp_matrix *y, size_t n, size_t n_threads, double *cost,
                          double *gradient);
 
+/* out (n, m^(L), P) <- d a^(L)_k / d parameters, or with `inputs` (n, m^(L), m^(0)) <- d a^(L)_k / d
+ * a^(0). No step units. */
+enum mlp_status mlp_jacobian(const struct mlp_network *network, const struct mlp_matrix *x,
+                             size_t n, int inputs, double *out);
+
 /* *index <- i columns + j of the first element that is NaN or infinite, or n columns when there is
  * none. */
 enum mlp_status mlp_find_nonfinite(const struct mlp_kernels *kernels, const struct mlp_matrix *x,

@@ -1,4 +1,4 @@
-"""Levenberg-Marquardt and Bayesian regularisation against NumPy: steps, rules, bits, stop reasons."""
+"""Levenberg-Marquardt and Bayesian regularisation against NumPy: steps, rules, bits, ends."""
 
 import subprocess
 import sys
@@ -34,9 +34,7 @@ RULES = {
     "fixed, geodesic": {"damping_rule": "fixed", "scaling": "identity", "geodesic": True},
 }
 names = pytest.mark.parametrize("rule", list(RULES))
-cases = pytest.mark.parametrize(
-    ("layers", "options", "n"), CASES
-)
+cases = pytest.mark.parametrize(("layers", "options", "n"), CASES)
 
 
 def problem(layers, options, n, seed=1):
@@ -446,9 +444,7 @@ def test_infinite_start_diverges():
 def test_callback_and_progress():
     net, X, Y = problem([2, 5, 1], {"activation": "tanh"}, 60)
     seen = []
-    net.fit(
-        X, Y, solver=LM(), tol=0, max_epochs=5, callback=lambda info: seen.append(info.cost)
-    )
+    net.fit(X, Y, solver=LM(), tol=0, max_epochs=5, callback=lambda info: seen.append(info.cost))
     assert len(seen) == 5
     other, X, Y = problem([2, 5, 1], {"activation": "tanh"}, 60)
     assert other.fit(X, Y, solver=LM(), tol=0, max_epochs=5).cost_history.tolist() == seen
@@ -473,12 +469,10 @@ def bayesian(net, X, Y, iterations, mu=5e-3):
             gamma = min(P, R) if alpha == 0 else P - 2 * alpha * np.trace(np.linalg.inv(H))
             alpha = gamma / (2 * (p @ p))
             E_D = 2 * cost(net, p, X, Y)
-            beta = (R - gamma) / (2 * E_D) if R > gamma else beta
+            beta = (R - gamma) / (2 * E_D) if gamma < R else beta
         before = F(p)
         while True:
-            trial = p - np.linalg.solve(
-                beta * A + (alpha + mu) * np.eye(P), beta * g + alpha * p
-            )
+            trial = p - np.linalg.solve(beta * A + (alpha + mu) * np.eye(P), beta * g + alpha * p)
             if F(trial) < before:
                 break
             mu *= 10
@@ -566,7 +560,7 @@ def test_own_options_out_of_range(options, error, message):
 def test_refused_networks_stay_as_they_were():
     net, X, Y = problem([3, 5, 4], {"activation": "tanh", "loss": "cross_entropy"}, 40)
     before = net.parameters.copy()
-    with pytest.raises(ValueError, match="BayesianRegularization needs .* squared_error"):
+    with pytest.raises(ValueError, match=r"BayesianRegularization needs .* squared_error"):
         net.fit(X, Y, solver=BR())
     with pytest.raises(ValueError, match="geodesic=True needs"):
         net.fit(X, Y, solver=LM(geodesic=True))

@@ -544,6 +544,22 @@ cdef class Core:
         check(status)
         return cost, gradient
 
+    def _jacobian(self, cnp.ndarray x not None, bint inputs):
+        """(n, mL, m0) or (n, mL, P): derivatives of a^(L) of validated x (n, m0)."""
+        cdef mlp_matrix mx
+        cdef size_t n = x.shape[0]
+        cdef double *data
+        cdef mlp_status status
+        self.ready()
+        matrix_of(x, n, self.n_inputs, False, &mx)
+        columns = self.n_inputs if inputs else self.n_parameters_
+        result = np.empty((n, self.n_outputs, columns))
+        data = <double *>cnp.PyArray_DATA(result)
+        with nogil:
+            status = mlp_jacobian(self.network, &mx, n, inputs, data)
+        check(status)
+        return result
+
 
 cdef mlp_descent descent_of(solver):
     cdef mlp_descent descent

@@ -317,8 +317,7 @@ class LevenbergMarquardt(_SecondOrder):
     def _check(self, network: Network, n: int) -> None:
         if self.geodesic and network.loss != "squared_error":
             raise ValueError(
-                "geodesic=True needs a network with the loss squared_error, got "
-                f"{network.loss}"
+                f"geodesic=True needs a network with the loss squared_error, got {network.loss}"
             )
         super()._check(network, n)
 
@@ -335,8 +334,8 @@ class BayesianRegularization(_SecondOrder):
       of P, that the data determine
     - ``alpha = gamma / (2 E_W)``, ``beta = (R - gamma) / (2 E_D)``, for R errors
 
-    from ``alpha = 0`` and ``beta = 1``. So a network with more units than it needs does not overfit,
-    and no data need be held out to see to that.
+    from ``alpha = 0`` and ``beta = 1``. So a network with more units than it needs does not
+    overfit, and no data need be held out to see to that.
 
     Parameters
     ----------
