@@ -354,7 +354,7 @@ class Network(_core.Core):
         return cost, gradient
 
     def jacobian(self, X: ArrayLike, *, wrt: str = "parameters") -> NDArray[np.float64]:
-        """Derivatives of the outputs a^(L) with respect to the parameters or to the inputs.
+        """Compute the derivatives of the outputs a^(L) by the parameters or by the inputs.
 
         Parameters
         ----------
