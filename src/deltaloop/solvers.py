@@ -259,7 +259,7 @@ class LevenbergMarquardt(_SecondOrder):
     >>> import numpy as np
     >>> import deltaloop as dl
     >>> X = np.linspace(-1.0, 1.0, 200).reshape(-1, 1)
-    >>> net = dl.Network([1, 8, 1], activation="tanh", seed=0)
+    >>> net = dl.Network([1, 8, 1], activation="tanh", output="identity", seed=0)
     >>> result = net.fit(X, np.sin(4 * X), solver=dl.LevenbergMarquardt(), goal=1e-6)
     >>> result.stop_reason, result.epochs < 100
     ('goal', True)
@@ -291,6 +291,10 @@ class LevenbergMarquardt(_SecondOrder):
 
         mu = 1e-3, divided by 10 after a success and multiplied by 10 after a failure, at most
         1e10; D = I; the least gradient 1e-7. Cost and gradient are sums here and means there.
+
+        Returns
+        -------
+        LevenbergMarquardt
 
         Examples
         --------
@@ -377,10 +381,10 @@ class BayesianRegularization(_SecondOrder):
     >>> rng = np.random.default_rng(0)
     >>> X = np.linspace(-1.0, 1.0, 60).reshape(-1, 1)
     >>> Y = np.sin(3 * X) + rng.normal(scale=0.2, size=X.shape)
-    >>> net = dl.Network([1, 20, 1], activation="tanh", seed=0)
+    >>> net = dl.Network([1, 20, 1], activation="tanh", output="identity", seed=0)
     >>> result = net.fit(X, Y, solver=dl.BayesianRegularization(), max_epochs=200)
-    >>> result.state["gamma"] < 15 < net.n_parameters
-    array([ True])
+    >>> bool(result.state["gamma"] < 15), net.n_parameters
+    (True, 61)
     """
 
     damping: float = field(default=5e-3, kw_only=True)
