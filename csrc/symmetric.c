@@ -46,7 +46,7 @@ double mlp_dot(const struct mlp_kernels *kernels, size_t n, const double *x, con
 
 struct gram_context {
     const struct mlp_symmetric *s;
-    size_t k, x_row;
+    size_t k, x_row, from;
     const double *x;
     int first;
     double *a;
@@ -56,7 +56,7 @@ static void gram_task(void *context, size_t thread, size_t part)
 {
     const struct gram_context *c = context;
     const struct mlp_symmetric *s = c->s;
-    const size_t rows = gram_rows(s->row), i = part * rows;
+    const size_t rows = gram_rows(s->row), i = c->from + part * rows;
     double *a = c->a + i * s->row + i;
     s->net->kernels->product(smaller(s->order - i, rows), s->order - i, c->k, c->x + i, 1,
                              (ptrdiff_t)c->x_row, c->x + i, (ptrdiff_t)c->x_row, 1,
@@ -64,13 +64,17 @@ static void gram_task(void *context, size_t thread, size_t part)
                              s->panels + thread * s->panel);
 }
 
-void mlp_gram(const struct mlp_symmetric *s, size_t k, const double *x, size_t x_row, int first,
-              double *a)
+size_t mlp_gram(const struct mlp_symmetric *s, size_t k, const double *x, size_t x_row, int first,
+                double *a, size_t from, double work)
 {
-    struct gram_context c = {s, k, x_row, x, first, a};
-    const double N = (double)s->order;
-    mlp_team_run(s->team, mlp_team_size(s->team, s->net, 0.5 * N * N * (double)k),
-                 (s->order + gram_rows(s->row) - 1) / gram_rows(s->row), gram_task, &c);
+    const size_t rows = gram_rows(s->row);
+    struct gram_context c = {s, k, x_row, from, x, first, a};
+    size_t parts = 0;
+    double spent = 0.0;
+    for (; from < s->order && spent < work; from += rows, parts++)
+        spent += (double)rows * (double)(s->order - from) * (double)k;
+    mlp_team_run(s->team, mlp_team_size(s->team, s->net, spent), parts, gram_task, &c);
+    return smaller(from, s->order);
 }
 
 /* ---- the factor ---- */

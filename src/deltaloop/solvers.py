@@ -259,7 +259,9 @@ class LevenbergMarquardt(_SecondOrder):
     >>> import numpy as np
     >>> import deltaloop as dl
     >>> X = np.linspace(-1.0, 1.0, 200).reshape(-1, 1)
-    >>> net = dl.Network([1, 8, 1], activation="tanh", output="identity", seed=0)
+    >>> net = dl.Network(
+    ...     [1, 8, 1], activation="tanh", output="identity", init="uniform", seed=0
+    ... )
     >>> result = net.fit(X, np.sin(4 * X), solver=dl.LevenbergMarquardt(), goal=1e-4)
     >>> result.stop_reason, result.epochs < 100
     ('goal', True)

@@ -56,8 +56,10 @@ static void check_matrix(const struct mlp_kernels *k, size_t N, size_t terms, si
     fill(N, b);
     const size_t first = terms / 3;
     if (first > 0)
-        mlp_gram(&w.s, first, x, x_row, 1, a);
-    mlp_gram(&w.s, terms - first, x + first * x_row, x_row, first == 0, a);
+        CHECK(mlp_gram(&w.s, first, x, x_row, 1, a, 0, HUGE_VAL) == N);
+    size_t from = 0;
+    while (from < N) /* a block at a time */
+        from = mlp_gram(&w.s, terms - first, x + first * x_row, x_row, first == 0, a, from, 1e-300);
     for (size_t i = 0; i < N; i++) {
         for (size_t j = i; j < N; j++) {
             double sum = 0.0;
@@ -71,8 +73,8 @@ static void check_matrix(const struct mlp_kernels *k, size_t N, size_t terms, si
     }
     memcpy(u, a, N * row * sizeof *u);
     double spent;
-    size_t from = 0;
-    while (from < N) /* a block at a time */
+    from = 0;
+    while (from < N)
         from = mlp_cholesky(&w.s, u, from, 1e-300, &spent);
     CHECK(from == N);
     const double size = (double)(N + terms);
@@ -134,7 +136,7 @@ static void check_threads(const struct mlp_kernels *k, size_t N)
         w.s.team = &w.team;
         double *b = t ? u : a, spent;
         memset(b, 0, N * row * sizeof *b);
-        mlp_gram(&w.s, N, x, row, 1, b);
+        mlp_gram(&w.s, N, x, row, 1, b, 0, HUGE_VAL);
         for (size_t p = 0; p < N; p++)
             b[p * row + p] += 1.0;
         size_t from = 0;
