@@ -77,18 +77,15 @@ PROBLEMS = {
     "two spirals 2-20-10-1": spirals(),
 }
 
-LM = dl.LevenbergMarquardt
+RULES = {"Nielsen": "nielsen", "trust region": "trust_region", "fixed": "fixed"}
+SCALINGS = {"D = I": "identity", "diagonal": "diagonal"}
 SOLVERS = {
-    "trust region": LM(min_gradient=0),
-    "trust region, geodesic": LM(min_gradient=0, geodesic=True),
-    "trust region, D = I": LM(min_gradient=0, scaling="identity"),
-    "Nielsen": LM(min_gradient=0, damping_rule="nielsen"),
-    "Nielsen, D = I": LM(min_gradient=0, damping_rule="nielsen", scaling="identity"),
-    "fixed, Marquardt's D": LM(min_gradient=0, damping_rule="fixed"),
-    "fixed, D = I (trainlm)": LM(min_gradient=0, damping_rule="fixed", scaling="identity"),
-    "fixed, D = I, geodesic": LM(
-        min_gradient=0, damping_rule="fixed", scaling="identity", geodesic=True
-    ),
+    f"{rule}, {scaling}{', geodesic' if geodesic else ''}": dl.LevenbergMarquardt(
+        damping_rule=RULES[rule], scaling=SCALINGS[scaling], geodesic=geodesic, min_gradient=0
+    )
+    for geodesic in (False, True)
+    for scaling in SCALINGS
+    for rule in RULES
 }
 
 

@@ -189,7 +189,7 @@ class TestOptions:
         result = report(*options)
         assert result["accuracy"] > 0.6
         assert result["solver"]["name"] == "LevenbergMarquardt"
-        assert result["solver"]["damping_rule"] == "trust_region"
+        assert result["solver"]["damping_rule"] == "nielsen"
         assert re.search(r"^solver +LevenbergMarquardt$", run(*options)[1], re.MULTILINE)
 
     def test_solver_that_does_not_take_the_loss(self, run):

@@ -196,18 +196,20 @@ class LevenbergMarquardt(_SecondOrder):
 
     Parameters
     ----------
-    damping_rule : str, default "trust_region"
+    damping_rule : str, default "nielsen"
         How mu follows the success of the steps:
 
+        - ``"nielsen"``: mu is multiplied by ``max(1/3, 1 - (2 rho - 1)^3)``, where rho is the
+          ratio of the gain to the one predicted, after a success, and by 2, 4, 8, ... after
+          failures (Nielsen)
         - ``"trust_region"``: mu such that the length of D s is that of a radius, which grows and
-          shrinks by the ratio of the gain to the one predicted (Moré, as in MINPACK)
-        - ``"nielsen"``: mu is multiplied by ``max(1/3, 1 - (2 rho - 1)^3)`` with the gain ratio
-          rho after a success, and by 2, 4, 8, ... after failures (Nielsen)
+          shrinks by that ratio (Moré, as in MINPACK)
         - ``"fixed"``: mu is multiplied by ``damping_decrease`` after a success and by
           ``damping_increase`` after a failure (Hagan and Menhaj)
-    scaling : str, default "diagonal"
+    scaling : str, default "identity"
         ``"identity"``: D = I. ``"diagonal"``: D_j is the norm of column j of J, the largest so far
-        (Marquardt, Moré), so that the steps do not depend on the units of the parameters.
+        (Marquardt, Moré), so that the steps do not depend on the units of the parameters; better
+        for the last digits of a smooth function, worse where units saturate.
     geodesic : bool, default False
         Add half the geodesic acceleration to a step, the second-order correction along it
         (Transtrum and Sethna), which costs two more evaluations an iteration. For the squared
@@ -267,14 +269,14 @@ class LevenbergMarquardt(_SecondOrder):
     ('goal', True)
     """
 
-    damping_rule: str = field(default="trust_region", kw_only=True)
-    scaling: str = field(default="diagonal", kw_only=True)
+    damping_rule: str = field(default="nielsen", kw_only=True)
+    scaling: str = field(default="identity", kw_only=True)
     geodesic: bool = field(default=False, kw_only=True)
     damping: float | None = field(default=None, kw_only=True)
     radius: float = field(default=100.0, kw_only=True)
 
     def __post_init__(self) -> None:
-        rules, scalings = ("trust_region", "nielsen", "fixed"), ("identity", "diagonal")
+        rules, scalings = ("nielsen", "trust_region", "fixed"), ("identity", "diagonal")
         self._set(
             {
                 "damping_rule": _inputs.choice("damping_rule", self.damping_rule, rules),
@@ -302,7 +304,7 @@ class LevenbergMarquardt(_SecondOrder):
         --------
         >>> import deltaloop as dl
         >>> dl.LevenbergMarquardt.trainlm()
-        LevenbergMarquardt(damping_rule='fixed', scaling='identity', damping=0.001)
+        LevenbergMarquardt(damping_rule='fixed', damping=0.001)
         """
         return cls(
             damping_rule="fixed",
