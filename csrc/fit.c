@@ -90,6 +90,8 @@ static enum mlp_event advance(struct mlp_fit *fit, double *clock)
 static const struct mlp_method *method_of(enum mlp_solver solver)
 {
     switch (solver) {
+    case MLP_LEVENBERG_MARQUARDT:
+        return &mlp_levenberg_method;
     case MLP_GRADIENT_DESCENT:
     default:
         return &mlp_descent_method;

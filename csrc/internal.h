@@ -174,6 +174,10 @@ void mlp_layer_delta(const struct mlp_network *net, size_t l, size_t rows, const
  * to core is activations and deltas: rows (m_in + m_out) numbers instead of m_in m_out. */
 int mlp_by_columns(const struct mlp_layer *layer, size_t rows, size_t parts);
 
+/* delta (rows, m^(L)) <- d a^(L)_k / d z^(L) of instances whose a^(L) is a. (jacobian.c) */
+void mlp_output_deltas(const struct mlp_network *net, size_t rows, size_t k, const double *a,
+                       double *delta);
+
 /* The solver's memory, and its step. */
 struct mlp_step {
     struct mlp_descent options;

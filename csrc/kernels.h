@@ -152,6 +152,17 @@ struct mlp_kernels {
                      double *gradient, struct mlp_pair *cost, double *history);
     /* y_i <- f(x_i) */
     void (*vector_math)(enum mlp_function f, size_t n, const double *x, double *y);
+
+    /* Row i of out, of `rows` rows out_row apart <- the derivatives by all parameters, in their
+     * layout, of what delta^(l) = d/dz^(l) belongs to: dw^(l)_j'j = a^(l-1)_ij' delta^(l)_ij,
+     * db^(l)_j = delta^(l)_ij. x is the first instance's a^(0); a[l-1] and delta[l-1] (.., m^(l))
+     * begin `first` instances before it. Each row has room for 7 doubles behind its P, which are
+     * overwritten. */
+    void (*jacobian)(const struct mlp_shape *shape, size_t first, size_t rows, const double *x,
+                     double *const *a, double *const *delta, double *out, size_t out_row);
+    /* x (m, n) <- U^-T x for U (m, m), the upper triangle at u; rows of both are `row` apart. Each
+     * element is one chain of FMAs over ascending rows, times 1 / u_pp. */
+    void (*eliminate)(size_t m, size_t n, const double *u, double *x, size_t row);
 };
 
 extern const struct mlp_kernels mlp_kernels_base;

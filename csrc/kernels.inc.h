@@ -358,6 +358,8 @@ static void vector_math(enum mlp_function f, size_t n, const double *x, double *
 
 #include "online.inc.h"
 
+#include "jacobian.inc.h"
+
 const struct mlp_kernels KERNELS = {
     .name = ISA_NAME,
     .panel_size = panel_size,
@@ -375,4 +377,6 @@ const struct mlp_kernels KERNELS = {
     .online = online,
     .epochs = epochs,
     .vector_math = vector_math,
+    .jacobian = jacobian,
+    .eliminate = eliminate,
 };

@@ -168,6 +168,11 @@ enum mlp_status mlp_cost(const struct mlp_network *network, const struct mlp_mat
                          const struct mlp_matrix *y, size_t n, size_t n_threads, double *cost,
                          double *gradient);
 
+/* out (n, m^(L), P) <- d a^(L)_k / d parameters, or with `inputs` (n, m^(L), m^(0)) <- d a^(L)_k / d
+ * a^(0). No step units. */
+enum mlp_status mlp_jacobian(const struct mlp_network *network, const struct mlp_matrix *x,
+                             size_t n, int inputs, double *out);
+
 /* *index <- i columns + j of the first element that is NaN or infinite, or n columns when there is
  * none. */
 enum mlp_status mlp_find_nonfinite(const struct mlp_kernels *kernels, const struct mlp_matrix *x,
@@ -202,7 +207,26 @@ enum mlp_event {
 };
 
 /* How a fit improves the parameters. */
-enum mlp_solver { MLP_GRADIENT_DESCENT = 0 };
+enum mlp_solver { MLP_GRADIENT_DESCENT = 0, MLP_LEVENBERG_MARQUARDT };
+
+/* How the damping mu follows the steps' success: by fixed factors (Hagan and Menhaj 1994), by the
+ * gain ratio (Nielsen 1999), or from the radius of a trust region (More 1978). */
+enum mlp_damping { MLP_FIXED = 0, MLP_NIELSEN, MLP_TRUST_REGION };
+
+/* Steps s of (J^T J + mu D^2) s = -J^T e, with D = I or, with `diagonal`, D_j the largest norm that
+ * column j of J has had. */
+struct mlp_levenberg {
+    enum mlp_damping rule;
+    int diagonal;
+    int geodesic; /* the second-order correction; squared error only */
+    /* F = beta E_D + alpha E_W is minimised, with alpha and beta estimated; squared error, the fixed
+     * rule and D = I only. */
+    int bayesian;
+    double damping;            /* the first mu; MLP_NIELSEN: a factor of max D^2; MLP_TRUST_REGION:
+                                  the first radius, in norms of D w */
+    double decrease, increase; /* MLP_FIXED: of mu, after success and failure */
+    double max_damping, min_gradient;
+};
 
 struct mlp_fit_options {
     enum mlp_solver solver;
@@ -212,6 +236,7 @@ struct mlp_fit_options {
     struct mlp_stream stream;
     double tol, goal; /* goal = -infinity: none */
     size_t n_threads;
+    struct mlp_levenberg levenberg; /* of MLP_LEVENBERG_MARQUARDT */
 };
 
 /* An array that a solver remembers. */

@@ -184,6 +184,19 @@ class TestDigits:
 
 
 class TestOptions:
+    def test_solver(self, report, run):
+        options = ("train", "digits", "--solver", "lm", "--hidden", 3, "--epochs", 15)
+        result = report(*options)
+        assert result["accuracy"] > 0.6
+        assert result["solver"]["name"] == "LevenbergMarquardt"
+        assert result["solver"]["damping_rule"] == "nielsen"
+        assert re.search(r"^solver +LevenbergMarquardt$", run(*options)[1], re.MULTILINE)
+
+    def test_solver_that_does_not_take_the_loss(self, run):
+        status, out, err = run("train", "digits", "--solver", "br")
+        assert (status, out) == (1, "")
+        assert "BayesianRegularization needs a network with the loss squared_error" in err
+
     @pytest.mark.parametrize(
         ("text", "hidden"),
         [("8", [8]), ("8,5", [8, 5]), ("8, 5,2", [8, 5, 2]), ("none", []), ("", [])],
@@ -613,6 +626,15 @@ class TestUsage:
             (("train", "digits", "--momentum=-0.1"), "argument --momentum: expected a number from"),
             (("train", "digits", "--momentum", "nan"), "argument --momentum: expected a number"),
             (("train", "digits", "--batch-size", "0"), "argument --batch-size: expected a whole"),
+            (("train", "digits", "--solver", "x"), "argument --solver: invalid choice: 'x'"),
+            (
+                ("train", "digits", "--solver", "lm", "--learning-rate", "1"),
+                "argument --learning-rate: --solver lm has none",
+            ),
+            (
+                ("train", "digits", "--solver", "br", "--batch-size", "8"),
+                "argument --batch-size: --solver br has none",
+            ),
             (
                 ("train", "digits", "--batch-size", "1439"),
                 "--batch-size: expected at most the 1438 training rows of digits, got 1439",

@@ -12,15 +12,17 @@ from deltaloop.inits import Uniform
 from deltaloop.losses import Huber, Quantile
 from deltaloop.network import Network
 from deltaloop.runtime import runtime
-from deltaloop.solvers import GradientDescent
+from deltaloop.solvers import BayesianRegularization, GradientDescent, LevenbergMarquardt
 from deltaloop.training import DivergenceWarning, EpochInfo, FitResult
 
 __all__ = [
+    "BayesianRegularization",
     "DivergenceWarning",
     "EpochInfo",
     "FitResult",
     "GradientDescent",
     "Huber",
+    "LevenbergMarquardt",
     "Network",
     "Predictor",
     "Quantile",

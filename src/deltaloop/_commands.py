@@ -13,7 +13,7 @@ import os
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from importlib.util import find_spec
 from typing import Any
 
@@ -26,14 +26,23 @@ from deltaloop._datafiles import Data, Label
 from deltaloop._scaling import Scaling, fold, r2, split
 from deltaloop.datasets import load_digits
 from deltaloop.losses import Loss
+from deltaloop.solvers import Solver
 
-__all__ = ["BATCH_SIZE", "RATE_PER_INSTANCE", "info", "predict", "train"]
+__all__ = ["BATCH_SIZE", "MOMENTUM", "RATE_PER_INSTANCE", "SOLVERS", "info", "predict", "train"]
 
 # Defaults for data nobody has seen yet. With 64 tanh units, momentum 0.9 and a rate of 0.05 an
 # instance, none of 17 data sets diverged (20 to 2,000 rows, 1 to 784 inputs, heavy-tailed and
 # noisy ones, both tasks); with relu at that rate two did, with tanh at 0.2 five.
 RATE_PER_INSTANCE = 0.05
 BATCH_SIZE = 32
+MOMENTUM = 0.9
+
+# The names of --solver. Gradient descent alone has options here.
+SOLVERS: dict[str, type[Solver]] = {
+    "gd": dl.GradientDescent,
+    "lm": dl.LevenbergMarquardt,
+    "br": dl.BayesianRegularization,
+}
 
 
 def train(args: argparse.Namespace) -> None:
@@ -45,14 +54,7 @@ def train(args: argparse.Namespace) -> None:
             f"{data.name}: {len(data.X)} rows are too few to train on some and hold out "
             f"{args.test_fraction:g} of them"
         )
-    batch_size = args.batch_size or min(BATCH_SIZE, len(rows))
-    if batch_size > len(rows):
-        args.usage_error(
-            f"argument --batch-size: expected at most the {len(rows)} training rows of "
-            f"{data.name}, got {batch_size}"
-        )
-    rate = args.learning_rate or RATE_PER_INSTANCE / batch_size
-    solver = dl.GradientDescent(rate, momentum=args.momentum, batch_size=batch_size)
+    solver = _solver(data, args, len(rows))
     network = _network(data, args, _loss(data, args))
     result = _fit(network, data, rows, solver, args.epochs)
     report = {
@@ -61,7 +63,7 @@ def train(args: argparse.Namespace) -> None:
         "n_train": len(rows),
         "n_test": len(held_out),
         **_description(network),
-        "solver": {"name": type(solver).__name__, **asdict(solver)},
+        "solver": {"name": type(solver).__name__, **_options(solver)},
         "epochs": result.epochs,
         "cost": result.cost,
         "seconds": result.seconds,
@@ -75,6 +77,26 @@ def train(args: argparse.Namespace) -> None:
     if args.output_model is not None:
         network.save(args.output_model, metadata=_metadata(data))
     print(_json(report) if args.json else _train_text(data, report))
+
+
+def _solver(data: Data, args: argparse.Namespace, n: int) -> Solver:
+    """Return the solver that the arguments name, for so many training rows."""
+    if args.solver != "gd":
+        for name in ("learning_rate", "momentum", "batch_size"):
+            if getattr(args, name) is not None:
+                args.usage_error(
+                    f"argument --{name.replace('_', '-')}: --solver {args.solver} has none"
+                )
+        return SOLVERS[args.solver]()
+    batch_size = args.batch_size or min(BATCH_SIZE, n)
+    if batch_size > n:
+        args.usage_error(
+            f"argument --batch-size: expected at most the {n} training rows of "
+            f"{data.name}, got {batch_size}"
+        )
+    rate = args.learning_rate or RATE_PER_INSTANCE / batch_size
+    momentum = MOMENTUM if args.momentum is None else args.momentum
+    return dl.GradientDescent(rate, momentum=momentum, batch_size=batch_size)
 
 
 def _check_output(args: argparse.Namespace) -> None:
@@ -124,7 +146,7 @@ def _fit(
     network: dl.Network,
     data: Data,
     rows: NDArray[np.intp],
-    solver: dl.GradientDescent,
+    solver: Solver,
     max_epochs: int,
 ) -> dl.FitResult:
     """Train on scaled columns and fold the scaling into the network."""
@@ -143,10 +165,10 @@ def _fit(
             progress=find_spec("tqdm") is not None,
         )
     if result.stop_reason == "diverged":
-        raise ValueError(
-            f"training diverged in epoch {result.epochs + 1}: try a --learning-rate smaller than "
-            f"{solver.learning_rate:g}"
-        )
+        hint = ""
+        if isinstance(solver, dl.GradientDescent):
+            hint = f": try a --learning-rate smaller than {solver.learning_rate:g}"
+        raise ValueError(f"training diverged in epoch {result.epochs + 1}{hint}")
     fold(network, inputs, outputs)
     return result
 
@@ -208,8 +230,7 @@ def _train_text(data: Data, report: Mapping[str, Any]) -> str:
         "data": f"{data.name}: {n} rows, {m} inputs, {target}",
         "rows": f"{report['n_train']} to train on, {report['n_test']} held out",
         "layers": _layers_text(report),
-        "solver": f"{solver['name']}, learning rate {solver['learning_rate']:g}, "
-        f"momentum {solver['momentum']:g}, batch size {solver['batch_size']}",
+        "solver": _solver_text(solver),
         "seed": report["seed"],
         "epochs": f"{report['epochs']}, stopped by {report['stop_reason']}",
         "cost": f"{report['cost']:.6g} ({report['loss']}, sum over the training rows{units})",
@@ -218,6 +239,19 @@ def _train_text(data: Data, report: Mapping[str, Any]) -> str:
         "model": report["model"] or "not saved; --output-model PATH saves it",
     }
     return _table(rows)
+
+
+def _options(solver: Solver) -> dict[str, Any]:
+    return {f.name: getattr(solver, f.name) for f in fields(solver)}  # type: ignore[arg-type]
+
+
+def _solver_text(solver: Mapping[str, Any]) -> str:
+    if "learning_rate" not in solver:
+        return str(solver["name"])
+    return (
+        f"{solver['name']}, learning rate {solver['learning_rate']:g}, "
+        f"momentum {solver['momentum']:g}, batch size {solver['batch_size']}"
+    )
 
 
 def _table(rows: Mapping[str, Any]) -> str:

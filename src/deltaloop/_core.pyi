@@ -87,6 +87,7 @@ class Core:
         with_gradient: bool,
         n_threads: int,
     ) -> tuple[float, NDArray[np.float64] | None]: ...
+    def _jacobian(self, x: NDArray[Any], inputs: bool) -> NDArray[np.float64]: ...
 
 class Fit:
     def __init__(

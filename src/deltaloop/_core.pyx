@@ -64,7 +64,14 @@ EVENTS = {
     MLP_DIVERGED: "diverged",
     MLP_OWN: "own",
 }
-cdef dict SOLVERS = {solvers.GradientDescent: MLP_GRADIENT_DESCENT}
+cdef dict SOLVERS = {
+    solvers.GradientDescent: MLP_GRADIENT_DESCENT,
+    solvers.LevenbergMarquardt: MLP_LEVENBERG_MARQUARDT,
+    solvers.BayesianRegularization: MLP_LEVENBERG_MARQUARDT,
+}
+cdef dict DAMPING_RULES = {
+    "fixed": MLP_FIXED, "nielsen": MLP_NIELSEN, "trust_region": MLP_TRUST_REGION,
+}
 cdef dict FUNCTIONS = {
     "exp": MLP_EXP, "log": MLP_LOG, "tanh": MLP_TANH_FUNCTION, "sigmoid": MLP_SIGMOID_FUNCTION,
     "log1p_exp": MLP_LOG1P_EXP, "expm1_negative": MLP_EXPM1_NEGATIVE,
@@ -552,6 +559,22 @@ cdef class Core:
         check(status)
         return cost, gradient
 
+    def _jacobian(self, cnp.ndarray x not None, bint inputs):
+        """(n, mL, m0) or (n, mL, P): derivatives of a^(L) of validated x (n, m0)."""
+        cdef mlp_matrix mx
+        cdef size_t n = x.shape[0]
+        cdef double *data
+        cdef mlp_status status
+        self.ready()
+        matrix_of(x, n, self.n_inputs, False, &mx)
+        columns = self.n_inputs if inputs else self.n_parameters_
+        result = np.empty((n, self.n_outputs, columns))
+        data = <double *>cnp.PyArray_DATA(result)
+        with nogil:
+            status = mlp_jacobian(self.network, &mx, n, inputs, data)
+        check(status)
+        return result
+
 
 cdef mlp_descent descent_of(solver):
     cdef mlp_descent descent
@@ -561,11 +584,27 @@ cdef mlp_descent descent_of(solver):
     return descent
 
 
+cdef mlp_levenberg levenberg_of(solver):
+    cdef mlp_levenberg options
+    options.bayesian = isinstance(solver, solvers.BayesianRegularization)
+    options.rule = MLP_FIXED if options.bayesian else DAMPING_RULES[solver.damping_rule]
+    options.diagonal = not options.bayesian and solver.scaling == "diagonal"
+    options.geodesic = not options.bayesian and solver.geodesic
+    options.damping = solver._first_damping
+    options.decrease = solver.damping_decrease
+    options.increase = solver.damping_increase
+    options.max_damping = solver.max_damping
+    options.min_gradient = solver.min_gradient
+    return options
+
+
 cdef int describe_solver(solver, mlp_fit_options *options) except -1:
     """Fills in what the solver says; it has been validated."""
     options.solver = SOLVERS[type(solver)]
     if options.solver == MLP_GRADIENT_DESCENT:
         options.descent = descent_of(solver)
+    elif options.solver == MLP_LEVENBERG_MARQUARDT:
+        options.levenberg = levenberg_of(solver)
     options.batch_size = solver.batch_size or 0
     options.shuffle = solver.shuffle
     return 0

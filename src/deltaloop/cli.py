@@ -15,7 +15,7 @@ from typing import Any
 
 import deltaloop as dl
 from deltaloop import _commands
-from deltaloop._commands import BATCH_SIZE, RATE_PER_INSTANCE
+from deltaloop._commands import BATCH_SIZE, MOMENTUM, RATE_PER_INSTANCE, SOLVERS
 from deltaloop._layers import HIDDEN
 from deltaloop.losses import REGRESSION
 
@@ -207,9 +207,8 @@ def _add_train(train: argparse.ArgumentParser) -> None:
     add(
         "--momentum",
         type=_momentum,
-        default=0.9,
         metavar="MU",
-        help="part of the last step that is kept, from 0 to below 1 (0.9)",
+        help=f"part of the last step that is kept, from 0 to below 1 ({MOMENTUM})",
     )
     add(
         "--batch-size",
@@ -231,5 +230,12 @@ def _add_train(train: argparse.ArgumentParser) -> None:
         metavar="N",
         help="of the shuffle, the initial weights and the order of the rows (0); the same seed "
         "gives the same model, bit for bit",
+    )
+    add(
+        "--solver",
+        choices=list(SOLVERS),
+        default="gd",
+        help="gradient descent, Levenberg-Marquardt or Bayesian regularisation (gd); only gd takes "
+        "a learning rate, a momentum and batches",
     )
     add("--output-model", metavar="PATH", help="save the model as a safetensors file")

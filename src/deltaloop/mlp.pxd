@@ -67,6 +67,12 @@ cdef extern from "mlp.h" nogil:
 
     ctypedef enum mlp_solver "enum mlp_solver":
         MLP_GRADIENT_DESCENT
+        MLP_LEVENBERG_MARQUARDT
+
+    ctypedef enum mlp_damping "enum mlp_damping":
+        MLP_FIXED
+        MLP_NIELSEN
+        MLP_TRUST_REGION
 
     ctypedef struct mlp_matrix "struct mlp_matrix":
         const char *data
@@ -85,6 +91,17 @@ cdef extern from "mlp.h" nogil:
         double momentum
         int nesterov
 
+    ctypedef struct mlp_levenberg "struct mlp_levenberg":
+        mlp_damping rule
+        int diagonal
+        int geodesic
+        int bayesian
+        double damping
+        double decrease
+        double increase
+        double max_damping
+        double min_gradient
+
     ctypedef struct mlp_fit_options "struct mlp_fit_options":
         mlp_solver solver
         mlp_descent descent
@@ -94,6 +111,7 @@ cdef extern from "mlp.h" nogil:
         double tol
         double goal
         size_t n_threads
+        mlp_levenberg levenberg
 
     ctypedef struct mlp_array "struct mlp_array":
         const char *name
@@ -141,6 +159,7 @@ cdef extern from "mlp.h" nogil:
     mlp_status mlp_activations(const mlp_network *, const mlp_matrix *, size_t, double **)
     mlp_status mlp_cost(const mlp_network *, const mlp_matrix *, const mlp_matrix *, size_t,
                         size_t, double *, double *)
+    mlp_status mlp_jacobian(const mlp_network *, const mlp_matrix *, size_t, int, double *)
     mlp_status mlp_find_nonfinite(const mlp_kernels *, const mlp_matrix *, size_t, size_t *)
 
     mlp_status mlp_predictor_new(mlp_predictor **, const mlp_network *, size_t, void *)

@@ -366,6 +366,42 @@ class Network(_core.Core):
         assert gradient is not None
         return cost, gradient
 
+    def jacobian(self, X: ArrayLike, *, wrt: str = "parameters") -> NDArray[np.float64]:
+        """Compute the derivatives of the outputs a^(L) by the parameters or by the inputs.
+
+        Parameters
+        ----------
+        X : array_like, shape (n, m0) or (m0,)
+            Instances, or one.
+        wrt : str, default "parameters"
+            ``"parameters"`` or ``"inputs"``.
+
+        Returns
+        -------
+        ndarray of float64, shape (n, mL, P) or (n, mL, m0)
+            Element [i, k, p] is the derivative of output k of instance i with respect to
+            ``parameters[p]``, or to ``X[i, p]``. For one instance (mL, P) or (mL, m0).
+
+        Raises
+        ------
+        TypeError, ValueError
+            If X is not of that kind, or the network has step units.
+
+        Examples
+        --------
+        >>> import deltaloop as dl
+        >>> net = dl.Network.from_weights([[[2.0], [3.0]]], [[1.0]], activation="identity")
+        >>> net.jacobian([5.0, 7.0])
+        array([[5., 7., 1.]])
+        >>> net.jacobian([5.0, 7.0], wrt="inputs")
+        array([[2., 3.]])
+        """
+        inputs = _inputs.choice("wrt", wrt, ("parameters", "inputs")) == "inputs"
+        _inputs.differentiable(self)
+        x, single = _inputs.instances(X, self.layers[0])
+        result = self._jacobian(x, inputs)
+        return result[0] if single else result
+
     # ---- training ----
 
     def fit(

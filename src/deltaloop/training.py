@@ -97,7 +97,8 @@ class FitResult:
         Whether ``stop_reason`` is ``"converged"`` or ``"goal"``.
     stop_reason : str
         ``"converged"`` (two successive costs differ by less than ``tol``), ``"goal"``,
-        ``"max_epochs"``, ``"max_time"``, ``"callback"`` or ``"diverged"``.
+        ``"max_epochs"``, ``"max_time"``, ``"callback"``, ``"diverged"`` or a solver's own, such as
+        ``"min_gradient"``, which its documentation names.
     cost_history : ndarray of float64, shape (epochs,)
         Full batch: entry e - 1 is C after epoch e. Mini-batches: the sum of the batches' costs in
         epoch e, each before its step.
@@ -268,6 +269,7 @@ def fit(
             f"batch_size must be at most the number of instances, {x.shape[0]}, "
             f"got {method.batch_size}"
         )
+    method._check(network, x.shape[0])
     with exclusive(network), progress_bar(show, limits.max_epochs) as bar:
         own = seed is None
         stream = (
