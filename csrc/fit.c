@@ -90,6 +90,9 @@ static enum mlp_event advance(struct mlp_fit *fit, double *clock)
 static const struct mlp_method *method_of(enum mlp_solver solver)
 {
     switch (solver) {
+    case MLP_RPROP:
+        return &mlp_rprop_method;
+    case MLP_ADAM:
     case MLP_GRADIENT_DESCENT:
     default:
         return &mlp_descent_method;

@@ -150,11 +150,20 @@ void mlp_layer_delta(const struct mlp_network *net, size_t l, size_t rows, const
  * to core is activations and deltas: rows (m_in + m_out) numbers instead of m_in m_out. */
 int mlp_by_columns(const struct mlp_layer *layer, size_t rows, size_t parts);
 
-/* The solver's memory, and its step. */
+/* The memory of a solver of first order, and its step. */
 struct mlp_step {
+    int plain;   /* w <- w - rate g and nothing else: what a product can do with its result */
+    double rate; /* alpha in this epoch */
     struct mlp_descent options;
     double *gradient; /* (P,) */
     double *velocity; /* (P,), NULL without momentum */
+    struct mlp_adam adam;
+    struct mlp_adam_step next; /* of Adam */
+    double *m, *v;             /* (P,), NULL but for Adam */
+    double powers[2], steps;   /* beta1^t, beta2^t, t */
+    struct mlp_schedule schedule;
+    double plateau[2]; /* the lowest cost, and the epochs in a row that did not lower it */
+    double clip_norm, clip_value;
 };
 /* Parameters begin .. begin + n - 1 take the step. (descent.c) */
 void mlp_step_take(const struct mlp_step *step, const struct mlp_network *net, size_t begin,

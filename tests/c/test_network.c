@@ -214,7 +214,7 @@ static void test_memory(const struct mlp_kernels *k)
             struct mlp_trainer *trainer = NULL;
             struct mlp_fit *fit = NULL;
             const struct mlp_fit_options full = options(0), batches = options(8);
-            const struct mlp_descent descent = {1e-3, 0.5, 0};
+            const struct mlp_fit_options stepwise = {.descent = {1e-3, 0.5, 0}};
             const enum mlp_activation gs[] = {MLP_SIGMOID, MLP_SIGMOID, MLP_SIGMOID};
             allowed = refused;
             switch (call) {
@@ -234,7 +234,7 @@ static void test_memory(const struct mlp_kernels *k)
                 status = mlp_fit_new(&fit, p.net, &p.X, &p.Y, N, &batches);
                 break;
             default:
-                status = mlp_trainer_new(&trainer, p.net, &descent, 1);
+                status = mlp_trainer_new(&trainer, p.net, &stepwise, 1);
                 if (status == MLP_OK) {
                     status = mlp_trainer_step(trainer, &p.X, &p.Y, N, &cost);
                     if (status == MLP_NO_MEMORY) /* and the trainer goes on once there is memory */
