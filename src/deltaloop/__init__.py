@@ -10,16 +10,19 @@ from deltaloop._core import Predictor, Trainer, __version__
 from deltaloop._files import load
 from deltaloop.network import Network
 from deltaloop.runtime import runtime
-from deltaloop.solvers import GradientDescent
+from deltaloop.solvers import Adam, AdamW, GradientDescent, Rprop
 from deltaloop.training import DivergenceWarning, EpochInfo, FitResult
 
 __all__ = [
+    "Adam",
+    "AdamW",
     "DivergenceWarning",
     "EpochInfo",
     "FitResult",
     "GradientDescent",
     "Network",
     "Predictor",
+    "Rprop",
     "Trainer",
     "__version__",
     "load",

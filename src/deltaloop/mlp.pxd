@@ -51,6 +51,15 @@ cdef extern from "mlp.h" nogil:
 
     ctypedef enum mlp_solver "enum mlp_solver":
         MLP_GRADIENT_DESCENT
+        MLP_ADAM
+        MLP_RPROP
+
+    ctypedef enum mlp_schedule_kind "enum mlp_schedule_kind":
+        MLP_CONSTANT
+        MLP_INVERSE_SCALING
+        MLP_STEPWISE
+        MLP_COSINE
+        MLP_PLATEAU
 
     ctypedef struct mlp_matrix "struct mlp_matrix":
         const char *data
@@ -69,6 +78,30 @@ cdef extern from "mlp.h" nogil:
         double momentum
         int nesterov
 
+    ctypedef struct mlp_adam "struct mlp_adam":
+        double learning_rate
+        double beta1
+        double beta2
+        double epsilon
+        double weight_decay
+
+    ctypedef struct mlp_rprop "struct mlp_rprop":
+        double eta_plus
+        double eta_minus
+        double delta_0
+        double delta_min
+        double delta_max
+        int plus
+
+    ctypedef struct mlp_schedule "struct mlp_schedule":
+        mlp_schedule_kind kind
+        double power
+        double factor
+        double minimum
+        double threshold
+        size_t epochs
+        size_t warmup
+
     ctypedef struct mlp_fit_options "struct mlp_fit_options":
         mlp_solver solver
         mlp_descent descent
@@ -78,6 +111,11 @@ cdef extern from "mlp.h" nogil:
         double tol
         double goal
         size_t n_threads
+        mlp_adam adam
+        mlp_schedule schedule
+        double clip_norm
+        double clip_value
+        mlp_rprop rprop
 
     ctypedef struct mlp_array "struct mlp_array":
         const char *name
@@ -131,7 +169,8 @@ cdef extern from "mlp.h" nogil:
     void mlp_predictor_call(const double *, double *, void *)
     double mlp_predictor_scalar(int, double *, void *)
 
-    mlp_status mlp_trainer_new(mlp_trainer **, mlp_network *, const mlp_descent *, size_t)
+    mlp_status mlp_trainer_new(mlp_trainer **, mlp_network *, const mlp_fit_options *,
+                               size_t)
     void mlp_trainer_free(mlp_trainer *)
     mlp_status mlp_trainer_step(mlp_trainer *, const mlp_matrix *, const mlp_matrix *, size_t,
                                 double *)
