@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import json
 import math
 import pickle
 from fractions import Fraction
@@ -18,6 +19,7 @@ from oracle import make_case, mp, permutations, relative_error
 
 import deltaloop as dl
 from deltaloop import _core, schedules, training
+from deltaloop.cli import main
 
 N = 23
 SEED = 11
@@ -760,3 +762,56 @@ class TestTorch:
             return sgd, torch.optim.lr_scheduler.CosineAnnealingLR(sgd, 60, eta_min=0.001)
 
         self.run(make, dl.GradientDescent(schedules.Cosine(0.01, epochs=60, minimum=0.001)))
+
+
+class TestCommandLine:
+    def run(self, capsys, *argv):
+        try:
+            status = main(["train", "digits", "--epochs", "3", *argv])
+        except SystemExit as end:
+            status = end.code
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    @pytest.mark.parametrize(
+        ("argv", "solver"),
+        [
+            (["--solver", "gd"], dl.GradientDescent(0.05 / 32, momentum=0.9, batch_size=32)),
+            (["--solver", "adam"], dl.Adam(batch_size=32)),
+            (
+                ["--solver", "adamw", "--learning-rate", "0.01", "--batch-size", "7"],
+                dl.AdamW(0.01, batch_size=7),
+            ),
+            (["--solver", "rprop"], dl.Rprop()),
+        ],
+    )
+    def test_solver(self, argv, solver, capsys):
+        status, out, err = self.run(capsys, *argv, "--json")
+        assert (status, err) == (0, "")
+        result = json.loads(out)
+        assert result["solver"] == {"name": type(solver).__name__, **dataclasses.asdict(solver)}
+        assert result["epochs"] == 3
+        status, out, err = self.run(capsys, *argv)
+        assert (status, err) == (0, "")
+        assert f"solver    {type(solver).__name__}" in out
+
+    @pytest.mark.parametrize(
+        ("argv", "message"),
+        [
+            (
+                ["--solver", "rprop", "--learning-rate", "1"],
+                "--learning-rate: not for --solver rprop",
+            ),
+            (["--solver", "rprop", "--batch-size", "8"], "--batch-size: not for --solver rprop"),
+            (["--solver", "adam", "--momentum", "0.5"], "--momentum: not for --solver adam"),
+            (
+                ["--solver", "adamw", "--batch-size", "9999"],
+                "--batch-size: expected at most the 1438",
+            ),
+            (["--solver", "sgd"], "--solver: invalid choice"),
+        ],
+    )
+    def test_wrong_arguments(self, argv, message, capsys):
+        status, out, err = self.run(capsys, *argv)
+        assert (status, out) == (2, "")
+        assert message in err

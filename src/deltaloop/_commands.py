@@ -13,7 +13,7 @@ import os
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from importlib.util import find_spec
 from typing import Any
 
@@ -25,14 +25,24 @@ from deltaloop import _datafiles, _files
 from deltaloop._datafiles import Data, Label
 from deltaloop._scaling import Scaling, fold, r2, split
 from deltaloop.datasets import load_digits
+from deltaloop.solvers import Solver
 
-__all__ = ["BATCH_SIZE", "RATE_PER_INSTANCE", "info", "predict", "train"]
+__all__ = ["BATCH_SIZE", "MOMENTUM", "RATE_PER_INSTANCE", "SOLVERS", "info", "predict", "train"]
 
 # Defaults for data nobody has seen yet. With 64 tanh units, momentum 0.9 and a rate of 0.05 an
 # instance, none of 17 data sets diverged (20 to 2,000 rows, 1 to 784 inputs, heavy-tailed and
 # noisy ones, both tasks); with relu at that rate two did, with tanh at 0.2 five.
 RATE_PER_INSTANCE = 0.05
 BATCH_SIZE = 32
+MOMENTUM = 0.9
+
+# What --solver calls them; those with a batch_size, a learning_rate, ... have the option too.
+SOLVERS: dict[str, type[Solver]] = {
+    "gd": dl.GradientDescent,
+    "adam": dl.Adam,
+    "adamw": dl.AdamW,
+    "rprop": dl.Rprop,
+}
 
 
 def train(args: argparse.Namespace) -> None:
@@ -44,14 +54,7 @@ def train(args: argparse.Namespace) -> None:
             f"{data.name}: {len(data.X)} rows are too few to train on some and hold out "
             f"{args.test_fraction:g} of them"
         )
-    batch_size = args.batch_size or min(BATCH_SIZE, len(rows))
-    if batch_size > len(rows):
-        args.usage_error(
-            f"argument --batch-size: expected at most the {len(rows)} training rows of "
-            f"{data.name}, got {batch_size}"
-        )
-    rate = args.learning_rate or RATE_PER_INSTANCE / batch_size
-    solver = dl.GradientDescent(rate, momentum=args.momentum, batch_size=batch_size)
+    solver = _solver(args, len(rows), data.name)
     network = _network(data, args)
     result = _fit(network, data, rows, solver, args.epochs)
     report = {
@@ -60,7 +63,7 @@ def train(args: argparse.Namespace) -> None:
         "n_train": len(rows),
         "n_test": len(held_out),
         **_description(network),
-        "solver": {"name": type(solver).__name__, **asdict(solver)},
+        "solver": {"name": type(solver).__name__, **asdict(solver)},  # type: ignore[call-overload]
         "epochs": result.epochs,
         "cost": result.cost,
         "seconds": result.seconds,
@@ -74,6 +77,30 @@ def train(args: argparse.Namespace) -> None:
     if args.output_model is not None:
         network.save(args.output_model, metadata=_metadata(data))
     print(_json(report) if args.json else _train_text(data, report))
+
+
+def _solver(args: argparse.Namespace, n: int, name: str) -> Solver:
+    """Return the solver, with the options that were given or the defaults of the command line."""
+    kind = SOLVERS[args.solver]
+    known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    options = {"learning_rate": args.learning_rate, "momentum": args.momentum}
+    options["batch_size"] = args.batch_size
+    for option, value in options.items():
+        if value is not None and option not in known:
+            flag = option.replace("_", "-")
+            args.usage_error(f"argument --{flag}: not for --solver {args.solver}")
+    options = {option: value for option, value in options.items() if option in known}
+    if "batch_size" in options:
+        options["batch_size"] = batch_size = args.batch_size or min(BATCH_SIZE, n)
+        if batch_size > n:
+            args.usage_error(
+                f"argument --batch-size: expected at most the {n} training rows of {name}, "
+                f"got {batch_size}"
+            )
+        if "momentum" in options:  # gradient descent, which has no defaults of its own
+            options["learning_rate"] = args.learning_rate or RATE_PER_INSTANCE / batch_size
+            options["momentum"] = MOMENTUM if args.momentum is None else args.momentum
+    return kind(**{option: value for option, value in options.items() if value is not None})
 
 
 def _check_output(args: argparse.Namespace) -> None:
@@ -105,7 +132,7 @@ def _fit(
     network: dl.Network,
     data: Data,
     rows: NDArray[np.intp],
-    solver: dl.GradientDescent,
+    solver: Solver,
     max_epochs: int,
 ) -> dl.FitResult:
     """Train on scaled columns and fold the scaling into the network."""
@@ -124,10 +151,9 @@ def _fit(
             progress=find_spec("tqdm") is not None,
         )
     if result.stop_reason == "diverged":
-        raise ValueError(
-            f"training diverged in epoch {result.epochs + 1}: try a --learning-rate smaller than "
-            f"{solver.learning_rate:g}"
-        )
+        rate = getattr(solver, "learning_rate", None)
+        advice = "" if rate is None else f": try a --learning-rate smaller than {rate:g}"
+        raise ValueError(f"training diverged in epoch {result.epochs + 1}{advice}")
     fold(network, inputs, outputs)
     return result
 
@@ -176,9 +202,13 @@ def _layers_text(description: Mapping[str, Any]) -> str:
     return f"{sizes} ({names}), {description['n_parameters']} parameters"
 
 
+# Options of a solver that the text names.
+_SHOWN = ("name", "learning_rate", "momentum", "batch_size", "weight_decay")
+
+
 def _train_text(data: Data, report: Mapping[str, Any]) -> str:
     n, m = data.X.shape
-    solver = report["solver"]
+    solver = {key: value for key, value in report["solver"].items() if key in _SHOWN}
     target = (
         f"{data.y.shape[1]} output{'s' * (data.y.shape[1] > 1)}"
         if data.classes is None
@@ -189,8 +219,10 @@ def _train_text(data: Data, report: Mapping[str, Any]) -> str:
         "data": f"{data.name}: {n} rows, {m} inputs, {target}",
         "rows": f"{report['n_train']} to train on, {report['n_test']} held out",
         "layers": _layers_text(report),
-        "solver": f"{solver['name']}, learning rate {solver['learning_rate']:g}, "
-        f"momentum {solver['momentum']:g}, batch size {solver['batch_size']}",
+        "solver": ", ".join(
+            str(value) if key == "name" else f"{key.replace('_', ' ')} {value:g}"
+            for key, value in solver.items()
+        ),
         "seed": report["seed"],
         "epochs": f"{report['epochs']}, stopped by {report['stop_reason']}",
         "cost": f"{report['cost']:.6g} ({report['loss']}, sum over the training rows{units})",
