@@ -62,7 +62,7 @@ struct mlp_fit {
 };
 
 /* A chunk of a full-batch method whose epoch is a step along the gradient, then the pass that
- * evaluates C and the gradient where it led to. */
+ * evaluates C and the gradient where it led to. (descent.c) */
 struct mlp_full {
     int in_pass; /* a pass is under way */
     int stepped; /* it evaluates what a step of this fit led to */

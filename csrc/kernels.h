@@ -161,9 +161,9 @@ struct mlp_kernels {
     void (*adam)(size_t n, const struct mlp_adam_step *o, const double *g, double *m, double *v,
                  double *w);
     /* Where g and p, the gradient before, have the same sign: delta <- min(eta_plus delta,
-     * delta_max). Where they differ: w <- w + sign(p) delta with `back`, then delta <-
-     * max(eta_minus delta, delta_min) and p <- 0. Everywhere else, w <- w - sign(g) delta and
-     * p <- g. */
+     * delta_max). Where their signs are opposite: w <- w + sign(p) delta with `back`, then delta <-
+     * max(eta_minus delta, delta_min) and p <- 0. Then, wherever they are not opposite, w <- w -
+     * sign(g) delta and p <- g. */
     void (*rprop)(size_t n, const struct mlp_rprop_step *o, const double *g, double *p,
                   double *delta, double *w);
     /* g <- scale g, then what is beyond +-limit <- that limit */

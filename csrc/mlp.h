@@ -161,11 +161,12 @@ enum mlp_schedule_kind {
     MLP_CONSTANT = 0,    /* alpha */
     MLP_INVERSE_SCALING, /* alpha / e^power */
     MLP_STEPWISE,        /* alpha factor^floor((e - 1) / epochs) */
-    MLP_COSINE, /* alpha e / (warmup + 1) up to e = warmup; then with i = e - 1 - warmup, n = epochs
-                 * - warmup, minimum + (alpha - minimum) (1 + cos(pi i / n)) / 2; from i = n on
-                 * minimum */
-    MLP_PLATEAU /* times factor, but at least minimum, after more than `epochs` epochs in a row
-                 * whose cost was not below the lowest by threshold times it */
+    /* alpha e / (warmup + 1) up to e = warmup; then, with i = e - 1 - warmup and n = epochs - warmup,
+     * minimum + (alpha - minimum) (1 + cos(pi i / n)) / 2 for i < n, and minimum from i = n on */
+    MLP_COSINE,
+    /* at first alpha; times factor, but at least minimum, after more than `epochs` epochs in a row
+     * whose cost was not below the lowest by threshold times its size */
+    MLP_PLATEAU
 };
 struct mlp_schedule {
     enum mlp_schedule_kind kind;
