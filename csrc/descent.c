@@ -99,11 +99,16 @@ static void step_task(void *context, size_t thread, size_t part)
     mlp_step_take(c->step, c->net, begin, mlp_part(P, c->parts, part + 1) - begin);
 }
 
+/* Multiply-adds that Adam's step of one parameter is worth: 0.37 ns from the cache with AVX-512, 0.74
+ * ns with AVX2, where a product does one in 0.02 to 0.04 ns. */
+#define ADAM_WORK 20.0
+
 /* All parameters take the step. */
 static void step_all(const struct mlp_step *step, const struct mlp_network *net,
                      const struct mlp_team *team)
 {
-    struct step_context c = {step, net, mlp_team_size(team, net, (double)net->n_parameters)};
+    const double work = (step->m != NULL ? ADAM_WORK : 1.0) * (double)net->n_parameters;
+    struct step_context c = {step, net, mlp_team_size(team, net, work)};
     mlp_team_run(team, c.parts, c.parts, step_task, &c);
 }
 

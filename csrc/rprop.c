@@ -45,6 +45,10 @@ static enum mlp_status rprop_start(struct mlp_fit *fit)
     return MLP_OK;
 }
 
+/* Multiply-adds that a step of one parameter is worth: 0.25 ns from the cache with AVX-512, 0.47 ns
+ * with AVX2, where a product does one in 0.02 to 0.04 ns. */
+#define RPROP_WORK 12.0
+
 struct step_context {
     const struct mlp_fit *fit;
     struct mlp_rprop_step step;
@@ -69,7 +73,7 @@ static void rprop_step(struct mlp_fit *fit)
     struct step_context c = {
         fit,
         {o->eta_plus, o->eta_minus, o->delta_min, o->delta_max, o->plus && risen},
-        mlp_team_size(fit->pass.team, fit->net, (double)fit->net->n_parameters)};
+        mlp_team_size(fit->pass.team, fit->net, RPROP_WORK * (double)fit->net->n_parameters)};
     mlp_team_run(fit->pass.team, c.parts, c.parts, step_task, &c);
     r->cost = fit->cost;
 }
