@@ -1,5 +1,5 @@
-/* descent.c - gradient descent: the step, one step on a given batch (the trainer), and epochs of a
- * full batch, of mini-batches or of single instances (the fit's method). */
+/* descent.c - gradient descent and Adam: the step, one step on a given batch (the trainer), and
+ * epochs of a full batch, of mini-batches or of single instances (the fit's method). */
 #include "fit.h"
 
 #include <math.h>
@@ -8,34 +8,80 @@
 
 /* ---- the step ---- */
 
-/* The gradient and the velocity in one block. */
+/* The gradient and what the solver remembers in one block. */
 static enum mlp_status step_new(struct mlp_step *step, const struct mlp_network *net,
-                                const struct mlp_descent *options)
+                                const struct mlp_fit_options *options)
 {
-    const size_t P = net->n_parameters, buffers = options->momentum > 0.0 ? 2 : 1;
+    const int adam = options->solver == MLP_ADAM, momentum = !adam && options->descent.momentum > 0;
+    const size_t P = net->n_parameters, buffers = adam ? 3 : momentum ? 2 : 1;
     size_t n;
-    step->options = *options;
+    *step = (struct mlp_step){.plain = !adam && !momentum,
+                              .rate = adam ? options->adam.learning_rate
+                                           : options->descent.learning_rate,
+                              .options = options->descent,
+                              .adam = options->adam,
+                              .powers = {1.0, 1.0},
+                              .schedule = options->schedule,
+                              .plateau = {HUGE_VAL, 0.0},
+                              .clip_norm = options->clip_norm,
+                              .clip_value = options->clip_value};
     if (!mlp_size_multiply(P, buffers, &n))
         return MLP_TOO_LARGE;
     step->gradient = mlp_allocate(n);
     if (step->gradient == NULL)
         return MLP_NO_MEMORY;
-    step->velocity = NULL;
-    if (buffers == 2) {
+    memset(step->gradient + P, 0, (n - P) * sizeof(double));
+    if (momentum)
         step->velocity = step->gradient + P;
-        memset(step->velocity, 0, P * sizeof(double));
+    if (adam) {
+        step->m = step->gradient + P;
+        step->v = step->m + P;
     }
     return MLP_OK;
+}
+
+/* Whether the gradient is clipped, so that no part of the step can be taken before all of it is
+ * there. */
+static int clips(const struct mlp_step *step)
+{
+    return step->clip_norm > 0.0 || step->clip_value > 0.0;
+}
+
+/* What the next step needs beside its gradient. */
+static void step_prepare(struct mlp_step *step)
+{
+    const struct mlp_adam *o = &step->adam;
+    if (step->m == NULL)
+        return;
+    step->next = (struct mlp_adam_step){
+        .beta1 = o->beta1,
+        .beta2 = o->beta2,
+        .epsilon = o->epsilon,
+        .rate = step->rate / (1.0 - step->powers[0] * o->beta1),
+        .root = 1.0 / sqrt(1.0 - step->powers[1] * o->beta2),
+        .keep = 1.0 - step->rate * o->weight_decay,
+    };
+}
+
+/* The step has been taken. */
+static void step_count(struct mlp_step *step)
+{
+    step->powers[0] *= step->adam.beta1;
+    step->powers[1] *= step->adam.beta2;
+    step->steps += 1.0;
 }
 
 void mlp_step_take(const struct mlp_step *step, const struct mlp_network *net, size_t begin,
                    size_t n)
 {
     const struct mlp_descent *o = &step->options;
-    if (step->velocity == NULL)
-        net->kernels->descend(n, o->learning_rate, step->gradient + begin, net->parameters + begin);
+    if (step->plain)
+        net->kernels->descend(n, step->rate, step->gradient + begin, net->parameters + begin);
+    else if (step->m != NULL)
+        net->kernels->adam(n, &step->next, step->gradient + begin, step->m + begin, step->v + begin,
+                           net->parameters + begin);
     else
-        net->kernels->descend_momentum(n, o->learning_rate, o->momentum, o->nesterov,
+        net->kernels->descend_momentum(n, step->rate, o->momentum, o->nesterov,
                                        step->gradient + begin, step->velocity + begin,
                                        net->parameters + begin);
 }
@@ -53,12 +99,29 @@ static void step_task(void *context, size_t thread, size_t part)
     mlp_step_take(c->step, c->net, begin, mlp_part(P, c->parts, part + 1) - begin);
 }
 
+/* Multiply-adds that Adam's step of one parameter is worth: 0.37 ns from the cache with AVX-512, 0.74
+ * ns with AVX2, where a product does one in 0.02 to 0.04 ns. */
+#define ADAM_WORK 20.0
+
 /* All parameters take the step. */
 static void step_all(const struct mlp_step *step, const struct mlp_network *net,
                      const struct mlp_team *team)
 {
-    struct step_context c = {step, net, mlp_team_size(team, net, (double)net->n_parameters)};
+    const double work = (step->m != NULL ? ADAM_WORK : 1.0) * (double)net->n_parameters;
+    struct step_context c = {step, net, mlp_team_size(team, net, work)};
     mlp_team_run(team, c.parts, c.parts, step_task, &c);
+}
+
+/* Clips the gradient; returns its norm before. */
+static double clip(const struct mlp_step *step, const struct mlp_network *net)
+{
+    const size_t P = net->n_parameters;
+    const double norm = sqrt(net->kernels->sum_squares(P, step->gradient));
+    if (step->clip_value > 0.0)
+        net->kernels->clip(P, 1.0, step->clip_value, step->gradient);
+    else if (norm > step->clip_norm)
+        net->kernels->clip(P, step->clip_norm / norm, HUGE_VAL, step->gradient);
+    return norm;
 }
 
 /* ---- the trainer ---- */
@@ -72,14 +135,14 @@ struct mlp_trainer {
 };
 
 enum mlp_status mlp_trainer_new(struct mlp_trainer **trainer, struct mlp_network *network,
-                                const struct mlp_descent *descent, size_t n_threads)
+                                const struct mlp_fit_options *options, size_t n_threads)
 {
     struct mlp_trainer *t = calloc(1, sizeof *t);
     if (t == NULL)
         return MLP_NO_MEMORY;
     t->net = network;
     t->n_threads = n_threads;
-    const enum mlp_status status = step_new(&t->step, network, descent);
+    const enum mlp_status status = step_new(&t->step, network, options);
     if (status != MLP_OK) {
         free(t);
         return status;
@@ -101,6 +164,7 @@ enum mlp_status mlp_trainer_step(struct mlp_trainer *trainer, const struct mlp_m
                                  const struct mlp_matrix *y, size_t n, double *cost)
 {
     const struct mlp_network *net = trainer->net;
+    struct mlp_step *step = &trainer->step;
     if (n > trainer->largest) {
         struct mlp_workspace space;
         const enum mlp_status status = mlp_workspace_new(&space, net, trainer->n_threads, n, n, 1);
@@ -116,23 +180,30 @@ enum mlp_status mlp_trainer_step(struct mlp_trainer *trainer, const struct mlp_m
                             .team = &team,
                             .x = x,
                             .y = y,
-                            .gradient = trainer->step.gradient,
-                            .step = &trainer->step};
+                            .gradient = step->gradient,
+                            .step = clips(step) ? NULL : step};
     struct mlp_pair sum = {0.0, 0.0};
     const uint64_t saved = mlp_fp_enter();
-    if (n == 1 && trainer->step.velocity == NULL &&
-        mlp_online(net, &trainer->space.arenas[0], x, y, NULL, 0, 1,
-                   trainer->step.options.learning_rate, NULL, &sum)) {
+    if (n == 1 && step->plain && pass.step != NULL &&
+        mlp_online(net, &trainer->space.arenas[0], x, y, NULL, 0, 1, step->rate, NULL, &sum)) {
         *cost = sum.high;
         mlp_fp_leave(saved);
         return MLP_OK;
     }
     if (3.0 * (double)n * (double)net->n_parameters >= 2.0 * net->grain)
         mlp_team_open(&team, trainer->n_threads);
+    step_prepare(step);
     mlp_pass_start(&pass, NULL, 0, n);
     while (!mlp_pass_advance(&pass)) {
     }
     *cost = pass.cost.high;
+    if (isfinite(*cost)) {
+        if (pass.step == NULL) {
+            clip(step, net);
+            step_all(step, net, &team);
+        }
+        step_count(step);
+    }
     mlp_fp_leave(saved);
     mlp_team_close(&team);
     return MLP_OK;
@@ -142,12 +213,13 @@ enum mlp_status mlp_trainer_step(struct mlp_trainer *trainer, const struct mlp_m
 
 struct descent {
     struct mlp_step step;
-    size_t *order;     /* (n,) the epoch's permutation, or NULL */
-    size_t unshuffled; /* entries of order that are still to be drawn */
-    int in_epoch;      /* mini-batches: an epoch is under way; full batch: a pass is */
-    int stepped;       /* full batch: the pass evaluates what a step of this fit led to */
-    size_t batch;      /* mini-batches: first row of the current batch */
+    struct mlp_full full; /* of a full batch; the others are of mini-batches */
+    size_t *order;        /* (n,) the epoch's permutation, or NULL */
+    size_t unshuffled;    /* entries of order that are still to be drawn */
+    int in_epoch, in_batch;
+    size_t batch; /* first row of the current batch */
     struct mlp_pair sum;
+    double norm; /* of the last gradient before it was clipped */
 };
 
 static void descent_free(struct mlp_fit *fit)
@@ -166,7 +238,7 @@ static enum mlp_status descent_start(struct mlp_fit *fit)
     struct descent *d = fit->memory = calloc(1, sizeof *d);
     if (d == NULL)
         return MLP_NO_MEMORY;
-    const enum mlp_status status = step_new(&d->step, fit->net, &o->descent);
+    const enum mlp_status status = step_new(&d->step, fit->net, o);
     if (status != MLP_OK)
         return status;
     if (o->batch_size && o->shuffle) {
@@ -177,32 +249,63 @@ static enum mlp_status descent_start(struct mlp_fit *fit)
         if (d->order == NULL)
             return MLP_NO_MEMORY;
     }
-    fit->gradient = fit->pass.gradient = d->step.gradient;
-    fit->pass.step = o->batch_size ? &d->step : NULL;
+    fit->pass.gradient = d->step.gradient;
+    fit->pass.step = o->batch_size && !clips(&d->step) ? &d->step : NULL;
+    fit->gradient = o->batch_size && clips(&d->step) ? NULL : d->step.gradient;
+    d->norm = NAN;
     return MLP_OK;
 }
 
-/* One chunk of a full batch. The pass that evaluates C after epoch e is the one whose gradient
- * epoch e + 1 steps along, so the step is taken when the next epoch begins. */
-static enum mlp_event advance_full(struct mlp_fit *fit)
+/* The learning rate of the epoch that begins. */
+static void set_rate(struct mlp_fit *fit)
+{
+    struct mlp_step *s = &((struct descent *)fit->memory)->step;
+    if (s->schedule.kind == MLP_CONSTANT)
+        return;
+    const int adam = s->m != NULL, plateau = s->schedule.kind == MLP_PLATEAU;
+    const double own = adam ? s->adam.learning_rate : s->options.learning_rate;
+    s->rate = mlp_schedule_rate(&s->schedule, fit->net->kernels, plateau ? s->rate : own,
+                                fit->epochs + 1, fit->cost.high, s->plateau);
+}
+
+/* The step along a gradient that no part of it was taken along yet. */
+static void take_step(struct mlp_fit *fit)
 {
     struct descent *d = fit->memory;
-    if (!d->in_epoch) {
-        if (d->stepped) {
+    if (clips(&d->step))
+        d->norm = clip(&d->step, fit->net);
+    step_prepare(&d->step);
+    step_all(&d->step, fit->net, fit->pass.team);
+    step_count(&d->step);
+}
+
+static void full_step(struct mlp_fit *fit)
+{
+    set_rate(fit);
+    take_step(fit);
+}
+
+/* The pass that evaluates C after epoch e is the one whose gradient epoch e + 1 steps along, so the
+ * step is taken when the next epoch begins. */
+enum mlp_event mlp_full_advance(struct mlp_fit *fit, struct mlp_full *full,
+                                void (*step)(struct mlp_fit *fit))
+{
+    if (!full->in_pass) {
+        if (full->stepped) {
             mlp_fit_keep(fit);
-            step_all(&d->step, fit->net, fit->pass.team);
+            step(fit);
         }
         mlp_pass_start(&fit->pass, NULL, 0, fit->n);
-        d->in_epoch = 1;
+        full->in_pass = 1;
     }
     const int complete = mlp_pass_advance(&fit->pass);
     fit->work -= fit->pass.work;
     if (!complete)
         return MLP_PAUSED;
-    d->in_epoch = 0;
+    full->in_pass = 0;
     fit->evaluated = 1;
-    if (!d->stepped) { /* C_0 */
-        d->stepped = 1;
+    if (!full->stepped) { /* C_0 */
+        full->stepped = 1;
         fit->cost = fit->pass.cost;
         fit->initial_cost = fit->cost.high;
         if (!mlp_fit_healthy(fit, fit->cost)) {
@@ -243,12 +346,12 @@ static size_t affordable(const struct mlp_fit *fit, double work, size_t n)
 static size_t online_steps(struct mlp_fit *fit)
 {
     struct descent *d = fit->memory;
-    if (fit->options.batch_size != 1 || d->step.velocity != NULL)
+    if (fit->options.batch_size != 1 || !d->step.plain || fit->pass.step == NULL)
         return 0;
     const double work = 3.0 * (double)fit->net->n_parameters + ONLINE_OVERHEAD;
     const size_t steps = mlp_online(fit->net, &fit->space.arenas[0], &fit->x, &fit->y, d->order,
                                     d->batch, affordable(fit, work, fit->n - d->batch),
-                                    d->step.options.learning_rate, d->step.gradient, &d->sum);
+                                    d->step.rate, d->step.gradient, &d->sum);
     fit->work -= (double)steps * work;
     d->batch += steps;
     fit->evaluated |= steps > 0;
@@ -261,6 +364,7 @@ static enum mlp_event advance_batches(struct mlp_fit *fit)
     struct descent *d = fit->memory;
     if (!d->in_epoch) {
         mlp_fit_keep(fit);
+        set_rate(fit);
         if (d->order) {
             mlp_identity(fit->n, d->order);
             d->unshuffled = fit->n;
@@ -268,20 +372,21 @@ static enum mlp_event advance_batches(struct mlp_fit *fit)
         d->batch = 0;
         d->sum = (struct mlp_pair){0.0, 0.0};
         d->in_epoch = 1;
-        d->stepped = 1;
+        d->in_batch = 0;
     }
     if (d->unshuffled > 1) {
         d->unshuffled = mlp_random_shuffle(&fit->options.stream, d->unshuffled, SHUFFLE, d->order);
         fit->work -= 10.0 * (double)SHUFFLE;
         return MLP_PAUSED;
     }
-    if (d->stepped && online_steps(fit) > 0)
+    if (!d->in_batch && online_steps(fit) > 0)
         return d->batch < fit->n ? MLP_PAUSED : finish_epoch(fit);
-    if (d->stepped) {
+    if (!d->in_batch) {
         const size_t left = fit->n - d->batch, size = fit->options.batch_size;
+        step_prepare(&d->step);
         mlp_pass_start(&fit->pass, d->order, d->batch, left < size ? left : size);
         fit->pass.keep = left <= size; /* for its norm */
-        d->stepped = 0;
+        d->in_batch = 1;
     }
     const int complete = mlp_pass_advance(&fit->pass);
     fit->work -= fit->pass.work;
@@ -291,7 +396,11 @@ static enum mlp_event advance_batches(struct mlp_fit *fit)
     d->sum = mlp_pair_add(d->sum, fit->pass.cost);
     if (!isfinite(d->sum.high))
         return mlp_fit_diverge(fit);
-    d->stepped = 1;
+    if (fit->pass.step == NULL)
+        take_step(fit);
+    else
+        step_count(&d->step);
+    d->in_batch = 0;
     d->batch += fit->pass.n;
     return d->batch < fit->n ? MLP_PAUSED : finish_epoch(fit);
 }
@@ -300,15 +409,16 @@ static enum mlp_event advance_batches(struct mlp_fit *fit)
 static int small_epochs(struct mlp_fit *fit)
 {
     struct descent *d = fit->memory;
-    if (d->in_epoch || !d->stepped || d->step.velocity != NULL || fit->epochs >= fit->until)
+    if (d->full.in_pass || !d->full.stepped || !d->step.plain || clips(&d->step) ||
+        d->step.schedule.kind != MLP_CONSTANT || fit->epochs >= fit->until)
         return 0;
     const double work = 3.0 * (double)fit->n * (double)fit->net->n_parameters + ONLINE_OVERHEAD;
     const size_t left = fit->until - fit->epochs, room = fit->capacity - fit->recorded;
     const struct mlp_rules rules = {affordable(fit, work, left < room ? left : room),
                                     fit->options.tol, fit->options.goal};
-    const size_t epochs = mlp_epochs(fit->net, &fit->space.arenas[0], &fit->x, &fit->y, fit->n,
-                                     d->step.options.learning_rate, &rules, d->step.gradient,
-                                     &fit->cost, fit->history + fit->recorded);
+    const size_t epochs =
+        mlp_epochs(fit->net, &fit->space.arenas[0], &fit->x, &fit->y, fit->n, d->step.rate, &rules,
+                   d->step.gradient, &fit->cost, fit->history + fit->recorded);
     fit->work -= (double)epochs * work;
     fit->epochs += epochs;
     fit->recorded += epochs;
@@ -319,15 +429,30 @@ static enum mlp_event descent_advance(struct mlp_fit *fit)
 {
     if (fit->options.batch_size)
         return advance_batches(fit);
-    return small_epochs(fit) ? MLP_EPOCH : advance_full(fit);
+    if (small_epochs(fit))
+        return MLP_EPOCH;
+    return mlp_full_advance(fit, &((struct descent *)fit->memory)->full, full_step);
 }
 
 static void descent_describe(const struct mlp_fit *fit, struct mlp_fit_report *report)
 {
     const struct descent *d = fit->memory;
-    if (d->step.velocity != NULL)
-        report->arrays[report->n_arrays++] =
-            (struct mlp_array){"velocity", d->step.velocity, fit->net->n_parameters};
+    const struct mlp_step *s = &d->step;
+    const size_t P = fit->net->n_parameters;
+    if (s->velocity != NULL)
+        report->arrays[report->n_arrays++] = (struct mlp_array){"velocity", s->velocity, P};
+    if (s->m != NULL) {
+        report->arrays[report->n_arrays++] = (struct mlp_array){"m", s->m, P};
+        report->arrays[report->n_arrays++] = (struct mlp_array){"v", s->v, P};
+        report->arrays[report->n_arrays++] = (struct mlp_array){"powers", s->powers, 2};
+        report->arrays[report->n_arrays++] = (struct mlp_array){"steps", &s->steps, 1};
+    }
+    if (s->schedule.kind != MLP_CONSTANT)
+        report->arrays[report->n_arrays++] = (struct mlp_array){"learning_rate", &s->rate, 1};
+    if (s->schedule.kind == MLP_PLATEAU)
+        report->arrays[report->n_arrays++] = (struct mlp_array){"plateau", s->plateau, 2};
+    if (fit->gradient == NULL)
+        report->gradient_norm = d->norm;
 }
 
 const struct mlp_method mlp_descent_method = {

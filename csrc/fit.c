@@ -92,6 +92,9 @@ static const struct mlp_method *method_of(enum mlp_solver solver)
     switch (solver) {
     case MLP_LEVENBERG_MARQUARDT:
         return &mlp_levenberg_method;
+    case MLP_RPROP:
+        return &mlp_rprop_method;
+    case MLP_ADAM:
     case MLP_GRADIENT_DESCENT:
     default:
         return &mlp_descent_method;

@@ -22,6 +22,7 @@ struct mlp_method {
 };
 extern const struct mlp_method mlp_descent_method;
 extern const struct mlp_method mlp_levenberg_method;
+extern const struct mlp_method mlp_rprop_method;
 
 /* Whether one thread or the team is faster, found out while the fit runs: [1] is one thread. */
 struct mlp_trial {
@@ -60,6 +61,20 @@ struct mlp_fit {
     size_t until, capacity, recorded;
     double *history;
 };
+
+/* A chunk of a full-batch method whose epoch is a step along the gradient, then the pass that
+ * evaluates C and the gradient where it led to. (descent.c) */
+struct mlp_full {
+    int in_pass; /* a pass is under way */
+    int stepped; /* it evaluates what a step of this fit led to */
+};
+enum mlp_event mlp_full_advance(struct mlp_fit *fit, struct mlp_full *full,
+                                void (*step)(struct mlp_fit *fit));
+
+/* alpha_e: see struct mlp_schedule. `alpha` is the solver's own or, for a plateau, that of the epoch
+ * before, whose cost was `cost`; plateau[2] starts as infinity and 0. (schedule.c) */
+double mlp_schedule_rate(const struct mlp_schedule *schedule, const struct mlp_kernels *kernels,
+                         double alpha, size_t epoch, double cost, double plateau[2]);
 
 /* The parameters as they were at the epoch's start. */
 void mlp_fit_keep(struct mlp_fit *fit);

@@ -54,6 +54,13 @@ static inline size_t mlp_n_outputs(const struct mlp_network *net)
     return net->layers[net->n_layers - 1].m_out;
 }
 
+/* What kernels know of the network. */
+static inline struct mlp_shape mlp_shape_of(const struct mlp_network *net)
+{
+    return (struct mlp_shape){net->layers, net->n_layers, net->max_width, net->loss,
+                              net->loss_parameter};
+}
+
 /* Rows begin .. begin + rows - 1 of x as float64 (rows, columns): where they lie, or converted into
  * buffer. With order, row i is x's row order[i]. */
 const double *mlp_rows(const struct mlp_matrix *x, const size_t *order, size_t begin, size_t rows,
@@ -174,15 +181,28 @@ void mlp_layer_delta(const struct mlp_network *net, size_t l, size_t rows, const
  * to core is activations and deltas: rows (m_in + m_out) numbers instead of m_in m_out. */
 int mlp_by_columns(const struct mlp_layer *layer, size_t rows, size_t parts);
 
-/* delta (rows, m^(L)) <- d a^(L)_k / d z^(L) of instances whose a^(L) is a. (jacobian.c) */
+/* z (rows, m^(L)) <- a^(L) = g(z); d takes g'(z) where the output layer keeps it. Returns what
+ * multiply_derivative() takes of it: a^(L) or d. (jacobian.c) */
+const double *mlp_output_activate(const struct mlp_network *net, size_t rows, double *z, double *d);
+/* delta (rows, m^(L)) <- d a^(L)_k / d z^(L) of instances whose a^(L) is a, with what
+ * mlp_output_activate returned for them. (jacobian.c) */
 void mlp_output_deltas(const struct mlp_network *net, size_t rows, size_t k, const double *a,
-                       double *delta);
+                       const double *derivable, double *delta);
 
-/* The solver's memory, and its step. */
+/* The memory of a solver of first order, and its step. */
 struct mlp_step {
+    int plain;   /* w <- w - rate g and nothing else: what a product can do with its result */
+    double rate; /* alpha in this epoch */
     struct mlp_descent options;
     double *gradient; /* (P,) */
     double *velocity; /* (P,), NULL without momentum */
+    struct mlp_adam adam;
+    struct mlp_adam_step next; /* of Adam */
+    double *m, *v;             /* (P,), NULL but for Adam */
+    double powers[2], steps;   /* beta1^t, beta2^t, t */
+    struct mlp_schedule schedule;
+    double plateau[2]; /* the lowest cost, and the epochs in a row that did not lower it */
+    double clip_norm, clip_value;
 };
 /* Parameters begin .. begin + n - 1 take the step. (descent.c) */
 void mlp_step_take(const struct mlp_step *step, const struct mlp_network *net, size_t begin,

@@ -6,8 +6,19 @@
 /* Instances at a time: enough to spread the cost of a product's call. */
 #define ROWS ((size_t)64)
 
+const double *mlp_output_activate(const struct mlp_network *net, size_t rows, double *z, double *d)
+{
+    const struct mlp_layer *last = &net->layers[net->n_layers - 1];
+    if (mlp_keeps_derivative(last->g)) {
+        net->kernels->activate_keep(last->g, rows * last->m_out, z, d);
+        return d;
+    }
+    net->kernels->activate(last->g, rows, last->m_out, z);
+    return z;
+}
+
 void mlp_output_deltas(const struct mlp_network *net, size_t rows, size_t k, const double *a,
-                       double *delta)
+                       const double *derivable, double *delta)
 {
     const struct mlp_layer *last = &net->layers[net->n_layers - 1];
     const size_t m = last->m_out;
@@ -15,7 +26,7 @@ void mlp_output_deltas(const struct mlp_network *net, size_t rows, size_t k, con
         memset(delta, 0, rows * m * sizeof *delta);
         for (size_t i = 0; i < rows; i++)
             delta[i * m + k] = 1.0;
-        net->kernels->multiply_derivative(last->g, rows * m, a, delta);
+        net->kernels->multiply_derivative(last->g, rows * m, derivable, delta);
         return;
     }
     for (size_t i = 0; i < rows; i++, a += m, delta += m) {
@@ -36,13 +47,14 @@ static void derive(const struct context *c, size_t rows, const double *x, double
 {
     const struct mlp_network *net = c->net;
     const struct mlp_layer *first = &net->layers[0];
-    const struct mlp_shape shape = {net->layers, net->n_layers, net->max_width, net->loss};
+    const struct mlp_shape shape = mlp_shape_of(net);
     const size_t L = net->n_layers, m = mlp_n_outputs(net), P = net->n_parameters;
     double *const *a = c->arena.a, *const *delta = c->arena.delta;
-    mlp_forward(net, 0, rows, x, a, a[L - 1], c->arena.panel, 0);
+    mlp_forward(net, 0, rows, x, a, a[L - 1], c->arena.panel, 1);
+    const double *derivable = mlp_output_activate(net, rows, a[L - 1], c->arena.terms);
     for (size_t k = 0; k < m; k++) {
-        mlp_output_deltas(net, rows, k, a[L - 1], delta[L - 1]);
-        mlp_deltas(net, 0, rows, a, delta, c->arena.panel);
+        mlp_output_deltas(net, rows, k, a[L - 1], derivable, delta[L - 1]);
+        mlp_deltas(net, L - 1, 0, 0, rows, a, delta, c->arena.panel);
         if (c->rows == NULL) {
             net->kernels->product(rows, first->m_in, first->m_out, delta[0],
                                   (ptrdiff_t)first->m_out, 1, net->parameters, 1,
@@ -67,11 +79,11 @@ enum mlp_status mlp_jacobian(const struct mlp_network *network, const struct mlp
         return MLP_OK;
     if (!inputs && !mlp_size_multiply(rows, c.row, &size))
         return MLP_TOO_LARGE;
-    const enum mlp_status status = mlp_arena_new(&c.arena, network, MLP_TRAIN, rows, rows);
+    const enum mlp_status status = mlp_arenas_new(&c.arena, 1, network, MLP_TRAIN, rows, rows);
     if (status != MLP_OK)
         return status;
     if (!inputs && (c.rows = mlp_allocate(size)) == NULL) {
-        mlp_arena_free(&c.arena);
+        mlp_arenas_free(&c.arena);
         return MLP_NO_MEMORY;
     }
     const uint64_t saved = mlp_fp_enter();
@@ -81,6 +93,6 @@ enum mlp_status mlp_jacobian(const struct mlp_network *network, const struct mlp
     }
     mlp_fp_leave(saved);
     mlp_release(c.rows);
-    mlp_arena_free(&c.arena);
+    mlp_arenas_free(&c.arena);
     return MLP_OK;
 }

@@ -48,6 +48,20 @@ struct mlp_rules {
 /* n doubles, rounded up so that what follows starts on a cache line too. */
 static inline size_t mlp_padded(size_t n) { return (n + 7) & ~(size_t)7; }
 
+/* Step t of Adam: m <- beta1 m + (1 - beta1) g, v <- beta2 v + (1 - beta2) g^2 and
+ * w <- keep w - rate m / (root sqrt(v) + epsilon), where rate = alpha / (1 - beta1^t),
+ * root = 1 / sqrt(1 - beta2^t) and keep = 1 - alpha weight_decay. */
+struct mlp_adam_step {
+    double beta1, beta2, epsilon, rate, root, keep;
+};
+
+/* A step of Rprop; with `back` the cost has risen, and what changes its sign takes back its last
+ * change. */
+struct mlp_rprop_step {
+    double eta_plus, eta_minus, delta_min, delta_max;
+    int back;
+};
+
 /* An unevaluated sum of two doubles. */
 struct mlp_pair {
     double high, low;
@@ -163,6 +177,17 @@ struct mlp_kernels {
     /* x (m, n) <- U^-T x for U (m, m), the upper triangle at u; rows of both are `row` apart. Each
      * element is one chain of FMAs over ascending rows, times 1 / u_pp. */
     void (*eliminate)(size_t m, size_t n, const double *u, double *x, size_t row);
+    /* See struct mlp_adam_step: one pass, which reads 32 bytes a parameter and writes 24. */
+    void (*adam)(size_t n, const struct mlp_adam_step *o, const double *g, double *m, double *v,
+                 double *w);
+    /* Where g and p, the gradient before, have the same sign: delta <- min(eta_plus delta,
+     * delta_max). Where their signs are opposite: w <- w + sign(p) delta with `back`, then delta <-
+     * max(eta_minus delta, delta_min) and p <- 0. Then, wherever they are not opposite, w <- w -
+     * sign(g) delta and p <- g. */
+    void (*rprop)(size_t n, const struct mlp_rprop_step *o, const double *g, double *p,
+                  double *delta, double *w);
+    /* g <- scale g, then what is beyond +-limit <- that limit */
+    void (*clip)(size_t n, double scale, double limit, double *g);
 };
 
 extern const struct mlp_kernels mlp_kernels_base;

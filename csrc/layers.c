@@ -149,9 +149,9 @@ static void gradient_tile(const struct mlp_network *net, const struct mlp_layer 
         return;
     /* A product that is one chain block long takes the step before its tile leaves the registers. */
     struct mlp_epilogue fused = {net->parameters + offset, row, 0.0, keep};
-    const int fuse = step != NULL && step->velocity == NULL && first && rows <= FUSED_ROWS;
+    const int fuse = step != NULL && step->plain && first && rows <= FUSED_ROWS;
     if (fuse)
-        fused.alpha = step->options.learning_rate;
+        fused.alpha = step->rate;
     if (m_out == 1) { /* one column: its transpose is a row, which fills vectors */
         net->kernels->product(1, t.r1 - t.r0, rows, delta, 0, 1, a + t.r0, (ptrdiff_t)m_in, 1,
                               first ? NULL : dw, 0, dw, 0, fuse ? &fused : NULL, panel);

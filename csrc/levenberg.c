@@ -203,19 +203,19 @@ static enum mlp_status levenberg_start(struct mlp_fit *fit)
 
 /* delta (rows, m) <- row k of S^T for each instance, e_k <- the error that belongs to it. */
 static void output_rows(const struct mlp_network *net, size_t rows, size_t k, const double *a,
-                        const double *y, double *delta, double *e)
+                        const double *derivable, const double *y, double *delta, double *e)
 {
     const struct mlp_layer *last = &net->layers[net->n_layers - 1];
     const size_t m = last->m_out;
     if (net->loss == MLP_SQUARED_ERROR) {
         for (size_t i = k; i < rows * m; i += m)
             e[i] = a[i] - y[i];
-        mlp_output_deltas(net, rows, k, a, delta);
+        mlp_output_deltas(net, rows, k, a, derivable, delta);
         return;
     }
     memset(delta, 0, rows * m * sizeof *delta);
     for (size_t i = 0; i < rows * m; i += m) {
-        const double a_k = a[i + k], h = last->g == MLP_SOFTMAX ? a_k : a_k * (1.0 - a_k);
+        const double a_k = a[i + k], h = last->g == MLP_SIGMOID ? a_k * (1.0 - a_k) : a_k;
         const double root = sqrt(h > MIN_CURVATURE ? h : MIN_CURVATURE);
         e[i + k] = (a_k - y[i + k]) / root;
         for (size_t j = 0; j < m && last->g == MLP_SOFTMAX; j++)
@@ -238,7 +238,7 @@ static void sweep_task(void *context, size_t thread, size_t part)
     const struct mlp_network *net = fit->net;
     const struct mlp_layer *last = &net->layers[net->n_layers - 1];
     const struct mlp_arena *arena = &fit->space.arenas[0];
-    const struct mlp_shape shape = {net->layers, net->n_layers, net->max_width, net->loss};
+    const struct mlp_shape shape = mlp_shape_of(net);
     double *panel = fit->space.arenas[thread].panel;
     const size_t first = mlp_part(c->rows, c->parts, part), m_out = last->m_out;
     const size_t rows = mlp_part(c->rows, c->parts, part + 1) - first;
@@ -250,10 +250,11 @@ static void sweep_task(void *context, size_t thread, size_t part)
     double *a = arena->a[net->n_layers - 1] + first * m_out;
     double *delta = arena->delta[net->n_layers - 1] + first * m_out;
     double *e = m->e + (m->dual ? m->row + first : first) * m_out;
-    mlp_forward(net, first, rows, x, arena->a, a, panel, 0);
+    mlp_forward(net, first, rows, x, arena->a, a, panel, 1);
+    const double *derivable = mlp_output_activate(net, rows, a, arena->terms + first * m_out);
     for (size_t k = 0; k < m_out; k++) {
-        output_rows(net, rows, k, a, y, delta, e);
-        mlp_deltas(net, first, rows, arena->a, arena->delta, panel);
+        output_rows(net, rows, k, a, derivable, y, delta, e);
+        mlp_deltas(net, net->n_layers - 1, 0, first, rows, arena->a, arena->delta, panel);
         net->kernels->jacobian(&shape, first, rows, x, arena->a, arena->delta,
                                m->j + (first * m_out + k) * m->j_row, m_out * m->j_row);
     }
@@ -503,7 +504,8 @@ static void accelerate_task(void *context, size_t thread, size_t part)
     struct mlp_network *there = m->ends[0], *opposite = m->ends[1];
     mlp_forward(there, first, rows, x, arena->a, delta, panel, 0);
     mlp_forward(opposite, first, rows, x, arena->a, back, panel, 0);
-    mlp_forward(net, first, rows, x, arena->a, a, panel, 0);
+    mlp_forward(net, first, rows, x, arena->a, a, panel, 1);
+    const double *derivable = mlp_output_activate(net, rows, a, arena->y + first * m_out);
     for (size_t i = 0; i < n; i++)
         delta[i] = ((delta[i] - a[i]) - (a[i] - back[i])) * (1.0 / (GEODESIC_STEP * GEODESIC_STEP));
     if (m->dual) {
@@ -519,9 +521,9 @@ static void accelerate_task(void *context, size_t thread, size_t part)
                 delta[j] = a[j] * (delta[j] - sum);
         }
     } else {
-        net->kernels->multiply_derivative(last->g, n, a, delta);
+        net->kernels->multiply_derivative(last->g, n, derivable, delta);
     }
-    mlp_deltas(net, first, rows, arena->a, arena->delta, panel);
+    mlp_deltas(net, net->n_layers - 1, 0, first, rows, arena->a, arena->delta, panel);
 }
 
 /* One chunk of J^T times the second difference; 1 when it is complete. */

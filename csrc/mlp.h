@@ -187,11 +187,39 @@ struct mlp_descent {
     int nesterov;
 };
 
+/* Adam and, with weight_decay lambda > 0, AdamW: step t is m <- beta1 m + (1 - beta1) g,
+ * v <- beta2 v + (1 - beta2) g^2 and w <- (1 - alpha lambda) w - alpha m' / (sqrt(v') + epsilon)
+ * with m' = m / (1 - beta1^t) and v' = v / (1 - beta2^t). */
+struct mlp_adam {
+    double learning_rate, beta1, beta2, epsilon, weight_decay;
+};
+
+/* The learning rate alpha_e of epoch e = 1, 2, .. from the solver's own, alpha. */
+enum mlp_schedule_kind {
+    MLP_CONSTANT = 0,    /* alpha */
+    MLP_INVERSE_SCALING, /* alpha / e^power */
+    MLP_STEPWISE,        /* alpha factor^floor((e - 1) / epochs) */
+    /* alpha e / (warmup + 1) up to e = warmup; then, with i = e - 1 - warmup and n = epochs - warmup,
+     * minimum + (alpha - minimum) (1 + cos(pi i / n)) / 2 for i < n, and minimum from i = n on */
+    MLP_COSINE,
+    /* at first alpha; times factor, but at least minimum, after more than `epochs` epochs in a row
+     * whose cost was not below the lowest by threshold times its size */
+    MLP_PLATEAU
+};
+struct mlp_schedule {
+    enum mlp_schedule_kind kind;
+    double power, factor, minimum, threshold;
+    size_t epochs, warmup;
+};
+
+struct mlp_fit_options;
 struct mlp_trainer;
 
-/* One update per call, on the instances of the call. The trainer keeps the velocity. */
+/* One update per call, on the instances of the call, by MLP_GRADIENT_DESCENT or MLP_ADAM; of the
+ * options only the solver, its own and the clipping are read. The trainer keeps what the solver
+ * remembers. */
 enum mlp_status mlp_trainer_new(struct mlp_trainer **trainer, struct mlp_network *network,
-                                const struct mlp_descent *descent, size_t n_threads);
+                                const struct mlp_fit_options *options, size_t n_threads);
 void mlp_trainer_free(struct mlp_trainer *trainer);
 /* cost <- C before the step; takes no step when that cost is not finite. */
 enum mlp_status mlp_trainer_step(struct mlp_trainer *trainer, const struct mlp_matrix *x,
@@ -207,7 +235,7 @@ enum mlp_event {
 };
 
 /* How a fit improves the parameters. */
-enum mlp_solver { MLP_GRADIENT_DESCENT = 0, MLP_LEVENBERG_MARQUARDT };
+enum mlp_solver { MLP_GRADIENT_DESCENT = 0, MLP_ADAM, MLP_RPROP, MLP_LEVENBERG_MARQUARDT };
 
 /* How the damping mu follows the steps' success: by fixed factors (Hagan and Menhaj 1994), by the
  * gain ratio (Nielsen 1999), or from the radius of a trust region (More 1978). */
@@ -228,6 +256,12 @@ struct mlp_levenberg {
     double max_damping, min_gradient;
 };
 
+/* iRPROP- or, with plus != 0, iRPROP+; full batches. */
+struct mlp_rprop {
+    double eta_plus, eta_minus, delta_0, delta_min, delta_max;
+    int plus;
+};
+
 struct mlp_fit_options {
     enum mlp_solver solver;
     struct mlp_descent descent; /* of MLP_GRADIENT_DESCENT */
@@ -237,6 +271,11 @@ struct mlp_fit_options {
     double tol, goal; /* goal = -infinity: none */
     size_t n_threads;
     struct mlp_levenberg levenberg; /* of MLP_LEVENBERG_MARQUARDT */
+    struct mlp_adam adam;           /* of MLP_ADAM */
+    struct mlp_schedule schedule;   /* of both */
+    /* Of both, 0 for none: the gradient's largest Euclidean norm, each element's largest size. */
+    double clip_norm, clip_value;
+    struct mlp_rprop rprop; /* of MLP_RPROP */
 };
 
 /* An array that a solver remembers. */

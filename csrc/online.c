@@ -2,12 +2,6 @@
  * each: which arrays it can work on, and the scratch it needs. */
 #include "internal.h"
 
-static struct mlp_shape shape_of(const struct mlp_network *net)
-{
-    return (struct mlp_shape){net->layers, net->n_layers, net->max_width, net->loss,
-                              net->loss_parameter};
-}
-
 size_t mlp_online_scratch(const struct mlp_network *net)
 {
     /* Two deltas, the cost's terms, the gradient of a layer with less than 8 units, and every a. */
@@ -24,7 +18,7 @@ size_t mlp_online(const struct mlp_network *net, const struct mlp_arena *arena,
 {
     if (net->second > 0) /* online() keeps no g'(z) */
         return 0;
-    const struct mlp_shape shape = shape_of(net);
+    const struct mlp_shape shape = mlp_shape_of(net);
     const size_t rows = order != NULL ? SIZE_MAX : begin + n; /* order may name any row */
     const double *xp = mlp_rows_in_place(x, rows), *yp = mlp_rows_in_place(y, rows);
     if (xp != NULL && yp != NULL && order != NULL) {
@@ -47,7 +41,7 @@ size_t mlp_epochs(const struct mlp_network *net, const struct mlp_arena *arena,
                   const struct mlp_rules *rules, double *gradient, struct mlp_pair *cost,
                   double *history)
 {
-    const struct mlp_shape shape = shape_of(net);
+    const struct mlp_shape shape = mlp_shape_of(net);
     if (n > arena->rows || n > 8 || net->n_layers != 2) /* no use in converting rows */
         return 0;
     return net->kernels->epochs(&shape, alpha, n, mlp_rows(x, NULL, 0, n, arena->x),

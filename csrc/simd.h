@@ -7,6 +7,7 @@
 #ifndef MLP_SIMD_H
 #define MLP_SIMD_H
 
+#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -111,6 +112,7 @@ INLINE v_f64 v_minus_abs(v_f64 a) { return v_double(v_bits(a) | v_set_bits(INT64
 /* v_at_least, v_at_most: limit where x is beyond it, otherwise x, also NaN
  * v_scale: (1 + s) 2^k, the sum and then the product rounded, from t = k + ROUNDER; |s| < 1/2 or
  *     NaN, |k| <= 1080
+ * v_sqrt: correctly rounded
  * v_load_n, v_store_n: the first n elements, 0 < n <= VL; the others read as 0, are not touched. */
 #if defined(__FMA__) && VL == 4
 #include <immintrin.h>
@@ -118,6 +120,7 @@ INLINE v_f64 v_fma(v_f64 a, v_f64 b, v_f64 c) { return (v_f64)_mm256_fmadd_pd(a,
 /* The result is the second operand, NaN too, unless the first one is beyond it. */
 INLINE v_f64 v_at_least(v_f64 x, double limit) { return (v_f64)_mm256_max_pd(v_set(limit), x); }
 INLINE v_f64 v_at_most(v_f64 x, double limit) { return (v_f64)_mm256_min_pd(v_set(limit), x); }
+INLINE v_f64 v_sqrt(v_f64 x) { return (v_f64)_mm256_sqrt_pd(x); }
 INLINE __m256i first_lanes(size_t n)
 {
     static const int64_t lanes[8] = {-1, -1, -1, -1, 0, 0, 0, 0};
@@ -143,6 +146,7 @@ INLINE void v_transpose(v_f64 x[VL])
 INLINE v_f64 v_fma(v_f64 a, v_f64 b, v_f64 c) { return (v_f64)_mm512_fmadd_pd(a, b, c); }
 INLINE v_f64 v_at_least(v_f64 x, double limit) { return (v_f64)_mm512_max_pd(v_set(limit), x); }
 INLINE v_f64 v_at_most(v_f64 x, double limit) { return (v_f64)_mm512_min_pd(v_set(limit), x); }
+INLINE v_f64 v_sqrt(v_f64 x) { return (v_f64)_mm512_sqrt_pd(x); }
 INLINE v_f64 v_scale(v_f64 s, v_f64 t)
 {
     return (v_f64)_mm512_scalef_pd(v_set(1.0) + s, t - v_set(ROUNDER));
@@ -184,6 +188,8 @@ INLINE v_f64 v_fma(v_f64 a, v_f64 b, v_f64 c)
 {
     return (v_f64)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
 }
+INLINE v_f64 v_sqrt(v_f64 x) { return (v_f64)vsqrtq_f64((float64x2_t)x); }
+#define HAS_SQRT
 #else
 INLINE v_f64 v_fma(v_f64 a, v_f64 b, v_f64 c) { return a * b + c; }
 #endif
@@ -191,6 +197,8 @@ INLINE v_f64 v_fma(v_f64 a, v_f64 b, v_f64 c) { return a * b + c; }
 #include <emmintrin.h>
 INLINE v_f64 v_at_least(v_f64 x, double limit) { return (v_f64)_mm_max_pd(v_set(limit), x); }
 INLINE v_f64 v_at_most(v_f64 x, double limit) { return (v_f64)_mm_min_pd(v_set(limit), x); }
+INLINE v_f64 v_sqrt(v_f64 x) { return (v_f64)_mm_sqrt_pd(x); }
+#define HAS_SQRT
 #else
 INLINE v_f64 v_at_least(v_f64 x, double limit)
 {
@@ -199,6 +207,17 @@ INLINE v_f64 v_at_least(v_f64 x, double limit)
 INLINE v_f64 v_at_most(v_f64 x, double limit)
 {
     return v_select(v_lt(v_set(limit), x), v_set(limit), x);
+}
+#endif
+#ifndef HAS_SQRT
+INLINE v_f64 v_sqrt(v_f64 x)
+{
+    double t[VL];
+    memcpy(t, &x, sizeof t);
+    for (size_t i = 0; i < VL; i++)
+        t[i] = sqrt(t[i]);
+    memcpy(&x, t, sizeof t);
+    return x;
 }
 #endif
 INLINE v_f64 v_load_n(const double *p, size_t n)

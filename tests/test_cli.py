@@ -143,6 +143,8 @@ class TestDigits:
             "nesterov": False,
             "batch_size": 32,
             "shuffle": True,
+            "clip_norm": None,
+            "clip_value": None,
         }
         assert result["epochs"] == 100
         assert result["stop_reason"] == "max_epochs"

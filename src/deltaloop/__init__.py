@@ -12,10 +12,19 @@ from deltaloop.inits import Uniform
 from deltaloop.losses import Huber, Quantile
 from deltaloop.network import Network
 from deltaloop.runtime import runtime
-from deltaloop.solvers import BayesianRegularization, GradientDescent, LevenbergMarquardt
+from deltaloop.solvers import (
+    Adam,
+    AdamW,
+    BayesianRegularization,
+    GradientDescent,
+    LevenbergMarquardt,
+    Rprop,
+)
 from deltaloop.training import DivergenceWarning, EpochInfo, FitResult
 
 __all__ = [
+    "Adam",
+    "AdamW",
     "BayesianRegularization",
     "DivergenceWarning",
     "EpochInfo",
@@ -26,6 +35,7 @@ __all__ = [
     "Network",
     "Predictor",
     "Quantile",
+    "Rprop",
     "Trainer",
     "Uniform",
     "__version__",

@@ -37,9 +37,12 @@ RATE_PER_INSTANCE = 0.05
 BATCH_SIZE = 32
 MOMENTUM = 0.9
 
-# The names of --solver. Gradient descent alone has options here.
+# What --solver calls them; those with a batch_size, a learning_rate, ... have the option too.
 SOLVERS: dict[str, type[Solver]] = {
     "gd": dl.GradientDescent,
+    "adam": dl.Adam,
+    "adamw": dl.AdamW,
+    "rprop": dl.Rprop,
     "lm": dl.LevenbergMarquardt,
     "br": dl.BayesianRegularization,
 }
@@ -54,7 +57,7 @@ def train(args: argparse.Namespace) -> None:
             f"{data.name}: {len(data.X)} rows are too few to train on some and hold out "
             f"{args.test_fraction:g} of them"
         )
-    solver = _solver(data, args, len(rows))
+    solver = _solver(args, len(rows), data.name)
     network = _network(data, args, _loss(data, args))
     result = _fit(network, data, rows, solver, args.epochs)
     report = {
@@ -79,24 +82,28 @@ def train(args: argparse.Namespace) -> None:
     print(_json(report) if args.json else _train_text(data, report))
 
 
-def _solver(data: Data, args: argparse.Namespace, n: int) -> Solver:
-    """Return the solver that the arguments name, for so many training rows."""
-    if args.solver != "gd":
-        for name in ("learning_rate", "momentum", "batch_size"):
-            if getattr(args, name) is not None:
-                args.usage_error(
-                    f"argument --{name.replace('_', '-')}: --solver {args.solver} has none"
-                )
-        return SOLVERS[args.solver]()
-    batch_size = args.batch_size or min(BATCH_SIZE, n)
-    if batch_size > n:
-        args.usage_error(
-            f"argument --batch-size: expected at most the {n} training rows of "
-            f"{data.name}, got {batch_size}"
-        )
-    rate = args.learning_rate or RATE_PER_INSTANCE / batch_size
-    momentum = MOMENTUM if args.momentum is None else args.momentum
-    return dl.GradientDescent(rate, momentum=momentum, batch_size=batch_size)
+def _solver(args: argparse.Namespace, n: int, name: str) -> Solver:
+    """Return the solver, with the options that were given or the defaults of the command line."""
+    kind = SOLVERS[args.solver]
+    known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    options = {"learning_rate": args.learning_rate, "momentum": args.momentum}
+    options["batch_size"] = args.batch_size
+    for option, value in options.items():
+        if value is not None and option not in known:
+            flag = option.replace("_", "-")
+            args.usage_error(f"argument --{flag}: not for --solver {args.solver}")
+    options = {option: value for option, value in options.items() if option in known}
+    if "batch_size" in options:
+        options["batch_size"] = batch_size = args.batch_size or min(BATCH_SIZE, n)
+        if batch_size > n:
+            args.usage_error(
+                f"argument --batch-size: expected at most the {n} training rows of {name}, "
+                f"got {batch_size}"
+            )
+        if "momentum" in options:  # gradient descent, which has no defaults of its own
+            options["learning_rate"] = args.learning_rate or RATE_PER_INSTANCE / batch_size
+            options["momentum"] = MOMENTUM if args.momentum is None else args.momentum
+    return kind(**{option: value for option, value in options.items() if value is not None})
 
 
 def _check_output(args: argparse.Namespace) -> None:
@@ -165,10 +172,9 @@ def _fit(
             progress=find_spec("tqdm") is not None,
         )
     if result.stop_reason == "diverged":
-        hint = ""
-        if isinstance(solver, dl.GradientDescent):
-            hint = f": try a --learning-rate smaller than {solver.learning_rate:g}"
-        raise ValueError(f"training diverged in epoch {result.epochs + 1}{hint}")
+        rate = getattr(solver, "learning_rate", None)
+        advice = "" if rate is None else f": try a --learning-rate smaller than {rate:g}"
+        raise ValueError(f"training diverged in epoch {result.epochs + 1}{advice}")
     fold(network, inputs, outputs)
     return result
 
@@ -217,9 +223,13 @@ def _layers_text(description: Mapping[str, Any]) -> str:
     return f"{sizes} ({names}), {description['n_parameters']} parameters"
 
 
+# Options of a solver that the text names.
+_SHOWN = ("name", "learning_rate", "momentum", "batch_size", "weight_decay")
+
+
 def _train_text(data: Data, report: Mapping[str, Any]) -> str:
     n, m = data.X.shape
-    solver = report["solver"]
+    solver = {key: value for key, value in report["solver"].items() if key in _SHOWN}
     target = (
         f"{data.y.shape[1]} output{'s' * (data.y.shape[1] > 1)}"
         if data.classes is None
@@ -246,12 +256,9 @@ def _options(solver: Solver) -> dict[str, Any]:
 
 
 def _solver_text(solver: Mapping[str, Any]) -> str:
-    if "learning_rate" not in solver:
-        return str(solver["name"])
-    return (
-        f"{solver['name']}, learning rate {solver['learning_rate']:g}, "
-        f"momentum {solver['momentum']:g}, batch size {solver['batch_size']}"
-    )
+    shown = ("learning_rate", "momentum", "batch_size")
+    options = [f"{key.replace('_', ' ')} {solver[key]:g}" for key in shown if key in solver]
+    return ", ".join([solver["name"], *options])
 
 
 def _table(rows: Mapping[str, Any]) -> str:

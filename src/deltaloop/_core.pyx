@@ -16,6 +16,7 @@ from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.math cimport NAN
 from libc.stddef cimport ptrdiff_t, size_t
 from libc.stdlib cimport free, malloc
+from libc.string cimport memset
 
 from deltaloop.mlp cimport *
 
@@ -24,7 +25,7 @@ import threading
 
 import numpy as np
 
-from deltaloop import _inputs, _threads, losses, solvers
+from deltaloop import _inputs, _threads, losses, schedules, solvers
 
 cnp.import_array()
 
@@ -66,6 +67,9 @@ EVENTS = {
 }
 cdef dict SOLVERS = {
     solvers.GradientDescent: MLP_GRADIENT_DESCENT,
+    solvers.Adam: MLP_ADAM,
+    solvers.AdamW: MLP_ADAM,
+    solvers.Rprop: MLP_RPROP,
     solvers.LevenbergMarquardt: MLP_LEVENBERG_MARQUARDT,
     solvers.BayesianRegularization: MLP_LEVENBERG_MARQUARDT,
 }
@@ -576,12 +580,35 @@ cdef class Core:
         return result
 
 
-cdef mlp_descent descent_of(solver):
-    cdef mlp_descent descent
-    descent.learning_rate = solver.learning_rate
-    descent.momentum = solver.momentum
-    descent.nesterov = solver.nesterov
-    return descent
+cdef int describe_schedule(learning_rate, mlp_schedule *s) except -1:
+    if isinstance(learning_rate, schedules.InverseScaling):
+        s.kind = MLP_INVERSE_SCALING
+        s.power = learning_rate.power
+    elif isinstance(learning_rate, (schedules.Step, schedules.Exponential)):
+        s.kind = MLP_STEPWISE
+        s.factor = learning_rate.gamma
+        s.epochs = getattr(learning_rate, "epochs", 1)
+    elif isinstance(learning_rate, schedules.Cosine):
+        s.kind = MLP_COSINE
+        s.epochs = learning_rate.epochs
+        s.warmup = learning_rate.warmup
+        s.minimum = learning_rate.minimum
+    elif isinstance(learning_rate, schedules.Plateau):
+        s.kind = MLP_PLATEAU
+        s.factor = learning_rate.factor
+        s.epochs = learning_rate.patience
+        s.threshold = learning_rate.threshold
+        s.minimum = learning_rate.minimum
+    return 0
+
+
+cdef int describe_rates(solver, double *learning_rate, mlp_fit_options *options) except -1:
+    """The learning rate, its schedule and the clipping."""
+    describe_schedule(solver.learning_rate, &options.schedule)
+    learning_rate[0] = getattr(solver.learning_rate, "learning_rate", solver.learning_rate)
+    options.clip_norm = solver.clip_norm or 0.0
+    options.clip_value = solver.clip_value or 0.0
+    return 0
 
 
 cdef mlp_levenberg levenberg_of(solver):
@@ -599,10 +626,26 @@ cdef mlp_levenberg levenberg_of(solver):
 
 
 cdef int describe_solver(solver, mlp_fit_options *options) except -1:
-    """Fills in what the solver says; it has been validated."""
+    """Fills in what the solver says, which has been validated, and 0 elsewhere."""
+    memset(options, 0, sizeof(mlp_fit_options))
     options.solver = SOLVERS[type(solver)]
     if options.solver == MLP_GRADIENT_DESCENT:
-        options.descent = descent_of(solver)
+        describe_rates(solver, &options.descent.learning_rate, options)
+        options.descent.momentum = solver.momentum
+        options.descent.nesterov = solver.nesterov
+    elif options.solver == MLP_ADAM:
+        describe_rates(solver, &options.adam.learning_rate, options)
+        options.adam.beta1 = solver.beta1
+        options.adam.beta2 = solver.beta2
+        options.adam.epsilon = solver.epsilon
+        options.adam.weight_decay = getattr(solver, "weight_decay", 0.0)
+    elif options.solver == MLP_RPROP:
+        options.rprop.eta_plus = solver.eta_plus
+        options.rprop.eta_minus = solver.eta_minus
+        options.rprop.delta_0 = solver.delta_0
+        options.rprop.delta_min = solver.delta_min
+        options.rprop.delta_max = solver.delta_max
+        options.rprop.plus = solver.variant == "plus"
     elif options.solver == MLP_LEVENBERG_MARQUARDT:
         options.levenberg = levenberg_of(solver)
     options.batch_size = solver.batch_size or 0
@@ -707,10 +750,11 @@ cdef class Trainer:
         self.trainer = NULL
         solver = check_trainer(network, solver)
         cdef size_t threads = _threads.resolve(n_threads)
-        cdef mlp_descent descent = descent_of(solver)
+        cdef mlp_fit_options options
+        describe_solver(solver, &options)
         self.core = network
         self.solver_ = solver
-        check(mlp_trainer_new(&self.trainer, network.network, &descent, threads))
+        check(mlp_trainer_new(&self.trainer, network.network, &options, threads))
 
     def __dealloc__(self):
         mlp_trainer_free(self.trainer)

@@ -202,19 +202,20 @@ def _add_train(train: argparse.ArgumentParser) -> None:
         type=_rate,
         metavar="RATE",
         help="step along the gradient, which is a sum over the rows of a batch "
-        f"({RATE_PER_INSTANCE} / batch size)",
+        f"({RATE_PER_INSTANCE} / batch size); with adam and adamw about the size of a step (0.001)",
     )
     add(
         "--momentum",
         type=_momentum,
         metavar="MU",
-        help=f"part of the last step that is kept, from 0 to below 1 ({MOMENTUM})",
+        help=f"part of the last step that is kept by gd, from 0 to below 1 ({MOMENTUM})",
     )
     add(
         "--batch-size",
         type=_count,
         metavar="N",
-        help=f"rows a step ({BATCH_SIZE}, or all training rows where they are fewer)",
+        help=f"rows a step ({BATCH_SIZE}, or all training rows where they are fewer); rprop takes "
+        "all",
     )
     add(
         "--test-fraction",
@@ -231,11 +232,5 @@ def _add_train(train: argparse.ArgumentParser) -> None:
         help="of the shuffle, the initial weights and the order of the rows (0); the same seed "
         "gives the same model, bit for bit",
     )
-    add(
-        "--solver",
-        choices=list(SOLVERS),
-        default="gd",
-        help="gradient descent, Levenberg-Marquardt or Bayesian regularisation (gd); only gd takes "
-        "a learning rate, a momentum and batches",
-    )
+    add("--solver", choices=list(SOLVERS), default="gd", help="how to train (gd)")
     add("--output-model", metavar="PATH", help="save the model as a safetensors file")

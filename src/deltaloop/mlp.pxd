@@ -67,12 +67,21 @@ cdef extern from "mlp.h" nogil:
 
     ctypedef enum mlp_solver "enum mlp_solver":
         MLP_GRADIENT_DESCENT
+        MLP_ADAM
+        MLP_RPROP
         MLP_LEVENBERG_MARQUARDT
 
     ctypedef enum mlp_damping "enum mlp_damping":
         MLP_FIXED
         MLP_NIELSEN
         MLP_TRUST_REGION
+
+    ctypedef enum mlp_schedule_kind "enum mlp_schedule_kind":
+        MLP_CONSTANT
+        MLP_INVERSE_SCALING
+        MLP_STEPWISE
+        MLP_COSINE
+        MLP_PLATEAU
 
     ctypedef struct mlp_matrix "struct mlp_matrix":
         const char *data
@@ -102,6 +111,30 @@ cdef extern from "mlp.h" nogil:
         double max_damping
         double min_gradient
 
+    ctypedef struct mlp_adam "struct mlp_adam":
+        double learning_rate
+        double beta1
+        double beta2
+        double epsilon
+        double weight_decay
+
+    ctypedef struct mlp_rprop "struct mlp_rprop":
+        double eta_plus
+        double eta_minus
+        double delta_0
+        double delta_min
+        double delta_max
+        int plus
+
+    ctypedef struct mlp_schedule "struct mlp_schedule":
+        mlp_schedule_kind kind
+        double power
+        double factor
+        double minimum
+        double threshold
+        size_t epochs
+        size_t warmup
+
     ctypedef struct mlp_fit_options "struct mlp_fit_options":
         mlp_solver solver
         mlp_descent descent
@@ -112,6 +145,11 @@ cdef extern from "mlp.h" nogil:
         double goal
         size_t n_threads
         mlp_levenberg levenberg
+        mlp_adam adam
+        mlp_schedule schedule
+        double clip_norm
+        double clip_value
+        mlp_rprop rprop
 
     ctypedef struct mlp_array "struct mlp_array":
         const char *name
@@ -168,7 +206,8 @@ cdef extern from "mlp.h" nogil:
     void mlp_predictor_call(const double *, double *, void *)
     double mlp_predictor_scalar(int, double *, void *)
 
-    mlp_status mlp_trainer_new(mlp_trainer **, mlp_network *, const mlp_descent *, size_t)
+    mlp_status mlp_trainer_new(mlp_trainer **, mlp_network *, const mlp_fit_options *,
+                               size_t)
     void mlp_trainer_free(mlp_trainer *)
     mlp_status mlp_trainer_step(mlp_trainer *, const mlp_matrix *, const mlp_matrix *, size_t,
                                 double *)

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deltaloop import _core, _inputs, _random, _threads
+from deltaloop.schedules import Schedule
 from deltaloop.solvers import Solver
 
 if TYPE_CHECKING:
@@ -109,8 +110,8 @@ class FitResult:
         Time that the call took.
     state : mapping of str to ndarray
         What the solver remembers, as plain arrays: ``epochs``, ``key`` and ``position`` of the
-        random stream and, with momentum, ``velocity`` (P,). After divergence the position is that
-        of the last epoch's start, and there is no velocity.
+        random stream and what its docstring says, such as the ``velocity`` (P,) of momentum. After
+        divergence the position is that of the last epoch's start, and there is nothing else.
 
     Examples
     --------
@@ -203,6 +204,11 @@ def check_trainer(network: Network, solver: object) -> Solver:
             "solver must have batch_size=None for a trainer, which takes a batch from each call, "
             f"got batch_size={method.batch_size}"
         )
+    if isinstance(getattr(method, "learning_rate", None), Schedule):
+        raise ValueError(
+            "solver must have a number as its learning_rate for a trainer, which knows no epochs, "
+            f"got {method!r}"
+        )
     _inputs.differentiable(network)
     return method
 
@@ -289,7 +295,9 @@ def fit(
         cost = report["cost"] if method.batch_size is None else final_cost(run)
     if reason == "diverged":
         before = method.batch_size is None and not math.isfinite(report["initial_cost"])
-        warnings.warn(divergence(report["epochs"], before), DivergenceWarning, stacklevel=3)
+        warnings.warn(
+            divergence(report["epochs"], before, method._smaller), DivergenceWarning, stacklevel=3
+        )
     state = {
         "epochs": np.array(report["epochs"]),
         "key": np.array(report["key"], dtype=np.uint64),
@@ -309,8 +317,11 @@ def fit(
     )
 
 
-def divergence(epochs: int, before: bool) -> str:
-    """Say what diverged: in the epoch after so many, or before the first step."""
+def divergence(epochs: int, before: bool, smaller: str) -> str:
+    """Say what diverged: in the epoch after so many, or before the first step.
+
+    `smaller` is what may help.
+    """
     if before:
         return (
             "the cost or the parameters are infinite or NaN before the first step, which was not "
@@ -319,7 +330,7 @@ def divergence(epochs: int, before: bool) -> str:
     return (
         f"training diverged in epoch {epochs + 1}: the cost or the parameters became infinite or "
         "NaN; the parameters from the start of that epoch were restored. Try a smaller "
-        "learning_rate"
+        f"{smaller}"
     )
 
 

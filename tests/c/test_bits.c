@@ -10,6 +10,9 @@ static const uint64_t WITHOUT_FMA = 0x980f1b68fca45346;
 /* The same for MORE, with the activations, losses and starts that came later. */
 static const uint64_t MORE_WITH_FMA = 0x6c188397f5688092;
 static const uint64_t MORE_WITHOUT_FMA = 0xc6e0fbd0ab3f9912;
+/* Of FIRST_ORDER. */
+static const uint64_t FIRST_ORDER_WITH_FMA = 0x4a9aef135b37155f;
+static const uint64_t FIRST_ORDER_WITHOUT_FMA = 0xce49e20fedf1eeef;
 
 static uint64_t hash;
 static void add(size_t n, const double *x)
@@ -65,8 +68,35 @@ static const struct run MORE[] = {
     {3, {300, 128, 40, 3}, 50, 8, {MLP_GELU, MLP_SILU, MLP_GELU}, MLP_HUBER, 0.0, 0},
 };
 
+/* Solvers, schedules and clipping, on the networks of RUNS. */
+static const struct first_order {
+    size_t run, batch_size;
+    struct mlp_fit_options options;
+} FIRST_ORDER[] = {
+    {0, 0, {.solver = MLP_ADAM, .adam = {0.01, 0.9, 0.999, 1e-8, 0.0}}},
+    {0, 1, {.solver = MLP_ADAM, .adam = {0.01, 0.9, 0.999, 1e-8, 0.1}}},
+    {4, 0, {.solver = MLP_ADAM, .adam = {0.01, 0.8, 0.99, 1e-8, 0.1}, .clip_norm = 3.0}},
+    {8,
+     32,
+     {.solver = MLP_ADAM,
+      .adam = {0.01, 0.9, 0.999, 1e-8, 0.0},
+      .schedule = {.kind = MLP_COSINE, .minimum = 1e-4, .epochs = 5, .warmup = 2}}},
+    {6, 7, {.descent = {0.01, 0.9, 1}, .clip_norm = 0.5}},
+    {6, 0, {.descent = {0.01, 0.0, 0}, .clip_value = 0.25}},
+    {0, 0, {.descent = {0.5, 0.0, 0}, .schedule = {.kind = MLP_INVERSE_SCALING, .power = 0.7}}},
+    {6,
+     1,
+     {.descent = {0.01, 0.0, 0}, .schedule = {.kind = MLP_STEPWISE, .factor = 0.7, .epochs = 2}}},
+    {7,
+     0,
+     {.descent = {0.1, 0.9, 0},
+      .schedule = {.kind = MLP_PLATEAU, .factor = 0.3, .threshold = 0.01}}},
+    {4, 0, {.solver = MLP_RPROP, .rprop = {1.2, 0.5, 0.1, 0.0, 50.0, 1}}},
+    {7, 0, {.solver = MLP_RPROP, .rprop = {1.2, 0.5, 0.1, 0.0, 50.0, 0}}},
+};
+
 static void train(const struct mlp_kernels *k, const struct run *run, uint64_t key,
-                  size_t n_threads)
+                  size_t n_threads, struct mlp_fit_options options)
 {
     const size_t n = run->n, m0 = run->layers[0], mL = run->layers[run->n_layers];
     struct mlp_network *net;
@@ -93,14 +123,10 @@ static void train(const struct mlp_kernels *k, const struct run *run, uint64_t k
     const ptrdiff_t size = (ptrdiff_t)sizeof(double);
     const struct mlp_matrix X = {(char *)x, (ptrdiff_t)m0 * size, size, m0, MLP_FLOAT64, 0};
     const struct mlp_matrix Y = {(char *)y, (ptrdiff_t)mL * size, size, mL, MLP_FLOAT64, 0};
-    const struct mlp_fit_options options = {
-        .descent = {1e-3, run->momentum, run->nesterov},
-        .batch_size = run->batch_size,
-        .shuffle = 1,
-        .stream = stream,
-        .goal = -INFINITY,
-        .n_threads = n_threads,
-    };
+    options.shuffle = 1;
+    options.stream = stream;
+    options.goal = -INFINITY;
+    options.n_threads = n_threads;
     struct mlp_fit *fit;
     struct mlp_fit_report report;
     double history[5];
@@ -114,12 +140,20 @@ static void train(const struct mlp_kernels *k, const struct run *run, uint64_t k
     add(1, &report.gradient_norm);
     add(P, w);
     add(n * mL, out);
+    for (size_t i = 0; i < report.n_arrays && options.solver != MLP_GRADIENT_DESCENT; i++)
+        add(report.arrays[i].n, report.arrays[i].data);
     mlp_fit_free(fit);
     mlp_network_free(net);
     free(w);
     free(x);
     free(y);
     free(out);
+}
+
+static struct mlp_fit_options descent(const struct run *run)
+{
+    return (struct mlp_fit_options){.descent = {1e-3, run->momentum, run->nesterov},
+                                    .batch_size = run->batch_size};
 }
 
 int main(void)
@@ -132,16 +166,26 @@ int main(void)
         static const size_t threads[] = {1, 2, 3, 7};
         for (size_t t = 0; t < sizeof threads / sizeof *threads; t++) {
             hash = 14695981039346656037u;
-            for (size_t r = 0; r < sizeof RUNS / sizeof *RUNS; r++)
-                train(k, &RUNS[r], r, threads[t]);
+            for (size_t r = 0; r < sizeof RUNS / sizeof *RUNS; r++) {
+                train(k, &RUNS[r], r, threads[t], descent(&RUNS[r]));
+            }
             printf("%s, %zu threads: 0x%016llx\n", mlp_isa_name(k), threads[t],
                    (unsigned long long)hash);
             CHECK(hash == (base ? WITHOUT_FMA : WITH_FMA));
             hash = 14695981039346656037u;
             for (size_t r = 0; r < sizeof MORE / sizeof *MORE; r++)
-                train(k, &MORE[r], 100 + r, threads[t]);
+                train(k, &MORE[r], 100 + r, threads[t], descent(&MORE[r]));
             printf("more: 0x%016llx\n", (unsigned long long)hash);
             CHECK(hash == (base ? MORE_WITHOUT_FMA : MORE_WITH_FMA));
+            hash = 14695981039346656037u;
+            for (size_t r = 0; r < sizeof FIRST_ORDER / sizeof *FIRST_ORDER; r++) {
+                struct mlp_fit_options options = FIRST_ORDER[r].options;
+                options.batch_size = FIRST_ORDER[r].batch_size;
+                train(k, &RUNS[FIRST_ORDER[r].run], 100 + r, threads[t], options);
+            }
+            printf("%s, %zu threads, first order: 0x%016llx\n", mlp_isa_name(k), threads[t],
+                   (unsigned long long)hash);
+            CHECK(hash == (base ? FIRST_ORDER_WITHOUT_FMA : FIRST_ORDER_WITH_FMA));
         }
     }
     return report("test_bits");

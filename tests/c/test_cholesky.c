@@ -184,7 +184,7 @@ static void check_jacobian(const struct mlp_kernels *k, size_t m0, size_t m1, si
 {
     const struct mlp_layer layers[2] = {{m0, m1, 0, MLP_TANH},
                                         {m1, m2, m0 * m1 + m1, MLP_IDENTITY}};
-    const struct mlp_shape shape = {layers, 2, m1 > m2 ? m1 : m2, MLP_SQUARED_ERROR};
+    const struct mlp_shape shape = {layers, 2, m1 > m2 ? m1 : m2, MLP_SQUARED_ERROR, 0.0};
     const size_t P = m0 * m1 + m1 + m1 * m2 + m2, row = P + 7, first = 2;
     void *base[5];
     size_t size[5];

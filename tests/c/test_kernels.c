@@ -397,6 +397,74 @@ static void test_vectors(const struct mlp_kernels *k)
     }
 }
 
+/* Numbers of every size, and zeros. */
+static void fill_widely(size_t n, double *x)
+{
+    for (size_t i = 0; i < n; i++) {
+        x[i] =
+            random_bits() % 5 == 0
+                ? 0.0
+                : ldexp(random_value(), random_bits() % 3 ? 0 : (int)(random_bits() % 800) - 700);
+    }
+}
+
+/* Adam, Rprop and clipping, one parameter after another. */
+static void test_steps(const struct mlp_kernels *k)
+{
+    for (size_t n = 1; n <= 67; n++) {
+        struct array g = array(n), p = array(n), v = array(n), w = array(n);
+        double p1[67], v1[67], w1[67];
+        const struct mlp_adam_step adam = {0.9, 0.999, 1e-8, 0.01, 3.0, n % 2 ? 1.0 : 0.875};
+        fill_widely(n, g.p);
+        for (size_t i = 0; i < n; i++) {
+            v.p[i] = fabs(v.p[i]);
+            p1[i] = multiply_add(k, 0.9, p.p[i], (1.0 - 0.9) * g.p[i]);
+            v1[i] = multiply_add(k, 0.999, v.p[i], (1.0 - 0.999) * g.p[i] * g.p[i]);
+            const double d = multiply_add(k, 3.0, sqrt(v1[i]), 1e-8);
+            w1[i] = multiply_add(k, adam.keep, w.p[i], -(0.01 * p1[i] / d));
+        }
+        k->adam(n, &adam, g.p, p.p, v.p, w.p);
+        CHECK(same_bits(n, p.p, p1) && same_bits(n, v.p, v1) && same_bits(n, w.p, w1));
+
+        for (int back = 0; back < 2; back++) {
+            const struct mlp_rprop_step rprop = {1.2, 0.5, 0.25, 0.75, back};
+            fill_widely(n, g.p);
+            fill_widely(n, p.p);
+            for (size_t i = 0; i < n; i++) {
+                const int sign = (g.p[i] > 0) - (g.p[i] < 0), was = (p.p[i] > 0) - (p.p[i] < 0);
+                const double old = v.p[i] = 0.25 + 0.5 * fabs(random_value());
+                v1[i] = old;
+                w1[i] = w.p[i];
+                p1[i] = g.p[i];
+                if (sign * was < 0) {
+                    v1[i] = fmax(0.5 * old, 0.25);
+                    w1[i] += back ? was * old : 0.0;
+                    p1[i] = 0.0;
+                } else {
+                    if (sign * was > 0)
+                        v1[i] = fmin(1.2 * old, 0.75);
+                    w1[i] -= sign * v1[i];
+                }
+            }
+            k->rprop(n, &rprop, g.p, p.p, v.p, w.p);
+            CHECK(same_bits(n, p.p, p1) && same_bits(n, v.p, v1) && same_bits(n, w.p, w1));
+        }
+
+        for (size_t i = 0; i < n; i++)
+            w1[i] = fmax(fmin(0.75 * g.p[i], 0.25), -0.25);
+        k->clip(n, 0.75, 0.25, g.p);
+        CHECK(same_bits(n, g.p, w1));
+        for (size_t i = 0; i < n; i++)
+            w1[i] = 0.3 * g.p[i];
+        k->clip(n, 0.3, INFINITY, g.p);
+        CHECK(same_bits(n, g.p, w1));
+        release(g.base, g.size);
+        release(p.base, p.size);
+        release(v.base, v.size);
+        release(w.base, w.size);
+    }
+}
+
 /* In 8 lanes with the rounding errors kept: cut anywhere, the same bits, exact to the last place. */
 static void test_accumulate(const struct mlp_kernels *k)
 {
@@ -438,6 +506,7 @@ int main(void)
         test_output(k);
         test_losses(k);
         test_vectors(k);
+        test_steps(k);
         test_accumulate(k);
         tested++;
     }

@@ -206,15 +206,16 @@ static void test_memory(const struct mlp_kernels *k)
     double *start = malloc(p.P * sizeof *start), *g = malloc(p.P * sizeof *g);
     double *out = malloc(N * p.mL * sizeof *out), cost;
     memcpy(start, p.parameters, p.P * sizeof *start);
-    for (int call = 0; call < 6; call++) {
+    for (int call = 0; call < 8; call++) {
         enum mlp_status status = MLP_NO_MEMORY;
         long refused = 0;
         for (; status != MLP_OK && refused < 100; refused++) {
             struct mlp_network *net = NULL;
             struct mlp_trainer *trainer = NULL;
             struct mlp_fit *fit = NULL;
-            const struct mlp_fit_options full = options(0), batches = options(8);
-            const struct mlp_descent descent = {1e-3, 0.5, 0};
+            struct mlp_fit_options full = options(0), batches = options(8);
+            struct mlp_fit_options stepwise = {.descent = {1e-3, 0.5, 0},
+                                               .adam = {1e-3, 0.9, 0.999, 1e-8, 0.0}};
             const enum mlp_activation gs[] = {MLP_SIGMOID, MLP_SIGMOID, MLP_SIGMOID};
             allowed = refused;
             switch (call) {
@@ -233,8 +234,13 @@ static void test_memory(const struct mlp_kernels *k)
             case 4:
                 status = mlp_fit_new(&fit, p.net, &p.X, &p.Y, N, &batches);
                 break;
+            case 5:
+                full.solver = MLP_RPROP;
+                status = mlp_fit_new(&fit, p.net, &p.X, &p.Y, N, &full);
+                break;
             default:
-                status = mlp_trainer_new(&trainer, p.net, &descent, 1);
+                stepwise.solver = call == 6 ? MLP_GRADIENT_DESCENT : MLP_ADAM;
+                status = mlp_trainer_new(&trainer, p.net, &stepwise, 1);
                 if (status == MLP_OK) {
                     status = mlp_trainer_step(trainer, &p.X, &p.Y, N, &cost);
                     if (status == MLP_NO_MEMORY) /* and the trainer goes on once there is memory */

@@ -133,7 +133,7 @@ static void test_online(const struct mlp_kernels *k, int tiny)
     }
 
     struct mlp_trainer *trainer;
-    CHECK(mlp_trainer_new(&trainer, p.net, &options.descent, 1) == MLP_OK);
+    CHECK(mlp_trainer_new(&trainer, p.net, &options, 1) == MLP_OK);
     for (size_t i = 0; i < p.n; i++) {
         struct mlp_matrix x = p.X, y = p.Y;
         memcpy(p.parameters, start, p.P * sizeof *start);

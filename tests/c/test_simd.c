@@ -79,6 +79,7 @@ static void test_elementwise(void)
         CHECK(to_bits(element(v_minus_abs(va), i)) == (bits | ~(uint64_t)INT64_MAX));
         CHECK(same(element(va + vb, i), a[i] + b[i]) && same(element(va - vb, i), a[i] - b[i]));
         CHECK(same(element(va * vb, i), a[i] * b[i]) && same(element(va / vb, i), a[i] / b[i]));
+        CHECK(same(element(v_sqrt(va), i), sqrt(a[i])));
         CHECK(same(element(v_fma(va, vb, vc), i),
                    fused ? fma(a[i], b[i], c[i]) : a[i] * b[i] + c[i]));
     }
