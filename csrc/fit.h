@@ -21,6 +21,8 @@ struct mlp_method {
     void (*describe)(const struct mlp_fit *fit, struct mlp_fit_report *report);
 };
 extern const struct mlp_method mlp_descent_method;
+extern const struct mlp_method mlp_lbfgs_method;
+extern const struct mlp_method mlp_scg_method;
 
 /* Whether one thread or the team is faster, found out while the fit runs: [1] is one thread. */
 struct mlp_trial {

@@ -172,11 +172,28 @@ enum mlp_event {
 };
 
 /* How a fit improves the parameters. */
-enum mlp_solver { MLP_GRADIENT_DESCENT = 0 };
+enum mlp_solver { MLP_GRADIENT_DESCENT = 0, MLP_LBFGS, MLP_SCG };
+
+/* Limited-memory BFGS with the last `memory` >= 1 pairs. A step alpha along the direction d satisfies
+ * C(alpha) <= C(0) + c1 alpha C'(0) and |C'(alpha)| <= c2 |C'(0)|, 0 < c1 < c2 < 1, unless
+ * max_evaluations >= 1 of C and its gradient find none. Its own reasons: "min_gradient", once the
+ * Euclidean norm of the gradient is at most that, and "line_search" where no step decreases C. */
+struct mlp_lbfgs {
+    size_t memory, max_evaluations;
+    double c1, c2, min_gradient;
+};
+
+/* Scaled conjugate gradients: the distance sigma > 0 over which the curvature is measured, and the
+ * first lambda > 0. Its own reasons: "min_gradient" and "max_lambda", where no step decreases C. */
+struct mlp_scg {
+    double sigma, lambda, min_gradient;
+};
 
 struct mlp_fit_options {
     enum mlp_solver solver;
     struct mlp_descent descent; /* of MLP_GRADIENT_DESCENT */
+    struct mlp_lbfgs lbfgs;     /* of MLP_LBFGS */
+    struct mlp_scg scg;         /* of MLP_SCG */
     size_t batch_size;          /* 0: all n instances in one step */
     int shuffle;                /* a new permutation each epoch, from the stream */
     struct mlp_stream stream;

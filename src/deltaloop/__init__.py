@@ -10,16 +10,18 @@ from deltaloop._core import Predictor, Trainer, __version__
 from deltaloop._files import load
 from deltaloop.network import Network
 from deltaloop.runtime import runtime
-from deltaloop.solvers import GradientDescent
+from deltaloop.solvers import LBFGS, GradientDescent, ScaledConjugateGradient
 from deltaloop.training import DivergenceWarning, EpochInfo, FitResult
 
 __all__ = [
+    "LBFGS",
     "DivergenceWarning",
     "EpochInfo",
     "FitResult",
     "GradientDescent",
     "Network",
     "Predictor",
+    "ScaledConjugateGradient",
     "Trainer",
     "__version__",
     "load",

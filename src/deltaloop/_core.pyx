@@ -60,7 +60,10 @@ EVENTS = {
     MLP_DIVERGED: "diverged",
     MLP_OWN: "own",
 }
-cdef dict SOLVERS = {solvers.GradientDescent: MLP_GRADIENT_DESCENT}
+cdef dict SOLVERS = {
+    solvers.GradientDescent: MLP_GRADIENT_DESCENT, solvers.LBFGS: MLP_LBFGS,
+    solvers.ScaledConjugateGradient: MLP_SCG,
+}
 cdef dict FUNCTIONS = {
     "exp": MLP_EXP, "log": MLP_LOG, "tanh": MLP_TANH_FUNCTION, "sigmoid": MLP_SIGMOID_FUNCTION,
     "log1p_exp": MLP_LOG1P_EXP,
@@ -546,6 +549,16 @@ cdef int describe_solver(solver, mlp_fit_options *options) except -1:
     options.solver = SOLVERS[type(solver)]
     if options.solver == MLP_GRADIENT_DESCENT:
         options.descent = descent_of(solver)
+    elif options.solver == MLP_LBFGS:
+        options.lbfgs.memory = solver.memory
+        options.lbfgs.max_evaluations = solver.max_evaluations
+        options.lbfgs.c1 = solver.c1
+        options.lbfgs.c2 = solver.c2
+        options.lbfgs.min_gradient = solver.min_gradient
+    elif options.solver == MLP_SCG:
+        options.scg.sigma = solver.sigma
+        options.scg.lambda_ = solver.lambda_
+        options.scg.min_gradient = solver.min_gradient
     options.batch_size = solver.batch_size or 0
     options.shuffle = solver.shuffle
     return 0

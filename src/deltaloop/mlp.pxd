@@ -51,6 +51,8 @@ cdef extern from "mlp.h" nogil:
 
     ctypedef enum mlp_solver "enum mlp_solver":
         MLP_GRADIENT_DESCENT
+        MLP_LBFGS
+        MLP_SCG
 
     ctypedef struct mlp_matrix "struct mlp_matrix":
         const char *data
@@ -69,9 +71,23 @@ cdef extern from "mlp.h" nogil:
         double momentum
         int nesterov
 
+    ctypedef struct mlp_lbfgs "struct mlp_lbfgs":
+        size_t memory
+        size_t max_evaluations
+        double c1
+        double c2
+        double min_gradient
+
+    ctypedef struct mlp_scg "struct mlp_scg":
+        double sigma
+        double lambda_ "lambda"
+        double min_gradient
+
     ctypedef struct mlp_fit_options "struct mlp_fit_options":
         mlp_solver solver
         mlp_descent descent
+        mlp_lbfgs lbfgs
+        mlp_scg scg
         size_t batch_size
         int shuffle
         mlp_stream stream

@@ -8,6 +8,10 @@
 static const uint64_t WITH_FMA = 0x3f7b25d2dd2de296;
 static const uint64_t WITHOUT_FMA = 0x980f1b68fca45346;
 
+/* The same for the runs of the quasi-Newton methods. */
+static const uint64_t QUASI_WITH_FMA = 0x1de7b629a80a1976;
+static const uint64_t QUASI_WITHOUT_FMA = 0xf9458ee9463e1c84;
+
 static uint64_t hash;
 static void add(size_t n, const double *x)
 {
@@ -49,8 +53,17 @@ static const struct run RUNS[] = {
     {2, {4, 520, 3}, 30, 11, {MLP_RELU, MLP_RELU}, MLP_SQUARED_ERROR, 0.9, 1},
 };
 
-static void train(const struct mlp_kernels *k, const struct run *run, uint64_t key,
-                  size_t n_threads)
+/* Trained by LBFGS and by scaled conjugate gradients; the last has blocks of parameters. */
+static const struct run QUASI[] = {
+    {2, {2, 2, 1}, 4, 0, {MLP_SIGMOID, MLP_SIGMOID}, MLP_SQUARED_ERROR, 0.0, 0},
+    {1, {5, 3}, 33, 0, {MLP_IDENTITY}, MLP_SQUARED_ERROR, 0.0, 0},
+    {2, {10, 32, 1}, 5000, 0, {MLP_TANH, MLP_IDENTITY}, MLP_SQUARED_ERROR, 0.0, 0},
+    {3, {17, 33, 19, 10}, 97, 0, {MLP_SIGMOID, MLP_TANH, MLP_SOFTMAX}, MLP_CROSS_ENTROPY, 0, 0},
+    {2, {300, 125, 5}, 50, 0, {MLP_TANH, MLP_TANH}, MLP_SQUARED_ERROR, 0.0, 0},
+};
+
+static void train(const struct mlp_kernels *k, const struct run *run, enum mlp_solver solver,
+                  uint64_t key, size_t n_threads)
 {
     const size_t n = run->n, m0 = run->layers[0], mL = run->layers[run->n_layers];
     struct mlp_network *net;
@@ -71,7 +84,10 @@ static void train(const struct mlp_kernels *k, const struct run *run, uint64_t k
     const struct mlp_matrix X = {(char *)x, (ptrdiff_t)m0 * size, size, m0, MLP_FLOAT64, 0};
     const struct mlp_matrix Y = {(char *)y, (ptrdiff_t)mL * size, size, mL, MLP_FLOAT64, 0};
     const struct mlp_fit_options options = {
+        .solver = solver,
         .descent = {1e-3, run->momentum, run->nesterov},
+        .lbfgs = {3, 20, 1e-4, 0.9, 0.0},
+        .scg = {5e-5, 5e-7, 0.0},
         .batch_size = run->batch_size,
         .shuffle = 1,
         .stream = stream,
@@ -110,10 +126,17 @@ int main(void)
         for (size_t t = 0; t < sizeof threads / sizeof *threads; t++) {
             hash = 14695981039346656037u;
             for (size_t r = 0; r < sizeof RUNS / sizeof *RUNS; r++)
-                train(k, &RUNS[r], r, threads[t]);
+                train(k, &RUNS[r], MLP_GRADIENT_DESCENT, r, threads[t]);
             printf("%s, %zu threads: 0x%016llx\n", mlp_isa_name(k), threads[t],
                    (unsigned long long)hash);
             CHECK(hash == (base ? WITHOUT_FMA : WITH_FMA));
+            hash = 14695981039346656037u;
+            for (size_t r = 0; r < sizeof QUASI / sizeof *QUASI; r++) {
+                train(k, &QUASI[r], MLP_LBFGS, r, threads[t]);
+                train(k, &QUASI[r], MLP_SCG, r, threads[t]);
+            }
+            printf("  quasi-Newton: 0x%016llx\n", (unsigned long long)hash);
+            CHECK(hash == (base ? QUASI_WITHOUT_FMA : QUASI_WITH_FMA));
         }
     }
     return report("test_bits");
