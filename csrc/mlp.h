@@ -138,6 +138,11 @@ enum mlp_status mlp_cost(const struct mlp_network *network, const struct mlp_mat
                          const struct mlp_matrix *y, size_t n, size_t n_threads, double *cost,
                          double *gradient);
 
+/* gradient (n, m^(0)) <- dC/dx, the instances' rows of it one by one. n >= 1; no step units. */
+enum mlp_status mlp_input_gradient(const struct mlp_network *network, const struct mlp_matrix *x,
+                                   const struct mlp_matrix *y, size_t n, size_t n_threads,
+                                   double *gradient);
+
 /* *index <- i columns + j of the first element that is NaN or infinite, or n columns when there is
  * none. */
 enum mlp_status mlp_find_nonfinite(const struct mlp_kernels *kernels, const struct mlp_matrix *x,

@@ -276,8 +276,8 @@ def test_same_bits_for_any_threads_with_blocks(solver):
         expected = got if expected is None else expected
         assert (got == expected).all()
     found, _ = iterates(case.network(), case.X, case.Y, dl.LBFGS(3), 8)
-    w, evaluate = case.network().parameters.copy(), objective(case.network(), case.X, case.Y)
-    for got, (w, _) in zip(found, lbfgs(evaluate, w, 8, 3, 1e-4, 0.9), strict=True):
+    first, evaluate = case.network().parameters, objective(case.network(), case.X, case.Y)
+    for got, (w, _) in zip(found, lbfgs(evaluate, first, 8, 3, 1e-4, 0.9), strict=True):
         assert np.linalg.norm(got - w) <= 1e-10 * np.linalg.norm(w)
 
 
@@ -512,9 +512,8 @@ def test_interrupt(name, layers, n, record_property):
 
     if not found[-1]:
         solver = getattr(dl, name)(min_gradient=0)
-        net.fit(
-            case.X, case.Y, solver=solver, tol=0, max_epochs=10**5, max_time=30, callback=callback
-        )
+        limits = {"tol": 0, "max_epochs": 10**5, "max_time": 30}
+        net.fit(case.X, case.Y, solver=solver, callback=callback, **limits)
     assert found[-1]
 
 
@@ -596,6 +595,6 @@ def test_memory_that_does_not_exist():
     net, X, Y = case_of("binary")
     before = net.parameters.copy()
     for memory in (10**30, 2**58, 2**45):
-        with pytest.raises((ValueError, MemoryError), match="too large|memory"):
+        with pytest.raises((ValueError, MemoryError), match=r"too large|memory"):
             net.fit(X, Y, solver=dl.LBFGS(memory))
     assert (net.parameters == before).all()

@@ -8,6 +8,7 @@
 
 from deltaloop._core import Predictor, Trainer, __version__
 from deltaloop._files import load
+from deltaloop.checks import GradientCheck
 from deltaloop.network import Network
 from deltaloop.runtime import runtime
 from deltaloop.solvers import LBFGS, GradientDescent, ScaledConjugateGradient
@@ -18,6 +19,7 @@ __all__ = [
     "DivergenceWarning",
     "EpochInfo",
     "FitResult",
+    "GradientCheck",
     "GradientDescent",
     "Network",
     "Predictor",

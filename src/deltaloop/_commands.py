@@ -12,8 +12,7 @@ import math
 import os
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
 
@@ -25,6 +24,7 @@ from deltaloop import _datafiles, _files
 from deltaloop._datafiles import Data, Label
 from deltaloop._scaling import Scaling, fold, r2, split
 from deltaloop.datasets import load_digits
+from deltaloop.solvers import Solver
 
 __all__ = ["BATCH_SIZE", "RATE_PER_INSTANCE", "info", "predict", "train"]
 
@@ -33,6 +33,7 @@ __all__ = ["BATCH_SIZE", "RATE_PER_INSTANCE", "info", "predict", "train"]
 # noisy ones, both tasks); with relu at that rate two did, with tanh at 0.2 five.
 RATE_PER_INSTANCE = 0.05
 BATCH_SIZE = 32
+MOMENTUM = 0.9
 
 
 def train(args: argparse.Namespace) -> None:
@@ -44,14 +45,7 @@ def train(args: argparse.Namespace) -> None:
             f"{data.name}: {len(data.X)} rows are too few to train on some and hold out "
             f"{args.test_fraction:g} of them"
         )
-    batch_size = args.batch_size or min(BATCH_SIZE, len(rows))
-    if batch_size > len(rows):
-        args.usage_error(
-            f"argument --batch-size: expected at most the {len(rows)} training rows of "
-            f"{data.name}, got {batch_size}"
-        )
-    rate = args.learning_rate or RATE_PER_INSTANCE / batch_size
-    solver = dl.GradientDescent(rate, momentum=args.momentum, batch_size=batch_size)
+    solver = _solver(args, data.name, len(rows))
     network = _network(data, args)
     result = _fit(network, data, rows, solver, args.epochs)
     report = {
@@ -60,7 +54,7 @@ def train(args: argparse.Namespace) -> None:
         "n_train": len(rows),
         "n_test": len(held_out),
         **_description(network),
-        "solver": {"name": type(solver).__name__, **asdict(solver)},
+        "solver": {"name": type(solver).__name__, **vars(solver)},
         "epochs": result.epochs,
         "cost": result.cost,
         "seconds": result.seconds,
@@ -74,6 +68,33 @@ def train(args: argparse.Namespace) -> None:
     if args.output_model is not None:
         network.save(args.output_model, metadata=_metadata(data))
     print(_json(report) if args.json else _train_text(data, report))
+
+
+# Solvers of full batches; `--solver gd` takes options of its own.
+FULL_BATCH: dict[str, Callable[[], Solver]] = {
+    "lbfgs": dl.LBFGS,
+    "scg": dl.ScaledConjugateGradient,
+}
+
+
+def _solver(args: argparse.Namespace, name: str, n: int) -> Solver:
+    """Return the solver that the arguments name, for n training rows of the data."""
+    if args.solver in FULL_BATCH:
+        for option in ("learning_rate", "momentum", "batch_size"):
+            if getattr(args, option) is not None:
+                args.usage_error(
+                    f"argument --{option.replace('_', '-')}: --solver {args.solver} has none"
+                )
+        return FULL_BATCH[args.solver]()
+    batch_size = args.batch_size or min(BATCH_SIZE, n)
+    if batch_size > n:
+        args.usage_error(
+            f"argument --batch-size: expected at most the {n} training rows of {name}, "
+            f"got {batch_size}"
+        )
+    rate = args.learning_rate or RATE_PER_INSTANCE / batch_size
+    momentum = MOMENTUM if args.momentum is None else args.momentum
+    return dl.GradientDescent(rate, momentum=momentum, batch_size=batch_size)
 
 
 def _check_output(args: argparse.Namespace) -> None:
@@ -105,7 +126,7 @@ def _fit(
     network: dl.Network,
     data: Data,
     rows: NDArray[np.intp],
-    solver: dl.GradientDescent,
+    solver: Solver,
     max_epochs: int,
 ) -> dl.FitResult:
     """Train on scaled columns and fold the scaling into the network."""
@@ -124,10 +145,10 @@ def _fit(
             progress=find_spec("tqdm") is not None,
         )
     if result.stop_reason == "diverged":
-        raise ValueError(
-            f"training diverged in epoch {result.epochs + 1}: try a --learning-rate smaller than "
-            f"{solver.learning_rate:g}"
-        )
+        advice = ""
+        if isinstance(solver, dl.GradientDescent):
+            advice = f": try a --learning-rate smaller than {solver.learning_rate:g}"
+        raise ValueError(f"training diverged in epoch {result.epochs + 1}{advice}")
     fold(network, inputs, outputs)
     return result
 
@@ -178,7 +199,6 @@ def _layers_text(description: Mapping[str, Any]) -> str:
 
 def _train_text(data: Data, report: Mapping[str, Any]) -> str:
     n, m = data.X.shape
-    solver = report["solver"]
     target = (
         f"{data.y.shape[1]} output{'s' * (data.y.shape[1] > 1)}"
         if data.classes is None
@@ -189,8 +209,7 @@ def _train_text(data: Data, report: Mapping[str, Any]) -> str:
         "data": f"{data.name}: {n} rows, {m} inputs, {target}",
         "rows": f"{report['n_train']} to train on, {report['n_test']} held out",
         "layers": _layers_text(report),
-        "solver": f"{solver['name']}, learning rate {solver['learning_rate']:g}, "
-        f"momentum {solver['momentum']:g}, batch size {solver['batch_size']}",
+        "solver": _solver_text(report["solver"]),
         "seed": report["seed"],
         "epochs": f"{report['epochs']}, stopped by {report['stop_reason']}",
         "cost": f"{report['cost']:.6g} ({report['loss']}, sum over the training rows{units})",
@@ -199,6 +218,20 @@ def _train_text(data: Data, report: Mapping[str, Any]) -> str:
         "model": report["model"] or "not saved; --output-model PATH saves it",
     }
     return _table(rows)
+
+
+def _solver_text(solver: Mapping[str, Any]) -> str:
+    if "learning_rate" in solver:
+        return (
+            f"{solver['name']}, learning rate {solver['learning_rate']:g}, "
+            f"momentum {solver['momentum']:g}, batch size {solver['batch_size']}"
+        )
+    options = (
+        f"{key.strip('_').replace('_', ' ')} {value:g}"
+        for key, value in solver.items()
+        if key != "name"
+    )
+    return ", ".join([solver["name"], *options])
 
 
 def _table(rows: Mapping[str, Any]) -> str:

@@ -81,6 +81,9 @@ class Core:
         with_gradient: bool,
         n_threads: int,
     ) -> tuple[float, NDArray[np.float64] | None]: ...
+    def _input_gradient(
+        self, x: NDArray[Any], y: NDArray[Any], labels: bool, n_threads: int
+    ) -> NDArray[np.float64]: ...
 
 class Fit:
     def __init__(

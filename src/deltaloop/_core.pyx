@@ -535,6 +535,22 @@ cdef class Core:
         check(status)
         return cost, gradient
 
+    def _input_gradient(self, cnp.ndarray x not None, cnp.ndarray y not None, bint labels,
+                        size_t n_threads):
+        """dC/dx (n, m0) of validated x (n, m0) and y (n, mL) or class indices (n,)."""
+        cdef mlp_matrix mx, my
+        cdef size_t n = x.shape[0]
+        cdef mlp_status status
+        self.ready()
+        matrix_of(x, n, self.n_inputs, False, &mx)
+        matrix_of(y, n, self.n_outputs, labels, &my)
+        cdef cnp.ndarray gradient = np.empty((n, self.n_inputs))
+        cdef double *g = <double *>cnp.PyArray_DATA(gradient)
+        with nogil:
+            status = mlp_input_gradient(self.network, &mx, &my, n, n_threads, g)
+        check(status)
+        return gradient
+
 
 cdef mlp_descent descent_of(solver):
     cdef mlp_descent descent

@@ -173,6 +173,14 @@ def _add_train(train: argparse.ArgumentParser) -> None:
         help="of the hidden units (tanh)",
     )
     add(
+        "--solver",
+        choices=["gd", "lbfgs", "scg"],
+        default="gd",
+        help="gd is gradient descent on mini-batches, lbfgs limited-memory BFGS and scg scaled "
+        "conjugate gradients, both on all training rows at once, for which --learning-rate, "
+        "--momentum and --batch-size have no meaning (gd)",
+    )
+    add(
         "--epochs",
         type=_count,
         default=100,
@@ -189,7 +197,6 @@ def _add_train(train: argparse.ArgumentParser) -> None:
     add(
         "--momentum",
         type=_momentum,
-        default=0.9,
         metavar="MU",
         help="part of the last step that is kept, from 0 to below 1 (0.9)",
     )

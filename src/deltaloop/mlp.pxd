@@ -140,6 +140,8 @@ cdef extern from "mlp.h" nogil:
     mlp_status mlp_activations(const mlp_network *, const mlp_matrix *, size_t, double **)
     mlp_status mlp_cost(const mlp_network *, const mlp_matrix *, const mlp_matrix *, size_t,
                         size_t, double *, double *)
+    mlp_status mlp_input_gradient(const mlp_network *, const mlp_matrix *, const mlp_matrix *,
+                                  size_t, size_t, double *)
     mlp_status mlp_find_nonfinite(const mlp_kernels *, const mlp_matrix *, size_t, size_t *)
 
     mlp_status mlp_predictor_new(mlp_predictor **, const mlp_network *, size_t, void *)

@@ -181,7 +181,7 @@ class LBFGS(Solver):
     >>> import deltaloop as dl
     >>> x = np.linspace(-1, 1, 200).reshape(-1, 1)
     >>> net = dl.Network([1, 10, 1], activation="tanh", output="identity", seed=0)
-    >>> result = net.fit(x, np.sin(3 * x), solver=dl.LBFGS(), goal=1e-4)
+    >>> result = net.fit(x, np.sin(3 * x), solver=dl.LBFGS(), tol=0, goal=1e-3)
     >>> result.stop_reason, result.epochs < 200
     ('goal', True)
     """

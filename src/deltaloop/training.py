@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from deltaloop import _core, _inputs, _random, _threads
+from deltaloop import _core, _inputs, _plot, _random, _threads
 from deltaloop.solvers import Solver
 
 if TYPE_CHECKING:
@@ -97,7 +97,8 @@ class FitResult:
         Whether ``stop_reason`` is ``"converged"`` or ``"goal"``.
     stop_reason : str
         ``"converged"`` (two successive costs differ by less than ``tol``), ``"goal"``,
-        ``"max_epochs"``, ``"max_time"``, ``"callback"`` or ``"diverged"``.
+        ``"max_epochs"``, ``"max_time"``, ``"callback"``, ``"diverged"``, or a reason of the
+        solver's own, which its documentation explains.
     cost_history : ndarray of float64, shape (epochs,)
         Full batch: entry e - 1 is C after epoch e. Mini-batches: the sum of the batches' costs in
         epoch e, each before its step.
@@ -109,7 +110,11 @@ class FitResult:
     state : mapping of str to ndarray
         What the solver remembers, as plain arrays: ``epochs``, ``key`` and ``position`` of the
         random stream and, with momentum, ``velocity`` (P,). After divergence the position is that
-        of the last epoch's start, and there is no velocity.
+        of the last epoch's start, and there is no velocity. LBFGS: ``s`` and ``y``, memory + 1
+        slots of P numbers, ``rho`` with 1 / s.y of each, and ``pairs``: the newest slot, how many
+        there are, going backwards round the ring, and s.y / y.y of the newest.
+        ScaledConjugateGradient: ``direction`` (P,), and ``lambda`` with lambda and the number of
+        steps since the direction was the gradient's.
 
     Examples
     --------
@@ -131,6 +136,36 @@ class FitResult:
     gradient_norm: float
     seconds: float
     state: Mapping[str, NDArray[Any]] = field(repr=False)
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the cost after each epoch, with the initial one at epoch 0 where it is known.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            What to draw on; by default a new figure of pyplot's.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            With a logarithmic axis of costs where these are positive and differ by a factor of 30.
+
+        Raises
+        ------
+        ImportError
+            Without matplotlib: ``pip install 'deltaloop[plot]'``.
+        TypeError
+            If `ax` is something else.
+
+        Examples
+        --------
+        >>> import deltaloop as dl
+        >>> net = dl.Network([1, 1], activation="identity", seed=0)
+        >>> result = net.fit([[1.0]], [2.0], solver=dl.GradientDescent(0.25), goal=1e-6)
+        >>> ax = result.plot()  # doctest: +SKIP
+        >>> ax.figure.savefig("cost.png")  # doctest: +SKIP
+        """
+        return _plot.plot(self, ax)
 
 
 class ProgressBar(Protocol):
