@@ -281,6 +281,19 @@ def test_same_bits_for_any_threads_with_blocks(solver):
         assert np.linalg.norm(got - w) <= 1e-10 * np.linalg.norm(w)
 
 
+def test_recursion_over_a_million_parameters():
+    """So many that the recursion itself is cut into portions."""
+    case = make_case((1200, 1000, 2), "tanh", "identity", "squared_error", n=4, seed=5)
+    nets = [case.network(), case.network()]
+    for threads, net in enumerate(nets, 1):
+        result = net.fit(case.X, case.Y, solver=dl.LBFGS(6), tol=0, max_epochs=9, n_threads=threads)
+        assert (np.diff(result.cost_history) < 0).all()
+    assert (bits(nets[0].parameters) == bits(nets[1].parameters)).all()
+    first, evaluate = case.network().parameters, objective(case.network(), case.X, case.Y)
+    *_, (w, _) = lbfgs(evaluate, first, 9, 6, 1e-4, 0.9)
+    assert np.linalg.norm(nets[0].parameters - w) <= 1e-9 * np.linalg.norm(w)
+
+
 def check_record(net, X, Y, result):
     """The fields of a result, as they are defined, to the bit."""
     history = result.cost_history
