@@ -64,12 +64,12 @@ static enum mlp_status lbfgs_start(struct mlp_fit *fit)
     if (d == NULL)
         return MLP_NO_MEMORY;
     d->P = fit->net->n_parameters;
-    size_t rings, rest, n, bytes;
-    /* Each part is rounded up by up to 7. */
+    size_t vectors, rest, n, bytes;
+    /* 2 slots + 3 vectors (P,) and two (slots,), each rounded up by up to 7. */
     if (!mlp_size_add(fit->options.lbfgs.memory, 1, &d->slots) ||
-        !mlp_size_multiply(2 * d->slots, mlp_padded(d->P), &rings) ||
-        !mlp_size_multiply(mlp_padded(d->P), 3, &rest) || !mlp_size_add(rings, rest, &n) ||
-        !mlp_size_multiply(mlp_padded(d->slots), 2, &rest) || !mlp_size_add(n, rest, &n) ||
+        !mlp_size_multiply(d->slots, 2, &vectors) || !mlp_size_add(vectors, 3, &vectors) ||
+        !mlp_size_multiply(vectors, mlp_padded(d->P), &n) ||
+        !mlp_size_add(2 * d->slots, 14, &rest) || !mlp_size_add(n, rest, &n) ||
         !mlp_size_multiply(n, sizeof(double), &bytes) || bytes > PTRDIFF_MAX)
         return MLP_TOO_LARGE;
     double *next = d->block = mlp_allocate(n);
