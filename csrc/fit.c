@@ -90,6 +90,10 @@ static enum mlp_event advance(struct mlp_fit *fit, double *clock)
 static const struct mlp_method *method_of(enum mlp_solver solver)
 {
     switch (solver) {
+    case MLP_LBFGS:
+        return &mlp_lbfgs_method;
+    case MLP_SCG:
+        return &mlp_scg_method;
     case MLP_LEVENBERG_MARQUARDT:
         return &mlp_levenberg_method;
     case MLP_RPROP:
@@ -219,6 +223,7 @@ int mlp_fit_finish(struct mlp_fit *fit, double work, double *cost)
 {
     const uint64_t saved = mlp_fp_enter();
     if (!fit->finishing) {
+        fit->pass.net = fit->net;
         fit->pass.gradient = NULL;
         fit->pass.step = NULL;
         fit->pass.team = &fit->team;

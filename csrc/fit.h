@@ -23,6 +23,8 @@ struct mlp_method {
 extern const struct mlp_method mlp_descent_method;
 extern const struct mlp_method mlp_levenberg_method;
 extern const struct mlp_method mlp_rprop_method;
+extern const struct mlp_method mlp_lbfgs_method;
+extern const struct mlp_method mlp_scg_method;
 
 /* Whether one thread or the team is faster, found out while the fit runs: [1] is one thread. */
 struct mlp_trial {

@@ -147,6 +147,15 @@ struct mlp_kernels {
     void (*add)(size_t n, const double *y, double *x);
     /* sum of x_i^2 in 8 lanes, (i mod 8), added as ((0+4)+(2+6))+((1+5)+(3+7)) */
     double (*sum_squares)(size_t n, const double *x);
+    /* sum of x_i y_i, in the order of sum_squares() */
+    double (*dot)(size_t n, const double *x, const double *y);
+    /* out <- a x + b y, as fma(b, y, a x); returns the sum of out_i z_i in the order of sum_squares(),
+     * 0 when z is NULL. out may be x, y or z. */
+    double (*combine)(size_t n, double a, const double *x, double b, const double *y,
+                      const double *z, double *out);
+    /* s <- a s; y <- g - g0; sums <- s.y, y.y, g.g and s.g in the order of sum_squares() */
+    void (*curvature)(size_t n, double a, const double *g, const double *g0, double *s, double *y,
+                      double sums[4]);
     /* 1 when no element is NaN or infinite */
     int (*all_finite)(size_t n, const double *x);
 

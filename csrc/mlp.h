@@ -173,6 +173,11 @@ enum mlp_status mlp_cost(const struct mlp_network *network, const struct mlp_mat
 enum mlp_status mlp_jacobian(const struct mlp_network *network, const struct mlp_matrix *x,
                              size_t n, int inputs, double *out);
 
+/* gradient (n, m^(0)) <- dC/dx, the instances' rows of it one by one. n >= 1; no step units. */
+enum mlp_status mlp_input_gradient(const struct mlp_network *network, const struct mlp_matrix *x,
+                                   const struct mlp_matrix *y, size_t n, size_t n_threads,
+                                   double *gradient);
+
 /* *index <- i columns + j of the first element that is NaN or infinite, or n columns when there is
  * none. */
 enum mlp_status mlp_find_nonfinite(const struct mlp_kernels *kernels, const struct mlp_matrix *x,
@@ -235,7 +240,14 @@ enum mlp_event {
 };
 
 /* How a fit improves the parameters. */
-enum mlp_solver { MLP_GRADIENT_DESCENT = 0, MLP_ADAM, MLP_RPROP, MLP_LEVENBERG_MARQUARDT };
+enum mlp_solver {
+    MLP_GRADIENT_DESCENT = 0,
+    MLP_ADAM,
+    MLP_RPROP,
+    MLP_LEVENBERG_MARQUARDT,
+    MLP_LBFGS,
+    MLP_SCG
+};
 
 /* How the damping mu follows the steps' success: by fixed factors (Hagan and Menhaj 1994), by the
  * gain ratio (Nielsen 1999), or from the radius of a trust region (More 1978). */
@@ -262,9 +274,26 @@ struct mlp_rprop {
     int plus;
 };
 
+/* Limited-memory BFGS with the last `memory` >= 1 pairs. A step alpha along the direction d satisfies
+ * C(alpha) <= C(0) + c1 alpha C'(0) and |C'(alpha)| <= c2 |C'(0)|, 0 < c1 < c2 < 1, unless
+ * max_evaluations >= 1 of C and its gradient find none. Its own reasons: "min_gradient", once the
+ * Euclidean norm of the gradient is at most that, and "line_search" where no step decreases C. */
+struct mlp_lbfgs {
+    size_t memory, max_evaluations;
+    double c1, c2, min_gradient;
+};
+
+/* Scaled conjugate gradients: the distance sigma > 0 over which the curvature is measured, and the
+ * first lambda > 0. Its own reasons: "min_gradient" and "max_lambda", where no step decreases C. */
+struct mlp_scg {
+    double sigma, lambda, min_gradient;
+};
+
 struct mlp_fit_options {
     enum mlp_solver solver;
     struct mlp_descent descent; /* of MLP_GRADIENT_DESCENT */
+    struct mlp_lbfgs lbfgs;     /* of MLP_LBFGS */
+    struct mlp_scg scg;         /* of MLP_SCG */
     size_t batch_size;          /* 0: all n instances in one step */
     int shuffle;                /* a new permutation each epoch, from the stream */
     struct mlp_stream stream;

@@ -318,6 +318,61 @@ APART void one_column(size_t m, size_t k, const double *a, ptrdiff_t a_row, cons
     }
 }
 
+/* Some columns of outer(): nv vectors, the last one with `last` columns. nv and edge are constants after
+ * inlining. */
+INLINE void outer_columns(const size_t nv, const int edge, size_t last, size_t m, const double *a,
+                          ptrdiff_t a_row, const double *b, const double *c0, double *c,
+                          ptrdiff_t c_row)
+{
+    v_f64 bv[4], cv[4];
+    UNROLL
+    for (size_t v = 0; v < nv; v++) {
+        const int masked = edge && v + 1 == nv;
+        bv[v] = masked ? v_load_n(b + v * VL, last) : v_load(b + v * VL);
+        cv[v] = v_set(0.0);
+        if (c0)
+            cv[v] = masked ? v_load_n(c0 + v * VL, last) : v_load(c0 + v * VL);
+    }
+    for (size_t i = 0; i < m; i++, a += a_row, c += c_row) {
+        const v_f64 av = v_set(*a);
+        UNROLL
+        for (size_t v = 0; v < nv; v++) {
+            const v_f64 t = v_fma(av, bv[v], cv[v]);
+            if (edge && v + 1 == nv)
+                v_store_n(c + v * VL, last, t);
+            else
+                v_store(c + v * VL, t);
+        }
+    }
+}
+
+/* C (m, n) <- c0 + a b, the product for k = 1 with one row c0, or none, for all: it is bound by its
+ * stores, and tiles would only be in their way. */
+APART void outer(size_t m, size_t n, const double *a, ptrdiff_t a_row, const double *b,
+                 const double *c0, double *c, ptrdiff_t c_row)
+{
+    for (size_t j = 0; j < n; j += 4 * VL) {
+        const size_t left = at_most(n - j, 4 * VL), last = (left - 1) % VL + 1;
+        const double *c0j = c0 ? c0 + j : NULL;
+#define COLUMNS(nv)                                                                                \
+    case nv:                                                                                       \
+        if (last == VL)                                                                            \
+            outer_columns(nv, 0, VL, m, a, a_row, b + j, c0j, c + j, c_row);                       \
+        else                                                                                       \
+            outer_columns(nv, 1, last, m, a, a_row, b + j, c0j, c + j, c_row);                     \
+        break
+        switch ((left - 1) / VL + 1) {
+            COLUMNS(1);
+            COLUMNS(2);
+            COLUMNS(3);
+            COLUMNS(4);
+        default:
+            break;
+        }
+#undef COLUMNS
+    }
+}
+
 /* Blocks of k or m as even as the number of blocks that are at most `most` long allows. */
 static size_t block_length(size_t n, size_t most, size_t of)
 {
@@ -335,6 +390,30 @@ static size_t panel_size(size_t m, size_t n, size_t k, size_t stride)
     return m == 1 ? 0 : a + 2 * NR * kc;
 }
 
+/* One row of up to WIDE vectors, all of them at once: their chains hide each other's latency. */
+APART void short_row(size_t n, size_t k, const struct layout *s, const double *a, const double *b,
+                     const double *c0, double *c, double *w)
+{
+    const size_t last = (n - 1) % VL + 1;
+#define ROW(nv)                                                                                    \
+    case nv:                                                                                       \
+        tile(1, nv, 1, last, k, s, a, b, c0, c, w);                                                \
+        break
+    switch ((n - 1) / VL + 1) {
+        ROW(1);
+        ROW(2);
+        ROW(3);
+        ROW(4);
+        ROW(5);
+        ROW(6);
+        ROW(7);
+        ROW(8);
+    default:
+        break;
+    }
+#undef ROW
+}
+
 /* The product in one block, A as it lies, panels of B packed one at a time or as they lie (panel is
  * NULL). */
 INLINE void simple(size_t m, size_t n, size_t k, struct layout *s, const double *a, const double *b,
@@ -345,12 +424,14 @@ INLINE void simple(size_t m, size_t n, size_t k, struct layout *s, const double 
     for (size_t j = 0; j < n; j += nr) {
         const double *bj = b + (ptrdiff_t)j * b_col, *c0j = c0 ? c0 + j : NULL;
         double *wj = w ? w + j : NULL;
-        if (m == 1 && !panel && n - j >= WIDE / 2 * VL) {
-            nr = n - j >= WIDE * VL ? WIDE * VL : WIDE / 2 * VL;
+        if (m == 1 && !panel) {
+            nr = at_most(n - j, WIDE * VL);
             if (nr == WIDE * VL)
                 tile(1, WIDE, 0, VL, k, s, a, bj, c0j, c + j, wj);
-            else
+            else if (nr == WIDE / 2 * VL)
                 tile(1, WIDE / 2, 0, VL, k, s, a, bj, c0j, c + j, wj);
+            else
+                short_row(nr, k, s, a, bj, c0j, c + j, wj);
             continue;
         }
         nr = at_most(n - j, NR);
@@ -446,6 +527,10 @@ static void product(size_t m, size_t n, size_t k, const double *a, ptrdiff_t a_r
         one_column(n, k, b, b_col, a, a_col, c0, 1, c);
         if (e)
             descend(n, e->alpha, c, e->w);
+        return;
+    }
+    if (k == 1 && m > 1 && b_col == 1 && !e && (!c0 || c0_row == 0)) {
+        outer(m, n, a, a_row, b, c0, c, c_row);
         return;
     }
     const int far = n >= FAR || a_row >= FAR || a_col >= FAR || b_row >= FAR || b_col >= FAR;

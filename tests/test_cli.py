@@ -186,7 +186,7 @@ class TestDigits:
 
 
 class TestOptions:
-    def test_solver(self, report, run):
+    def test_levenberg_marquardt(self, report, run):
         options = ("train", "digits", "--solver", "lm", "--hidden", 3, "--epochs", 15)
         result = report(*options)
         assert result["accuracy"] > 0.6
@@ -290,6 +290,18 @@ class TestOptions:
         result = report("train", npz(X=X, y=y), "--epochs", 2)
         assert result["n_train"] == 16
         assert result["solver"]["batch_size"] == 16
+
+    @pytest.mark.parametrize("task", ["classes", "values"])
+    @pytest.mark.parametrize(
+        ("name", "solver"), [("lbfgs", dl.LBFGS), ("scg", dl.ScaledConjugateGradient)]
+    )
+    def test_solver(self, run, report, npz, name, solver, task):
+        X, y = blobs()
+        argv = "train", npz(X=X, y=y if task == "classes" else X[:, 0] ** 2), "--solver", name
+        result = report(*argv, "--epochs", 30)
+        assert result["solver"] == {"name": solver.__name__, **vars(solver())}
+        assert result["accuracy" if task == "classes" else "r2"] >= 0.9
+        assert re.search(rf"^solver +{solver.__name__}$", run(*argv)[1], re.MULTILINE)
 
     def test_momentum(self, report, npz):
         X, y = blobs()
@@ -619,6 +631,19 @@ class TestUsage:
             (("train", "digits", "--epochs", "0"), "argument --epochs: expected a whole number"),
             (("train", "digits", "--epochs", "many"), "argument --epochs: .* got 'many'"),
             (("train", "digits", "--epochs", "1e3"), "argument --epochs: expected a whole number"),
+            (("train", "digits", "--solver", "newton"), "argument --solver: invalid choice"),
+            (
+                ("train", "digits", "--solver", "scg", "--learning-rate", "1"),
+                "argument --learning-rate: --solver scg has none",
+            ),
+            (
+                ("train", "digits", "--solver", "lbfgs", "--momentum", "0"),
+                "argument --momentum: --solver lbfgs has none",
+            ),
+            (
+                ("train", "digits", "--solver", "lbfgs", "--batch-size", "8"),
+                "argument --batch-size: --solver lbfgs has none",
+            ),
             (("train", "digits", "--learning-rate", "0"), "argument --learning-rate: expected"),
             (("train", "digits", "--learning-rate=-1"), "argument --learning-rate: expected"),
             (("train", "digits", "--learning-rate", "inf"), "argument --learning-rate: expected"),
@@ -679,6 +704,7 @@ class TestUsage:
         for option, default in {
             "--hidden": "64",
             "--activation": "tanh",
+            "--solver": "gd",
             "--epochs": "100",
             "--learning-rate": "0.05 / batch size",
             "--momentum": "0.9",

@@ -800,10 +800,10 @@ class TestCommandLine:
         [
             (
                 ["--solver", "rprop", "--learning-rate", "1"],
-                "--learning-rate: not for --solver rprop",
+                "--learning-rate: --solver rprop has none",
             ),
-            (["--solver", "rprop", "--batch-size", "8"], "--batch-size: not for --solver rprop"),
-            (["--solver", "adam", "--momentum", "0.5"], "--momentum: not for --solver adam"),
+            (["--solver", "rprop", "--batch-size", "8"], "--batch-size: --solver rprop has none"),
+            (["--solver", "adam", "--momentum", "0.5"], "--momentum: --solver adam has none"),
             (
                 ["--solver", "adamw", "--batch-size", "9999"],
                 "--batch-size: expected at most the 1438",

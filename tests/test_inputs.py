@@ -65,6 +65,8 @@ TAKE_X = {
 TAKE_Y = {
     "cost": lambda net, x, y: net.cost(x, y),
     "gradient": lambda net, x, y: net.gradient(x, y),
+    "input_gradient": lambda net, x, y: net.input_gradient(x, y),
+    "check_gradient": lambda net, x, y: net.check_gradient(x, y, indices=[0]).gradient,
     "fit": lambda net, x, y: net.fit(x, y, solver=GD, max_epochs=1),
     "step": lambda net, x, y: net.trainer(GD).step(x, y),
 }

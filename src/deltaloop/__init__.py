@@ -8,27 +8,32 @@
 
 from deltaloop._core import Predictor, Trainer, __version__
 from deltaloop._files import load
+from deltaloop.checks import GradientCheck
 from deltaloop.inits import Uniform
 from deltaloop.losses import Huber, Quantile
 from deltaloop.network import Network
 from deltaloop.runtime import runtime
 from deltaloop.solvers import (
+    LBFGS,
     Adam,
     AdamW,
     BayesianRegularization,
     GradientDescent,
     LevenbergMarquardt,
     Rprop,
+    ScaledConjugateGradient,
 )
 from deltaloop.training import DivergenceWarning, EpochInfo, FitResult
 
 __all__ = [
+    "LBFGS",
     "Adam",
     "AdamW",
     "BayesianRegularization",
     "DivergenceWarning",
     "EpochInfo",
     "FitResult",
+    "GradientCheck",
     "GradientDescent",
     "Huber",
     "LevenbergMarquardt",
@@ -36,6 +41,7 @@ __all__ = [
     "Predictor",
     "Quantile",
     "Rprop",
+    "ScaledConjugateGradient",
     "Trainer",
     "Uniform",
     "__version__",

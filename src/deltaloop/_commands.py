@@ -45,6 +45,8 @@ SOLVERS: dict[str, type[Solver]] = {
     "rprop": dl.Rprop,
     "lm": dl.LevenbergMarquardt,
     "br": dl.BayesianRegularization,
+    "lbfgs": dl.LBFGS,
+    "scg": dl.ScaledConjugateGradient,
 }
 
 
@@ -91,7 +93,7 @@ def _solver(args: argparse.Namespace, n: int, name: str) -> Solver:
     for option, value in options.items():
         if value is not None and option not in known:
             flag = option.replace("_", "-")
-            args.usage_error(f"argument --{flag}: not for --solver {args.solver}")
+            args.usage_error(f"argument --{flag}: --solver {args.solver} has none")
     options = {option: value for option, value in options.items() if option in known}
     if "batch_size" in options:
         options["batch_size"] = batch_size = args.batch_size or min(BATCH_SIZE, n)
@@ -223,13 +225,8 @@ def _layers_text(description: Mapping[str, Any]) -> str:
     return f"{sizes} ({names}), {description['n_parameters']} parameters"
 
 
-# Options of a solver that the text names.
-_SHOWN = ("name", "learning_rate", "momentum", "batch_size", "weight_decay")
-
-
 def _train_text(data: Data, report: Mapping[str, Any]) -> str:
     n, m = data.X.shape
-    solver = {key: value for key, value in report["solver"].items() if key in _SHOWN}
     target = (
         f"{data.y.shape[1]} output{'s' * (data.y.shape[1] > 1)}"
         if data.classes is None
@@ -240,7 +237,7 @@ def _train_text(data: Data, report: Mapping[str, Any]) -> str:
         "data": f"{data.name}: {n} rows, {m} inputs, {target}",
         "rows": f"{report['n_train']} to train on, {report['n_test']} held out",
         "layers": _layers_text(report),
-        "solver": _solver_text(solver),
+        "solver": _solver_text(report["solver"]),
         "seed": report["seed"],
         "epochs": f"{report['epochs']}, stopped by {report['stop_reason']}",
         "cost": f"{report['cost']:.6g} ({report['loss']}, sum over the training rows{units})",
@@ -256,7 +253,7 @@ def _options(solver: Solver) -> dict[str, Any]:
 
 
 def _solver_text(solver: Mapping[str, Any]) -> str:
-    shown = ("learning_rate", "momentum", "batch_size")
+    shown = ("learning_rate", "momentum", "batch_size", "weight_decay")
     options = [f"{key.replace('_', ' ')} {solver[key]:g}" for key in shown if key in solver]
     return ", ".join([solver["name"], *options])
 

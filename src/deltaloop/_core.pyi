@@ -88,6 +88,9 @@ class Core:
         n_threads: int,
     ) -> tuple[float, NDArray[np.float64] | None]: ...
     def _jacobian(self, x: NDArray[Any], inputs: bool) -> NDArray[np.float64]: ...
+    def _input_gradient(
+        self, x: NDArray[Any], y: NDArray[Any], labels: bool, n_threads: int
+    ) -> NDArray[np.float64]: ...
 
 class Fit:
     def __init__(

@@ -72,6 +72,8 @@ cdef dict SOLVERS = {
     solvers.Rprop: MLP_RPROP,
     solvers.LevenbergMarquardt: MLP_LEVENBERG_MARQUARDT,
     solvers.BayesianRegularization: MLP_LEVENBERG_MARQUARDT,
+    solvers.LBFGS: MLP_LBFGS,
+    solvers.ScaledConjugateGradient: MLP_SCG,
 }
 cdef dict DAMPING_RULES = {
     "fixed": MLP_FIXED, "nielsen": MLP_NIELSEN, "trust_region": MLP_TRUST_REGION,
@@ -579,6 +581,22 @@ cdef class Core:
         check(status)
         return result
 
+    def _input_gradient(self, cnp.ndarray x not None, cnp.ndarray y not None, bint labels,
+                        size_t n_threads):
+        """dC/dx (n, m0) of validated x (n, m0) and y (n, mL) or class indices (n,)."""
+        cdef mlp_matrix mx, my
+        cdef size_t n = x.shape[0]
+        cdef mlp_status status
+        self.ready()
+        matrix_of(x, n, self.n_inputs, False, &mx)
+        matrix_of(y, n, self.n_outputs, labels, &my)
+        cdef cnp.ndarray gradient = np.empty((n, self.n_inputs))
+        cdef double *g = <double *>cnp.PyArray_DATA(gradient)
+        with nogil:
+            status = mlp_input_gradient(self.network, &mx, &my, n, n_threads, g)
+        check(status)
+        return gradient
+
 
 cdef int describe_schedule(learning_rate, mlp_schedule *s) except -1:
     if isinstance(learning_rate, schedules.InverseScaling):
@@ -648,6 +666,16 @@ cdef int describe_solver(solver, mlp_fit_options *options) except -1:
         options.rprop.plus = solver.variant == "plus"
     elif options.solver == MLP_LEVENBERG_MARQUARDT:
         options.levenberg = levenberg_of(solver)
+    elif options.solver == MLP_LBFGS:
+        options.lbfgs.memory = solver.memory
+        options.lbfgs.max_evaluations = solver.max_evaluations
+        options.lbfgs.c1 = solver.c1
+        options.lbfgs.c2 = solver.c2
+        options.lbfgs.min_gradient = solver.min_gradient
+    elif options.solver == MLP_SCG:
+        options.scg.sigma = solver.sigma
+        options.scg.lambda_ = solver.lambda_
+        options.scg.min_gradient = solver.min_gradient
     options.batch_size = solver.batch_size or 0
     options.shuffle = solver.shuffle
     return 0

@@ -191,6 +191,14 @@ def _add_train(train: argparse.ArgumentParser) -> None:
         help="delta of huber (1, in standardised units), or tau of quantile (0.5)",
     )
     add(
+        "--solver",
+        choices=list(SOLVERS),
+        default="gd",
+        help="gd, adam and adamw step along mini-batches; the others along all training rows at "
+        "once: rprop, lbfgs (limited-memory BFGS), scg (scaled conjugate gradients), lm "
+        "(Levenberg-Marquardt) and br (Bayesian regularisation) (gd)",
+    )
+    add(
         "--epochs",
         type=_count,
         default=100,
@@ -232,5 +240,4 @@ def _add_train(train: argparse.ArgumentParser) -> None:
         help="of the shuffle, the initial weights and the order of the rows (0); the same seed "
         "gives the same model, bit for bit",
     )
-    add("--solver", choices=list(SOLVERS), default="gd", help="how to train (gd)")
     add("--output-model", metavar="PATH", help="save the model as a safetensors file")

@@ -70,6 +70,8 @@ cdef extern from "mlp.h" nogil:
         MLP_ADAM
         MLP_RPROP
         MLP_LEVENBERG_MARQUARDT
+        MLP_LBFGS
+        MLP_SCG
 
     ctypedef enum mlp_damping "enum mlp_damping":
         MLP_FIXED
@@ -135,9 +137,23 @@ cdef extern from "mlp.h" nogil:
         size_t epochs
         size_t warmup
 
+    ctypedef struct mlp_lbfgs "struct mlp_lbfgs":
+        size_t memory
+        size_t max_evaluations
+        double c1
+        double c2
+        double min_gradient
+
+    ctypedef struct mlp_scg "struct mlp_scg":
+        double sigma
+        double lambda_ "lambda"
+        double min_gradient
+
     ctypedef struct mlp_fit_options "struct mlp_fit_options":
         mlp_solver solver
         mlp_descent descent
+        mlp_lbfgs lbfgs
+        mlp_scg scg
         size_t batch_size
         int shuffle
         mlp_stream stream
@@ -198,6 +214,8 @@ cdef extern from "mlp.h" nogil:
     mlp_status mlp_cost(const mlp_network *, const mlp_matrix *, const mlp_matrix *, size_t,
                         size_t, double *, double *)
     mlp_status mlp_jacobian(const mlp_network *, const mlp_matrix *, size_t, int, double *)
+    mlp_status mlp_input_gradient(const mlp_network *, const mlp_matrix *, const mlp_matrix *,
+                                  size_t, size_t, double *)
     mlp_status mlp_find_nonfinite(const mlp_kernels *, const mlp_matrix *, size_t, size_t *)
 
     mlp_status mlp_predictor_new(mlp_predictor **, const mlp_network *, size_t, void *)

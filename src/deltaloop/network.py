@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from deltaloop import _core, _files, _inputs, _layers, _random, _threads, inits, losses, training
 from deltaloop._core import Predictor, Trainer
+from deltaloop.checks import GradientCheck, check_gradient
 from deltaloop.inits import Init
 from deltaloop.losses import Loss
 from deltaloop.solvers import Solver
@@ -401,6 +402,86 @@ class Network(_core.Core):
         x, single = _inputs.instances(X, self.layers[0])
         result = self._jacobian(x, inputs)
         return result[0] if single else result
+
+    def input_gradient(
+        self, X: ArrayLike, Y: ArrayLike, *, n_threads: int | None = None
+    ) -> NDArray[np.float64]:
+        """Gradient of the cost with respect to the inputs, dC/dX = delta^(1) w^(1)T.
+
+        Parameters
+        ----------
+        X, Y : array_like
+            As for ``cost``.
+        n_threads : int, optional
+            As for ``predict``.
+
+        Returns
+        -------
+        ndarray of float64, shape (n, m0) or (m0,)
+            Row i is the gradient of instance i's part of the cost with respect to ``X[i]``, the
+            same bits whatever the other instances are.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As for ``gradient``.
+
+        Examples
+        --------
+        >>> import deltaloop as dl
+        >>> net = dl.Network.from_weights([[[2.0]]], [[1.0]], activation="identity")
+        >>> net.input_gradient([[1.0], [2.0]], [3.0, 4.0])
+        array([[0.],
+               [2.]])
+        """
+        array = _inputs.numbers("X", X)
+        x, y, labels = _inputs.batch(self, array, Y)
+        gradient = self._input_gradient(x, y, labels, _threads.resolve(n_threads))
+        return gradient[0] if array.ndim == 1 else gradient
+
+    def check_gradient(
+        self,
+        X: ArrayLike,
+        Y: ArrayLike,
+        *,
+        indices: ArrayLike | None = None,
+        n_threads: int | None = None,
+    ) -> GradientCheck:
+        """Compare the gradient with central differences of the cost.
+
+        Parameters
+        ----------
+        X, Y : array_like
+            As for ``cost``. A few instances do: each parameter takes two evaluations of the cost.
+        indices : sequence of int, optional
+            Which of the P parameters to check. By default all.
+        n_threads : int, optional
+            As for ``predict``.
+
+        Returns
+        -------
+        GradientCheck
+            The largest relative error, and the parameter that has it. The network is not changed.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As for ``gradient``, or if `indices` are no positions in ``parameters``.
+
+        Notes
+        -----
+        The step is h = 6e-6 max(1, |w_k|). Where the cost has a kink between w_k - h and
+        w_k + h, as with relu units, the difference is wrong and not the gradient.
+
+        Examples
+        --------
+        >>> import deltaloop as dl
+        >>> net = dl.Network([3, 4, 2], activation="tanh", seed=0)
+        >>> check = net.check_gradient([[0.5, 1.0, -1.0], [0.0, 2.0, 1.0]], [[0, 1], [1, 0]])
+        >>> check.error < 1e-6
+        True
+        """
+        return check_gradient(self, X, Y, indices, n_threads)
 
     # ---- training ----
 

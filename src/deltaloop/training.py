@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from deltaloop import _core, _inputs, _random, _threads
+from deltaloop import _core, _inputs, _plot, _random, _threads
 from deltaloop.schedules import Schedule
 from deltaloop.solvers import Solver
 
@@ -133,6 +133,36 @@ class FitResult:
     gradient_norm: float
     seconds: float
     state: Mapping[str, NDArray[Any]] = field(repr=False)
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the cost after each epoch, with the initial one at epoch 0 where it is known.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            What to draw on; by default a new figure of pyplot's.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            With a logarithmic axis of costs where these are positive and differ by a factor of 30.
+
+        Raises
+        ------
+        ImportError
+            Without matplotlib: ``pip install 'deltaloop[plot]'``.
+        TypeError
+            If `ax` is something else.
+
+        Examples
+        --------
+        >>> import deltaloop as dl
+        >>> net = dl.Network([1, 1], activation="identity", seed=0)
+        >>> result = net.fit([[1.0]], [2.0], solver=dl.GradientDescent(0.25), goal=1e-6)
+        >>> ax = result.plot()  # doctest: +SKIP
+        >>> ax.figure.savefig("cost.png")  # doctest: +SKIP
+        """
+        return _plot.plot(self, ax)
 
 
 class ProgressBar(Protocol):

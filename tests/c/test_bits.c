@@ -14,6 +14,10 @@ static const uint64_t MORE_WITHOUT_FMA = 0xc6e0fbd0ab3f9912;
 static const uint64_t FIRST_ORDER_WITH_FMA = 0x4a9aef135b37155f;
 static const uint64_t FIRST_ORDER_WITHOUT_FMA = 0xce49e20fedf1eeef;
 
+/* The same for the runs of the quasi-Newton methods. */
+static const uint64_t QUASI_WITH_FMA = 0x1de7b629a80a1976;
+static const uint64_t QUASI_WITHOUT_FMA = 0xf9458ee9463e1c84;
+
 static uint64_t hash;
 static void add(size_t n, const double *x)
 {
@@ -95,6 +99,15 @@ static const struct first_order {
     {7, 0, {.solver = MLP_RPROP, .rprop = {1.2, 0.5, 0.1, 0.0, 50.0, 0}}},
 };
 
+/* Trained by LBFGS and by scaled conjugate gradients; the last has blocks of parameters. */
+static const struct run QUASI[] = {
+    {2, {2, 2, 1}, 4, 0, {MLP_SIGMOID, MLP_SIGMOID}, MLP_SQUARED_ERROR, 0.0, 0},
+    {1, {5, 3}, 33, 0, {MLP_IDENTITY}, MLP_SQUARED_ERROR, 0.0, 0},
+    {2, {10, 32, 1}, 5000, 0, {MLP_TANH, MLP_IDENTITY}, MLP_SQUARED_ERROR, 0.0, 0},
+    {3, {17, 33, 19, 10}, 97, 0, {MLP_SIGMOID, MLP_TANH, MLP_SOFTMAX}, MLP_CROSS_ENTROPY, 0, 0},
+    {2, {300, 125, 5}, 50, 0, {MLP_TANH, MLP_TANH}, MLP_SQUARED_ERROR, 0.0, 0},
+};
+
 static void train(const struct mlp_kernels *k, const struct run *run, uint64_t key,
                   size_t n_threads, struct mlp_fit_options options)
 {
@@ -140,7 +153,8 @@ static void train(const struct mlp_kernels *k, const struct run *run, uint64_t k
     add(1, &report.gradient_norm);
     add(P, w);
     add(n * mL, out);
-    for (size_t i = 0; i < report.n_arrays && options.solver != MLP_GRADIENT_DESCENT; i++)
+    const int own = options.solver == MLP_ADAM || options.solver == MLP_RPROP;
+    for (size_t i = 0; i < report.n_arrays && own; i++)
         add(report.arrays[i].n, report.arrays[i].data);
     mlp_fit_free(fit);
     mlp_network_free(net);
@@ -154,6 +168,15 @@ static struct mlp_fit_options descent(const struct run *run)
 {
     return (struct mlp_fit_options){.descent = {1e-3, run->momentum, run->nesterov},
                                     .batch_size = run->batch_size};
+}
+
+static struct mlp_fit_options quasi(const struct run *run, enum mlp_solver solver)
+{
+    struct mlp_fit_options options = descent(run);
+    options.solver = solver;
+    options.lbfgs = (struct mlp_lbfgs){3, 20, 1e-4, 0.9, 0.0};
+    options.scg = (struct mlp_scg){5e-5, 5e-7, 0.0};
+    return options;
 }
 
 int main(void)
@@ -186,6 +209,13 @@ int main(void)
             printf("%s, %zu threads, first order: 0x%016llx\n", mlp_isa_name(k), threads[t],
                    (unsigned long long)hash);
             CHECK(hash == (base ? FIRST_ORDER_WITHOUT_FMA : FIRST_ORDER_WITH_FMA));
+            hash = 14695981039346656037u;
+            for (size_t r = 0; r < sizeof QUASI / sizeof *QUASI; r++) {
+                train(k, &QUASI[r], r, threads[t], quasi(&QUASI[r], MLP_LBFGS));
+                train(k, &QUASI[r], r, threads[t], quasi(&QUASI[r], MLP_SCG));
+            }
+            printf("  quasi-Newton: 0x%016llx\n", (unsigned long long)hash);
+            CHECK(hash == (base ? QUASI_WITHOUT_FMA : QUASI_WITH_FMA));
         }
     }
     return report("test_bits");

@@ -465,6 +465,57 @@ static void test_steps(const struct mlp_kernels *k)
     }
 }
 
+/* sum of x_i y_i as the kernels add it */
+static double plain_dot(const struct mlp_kernels *k, size_t n, const double *x, const double *y)
+{
+    double lanes[8] = {0};
+    for (size_t i = 0; i < n; i++)
+        lanes[i % 8] = multiply_add(k, x[i], y[i], lanes[i % 8]);
+    return ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) +
+           ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]));
+}
+
+/* The kernels of the quasi-Newton methods, also with the result in place of an operand. */
+static void test_directions(const struct mlp_kernels *k)
+{
+    for (size_t n = 1; n <= 67; n++) {
+        struct array x = array(n), y = array(n), z = array(n), out = array(n);
+        double expected[67], s[67], t[67], sums[4];
+        CHECK(k->dot(n, x.p, y.p) == plain_dot(k, n, x.p, y.p));
+
+        for (size_t i = 0; i < n; i++)
+            expected[i] = multiply_add(k, -0.7, y.p[i], 0.3 * x.p[i]);
+        const double sum = plain_dot(k, n, expected, z.p);
+        CHECK(k->combine(n, 0.3, x.p, -0.7, y.p, z.p, out.p) == sum);
+        CHECK(same_bits(n, out.p, expected));
+        memset(out.p, 0, n * sizeof *out.p);
+        CHECK(k->combine(n, 0.3, x.p, -0.7, y.p, NULL, out.p) == 0.0);
+        CHECK(same_bits(n, out.p, expected));
+        memcpy(out.p, x.p, n * sizeof *out.p);
+        CHECK(k->combine(n, 0.3, out.p, -0.7, y.p, z.p, out.p) == sum);
+        CHECK(same_bits(n, out.p, expected));
+        memcpy(out.p, y.p, n * sizeof *out.p);
+        CHECK(k->combine(n, 0.3, x.p, -0.7, out.p, z.p, out.p) == sum);
+        CHECK(same_bits(n, out.p, expected));
+        memcpy(out.p, z.p, n * sizeof *out.p);
+        CHECK(k->combine(n, 0.3, x.p, -0.7, y.p, out.p, out.p) == sum);
+        CHECK(same_bits(n, out.p, expected));
+
+        for (size_t i = 0; i < n; i++) {
+            s[i] = -0.3 * z.p[i];
+            t[i] = x.p[i] - y.p[i];
+        }
+        k->curvature(n, -0.3, x.p, y.p, z.p, out.p, sums);
+        CHECK(same_bits(n, z.p, s) && same_bits(n, out.p, t));
+        CHECK(sums[0] == plain_dot(k, n, s, t) && sums[1] == plain_dot(k, n, t, t));
+        CHECK(sums[2] == plain_dot(k, n, x.p, x.p) && sums[3] == plain_dot(k, n, s, x.p));
+        release(x.base, x.size);
+        release(y.base, y.size);
+        release(z.base, z.size);
+        release(out.base, out.size);
+    }
+}
+
 /* In 8 lanes with the rounding errors kept: cut anywhere, the same bits, exact to the last place. */
 static void test_accumulate(const struct mlp_kernels *k)
 {
@@ -507,6 +558,7 @@ int main(void)
         test_losses(k);
         test_vectors(k);
         test_steps(k);
+        test_directions(k);
         test_accumulate(k);
         tested++;
     }

@@ -1,0 +1,40 @@
+"""The curve of a training; matplotlib is imported when it is asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from deltaloop.training import FitResult
+
+# Costs that differ by this factor are easier to read on a logarithmic axis.
+LOG_FROM = 30.0
+
+
+def plot(result: FitResult, ax: Any) -> Any:
+    """Draw the costs; see ``FitResult.plot``."""
+    try:
+        from matplotlib.axes import Axes
+        from matplotlib.ticker import MaxNLocator
+    except ImportError:
+        raise ImportError("plot needs matplotlib: pip install 'deltaloop[plot]'") from None
+    if ax is None:
+        from matplotlib import pyplot
+
+        ax = pyplot.subplots(layout="constrained")[1]
+    elif not isinstance(ax, Axes):
+        raise TypeError(f"ax must be a matplotlib Axes or None, got {type(ax).__name__}")
+    epochs = np.arange(result.epochs + 1)
+    costs = np.concatenate([[result.initial_cost], result.cost_history])
+    if np.isnan(costs[0]):
+        epochs, costs = epochs[1:], costs[1:]
+    ax.plot(epochs, costs, marker="o" if costs.size == 1 else None)
+    if costs.size and costs.min() > 0 and costs.max() >= LOG_FROM * costs.min():
+        ax.set_yscale("log")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.set_xlabel("epoch")
+    ax.set_ylabel("cost C, sum over instances")
+    ax.set_title(f"{result.stop_reason} after {result.epochs:,} epochs: C = {result.cost:.4g}")
+    return ax
