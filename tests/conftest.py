@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import hypothesis
 import pytest
 
@@ -9,6 +11,10 @@ hypothesis.settings.register_profile(
     "deltaloop", deadline=None, max_examples=50, derandomize=True, database=None
 )
 hypothesis.settings.load_profile("deltaloop")
+
+# A shell's background jobs ignore Ctrl-C, and so would the processes that tests start.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header() -> str:

@@ -11,6 +11,7 @@ CASES = [
     ([2, 9, 1], {"activation": "tanh", "output": "identity"}),
     ([3, 17, 5, 4], {"activation": "sigmoid"}),
     ([4, 8, 3], {"activation": "tanh", "loss": "cross_entropy"}),
+    ([3, 6, 5, 2], {"activation": "silu", "output": "silu"}),
 ]
 
 

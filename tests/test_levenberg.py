@@ -23,6 +23,8 @@ CASES = [
     ([3, 5, 1], {"activation": "tanh", "loss": "cross_entropy"}, 50),
     ([3, 5, 4], {"activation": "tanh", "loss": "cross_entropy"}, 40),
     ([3, 4, 5, 2], {"activation": "sigmoid", "loss": "binary_cross_entropy"}, 60),
+    ([3, 4, 2], {"activation": "silu", "output": "silu"}, 50),
+    ([3, 4, 3, 2], {"activation": "tanh", "loss": "poisson"}, 60),
 ]
 TRUST = {"damping_rule": "trust_region"}
 DIAGONAL = {"scaling": "diagonal"}
@@ -68,6 +70,10 @@ def activate(name, z):
             return 1 / (1 + np.exp(-z))
         case "identity":
             return z
+        case "silu":
+            return z / (1 + np.exp(-z))
+        case "exp":
+            return np.exp(z)
         case "softmax":
             e = np.exp(z - z.real.max(axis=1, keepdims=True))
             return e / e.sum(axis=1, keepdims=True)
@@ -103,6 +109,8 @@ def cost(net, p, X, Y):
         return 0.5 * np.sum((a - Y) ** 2)
     if net.output == "softmax":
         return -np.sum(Y * np.log(a))
+    if net.loss == "poisson":
+        return np.sum(a - Y * np.log(a))
     return -np.sum(Y * np.log(a) + (1 - Y) * np.log(1 - a))
 
 
@@ -115,6 +123,8 @@ def normal_equations(net, p, X, Y):
         return np.einsum("ikp,ikq->pq", J, J), np.einsum("ikp,ik->p", J, a - Y)
     if net.output == "softmax":
         H = np.stack([np.diag(r) - np.outer(r, r) for r in a])
+    elif net.loss == "poisson":
+        H = np.stack([np.diag(r) for r in a])
     else:
         H = np.stack([np.diag(r * (1 - r)) for r in a])
     return np.einsum("ijp,ijk,ikq->pq", J, H, J), np.einsum("ikp,ik->p", J, a - Y)
@@ -567,6 +577,9 @@ def test_refused_networks_stay_as_they_were():
     before = net.parameters.copy()
     with pytest.raises(ValueError, match=r"BayesianRegularization needs .* squared_error"):
         net.fit(X, Y, solver=BR())
+    huber = dl.Network([3, 5, 4], loss="huber", seed=0)
+    with pytest.raises(ValueError, match=r"LevenbergMarquardt needs .* poisson, got huber"):
+        huber.fit(X, np.eye(4)[Y], solver=LM())
     with pytest.raises(ValueError, match="geodesic=True needs"):
         net.fit(X, Y, solver=LM(geodesic=True))
     with pytest.raises(ValueError, match=r"max_memory=1000 is too little .* 44 parameters"):
