@@ -82,6 +82,12 @@ double mlp_schedule_rate(const struct mlp_schedule *schedule, const struct mlp_k
 void mlp_fit_keep(struct mlp_fit *fit);
 /* Restores them, with the stream and the cost. */
 enum mlp_event mlp_fit_diverge(struct mlp_fit *fit);
+/* Ends the fit by a rule of the solver's own. */
+static inline enum mlp_event mlp_fit_stop(struct mlp_fit *fit, const char *reason)
+{
+    fit->reason = reason;
+    return MLP_OWN;
+}
 /* Whether the cost and all parameters are finite. */
 int mlp_fit_healthy(const struct mlp_fit *fit, struct mlp_pair cost);
 /* Another epoch is complete, and its cost is `cost`: the event that the rules make of it, which are

@@ -252,6 +252,17 @@ void mlp_pass_start(struct mlp_pass *pass, const size_t *order, size_t begin, si
 /* Does a portion of it, some milliseconds at most or one chunk; 1 when the pass is complete. */
 int mlp_pass_advance(struct mlp_pass *pass);
 
+/* An activation costs about as much as so many multiply-adds. */
+#define MLP_ACTIVATION 50.0
+
+/* task(context, arena, begin, end) for rows begin .. end - 1 of n, on as many threads as so many
+ * multiply-adds are worth, each with an arena of its own. */
+typedef void (*mlp_rows_task)(const void *context, const struct mlp_arena *arena, size_t begin,
+                              size_t end);
+enum mlp_status mlp_run_rows(const struct mlp_network *net, enum mlp_purpose purpose, size_t n,
+                             double work, size_t n_threads, mlp_rows_task task,
+                             const void *context);
+
 /* Instances begin .. end - 1 of mlp_predict, in an arena of the caller's. Calls that share one by
  * mistake may compute nonsense, but write nowhere else. Cannot fail. */
 void mlp_predict_in(const struct mlp_arena *arena, const struct mlp_network *network,

@@ -115,12 +115,6 @@ static int evaluate(struct mlp_fit *fit)
     return !d->passing;
 }
 
-static enum mlp_event stop(struct mlp_fit *fit, const char *reason)
-{
-    fit->reason = reason;
-    return MLP_OWN;
-}
-
 static enum mlp_event begin(struct mlp_fit *fit)
 {
     struct lbfgs *d = fit->memory;
@@ -130,7 +124,7 @@ static enum mlp_event begin(struct mlp_fit *fit)
     d->phase = RECUR;
     const enum mlp_event event = mlp_fit_begin(fit);
     if (event == MLP_PAUSED && sqrt(d->gg) <= fit->options.lbfgs.min_gradient)
-        return stop(fit, "min_gradient");
+        return mlp_fit_stop(fit, "min_gradient");
     return event;
 }
 
@@ -180,7 +174,7 @@ static enum mlp_event forget(struct mlp_fit *fit)
 {
     struct lbfgs *d = fit->memory;
     if (d->pairs == 0)
-        return stop(fit, "line_search");
+        return mlp_fit_stop(fit, "line_search");
     d->pairs = 0;
     d->step = 0;
     d->phase = RECUR;
@@ -230,7 +224,7 @@ static enum mlp_event accept(struct mlp_fit *fit)
     d->phase = RECUR;
     const enum mlp_event event = mlp_fit_epoch(fit, fit->pass.cost, 1);
     if (event == MLP_EPOCH && sqrt(d->gg) <= fit->options.lbfgs.min_gradient)
-        return stop(fit, "min_gradient");
+        return mlp_fit_stop(fit, "min_gradient");
     return event;
 }
 

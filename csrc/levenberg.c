@@ -552,12 +552,6 @@ static int accelerate(struct mlp_fit *fit, struct levenberg *m)
 
 /* ---- the iteration ---- */
 
-static enum mlp_event stop(struct mlp_fit *fit, const char *reason)
-{
-    fit->reason = reason;
-    return MLP_OWN;
-}
-
 /* F = beta E_D + alpha E_W of a cost and parameters; E_D = 2 C. */
 static double objective(const struct mlp_fit *fit, const struct levenberg *m, double cost,
                         const double *w)
@@ -604,7 +598,7 @@ static enum mlp_event begin(struct mlp_fit *fit, struct levenberg *m)
             m->work[p] = 2.0 * (m->beta * m->gradient[p] + m->alpha * w[p]);
     }
     if (sqrt(k->sum_squares(m->P, o->bayesian ? m->work : m->gradient)) <= o->min_gradient)
-        return stop(fit, "min_gradient");
+        return mlp_fit_stop(fit, "min_gradient");
     if (o->rule == MLP_NIELSEN && fit->epochs == 0 && m->largest > 0.0)
         m->mu = o->damping * m->largest;
     if (o->rule == MLP_TRUST_REGION)
@@ -625,7 +619,7 @@ static enum mlp_event reject(struct mlp_fit *fit, struct levenberg *m)
         m->nu *= 2.0;
     }
     if (!(m->mu <= o->max_damping))
-        return stop(fit, "max_damping");
+        return mlp_fit_stop(fit, "max_damping");
     assemble(m, m->beta, m->mu + m->alpha);
     m->stage = FACTOR;
     return MLP_PAUSED;
@@ -641,7 +635,7 @@ static enum mlp_event arrive(struct mlp_fit *fit, struct levenberg *m)
         moved |= m->parameters[p] != w[p];
     }
     if (!moved)
-        return stop(fit, "min_step");
+        return mlp_fit_stop(fit, "min_step");
     if (!fit->net->kernels->all_finite(m->P, m->parameters))
         return reject(fit, m);
     m->stage = TRIAL;
@@ -719,7 +713,7 @@ static enum mlp_event judge(struct mlp_fit *fit, struct levenberg *m)
     if (!better) {
         if (o->rule == MLP_TRUST_REGION) {
             if (m->radius <= DBL_EPSILON * sqrt(length2(fit, m, fit->net->parameters)))
-                return stop(fit, "min_step");
+                return mlp_fit_stop(fit, "min_step");
             search_start(fit, m);
         }
         return reject(fit, m);

@@ -84,12 +84,6 @@ static int evaluate(struct mlp_fit *fit)
     return !d->passing;
 }
 
-static enum mlp_event stop(struct mlp_fit *fit, const char *reason)
-{
-    fit->reason = reason;
-    return MLP_OWN;
-}
-
 static void take_gradient(struct mlp_fit *fit)
 {
     struct scg *d = fit->memory;
@@ -132,7 +126,7 @@ static enum mlp_event begin(struct mlp_fit *fit)
     d->norm = sqrt(mlp_vector_dot(fit, d->g, d->g));
     const enum mlp_event event = mlp_fit_begin(fit);
     if (event == MLP_PAUSED && d->norm <= fit->options.scg.min_gradient)
-        return stop(fit, "min_gradient");
+        return mlp_fit_stop(fit, "min_gradient");
     turn(fit, 0.0);
     return event;
 }
@@ -184,7 +178,7 @@ static enum mlp_event accept(struct mlp_fit *fit)
         d->state[STEPS] = 0.0;
     const enum mlp_event event = mlp_fit_epoch(fit, fit->pass.cost, 1);
     if (event == MLP_EPOCH && d->norm <= fit->options.scg.min_gradient)
-        return stop(fit, "min_gradient");
+        return mlp_fit_stop(fit, "min_gradient");
     turn(fit, restart ? 0.0 : (gg - gg0) / d->mu);
     return event;
 }
@@ -206,7 +200,7 @@ static enum mlp_event judge(struct mlp_fit *fit)
     if (!(quality >= 0.25))
         *lambda += d->delta * (1.0 - quality) / d->pp;
     if (!(*lambda <= MAX_LAMBDA))
-        return stop(fit, "max_lambda");
+        return mlp_fit_stop(fit, "max_lambda");
     if (quality >= 0.0)
         return accept(fit);
     d->lambda_bar = before;

@@ -53,15 +53,12 @@ static const struct mlp_step *step_of(const struct mlp_pass *pass)
     return isfinite(pass->cost.high) ? pass->step : NULL;
 }
 
-/* An activation costs about as much as so many multiply-adds. */
-#define ACTIVATION 50.0
-
 /* Multiply-adds per instance of feedforward and, for a gradient, of delta. */
 static double row_work(const struct mlp_pass *pass)
 {
     const struct mlp_network *net = pass->net;
     const struct mlp_layer *l = &net->layers[0];
-    const double P = (double)net->n_parameters, activations = ACTIVATION * (double)net->units;
+    const double P = (double)net->n_parameters, activations = MLP_ACTIVATION * (double)net->units;
     return activations +
            (pass->gradient == NULL ? P : 2.0 * P - (double)l->m_in * (double)l->m_out);
 }
@@ -355,14 +352,45 @@ int mlp_pass_advance(struct mlp_pass *pass)
 
 /* ---- one call of the public surface ---- */
 
-struct predict_context {
-    const struct mlp_network *net;
-    const struct mlp_matrix *x;
+struct rows_context {
     size_t n, parts;
-    int linear;
-    double *out;
     struct mlp_arena *arenas; /* (threads,) */
+    mlp_rows_task task;
+    const void *context;
 };
+
+static void some_rows(void *context, size_t thread, size_t part)
+{
+    const struct rows_context *c = context;
+    c->task(c->context, &c->arenas[thread], mlp_part(c->n, c->parts, part),
+            mlp_part(c->n, c->parts, part + 1));
+}
+
+enum mlp_status mlp_run_rows(const struct mlp_network *net, enum mlp_purpose purpose, size_t n,
+                             double work, size_t n_threads, mlp_rows_task task, const void *context)
+{
+    struct mlp_team team = {.n_threads = 1};
+    if (work >= 2.0 * net->grain)
+        mlp_team_open(&team, n_threads);
+    const size_t threads = mlp_team_size(&team, net, work);
+    /* Two parts a thread even out a little of what the threads differ by. */
+    struct mlp_arena alone;
+    struct rows_context c = {n, threads > 1 ? 2 * threads : 1, &alone, task, context};
+    const size_t rows = mlp_chunk_rows(net, 1, n / c.parts + 8 < n ? n / c.parts + 8 : n);
+    enum mlp_status status = MLP_NO_MEMORY;
+    if (threads == 1 || (c.arenas = calloc(threads, sizeof *c.arenas)) != NULL)
+        status = mlp_arenas_new(c.arenas, threads, net, purpose, rows, rows);
+    if (status == MLP_OK) {
+        const uint64_t saved = mlp_fp_enter();
+        mlp_team_run(&team, threads, c.parts, some_rows, &c);
+        mlp_fp_leave(saved);
+        mlp_arenas_free(c.arenas);
+    }
+    if (c.arenas != &alone)
+        free(c.arenas);
+    mlp_team_close(&team);
+    return status;
+}
 
 void mlp_predict_in(const struct mlp_arena *arena, const struct mlp_network *network,
                     const struct mlp_matrix *x, size_t begin, size_t end, int linear, double *out)
@@ -375,16 +403,23 @@ void mlp_predict_in(const struct mlp_arena *arena, const struct mlp_network *net
     }
 }
 
-static void predict_task(void *context, size_t thread, size_t part)
+struct predict_context {
+    const struct mlp_network *net;
+    const struct mlp_matrix *x;
+    int linear;
+    double *out;
+};
+
+static void predict_task(const void *context, const struct mlp_arena *arena, size_t begin,
+                         size_t end)
 {
     const struct predict_context *c = context;
-    mlp_predict_in(&c->arenas[thread], c->net, c->x, mlp_part(c->n, c->parts, part),
-                   mlp_part(c->n, c->parts, part + 1), c->linear, c->out);
+    mlp_predict_in(arena, c->net, c->x, begin, end, c->linear, c->out);
 }
 
 static double predict_work(const struct mlp_network *net, size_t n)
 {
-    return (double)n * ((double)net->n_parameters + ACTIVATION * (double)net->units);
+    return (double)n * ((double)net->n_parameters + MLP_ACTIVATION * (double)net->units);
 }
 
 int mlp_predict_shares(const struct mlp_network *network, size_t n)
@@ -395,27 +430,9 @@ int mlp_predict_shares(const struct mlp_network *network, size_t n)
 enum mlp_status mlp_predict(const struct mlp_network *network, const struct mlp_matrix *x, size_t n,
                             int linear, size_t n_threads, double *out)
 {
-    struct mlp_team team = {.n_threads = 1};
-    if (mlp_predict_shares(network, n))
-        mlp_team_open(&team, n_threads);
-    const size_t threads = mlp_team_size(&team, network, predict_work(network, n));
-    /* Two parts a thread even out a little of what the threads differ by. */
-    struct mlp_arena alone;
-    struct predict_context c = {network, x, n, threads > 1 ? 2 * threads : 1, linear, out, &alone};
-    const size_t rows = mlp_chunk_rows(network, 1, n / c.parts + 8 < n ? n / c.parts + 8 : n);
-    enum mlp_status status = MLP_NO_MEMORY;
-    if (threads == 1 || (c.arenas = calloc(threads, sizeof *c.arenas)) != NULL)
-        status = mlp_arenas_new(c.arenas, threads, network, MLP_FORWARD, rows, rows);
-    if (status == MLP_OK) {
-        const uint64_t saved = mlp_fp_enter();
-        mlp_team_run(&team, threads, c.parts, predict_task, &c);
-        mlp_fp_leave(saved);
-        mlp_arenas_free(c.arenas);
-    }
-    if (c.arenas != &alone)
-        free(c.arenas);
-    mlp_team_close(&team);
-    return status;
+    const struct predict_context c = {network, x, linear, out};
+    return mlp_run_rows(network, MLP_FORWARD, n, predict_work(network, n), n_threads, predict_task,
+                        &c);
 }
 
 enum mlp_status mlp_activations(const struct mlp_network *network, const struct mlp_matrix *x,

@@ -6,6 +6,7 @@ Arrays leave here as the C core takes them: two-dimensional, of a type that C re
 
 from __future__ import annotations
 
+import math
 import operator
 import sys
 from collections.abc import Sequence
@@ -41,6 +42,18 @@ def real(name: str, value: object) -> float:
         return float(value)
     except OverflowError:
         raise ValueError(f"{name} is too large for a float: {value!r}") from None
+
+
+def check_range(
+    owner: object, name: str, least: float, most: float = math.inf, *, open_end: bool = False
+) -> None:
+    """Hold a field of a frozen dataclass to [least, most), or to (least, most) with `open_end`."""
+    given = getattr(owner, name)
+    value = real(name, given)
+    if not ((least < value if open_end else least <= value) and value < most):
+        start = "(" if open_end else "["
+        raise ValueError(f"{name} must be in {start}{least:g}, {most:g}), got {given!r}")
+    object.__setattr__(owner, name, value)
 
 
 def integer(name: str, value: object, *, at_least: int) -> int:

@@ -6,24 +6,11 @@ in ``learning_rate`` of ``GradientDescent``, ``Adam`` and ``AdamW``.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 
 from deltaloop import _inputs
 
 __all__ = ["Cosine", "Exponential", "InverseScaling", "Plateau", "Schedule", "Step"]
-
-
-def _number(
-    schedule: Schedule, name: str, least: float, most: float = math.inf, *, open_end: bool = True
-) -> None:
-    """Check a field to lie in (least, most), or in [least, most) with `open_end` false."""
-    given = getattr(schedule, name)
-    value = _inputs.real(name, given)
-    if not ((least < value if open_end else least <= value) and value < most):
-        start = "(" if open_end else "["
-        raise ValueError(f"{name} must be in {start}{least:g}, {most:g}), got {given!r}")
-    object.__setattr__(schedule, name, value)
 
 
 def _whole(schedule: Schedule, name: str, least: int) -> None:
@@ -47,7 +34,7 @@ class Schedule:
     learning_rate: float
 
     def __post_init__(self) -> None:
-        _number(self, "learning_rate", 0.0)
+        _inputs.check_range(self, "learning_rate", 0.0, open_end=True)
 
 
 @dataclass(frozen=True)
@@ -83,7 +70,7 @@ class InverseScaling(Schedule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _number(self, "power", 0.0)
+        _inputs.check_range(self, "power", 0.0, open_end=True)
 
 
 @dataclass(frozen=True)
@@ -118,7 +105,7 @@ class Step(Schedule):
     def __post_init__(self) -> None:
         super().__post_init__()
         _whole(self, "epochs", 1)
-        _number(self, "gamma", 0.0)
+        _inputs.check_range(self, "gamma", 0.0, open_end=True)
 
 
 @dataclass(frozen=True)
@@ -147,7 +134,7 @@ class Exponential(Schedule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _number(self, "gamma", 0.0)
+        _inputs.check_range(self, "gamma", 0.0, open_end=True)
 
 
 @dataclass(frozen=True)
@@ -198,7 +185,7 @@ class Cosine(Schedule):
         _whole(self, "warmup", 0)
         if self.warmup >= self.epochs:
             raise ValueError(f"warmup must be less than epochs, {self.epochs}, got {self.warmup}")
-        _number(self, "minimum", 0.0, self.learning_rate, open_end=False)
+        _inputs.check_range(self, "minimum", 0.0, self.learning_rate)
 
 
 @dataclass(frozen=True)
@@ -246,7 +233,7 @@ class Plateau(Schedule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _number(self, "factor", 0.0, 1.0)
+        _inputs.check_range(self, "factor", 0.0, 1.0, open_end=True)
         _whole(self, "patience", 0)
-        _number(self, "threshold", 0.0, 1.0, open_end=False)
-        _number(self, "minimum", 0.0, self.learning_rate, open_end=False)
+        _inputs.check_range(self, "threshold", 0.0, 1.0)
+        _inputs.check_range(self, "minimum", 0.0, self.learning_rate)

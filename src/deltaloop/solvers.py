@@ -66,18 +66,6 @@ def _check_steps(solver: GradientDescent | Adam) -> None:
         raise ValueError("only one of clip_norm and clip_value can be given")
 
 
-def _check_range(
-    solver: Solver, name: str, least: float, most: float = math.inf, *, open_end: bool = False
-) -> None:
-    """Check a field to lie in [least, most), or in (least, most) with `open_end`."""
-    given = getattr(solver, name)
-    value = _inputs.real(name, given)
-    if not ((least < value if open_end else least <= value) and value < most):
-        start = "(" if open_end else "["
-        raise ValueError(f"{name} must be in {start}{least:g}, {most:g}), got {given!r}")
-    object.__setattr__(solver, name, value)
-
-
 @dataclass(frozen=True, repr=False)
 class GradientDescent(Solver):
     """Gradient descent on a full batch, mini-batches or single instances.
@@ -156,7 +144,7 @@ class GradientDescent(Solver):
 
     def __post_init__(self) -> None:
         _check_steps(self)
-        _check_range(self, "momentum", 0.0, 1.0)
+        _inputs.check_range(self, "momentum", 0.0, 1.0)
         object.__setattr__(self, "nesterov", _inputs.flag("nesterov", self.nesterov))
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov=True needs momentum > 0, got momentum=0")
@@ -232,9 +220,9 @@ class Adam(Solver):
 
     def __post_init__(self) -> None:
         _check_steps(self)
-        _check_range(self, "beta1", 0.0, 1.0)
-        _check_range(self, "beta2", 0.0, 1.0)
-        _check_range(self, "epsilon", 0.0, open_end=True)
+        _inputs.check_range(self, "beta1", 0.0, 1.0)
+        _inputs.check_range(self, "beta2", 0.0, 1.0)
+        _inputs.check_range(self, "epsilon", 0.0, open_end=True)
 
 
 @dataclass(frozen=True, repr=False)
@@ -285,7 +273,7 @@ class AdamW(Adam):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_range(self, "weight_decay", 0.0)
+        _inputs.check_range(self, "weight_decay", 0.0)
         given = self.learning_rate
         rate = given.learning_rate if isinstance(given, Schedule) else given
         if rate * self.weight_decay > 1:
@@ -356,11 +344,11 @@ class Rprop(Solver):
     variant: str = field(default="plus", kw_only=True)
 
     def __post_init__(self) -> None:
-        _check_range(self, "eta_plus", 1.0, open_end=True)
-        _check_range(self, "eta_minus", 0.0, 1.0, open_end=True)
-        _check_range(self, "delta_0", 0.0, open_end=True)
-        _check_range(self, "delta_min", 0.0)
-        _check_range(self, "delta_max", 0.0, open_end=True)
+        _inputs.check_range(self, "eta_plus", 1.0, open_end=True)
+        _inputs.check_range(self, "eta_minus", 0.0, 1.0, open_end=True)
+        _inputs.check_range(self, "delta_0", 0.0, open_end=True)
+        _inputs.check_range(self, "delta_min", 0.0)
+        _inputs.check_range(self, "delta_max", 0.0, open_end=True)
         for name, wrong in (
             ("delta_min", self.delta_min > self.delta_0),
             ("delta_max", self.delta_max < self.delta_0),
