@@ -59,29 +59,24 @@ static void note_portion(struct mlp_trial *t, double seconds, double work)
     t->seconds = t->work = 0.0;
 }
 
-/* Whether the portion just done is one of those that are tried. */
-static int is_tried(const struct mlp_fit *fit)
-{
-    const double work = fit->pass.work;
-    return work < TRIAL_WORK && fit->pass.n_ranges == 1 &&
-           mlp_team_size(&fit->team, fit->net, work) > 1;
-}
-
-/* advance(), on the threads that pay; *clock is when the portion before ended, or 0. */
+/* advance(), on the threads that pay; *clock is when the portion before ended, or 0. Portions without
+ * work of the pass, or with too little of it for a team, count for neither way. */
 static enum mlp_event advance(struct mlp_fit *fit, double *clock)
 {
     fit->pass.work = 0.0;
     fit->pass.team = fit->trial.alone ? &one_thread : &fit->team;
     const enum mlp_event event = fit->method->advance(fit);
-    if (!is_tried(fit)) {
-        fit->trial.alone = 0;
-        *clock = 0.0;
+    const double work = fit->pass.work, before = *clock;
+    *clock = 0.0;
+    if (mlp_team_size(&fit->team, fit->net, work) == 1)
+        return event;
+    if (work >= TRIAL_WORK || fit->pass.n_ranges > 1) {
+        fit->trial = (struct mlp_trial){.wait = FIRST_WAIT};
         return event;
     }
-    const double now = mlp_seconds();
-    if (*clock > 0.0)
-        note_portion(&fit->trial, now - *clock, fit->pass.work);
-    *clock = now;
+    *clock = mlp_seconds();
+    if (before > 0.0)
+        note_portion(&fit->trial, *clock - before, work);
     return event;
 }
 
