@@ -694,6 +694,9 @@ static void resize(const struct mlp_fit *fit, struct levenberg *m, double ratio,
     double factor = gained >= 0.0 ? 0.5 : 0.5 * slope / (slope + gained);
     if (!(factor >= 0.1)) /* also where the trial's cost is not finite */
         factor = 0.1;
+    if (factor >
+        0.5) /* a slope of the wrong sign, from rounding: the radius shrinks all the same */
+        factor = 0.5;
     m->radius = factor * (m->radius < 10.0 * size ? m->radius : 10.0 * size);
     m->mu /= factor;
 }
@@ -708,8 +711,8 @@ static enum mlp_event judge(struct mlp_fit *fit, struct levenberg *m)
     const double ratio = gained / m->predicted;
     const double least = o->rule == MLP_TRUST_REGION ? MIN_RATIO : 0.0;
     const int better = isfinite(cost) && gained > 0.0 && (o->bayesian || ratio >= least);
-    if (o->rule == MLP_TRUST_REGION)
-        resize(fit, m, isfinite(cost) ? ratio : -1.0, gained);
+    if (o->rule == MLP_TRUST_REGION) /* rounding can make a bad step look predicted */
+        resize(fit, m, better ? ratio : fmin(ratio, 0.0), gained);
     if (!better) {
         if (o->rule == MLP_TRUST_REGION) {
             if (m->radius <= DBL_EPSILON * sqrt(length2(fit, m, fit->net->parameters)))

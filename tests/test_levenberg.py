@@ -394,6 +394,17 @@ def test_xor(rule):
     assert solved >= 6
 
 
+@names
+def test_every_fit_ends(rule):
+    """Down to rounding, where a model's decrease may come out negative."""
+    X, Y = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0]
+    for seed in range(30):
+        net = dl.Network([2, 2, 1], seed=seed)
+        result = net.fit(X, Y, solver=LM(**RULES[rule]), tol=0, max_epochs=200)
+        assert result.cost <= result.initial_cost
+        assert result.stop_reason in ("min_gradient", "min_step", "max_damping", "max_epochs")
+
+
 def test_classification():
     X, Y = load_digits()
     net = dl.Network([64, 4, 10], activation="tanh", loss="cross_entropy", seed=0)
