@@ -454,7 +454,7 @@ def test_interrupt_of_mini_batches(record_property):
     case, parameters = interrupted([8, 40, 1], 4000, 64, record_property)
     net, parameters = case.network(), np.array(parameters, dtype=np.uint64)
     trainer = net.trainer(dl.GradientDescent(1e-6))
-    for order in itertools.islice(permutations(4000, 4), 2000):
+    for order in itertools.islice(permutations(4000, 4), 20_000):
         for i in range(0, 4000, 64):
             trainer.step(case.X[order[i : i + 64]], case.Y[order[i : i + 64]])
             if (bits(net.parameters) == parameters).all():
