@@ -18,7 +18,9 @@
  * the last period counts as well, for as long as it is not too old. */
 #define TRIAL_SECONDS 2e-4
 #define TRIAL_PORTIONS 4
-#define FIRST_WAIT 1e-3
+/* The first millisecond, when threads wake and pages are touched, counts for neither way. */
+#define COLD 1e-3
+#define FIRST_WAIT 4e-3
 #define SHORT_WAIT 2e-2
 #define LONG_WAIT 0.8
 #define MEMORY 2.0
@@ -35,6 +37,10 @@ static void note_portion(struct mlp_trial *t, double seconds, double work)
     t->portions++;
     t->seconds += seconds;
     t->work += work;
+    if (t->clock < COLD && t->clock + seconds >= COLD) {
+        t->portions = 0;
+        t->seconds = t->work = 0.0;
+    }
     t->clock += seconds;
     const int few = t->portions < TRIAL_PORTIONS && t->seconds < LONG_PORTION;
     if (t->trying ? few || t->seconds < TRIAL_SECONDS : t->seconds < t->wait)
