@@ -290,29 +290,16 @@ static void full_step(struct mlp_fit *fit)
 enum mlp_event mlp_full_advance(struct mlp_fit *fit, struct mlp_full *full,
                                 void (*step)(struct mlp_fit *fit))
 {
-    if (!full->in_pass) {
-        if (full->stepped) {
-            mlp_fit_keep(fit);
-            step(fit);
-        }
-        mlp_pass_start(&fit->pass, NULL, 0, fit->n);
-        full->in_pass = 1;
+    if (!full->in_pass && full->stepped) {
+        mlp_fit_keep(fit);
+        step(fit);
     }
-    const int complete = mlp_pass_advance(&fit->pass);
-    fit->work -= fit->pass.work;
-    if (!complete)
+    if (!mlp_fit_pass(fit, &full->in_pass))
         return MLP_PAUSED;
-    full->in_pass = 0;
     fit->evaluated = 1;
-    if (!full->stepped) { /* C_0 */
+    if (!full->stepped) {
         full->stepped = 1;
-        fit->cost = fit->pass.cost;
-        fit->initial_cost = fit->cost.high;
-        if (!mlp_fit_healthy(fit, fit->cost)) {
-            fit->diverged = 1;
-            return MLP_DIVERGED;
-        }
-        return fit->cost.high <= fit->options.goal ? MLP_GOAL : MLP_PAUSED;
+        return mlp_fit_begin(fit);
     }
     if (!mlp_fit_healthy(fit, fit->pass.cost))
         return mlp_fit_diverge(fit);

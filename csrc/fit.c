@@ -158,6 +158,26 @@ enum mlp_status mlp_fit_new(struct mlp_fit **fit, struct mlp_network *network,
     return MLP_OK;
 }
 
+int mlp_fit_pass(struct mlp_fit *fit, int *under_way)
+{
+    if (!*under_way)
+        mlp_pass_start(&fit->pass, NULL, 0, fit->n);
+    *under_way = !mlp_pass_advance(&fit->pass);
+    fit->work -= fit->pass.work;
+    return !*under_way;
+}
+
+enum mlp_event mlp_fit_begin(struct mlp_fit *fit)
+{
+    fit->cost = fit->pass.cost;
+    fit->initial_cost = fit->cost.high;
+    if (!mlp_fit_healthy(fit, fit->cost)) {
+        fit->diverged = 1;
+        return MLP_DIVERGED;
+    }
+    return fit->cost.high <= fit->options.goal ? MLP_GOAL : MLP_PAUSED;
+}
+
 void mlp_fit_keep(struct mlp_fit *fit)
 {
     fit->previous = fit->cost;

@@ -78,6 +78,11 @@ enum mlp_event mlp_full_advance(struct mlp_fit *fit, struct mlp_full *full,
 double mlp_schedule_rate(const struct mlp_schedule *schedule, const struct mlp_kernels *kernels,
                          double alpha, size_t epoch, double cost, double plateau[2]);
 
+/* A portion of the pass over all instances, whose first one starts it; 1 when it is complete, and
+ * *under_way is 0 again. */
+int mlp_fit_pass(struct mlp_fit *fit, int *under_way);
+/* The first pass has evaluated C_0: MLP_PAUSED when training can begin. */
+enum mlp_event mlp_fit_begin(struct mlp_fit *fit);
 /* The parameters as they were at the epoch's start. */
 void mlp_fit_keep(struct mlp_fit *fit);
 /* Restores them, with the stream and the cost. */

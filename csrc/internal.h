@@ -54,6 +54,9 @@ static inline size_t mlp_n_outputs(const struct mlp_network *net)
     return net->layers[net->n_layers - 1].m_out;
 }
 
+/* A copy of the network with other parameters, for mlp_network_free; NULL when there is no memory. */
+struct mlp_network *mlp_network_twin(const struct mlp_network *net, double *parameters);
+
 /* What kernels know of the network. */
 static inline struct mlp_shape mlp_shape_of(const struct mlp_network *net)
 {

@@ -342,31 +342,6 @@ static void clip(size_t n, double scale, double limit, double *g)
 INLINE v_f64 sum(v_f64 x, v_f64 y) { return x + y; }
 static void add(size_t n, const double *y, double *x) { map2(n, y, x, sum); }
 
-static double sum_squares(size_t n, const double *x)
-{
-    double s[8] = {0};
-    size_t i = 0;
-    v_f64 acc[8 / VL];
-    for (size_t v = 0; v < 8 / VL; v++)
-        acc[v] = v_set(0.0);
-    for (; i + 8 <= n; i += 8) {
-        for (size_t v = 0; v < 8 / VL; v++) {
-            const v_f64 xi = v_load(x + i + v * VL);
-            acc[v] = v_fma(xi, xi, acc[v]);
-        }
-    }
-    for (size_t v = 0; v < 8 / VL; v++)
-        v_store(s + v * VL, acc[v]);
-    if (i < n) {
-        /* A zero adds nothing to the lanes beyond the tail. */
-        double t[8] = {0};
-        memcpy(t, x + i, (n - i) * sizeof *t);
-        for (size_t v = 0; v < 8; v += VL)
-            v_store(s + v, v_fma(v_load(t + v), v_load(t + v), v_load(s + v)));
-    }
-    return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
-}
-
 /* A sum's 8 lanes, and their total in the order that is promised. */
 #define LANES (8 / VL)
 INLINE double total(const v_f64 acc[LANES])
@@ -399,6 +374,8 @@ static double dot(size_t n, const double *x, const double *y)
     }
     return total(acc);
 }
+
+static double sum_squares(size_t n, const double *x) { return dot(n, x, x); }
 
 /* summed is a constant after inlining. */
 INLINE double combine_(const int summed, size_t n, double a, const double *x, double b,

@@ -97,6 +97,7 @@ static void take_gradient(struct mlp_fit *fit, double gg)
     struct lbfgs *d = fit->memory;
     double *g = d->g;
     d->g = fit->gradient = d->g_trial;
+    fit->evaluated = 1;
     d->g_trial = fit->pass.gradient = g;
     d->gg = gg;
 }
@@ -105,14 +106,8 @@ static void take_gradient(struct mlp_fit *fit, double gg)
 static int evaluate(struct mlp_fit *fit)
 {
     struct lbfgs *d = fit->memory;
-    if (!d->passing) {
-        fit->pass.net = d->phase == BEGIN ? fit->net : d->trial;
-        mlp_pass_start(&fit->pass, NULL, 0, fit->n);
-        d->passing = 1;
-    }
-    d->passing = !mlp_pass_advance(&fit->pass);
-    fit->work -= fit->pass.work;
-    return !d->passing;
+    fit->pass.net = d->phase == BEGIN ? fit->net : d->trial;
+    return mlp_fit_pass(fit, &d->passing);
 }
 
 static enum mlp_event begin(struct mlp_fit *fit)

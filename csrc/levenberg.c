@@ -138,18 +138,6 @@ static void cut_all(struct levenberg *m, const struct mlp_fit *fit, struct cutte
     m->s.panels = cut(c, fit->space.n_threads, m->s.panel);
 }
 
-/* The network with other parameters. */
-static struct mlp_network *shadow(const struct mlp_network *net, double *parameters)
-{
-    const size_t bytes = sizeof *net + net->n_layers * sizeof *net->layers;
-    struct mlp_network *copy = malloc(bytes);
-    if (copy != NULL) {
-        memcpy(copy, net, bytes);
-        copy->parameters = parameters;
-    }
-    return copy;
-}
-
 static enum mlp_status levenberg_start(struct mlp_fit *fit)
 {
     const struct mlp_levenberg *o = &fit->options.levenberg;
@@ -179,11 +167,11 @@ static enum mlp_status levenberg_start(struct mlp_fit *fit)
         return MLP_NO_MEMORY;
     struct cutter hand = {m->memory, 0, 1};
     cut_all(m, fit, &hand);
-    m->trial = shadow(net, m->parameters);
+    m->trial = mlp_network_twin(net, m->parameters);
     if (m->trial == NULL)
         return MLP_NO_MEMORY;
     for (int end = 0; end < 2 && o->geodesic; end++) {
-        m->ends[end] = shadow(net, m->end_parameters[end]);
+        m->ends[end] = mlp_network_twin(net, m->end_parameters[end]);
         if (m->ends[end] == NULL)
             return MLP_NO_MEMORY;
     }
@@ -737,32 +725,16 @@ static enum mlp_event judge(struct mlp_fit *fit, struct levenberg *m)
     return mlp_fit_epoch(fit, fit->pass.cost, 1);
 }
 
-/* A portion of the pass with the trial's parameters; 1 when it is complete. */
-static int pass(struct mlp_fit *fit, struct levenberg *m)
-{
-    if (!m->passing)
-        mlp_pass_start(&fit->pass, NULL, 0, fit->n);
-    m->passing = !mlp_pass_advance(&fit->pass);
-    fit->work -= fit->pass.work;
-    return !m->passing;
-}
-
 static enum mlp_event levenberg_advance(struct mlp_fit *fit)
 {
     struct levenberg *m = fit->memory;
     double spent;
     switch (m->stage) {
     case FIRST:
-        if (!pass(fit, m))
+        if (!mlp_fit_pass(fit, &m->passing))
             return MLP_PAUSED;
-        fit->cost = fit->pass.cost;
-        fit->initial_cost = fit->cost.high;
-        if (!mlp_fit_healthy(fit, fit->cost)) {
-            fit->diverged = 1;
-            return MLP_DIVERGED;
-        }
         m->stage = SWEEP;
-        return fit->cost.high <= fit->options.goal ? MLP_GOAL : MLP_PAUSED;
+        return mlp_fit_begin(fit);
     case SWEEP:
         if (sweep(fit, m) && m->dual)
             scale(fit, m);
@@ -791,7 +763,7 @@ static enum mlp_event levenberg_advance(struct mlp_fit *fit)
         return accelerate(fit, m) ? correct(fit, m) : MLP_PAUSED;
     case TRIAL:
     default:
-        return pass(fit, m) ? judge(fit, m) : MLP_PAUSED;
+        return mlp_fit_pass(fit, &m->passing) ? judge(fit, m) : MLP_PAUSED;
     }
 }
 

@@ -154,6 +154,17 @@ enum mlp_status mlp_network_new(struct mlp_network **network, const struct mlp_k
     return MLP_OK;
 }
 
+struct mlp_network *mlp_network_twin(const struct mlp_network *net, double *parameters)
+{
+    const size_t bytes = sizeof *net + net->n_layers * sizeof net->layers[0];
+    struct mlp_network *twin = malloc(bytes);
+    if (twin == NULL)
+        return NULL;
+    memcpy(twin, net, bytes);
+    twin->parameters = parameters;
+    return twin;
+}
+
 void mlp_network_free(struct mlp_network *network) { free(network); }
 size_t mlp_network_n_parameters(const struct mlp_network *network) { return network->n_parameters; }
 void mlp_network_set_loss_parameter(struct mlp_network *network, double parameter)

@@ -57,12 +57,10 @@ struct mlp_predictor {
 enum mlp_status mlp_predictor_new(struct mlp_predictor **predictor,
                                   const struct mlp_network *network, size_t n, void *owner)
 {
-    const size_t bytes = sizeof *network + network->n_layers * sizeof network->layers[0];
     struct mlp_predictor *p = calloc(1, sizeof *p);
-    struct mlp_network *net = malloc(bytes);
+    struct mlp_network *net = mlp_network_twin(network, network->parameters);
     enum mlp_status status = p != NULL && net != NULL ? MLP_OK : MLP_NO_MEMORY;
     if (status == MLP_OK) {
-        memcpy(net, network, bytes);
         p->net = net;
         p->n = n;
         p->owner = owner;

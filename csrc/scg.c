@@ -74,14 +74,8 @@ static enum mlp_status scg_start(struct mlp_fit *fit)
 static int evaluate(struct mlp_fit *fit)
 {
     struct scg *d = fit->memory;
-    if (!d->passing) {
-        fit->pass.net = d->phase == BEGIN ? fit->net : d->trial;
-        mlp_pass_start(&fit->pass, NULL, 0, fit->n);
-        d->passing = 1;
-    }
-    d->passing = !mlp_pass_advance(&fit->pass);
-    fit->work -= fit->pass.work;
-    return !d->passing;
+    fit->pass.net = d->phase == BEGIN ? fit->net : d->trial;
+    return mlp_fit_pass(fit, &d->passing);
 }
 
 static void take_gradient(struct mlp_fit *fit)
@@ -89,6 +83,7 @@ static void take_gradient(struct mlp_fit *fit)
     struct scg *d = fit->memory;
     double *g = d->g;
     d->g = fit->gradient = d->g_trial;
+    fit->evaluated = 1;
     d->g_trial = fit->pass.gradient = g;
 }
 

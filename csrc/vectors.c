@@ -1,8 +1,6 @@
 /* vectors.c - sums and updates of vectors (P,) on the pass's team: memory is what bounds them. */
 #include "vectors.h"
 
-#include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* Elements of a block: 256 KB of each operand, which one thread streams through in about 10 us. */
@@ -102,27 +100,4 @@ void mlp_vector_copy(struct mlp_fit *fit, const double *x, double *out)
 {
     struct vector_job j = {.operation = COPY, .x = x, .out = out};
     run(fit, &j, 0, 2.0);
-}
-
-struct mlp_network *mlp_network_twin(const struct mlp_network *net, double *parameters)
-{
-    const size_t bytes = sizeof *net + net->n_layers * sizeof net->layers[0];
-    struct mlp_network *twin = malloc(bytes);
-    if (twin == NULL)
-        return NULL;
-    memcpy(twin, net, bytes);
-    twin->parameters = parameters;
-    return twin;
-}
-
-enum mlp_event mlp_fit_begin(struct mlp_fit *fit)
-{
-    fit->evaluated = 1;
-    fit->cost = fit->pass.cost;
-    fit->initial_cost = fit->cost.high;
-    if (!mlp_fit_healthy(fit, fit->cost)) {
-        fit->diverged = 1;
-        return MLP_DIVERGED;
-    }
-    return fit->cost.high <= fit->options.goal ? MLP_GOAL : MLP_PAUSED;
 }
