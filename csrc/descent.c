@@ -47,6 +47,13 @@ static int clips(const struct mlp_step *step)
     return step->clip_norm > 0.0 || step->clip_value > 0.0;
 }
 
+/* Whether C is the plain sum of the instances' losses, which is all that online() and epochs() know. */
+static int is_plain_sum(const struct mlp_problem *problem)
+{
+    return problem->weights == NULL && problem->l1 == 0.0 && problem->l2 == 0.0 &&
+           problem->dropout == NULL;
+}
+
 /* What the next step needs beside its gradient. */
 static void step_prepare(struct mlp_step *step)
 {
@@ -127,7 +134,10 @@ static double clip(const struct mlp_step *step, const struct mlp_network *net)
 /* ---- the trainer ---- */
 
 struct mlp_trainer {
-    struct mlp_network *net;
+    struct mlp_network *net; /* the caller's, or `dropping` */
+    struct mlp_network *dropping;
+    struct mlp_penalty penalty;
+    struct mlp_stream stream;
     size_t n_threads;
     struct mlp_step step;
     struct mlp_workspace space; /* for batches of up to `largest` */
@@ -142,8 +152,20 @@ enum mlp_status mlp_trainer_new(struct mlp_trainer **trainer, struct mlp_network
         return MLP_NO_MEMORY;
     t->net = network;
     t->n_threads = n_threads;
-    const enum mlp_status status = step_new(&t->step, network, options);
+    t->penalty = (struct mlp_penalty){options->problem.l1, options->problem.l2};
+    t->stream = options->stream;
+    enum mlp_status status = MLP_OK;
+    if (options->problem.dropout != NULL) {
+        t->net = t->dropping = mlp_network_twin(network, network->parameters);
+        if (t->dropping == NULL)
+            status = MLP_NO_MEMORY;
+        else
+            mlp_network_set_dropout(t->dropping, options->problem.dropout);
+    }
+    if (status == MLP_OK)
+        status = step_new(&t->step, network, options);
     if (status != MLP_OK) {
+        mlp_network_free(t->dropping);
         free(t);
         return status;
     }
@@ -157,11 +179,13 @@ void mlp_trainer_free(struct mlp_trainer *trainer)
         return;
     mlp_workspace_free(&trainer->space);
     mlp_release(trainer->step.gradient);
+    mlp_network_free(trainer->dropping);
     free(trainer);
 }
 
 enum mlp_status mlp_trainer_step(struct mlp_trainer *trainer, const struct mlp_matrix *x,
-                                 const struct mlp_matrix *y, size_t n, double *cost)
+                                 const struct mlp_matrix *y, const struct mlp_matrix *weights,
+                                 size_t n, double *cost)
 {
     const struct mlp_network *net = trainer->net;
     struct mlp_step *step = &trainer->step;
@@ -180,11 +204,14 @@ enum mlp_status mlp_trainer_step(struct mlp_trainer *trainer, const struct mlp_m
                             .team = &team,
                             .x = x,
                             .y = y,
+                            .weights = weights,
+                            .penalty = trainer->penalty,
                             .gradient = step->gradient,
                             .step = clips(step) ? NULL : step};
     struct mlp_pair sum = {0.0, 0.0};
     const uint64_t saved = mlp_fp_enter();
-    if (n == 1 && step->plain && pass.step != NULL &&
+    if (n == 1 && step->plain && pass.step != NULL && weights == NULL &&
+        !mlp_penalises(&trainer->penalty) &&
         mlp_online(net, &trainer->space.arenas[0], x, y, NULL, 0, 1, step->rate, NULL, &sum)) {
         *cost = sum.high;
         mlp_fp_leave(saved);
@@ -193,6 +220,8 @@ enum mlp_status mlp_trainer_step(struct mlp_trainer *trainer, const struct mlp_m
     if (3.0 * (double)n * (double)net->n_parameters >= 2.0 * net->grain)
         mlp_team_open(&team, trainer->n_threads);
     step_prepare(step);
+    if (trainer->dropping != NULL)
+        pass.masks = mlp_masks_take(net, &trainer->stream, n);
     mlp_pass_start(&pass, NULL, 0, n);
     while (!mlp_pass_advance(&pass)) {
     }
@@ -207,6 +236,11 @@ enum mlp_status mlp_trainer_step(struct mlp_trainer *trainer, const struct mlp_m
     mlp_fp_leave(saved);
     mlp_team_close(&team);
     return MLP_OK;
+}
+
+uint64_t mlp_trainer_position(const struct mlp_trainer *trainer)
+{
+    return trainer->stream.position;
 }
 
 /* ---- the fit's method ---- */
@@ -333,7 +367,8 @@ static size_t affordable(const struct mlp_fit *fit, double work, size_t n)
 static size_t online_steps(struct mlp_fit *fit)
 {
     struct descent *d = fit->memory;
-    if (fit->options.batch_size != 1 || !d->step.plain || fit->pass.step == NULL)
+    if (fit->options.batch_size != 1 || !d->step.plain || fit->pass.step == NULL ||
+        !is_plain_sum(&fit->options.problem))
         return 0;
     const double work = 3.0 * (double)fit->net->n_parameters + ONLINE_OVERHEAD;
     const size_t steps = mlp_online(fit->net, &fit->space.arenas[0], &fit->x, &fit->y, d->order,
@@ -371,7 +406,7 @@ static enum mlp_event advance_batches(struct mlp_fit *fit)
     if (!d->in_batch) {
         const size_t left = fit->n - d->batch, size = fit->options.batch_size;
         step_prepare(&d->step);
-        mlp_pass_start(&fit->pass, d->order, d->batch, left < size ? left : size);
+        mlp_fit_batch(fit, d->order, d->batch, left < size ? left : size);
         fit->pass.keep = left <= size; /* for its norm */
         d->in_batch = 1;
     }
@@ -397,7 +432,8 @@ static int small_epochs(struct mlp_fit *fit)
 {
     struct descent *d = fit->memory;
     if (d->full.in_pass || !d->full.stepped || !d->step.plain || clips(&d->step) ||
-        d->step.schedule.kind != MLP_CONSTANT || fit->epochs >= fit->until)
+        d->step.schedule.kind != MLP_CONSTANT || !is_plain_sum(&fit->options.problem) ||
+        fit->epochs >= fit->until)
         return 0;
     const double work = 3.0 * (double)fit->n * (double)fit->net->n_parameters + ONLINE_OVERHEAD;
     const size_t left = fit->until - fit->epochs, room = fit->capacity - fit->recorded;

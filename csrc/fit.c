@@ -114,6 +114,7 @@ void mlp_fit_free(struct mlp_fit *fit)
         fit->method->free(fit);
     mlp_workspace_free(&fit->space);
     mlp_release(fit->start);
+    mlp_network_free(fit->dropping);
     free(fit);
 }
 
@@ -121,6 +122,13 @@ static enum mlp_status allocate(struct mlp_fit *fit)
 {
     const struct mlp_fit_options *o = &fit->options;
     const size_t largest = o->batch_size ? o->batch_size : fit->n;
+    if (o->problem.dropout != NULL) {
+        fit->dropping = mlp_network_twin(fit->net, fit->net->parameters);
+        if (fit->dropping == NULL)
+            return MLP_NO_MEMORY;
+        mlp_network_set_dropout(fit->dropping, o->problem.dropout);
+        fit->pass.net = fit->net = fit->dropping;
+    }
     /* The last pass takes all. */
     const enum mlp_status status =
         mlp_workspace_new(&fit->space, fit->net, o->n_threads, largest, fit->n, 1);
@@ -137,7 +145,7 @@ enum mlp_status mlp_fit_new(struct mlp_fit **fit, struct mlp_network *network,
     struct mlp_fit *f = calloc(1, sizeof *f);
     if (f == NULL)
         return MLP_NO_MEMORY;
-    f->net = network;
+    f->whole = f->net = network;
     f->x = *x;
     f->y = *y;
     f->n = n;
@@ -149,6 +157,10 @@ enum mlp_status mlp_fit_new(struct mlp_fit **fit, struct mlp_network *network,
     f->trial.wait = FIRST_WAIT;
     f->pass = (struct mlp_pass){
         .net = network, .space = &f->space, .team = &f->team, .x = &f->x, .y = &f->y};
+    if (options->problem.weights != NULL) {
+        f->weights = *options->problem.weights;
+        f->pass.weights = &f->weights;
+    }
     const enum mlp_status status = allocate(f);
     if (status != MLP_OK) {
         mlp_fit_free(f);
@@ -158,10 +170,20 @@ enum mlp_status mlp_fit_new(struct mlp_fit **fit, struct mlp_network *network,
     return MLP_OK;
 }
 
+void mlp_fit_batch(struct mlp_fit *fit, const size_t *order, size_t begin, size_t n)
+{
+    const struct mlp_problem *p = &fit->options.problem;
+    const double share = (double)n / (double)fit->n;
+    fit->pass.penalty = (struct mlp_penalty){p->l1 * share, p->l2 * share};
+    if (fit->dropping != NULL)
+        fit->pass.masks = mlp_masks_take(fit->net, &fit->options.stream, n);
+    mlp_pass_start(&fit->pass, order, begin, n);
+}
+
 int mlp_fit_pass(struct mlp_fit *fit, int *under_way)
 {
     if (!*under_way)
-        mlp_pass_start(&fit->pass, NULL, 0, fit->n);
+        mlp_fit_batch(fit, NULL, 0, fit->n);
     *under_way = !mlp_pass_advance(&fit->pass);
     fit->work -= fit->pass.work;
     return !*under_way;
@@ -244,7 +266,8 @@ int mlp_fit_finish(struct mlp_fit *fit, double work, double *cost)
 {
     const uint64_t saved = mlp_fp_enter();
     if (!fit->finishing) {
-        fit->pass.net = fit->net;
+        fit->pass.net = fit->whole;
+        fit->pass.penalty = (struct mlp_penalty){fit->options.problem.l1, fit->options.problem.l2};
         fit->pass.gradient = NULL;
         fit->pass.step = NULL;
         fit->pass.team = &fit->team;

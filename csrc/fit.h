@@ -38,8 +38,10 @@ struct mlp_trial {
 };
 
 struct mlp_fit {
-    struct mlp_network *net;
-    struct mlp_matrix x, y;
+    struct mlp_network *net;         /* the one that is trained: the caller's, or `dropping` */
+    const struct mlp_network *whole; /* the caller's, which drops no units */
+    struct mlp_network *dropping;    /* with dropout: a copy that does */
+    struct mlp_matrix x, y, weights; /* the weights where options.problem has some */
     size_t n;
     struct mlp_fit_options options;
     const struct mlp_method *method;
@@ -78,6 +80,8 @@ enum mlp_event mlp_full_advance(struct mlp_fit *fit, struct mlp_full *full,
 double mlp_schedule_rate(const struct mlp_schedule *schedule, const struct mlp_kernels *kernels,
                          double alpha, size_t epoch, double cost, double plateau[2]);
 
+/* Starts the pass over a batch of n instances, with its part of the penalty and masks of its own. */
+void mlp_fit_batch(struct mlp_fit *fit, const size_t *order, size_t begin, size_t n);
 /* A portion of the pass over all instances, whose first one starts it; 1 when it is complete, and
  * *under_way is 0 again. */
 int mlp_fit_pass(struct mlp_fit *fit, int *under_way);

@@ -45,6 +45,7 @@ struct mlp_network {
     enum mlp_loss loss;
     double loss_parameter;     /* of the losses that have one */
     size_t second;             /* units of the hidden layers that keep g'(z) */
+    size_t carried;            /* the widest layer that is skipped; 0: there is none */
     struct mlp_layer layers[]; /* layers[l-1] is layer l */
 };
 
@@ -54,6 +55,8 @@ static inline size_t mlp_n_outputs(const struct mlp_network *net)
     return net->layers[net->n_layers - 1].m_out;
 }
 
+/* Hidden layers drop units from now on, with these probabilities (L - 1,). */
+void mlp_network_set_dropout(struct mlp_network *network, const double *dropout);
 /* A copy of the network with other parameters, for mlp_network_free; NULL when there is no memory. */
 struct mlp_network *mlp_network_twin(const struct mlp_network *net, double *parameters);
 
@@ -113,8 +116,9 @@ struct mlp_arena {
     double *block;     /* what mlp_arenas_free frees, in the first one */
     double *x, *y;     /* (rows, m^(0)), (rows, m^(L)): converted or gathered rows */
     double **a;        /* a[l-1] (rows, m^(l)); a[L+l-1] the same of g'(z^(l)), or NULL */
-    double **delta;    /* delta[l-1] (rows, m^(l)) */
+    double **delta;    /* delta[l-1] (rows, m^(l)); delta[L] what skips carry, or NULL */
     double *terms, *c; /* (rows, m^(L)) and (rows,): the cost's */
+    double *s;         /* (rows,) weights of instances: converted or gathered */
     double *panel;     /* of the products */
     double *scratch;   /* of mlp_online_scratch() */
 };
@@ -145,13 +149,15 @@ void mlp_workspace_free(struct mlp_workspace *space);
 
 /* ---- the formulas (layers.c) ---- */
 
-/* a^(l) <- g(b^(l) + a^(l-1) w^(l)), l = 1..L, of instances first .. first + rows - 1: x is the
- * first one's a^(0), a[l-1] (.., m^(l)) holds all for l < L. last (rows, m^(L)) <- a^(L), or z^(L)
- * when linear. Where a[L+l-1] is not NULL it takes g'(z^(l)): see mlp_keeps_derivative. */
+/* a^(l) <- g(b^(l) + a^(l-1) w^(l)), + a^(l-1) where that layer is skipped, l = 1..L, of instances
+ * first .. first + rows - 1: x is the first one's a^(0), a[l-1] (.., m^(l)) holds all for l < L. last
+ * (rows, m^(L)) <- a^(L), or z^(L) when linear. Where the layer keeps g'(z^(l)), a[L+l-1] takes it,
+ * unless it is NULL. */
 void mlp_forward(const struct mlp_network *net, size_t first, size_t rows, const double *x,
                  double *const *a, double *last, double *panel, int linear);
-/* delta[l-1] <- (delta[l] w^(l+1)T) * g'(z^(l)), l = from .. to + 1, of the same instances: all of
- * them for from = L - 1, to = 0. */
+/* delta[l-1] <- e^(l) * g'(z^(l)), l = from .. to + 1, of the same instances: all of them for from =
+ * L - 1, to = 0. e^(l) = dC/da^(l) is delta[l] w^(l+1)T, + e^(l+1) where layer l + 1 is skipped; of a
+ * layer l that is skipped it is left in delta[L]. */
 void mlp_deltas(const struct mlp_network *net, size_t from, size_t to, size_t first, size_t rows,
                 double *const *a, double *const *delta, double *panel);
 
@@ -159,10 +165,12 @@ void mlp_deltas(const struct mlp_network *net, size_t from, size_t to, size_t fi
 static inline double *mlp_kept(const struct mlp_network *net, double *const *a, size_t l,
                                size_t first)
 {
-    double *d = l + 1 < net->n_layers ? a[net->n_layers + l] : NULL;
-    return d == NULL ? NULL : d + first * net->layers[l].m_out;
+    const struct mlp_layer *layer = &net->layers[l];
+    const int keeps = l + 1 < net->n_layers && mlp_layer_keeps(layer);
+    double *d = keeps ? a[net->n_layers + l] : NULL;
+    return d == NULL ? NULL : d + first * layer->m_out;
 }
-/* That, or a^(l+1): what multiply_derivative() takes. */
+/* That, or a^(l+1): what g' is taken from. */
 static inline const double *mlp_derivable(const struct mlp_network *net, double *const *a, size_t l,
                                           size_t first)
 {
@@ -170,14 +178,30 @@ static inline const double *mlp_derivable(const struct mlp_network *net, double 
     return d == NULL ? a[l] + first * net->layers[l].m_out : d;
 }
 
+/* delta[L], from that instance on, as layers[l] takes it. */
+static inline double *mlp_carried(const struct mlp_network *net, double *const *delta, size_t l,
+                                  size_t first)
+{
+    double *e = delta[net->n_layers];
+    return e == NULL ? NULL : e + first * net->layers[l].m_in;
+}
+
 /* Columns c0 .. c1 - 1 of one step of mlp_forward, for layers[l]: of z (rows, m_out) from previous
- * (rows, m_in); and of d, unless it is NULL: see mlp_kept. */
+ * (rows, m_in); and of d, unless it is NULL: see mlp_kept. What skips it is not added. */
 void mlp_layer_forward(const struct mlp_network *net, size_t l, size_t rows, const double *previous,
                        size_t c0, size_t c1, double *z, double *d, double *panel, int linear);
+/* Those columns of a (rows, m_out) += previous (rows, m_in), where layers[l] is skipped. */
+void mlp_layer_skip(const struct mlp_network *net, size_t l, size_t rows, const double *previous,
+                    size_t c0, size_t c1, double *a);
 /* The same of one step of mlp_deltas, through layers[l]: of previous (rows, m_in) from delta (rows,
- * m_out) and a (rows, m_in), what mlp_derivable gives of the layer before. */
+ * m_out) and a (rows, m_in), what mlp_derivable gives of the layer before. carried (rows, m_in) is
+ * delta[L] from its first instance on. */
 void mlp_layer_delta(const struct mlp_network *net, size_t l, size_t rows, const double *delta,
-                     const double *a, size_t c0, size_t c1, double *previous, double *panel);
+                     const double *a, size_t c0, size_t c1, double *previous, double *carried,
+                     double *panel);
+/* out (rows, m^(0)), rows `stride` apart, <- dC/dx = e^(0), after mlp_deltas. */
+void mlp_input_delta(const struct mlp_network *net, size_t rows, double *const *delta, double *out,
+                     ptrdiff_t stride, double *panel);
 
 /* Whether so many threads share a layer's columns rather than the rows of a batch. Each then reads
  * and steps the same columns of w in every batch, which stay in its cache, and what goes from core
@@ -211,13 +235,26 @@ struct mlp_step {
 void mlp_step_take(const struct mlp_step *step, const struct mlp_network *net, size_t begin,
                    size_t n);
 
+/* l1 sum |w| + l2/2 sum w^2 over all weights, which biases are not. */
+struct mlp_penalty {
+    double l1, l2;
+};
+static inline int mlp_penalises(const struct mlp_penalty *p) { return p->l1 > 0.0 || p->l2 > 0.0; }
+/* Its value, by up to MLP_RANGES blocks, a function of P, added in a binary tree. (penalty.c) */
+double mlp_penalty_cost(const struct mlp_network *net, const struct mlp_team *team,
+                        const struct mlp_penalty *penalty);
+/* Adds its gradient to parameters begin .. begin + n - 1 of a gradient (P,). (penalty.c) */
+void mlp_penalise(const struct mlp_network *net, const struct mlp_penalty *penalty, size_t begin,
+                  size_t n, double *gradient);
+
 /* Part number `part` of `parts` of every layer's gradient, from `rows` instances:
  * dC/dw^(l) <- C0 + a^(l-1)T delta^(l) and dC/db^(l) <- C0 + sum_i delta^(l)_i, where C0 is what the
- * chunks before left there, or 0 for the first. Then, unless step is NULL, the step of that part; the
- * gradient may be left undefined when `keep` is 0. */
+ * chunks before left there, or 0 for the first. Then, unless it is NULL, the penalty's, and, unless
+ * step is NULL, the step of that part; the gradient may be left undefined when `keep` is 0. */
 void mlp_gradient_part(const struct mlp_network *net, size_t parts, size_t part, size_t rows,
                        const double *x, double *const *a, double *const *delta, int first,
-                       double *gradient, double *panel, const struct mlp_step *step, int keep);
+                       double *gradient, double *panel, const struct mlp_penalty *penalty,
+                       const struct mlp_step *step, int keep);
 
 /* ---- the pass (stream.c) ---- */
 
@@ -237,6 +274,10 @@ struct mlp_pass {
     const struct mlp_workspace *space;
     const struct mlp_team *team;
     const struct mlp_matrix *x, *y;
+    const struct mlp_matrix *weights; /* (n, 1) of the instances, or NULL: all 1 */
+    struct mlp_penalty penalty;       /* this batch's */
+    /* Where layers drop units: the key, and the first word of this batch's masks. */
+    struct mlp_stream masks;
     double *gradient; /* (P,) the result */
     /* Unless NULL, taken as the gradient is completed, if C is finite. */
     const struct mlp_step *step;
@@ -248,6 +289,17 @@ struct mlp_pass {
     struct mlp_pair cost;   /* the result */
     struct mlp_range ranges[MLP_RANGES];
 };
+
+/* Words of the stream that the masks of one instance take. (random.c) */
+size_t mlp_mask_words(const struct mlp_network *net);
+/* Takes those of n instances from the stream, from a multiple of 4 on: where they start. */
+struct mlp_stream mlp_masks_take(const struct mlp_network *net, struct mlp_stream *stream,
+                                 size_t n);
+/* mask (c1 - c0,) <- 0 where a unit is dropped, else 1 / (1 - drop), of units c0 .. c1 - 1 of
+ * layers[l], c0 a multiple of 8, in instance `row` of a batch whose masks start at that position, a
+ * multiple of 4. (random.c) */
+void mlp_random_mask(const struct mlp_network *net, const struct mlp_stream *masks, size_t l,
+                     size_t row, size_t c0, size_t c1, double *mask);
 
 /* How many ranges a batch of n is cut into: a function of n and P alone. */
 size_t mlp_n_ranges(const struct mlp_network *net, size_t n);

@@ -46,9 +46,9 @@ struct context {
 static void derive(const struct context *c, size_t rows, const double *x, double *out)
 {
     const struct mlp_network *net = c->net;
-    const struct mlp_layer *first = &net->layers[0];
     const struct mlp_shape shape = mlp_shape_of(net);
     const size_t L = net->n_layers, m = mlp_n_outputs(net), P = net->n_parameters;
+    const size_t m_in = mlp_n_inputs(net);
     double *const *a = c->arena.a, *const *delta = c->arena.delta;
     mlp_forward(net, 0, rows, x, a, a[L - 1], c->arena.panel, 1);
     const double *derivable = mlp_output_activate(net, rows, a[L - 1], c->arena.terms);
@@ -56,10 +56,8 @@ static void derive(const struct context *c, size_t rows, const double *x, double
         mlp_output_deltas(net, rows, k, a[L - 1], derivable, delta[L - 1]);
         mlp_deltas(net, L - 1, 0, 0, rows, a, delta, c->arena.panel);
         if (c->rows == NULL) {
-            net->kernels->product(rows, first->m_in, first->m_out, delta[0],
-                                  (ptrdiff_t)first->m_out, 1, net->parameters, 1,
-                                  (ptrdiff_t)first->m_out, NULL, 0, out + k * first->m_in,
-                                  (ptrdiff_t)(m * first->m_in), NULL, c->arena.panel);
+            mlp_input_delta(net, rows, delta, out + k * m_in, (ptrdiff_t)(m * m_in),
+                            c->arena.panel);
             continue;
         }
         net->kernels->jacobian(&shape, 0, rows, x, a, delta, c->rows, c->row);

@@ -22,6 +22,8 @@ struct mlp_layer {
     size_t m_in, m_out; /* m^(l-1), m^(l) */
     size_t offset;      /* of w^(l) (m_in, m_out) in the parameters; b^(l) (m_out,) follows it */
     enum mlp_activation g;
+    int skip;    /* a^(l) = g(z^(l)) + a^(l-1), m_in = m_out */
+    double drop; /* probability that training drops a unit; 0 but in a fit's own network */
 };
 
 /* What the kernels that train a whole network know of it. */
@@ -32,10 +34,15 @@ struct mlp_shape {
     double loss_parameter;
 };
 
-/* Whether g' is taken from z, in feedforward, and kept: a does not tell it. */
+/* Whether g' is taken from z, in feedforward, and kept: a = g(z) does not tell it. */
 static inline int mlp_keeps_derivative(enum mlp_activation g)
 {
     return g == MLP_SILU || g == MLP_GELU;
+}
+/* Whether a hidden layer keeps it, for that reason or as its a^(l) is not g(z^(l)). */
+static inline int mlp_layer_keeps(const struct mlp_layer *layer)
+{
+    return mlp_keeps_derivative(layer->g) || layer->skip || layer->drop > 0.0;
 }
 
 /* When epochs() has to stop: before more than `epochs`, or one after which |C - C_prev| < tol or
@@ -123,10 +130,10 @@ struct mlp_kernels {
     /* z (rows, m) <- g(z) */
     void (*activate)(enum mlp_activation g, size_t rows, size_t m, double *z);
 
-    /* z (n,) <- g(z), with the bits of activate(), and d (n,) <- g'(z), where it is kept */
+    /* z (n,) <- g(z), with the bits of activate(), and d (n,) <- g'(z); not softmax, not step */
     void (*activate_keep)(enum mlp_activation g, size_t n, double *z, double *d);
 
-    /* delta (n,) <- delta * g'(z), where a = g(z), or g'(z) where it is kept */
+    /* delta (n,) <- delta * g'(z), where a = g(z), or g'(z) of those that keep it */
     void (*multiply_derivative)(enum mlp_activation g, size_t n, const double *a, double *delta);
 
     /* From z (rows, m) of the output layer and y (rows, m): c (rows,) <- the cost of each instance,
@@ -134,6 +141,9 @@ struct mlp_kernels {
      * (rows, m) is scratch. */
     void (*output)(enum mlp_loss loss, double parameter, enum mlp_activation g, size_t rows,
                    size_t m, double *z, const double *y, double *delta, double *terms, double *c);
+
+    /* delta (rows, m) and c (rows,), row i of both times s_i; 0 for s_i = 0, whatever they are */
+    void (*weigh)(size_t rows, size_t m, const double *s, double *delta, double *c);
 
     /* Adds c_i to lane (first + i) mod 8 of sum[16] = 8 sums, then their 8 rounding errors. */
     void (*accumulate)(size_t rows, size_t first, const double *c, double *sum);
@@ -145,8 +155,14 @@ struct mlp_kernels {
                              double *v, double *w);
     /* x <- x + y */
     void (*add)(size_t n, const double *y, double *x);
+    /* x <- x * y */
+    void (*multiply)(size_t n, const double *y, double *x);
+    /* g <- g + (l2 w + l1 sign(w)), sign(0) = 0 */
+    void (*penalise)(size_t n, double l1, double l2, const double *w, double *g);
     /* sum of x_i^2 in 8 lanes, (i mod 8), added as ((0+4)+(2+6))+((1+5)+(3+7)) */
     double (*sum_squares)(size_t n, const double *x);
+    /* sum of |x_i|, in the order of sum_squares() */
+    double (*sum_sizes)(size_t n, const double *x);
     /* sum of x_i y_i, in the order of sum_squares() */
     double (*dot)(size_t n, const double *x, const double *y);
     /* out <- a x + b y, as fma(b, y, a x); returns the sum of out_i z_i in the order of sum_squares(),

@@ -140,14 +140,6 @@ INLINE void map_keep(size_t n, double *z, double *d, v_f64 (*f)(v_f64, v_f64 *))
     }
 }
 
-static void activate_keep(enum mlp_activation g, size_t n, double *z, double *d)
-{
-    if (g == MLP_SILU)
-        map_keep(n, z, d, v_silu);
-    else
-        map_keep(n, z, d, v_gelu);
-}
-
 /* delta g'(z) from a: a (1 - a), (1 - a) (1 + a), a > 0; of the others a > 0 and 0.01 elsewhere, a > 0
  * and exp(z) = a + 1 elsewhere, 1 - exp(-a), a. */
 INLINE v_f64 sigmoid_delta(v_f64 a, v_f64 delta) { return delta * (a * (v_set(1.0) - a)); }
@@ -202,6 +194,20 @@ static void multiply_derivative(enum mlp_activation g, size_t n, const double *a
     case MLP_STEP:
     default:
         break;
+    }
+}
+
+static void activate_keep(enum mlp_activation g, size_t n, double *z, double *d)
+{
+    if (g == MLP_SILU) {
+        map_keep(n, z, d, v_silu);
+    } else if (g == MLP_GELU) {
+        map_keep(n, z, d, v_gelu);
+    } else {
+        activate(g, n, 1, z);
+        for (size_t i = 0; i < n; i++)
+            d[i] = 1.0;
+        multiply_derivative(g, n, z, d);
     }
 }
 
@@ -341,6 +347,38 @@ static void clip(size_t n, double scale, double limit, double *g)
 
 INLINE v_f64 sum(v_f64 x, v_f64 y) { return x + y; }
 static void add(size_t n, const double *y, double *x) { map2(n, y, x, sum); }
+static void multiply(size_t n, const double *y, double *x) { map2(n, y, x, product_delta); }
+
+static void weigh(size_t rows, size_t m, const double *s, double *delta, double *c)
+{
+    for (size_t i = 0; i < rows; i++, delta += m) {
+        if (s[i] == 0.0) {
+            memset(delta, 0, m * sizeof *delta);
+            c[i] = 0.0;
+            continue;
+        }
+        for (size_t j = 0; j < m; j++)
+            delta[j] *= s[i];
+        c[i] *= s[i];
+    }
+}
+
+INLINE v_f64 penalised(double l1, double l2, v_f64 w, v_f64 g)
+{
+    const v_f64 zero = v_set(0.0);
+    const v_f64 slope =
+        v_select(v_lt(zero, w), v_set(l1), v_select(v_lt(w, zero), v_set(-l1), zero));
+    return g + v_fma(v_set(l2), w, slope);
+}
+
+static void penalise(size_t n, double l1, double l2, const double *w, double *g)
+{
+    size_t i = 0;
+    for (; i + VL <= n; i += VL)
+        v_store(g + i, penalised(l1, l2, v_load(w + i), v_load(g + i)));
+    if (i < n)
+        v_store_n(g + i, n - i, penalised(l1, l2, v_load_n(w + i, n - i), v_load_n(g + i, n - i)));
+}
 
 /* A sum's 8 lanes, and their total in the order that is promised. */
 #define LANES (8 / VL)
@@ -376,6 +414,26 @@ static double dot(size_t n, const double *x, const double *y)
 }
 
 static double sum_squares(size_t n, const double *x) { return dot(n, x, x); }
+
+static double sum_sizes(size_t n, const double *x)
+{
+    v_f64 acc[LANES];
+    size_t i = 0;
+    UNROLL
+    for (size_t v = 0; v < LANES; v++)
+        acc[v] = v_set(0.0);
+    for (; i + 8 <= n; i += 8) {
+        UNROLL
+        for (size_t v = 0; v < LANES; v++)
+            acc[v] += v_abs(v_load(x + i + v * VL));
+    }
+    UNROLL
+    for (size_t v = 0; v < LANES; v++, i += VL) {
+        if (i < n)
+            acc[v] += v_abs(v_load_n(x + i, at_most(n - i, VL)));
+    }
+    return total(acc);
+}
 
 /* summed is a constant after inlining. */
 INLINE double combine_(const int summed, size_t n, double a, const double *x, double b,
@@ -556,7 +614,11 @@ const struct mlp_kernels KERNELS = {
     .descend = descend,
     .descend_momentum = descend_momentum,
     .add = add,
+    .multiply = multiply,
+    .penalise = penalise,
+    .weigh = weigh,
     .sum_squares = sum_squares,
+    .sum_sizes = sum_sizes,
     .dot = dot,
     .combine = combine,
     .curvature = curvature,

@@ -2,6 +2,8 @@
  * part of the parameters: feedforward, delta and gradient. */
 #include "internal.h"
 
+#include <string.h>
+
 /* Columns of w that a thread's share is worth: two vectors of 8. */
 #define COLUMNS_MIN 16
 
@@ -48,6 +50,20 @@ void mlp_layer_forward(const struct mlp_network *net, size_t l, size_t rows, con
         activate(net, layer->g, rows, c1 - c0, m_out, z + c0, d == NULL ? NULL : d + c0);
 }
 
+void mlp_layer_skip(const struct mlp_network *net, size_t l, size_t rows, const double *previous,
+                    size_t c0, size_t c1, double *a)
+{
+    const size_t m = net->layers[l].m_out;
+    if (!net->layers[l].skip)
+        return;
+    if (c1 - c0 == m) {
+        net->kernels->add(rows * m, previous, a);
+        return;
+    }
+    for (size_t i = 0; i < rows; i++)
+        net->kernels->add(c1 - c0, previous + i * m + c0, a + i * m + c0);
+}
+
 void mlp_forward(const struct mlp_network *net, size_t first, size_t rows, const double *x,
                  double *const *a, double *last, double *panel, int linear)
 {
@@ -58,25 +74,56 @@ void mlp_forward(const struct mlp_network *net, size_t first, size_t rows, const
         double *z = output ? last : a[l] + first * m;
         mlp_layer_forward(net, l, rows, previous, 0, m, z, mlp_kept(net, a, l, first), panel,
                           linear && output);
+        mlp_layer_skip(net, l, rows, previous, 0, m, z);
         previous = z;
     }
 }
 
-void mlp_layer_delta(const struct mlp_network *net, size_t l, size_t rows, const double *delta,
-                     const double *a, size_t c0, size_t c1, double *previous, double *panel)
+/* delta (n,) <- delta * g'(z), from what mlp_derivable gives. */
+static void multiply_derivative(const struct mlp_network *net, const struct mlp_layer *layer,
+                                size_t n, const double *a, double *delta)
+{
+    if (mlp_layer_keeps(layer))
+        net->kernels->multiply(n, a, delta);
+    else
+        net->kernels->multiply_derivative(layer->g, n, a, delta);
+}
+
+/* Columns c0 .. c1 - 1 of e (rows, m_in), rows `stride` apart, <- delta w^T of layers[l], + carried
+ * (rows, m_in) where it is skipped. e may be carried. */
+static void errors(const struct mlp_network *net, size_t l, size_t rows, const double *delta,
+                   size_t c0, size_t c1, const double *carried, double *e, ptrdiff_t stride,
+                   double *panel)
 {
     const struct mlp_layer *layer = &net->layers[l];
-    const size_t m_in = layer->m_in, m_out = layer->m_out;
-    const enum mlp_activation g = net->layers[l - 1].g;
-    net->kernels->product(rows, c1 - c0, m_out, delta, (ptrdiff_t)m_out, 1,
-                          weights(net, layer) + c0 * m_out, 1, (ptrdiff_t)m_out, NULL, 0,
-                          previous + c0, (ptrdiff_t)m_in, NULL, panel);
-    if (c1 - c0 == m_in) {
-        net->kernels->multiply_derivative(g, rows * m_in, a, previous);
+    const ptrdiff_t m_in = (ptrdiff_t)layer->m_in, m_out = (ptrdiff_t)layer->m_out;
+    net->kernels->product(rows, c1 - c0, layer->m_out, delta, m_out, 1,
+                          weights(net, layer) + c0 * layer->m_out, 1, m_out,
+                          layer->skip ? carried + c0 : NULL, m_in, e + c0, stride, NULL, panel);
+}
+
+void mlp_layer_delta(const struct mlp_network *net, size_t l, size_t rows, const double *delta,
+                     const double *a, size_t c0, size_t c1, double *previous, double *carried,
+                     double *panel)
+{
+    const struct mlp_layer *before = &net->layers[l - 1];
+    const size_t m_in = net->layers[l].m_in, width = c1 - c0;
+    errors(net, l, rows, delta, c0, c1, carried, before->skip ? carried : previous, (ptrdiff_t)m_in,
+           panel);
+    for (size_t i = 0; i < rows && before->skip; i++)
+        memcpy(previous + i * m_in + c0, carried + i * m_in + c0, width * sizeof *previous);
+    if (width == m_in) {
+        multiply_derivative(net, before, rows * m_in, a, previous);
         return;
     }
     for (size_t i = 0; i < rows; i++)
-        net->kernels->multiply_derivative(g, c1 - c0, a + i * m_in + c0, previous + i * m_in + c0);
+        multiply_derivative(net, before, width, a + i * m_in + c0, previous + i * m_in + c0);
+}
+
+void mlp_input_delta(const struct mlp_network *net, size_t rows, double *const *delta, double *out,
+                     ptrdiff_t stride, double *panel)
+{
+    errors(net, 0, rows, delta[0], 0, mlp_n_inputs(net), delta[net->n_layers], out, stride, panel);
 }
 
 void mlp_deltas(const struct mlp_network *net, size_t from, size_t to, size_t first, size_t rows,
@@ -86,7 +133,7 @@ void mlp_deltas(const struct mlp_network *net, size_t from, size_t to, size_t fi
         const size_t m_in = net->layers[l].m_in;
         mlp_layer_delta(net, l, rows, delta[l] + first * net->layers[l].m_out,
                         mlp_derivable(net, a, l - 1, first), 0, m_in, delta[l - 1] + first * m_in,
-                        panel);
+                        mlp_carried(net, delta, l, first), panel);
     }
 }
 
@@ -133,12 +180,11 @@ static void step_tile(const struct mlp_network *net, const struct mlp_layer *lay
 /* Terms up to which the step is taken with the product: see struct mlp_epilogue. */
 #define FUSED_ROWS 256
 
-/* The gradient of a tile, and its step unless step is NULL; the gradient may be left undefined when
- * `keep` is 0. */
+/* The gradient of a tile with the penalty's, and its step: see mlp_gradient_part. */
 static void gradient_tile(const struct mlp_network *net, const struct mlp_layer *layer,
                           struct tile t, size_t rows, const double *a, const double *delta,
-                          int first, double *gradient, double *panel, const struct mlp_step *step,
-                          int keep)
+                          int first, double *gradient, double *panel,
+                          const struct mlp_penalty *penalty, const struct mlp_step *step, int keep)
 {
     static const double one = 1.0;
     const size_t m_in = layer->m_in, m_out = layer->m_out, width = t.c1 - t.c0;
@@ -149,7 +195,7 @@ static void gradient_tile(const struct mlp_network *net, const struct mlp_layer 
         return;
     /* A product that is one chain block long takes the step before its tile leaves the registers. */
     struct mlp_epilogue fused = {net->parameters + offset, row, 0.0, keep};
-    const int fuse = step != NULL && step->plain && first && rows <= FUSED_ROWS;
+    const int fuse = step != NULL && step->plain && first && rows <= FUSED_ROWS && penalty == NULL;
     if (fuse)
         fused.alpha = step->rate;
     if (m_out == 1) { /* one column: its transpose is a row, which fills vectors */
@@ -162,6 +208,8 @@ static void gradient_tile(const struct mlp_network *net, const struct mlp_layer 
     if (t.bias)
         net->kernels->product(1, width, rows, &one, 0, 0, delta + t.c0, row, 1, first ? NULL : db,
                               0, db, 0, NULL, panel);
+    for (size_t r = t.r0; r < t.r1 && penalty != NULL; r++)
+        mlp_penalise(net, penalty, layer->offset + r * m_out + t.c0, width, gradient);
     if (step == NULL)
         return;
     if (!fuse)
@@ -172,12 +220,13 @@ static void gradient_tile(const struct mlp_network *net, const struct mlp_layer 
 
 void mlp_gradient_part(const struct mlp_network *net, size_t parts, size_t part, size_t rows,
                        const double *x, double *const *a, double *const *delta, int first,
-                       double *gradient, double *panel, const struct mlp_step *step, int keep)
+                       double *gradient, double *panel, const struct mlp_penalty *penalty,
+                       const struct mlp_step *step, int keep)
 {
     for (size_t l = net->n_layers; l-- > 0;) {
         const struct mlp_layer *layer = &net->layers[l];
         const struct tile t = share(layer, rows, parts, part);
-        gradient_tile(net, layer, t, rows, l ? a[l - 1] : x, delta[l], first, gradient, panel, step,
-                      keep);
+        gradient_tile(net, layer, t, rows, l ? a[l - 1] : x, delta[l], first, gradient, panel,
+                      penalty, step, keep);
     }
 }

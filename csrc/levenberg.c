@@ -149,7 +149,7 @@ static enum mlp_status levenberg_start(struct mlp_fit *fit)
     m->P = P;
     if (!mlp_size_multiply(fit->n, m_out, &m->R))
         return MLP_TOO_LARGE;
-    m->dual = m->R < P;
+    m->dual = m->R < P && fit->options.problem.l2 == 0.0;
     m->j_row = mlp_symmetric_row(P < SIZE_MAX - 7 ? P + 7 : 0);
     m->s = (struct mlp_symmetric){.net = net, .team = &fit->team, .order = m->dual ? m->R : P};
     m->s.row = mlp_symmetric_row(m->s.order);
@@ -212,6 +212,26 @@ static void output_rows(const struct mlp_network *net, size_t rows, size_t k, co
     }
 }
 
+/* The weights of instances m->row + first .. of the sweep, or NULL. */
+static const double *weights(const struct mlp_fit *fit, const struct levenberg *m, size_t first,
+                             size_t rows)
+{
+    if (fit->pass.weights == NULL)
+        return NULL;
+    return mlp_rows(fit->pass.weights, NULL, m->row + first, rows, fit->space.arenas[0].s + first);
+}
+
+/* The rows' errors e_k, and delta^(L), times the roots of their weights. */
+static void weigh(size_t rows, size_t m, size_t k, const double *s, double *delta, double *e)
+{
+    for (size_t i = 0; i < rows; i++) {
+        const double root = sqrt(s[i]);
+        e[i * m + k] *= root;
+        for (size_t j = 0; j < m; j++)
+            delta[i * m + j] *= root;
+    }
+}
+
 struct sweep_context {
     const struct mlp_fit *fit;
     const struct levenberg *m;
@@ -238,10 +258,13 @@ static void sweep_task(void *context, size_t thread, size_t part)
     double *a = arena->a[net->n_layers - 1] + first * m_out;
     double *delta = arena->delta[net->n_layers - 1] + first * m_out;
     double *e = m->e + (m->dual ? m->row + first : first) * m_out;
+    const double *s = weights(fit, m, first, rows);
     mlp_forward(net, first, rows, x, arena->a, a, panel, 1);
     const double *derivable = mlp_output_activate(net, rows, a, arena->terms + first * m_out);
     for (size_t k = 0; k < m_out; k++) {
         output_rows(net, rows, k, a, derivable, y, delta, e);
+        if (s != NULL)
+            weigh(rows, m_out, k, s, delta, e);
         mlp_deltas(net, net->n_layers - 1, 0, first, rows, arena->a, arena->delta, panel);
         net->kernels->jacobian(&shape, first, rows, x, arena->a, arena->delta,
                                m->j + (first * m_out + k) * m->j_row, m_out * m->j_row);
@@ -284,6 +307,21 @@ static void scale(struct mlp_fit *fit, struct levenberg *m)
             for (size_t i = 0; i < m->R; i++)
                 m->jt[p * m->s.row + i] *= r;
         }
+    }
+}
+
+/* The penalty's part of A and of the gradient. */
+static void penalise(const struct mlp_fit *fit, struct levenberg *m)
+{
+    const struct mlp_penalty penalty = {0.0, fit->options.problem.l2};
+    if (!mlp_penalises(&penalty))
+        return;
+    mlp_penalise(fit->net, &penalty, 0, m->P, m->gradient);
+    for (size_t l = 0; l < fit->net->n_layers; l++) {
+        const struct mlp_layer *layer = &fit->net->layers[l];
+        const size_t end = layer->offset + layer->m_in * layer->m_out;
+        for (size_t p = layer->offset; p < end; p++)
+            m->a[p * m->s.row + p] += penalty.l2;
     }
 }
 
@@ -496,6 +534,9 @@ static void accelerate_task(void *context, size_t thread, size_t part)
     const double *derivable = mlp_output_activate(net, rows, a, arena->y + first * m_out);
     for (size_t i = 0; i < n; i++)
         delta[i] = ((delta[i] - a[i]) - (a[i] - back[i])) * (1.0 / (GEODESIC_STEP * GEODESIC_STEP));
+    const double *s = weights(fit, m, first, rows);
+    for (size_t i = 0; i < n && s != NULL; i++)
+        delta[i] *= m->dual ? sqrt(s[i / m_out]) : s[i / m_out];
     if (m->dual) {
         memcpy(m->work + (m->row + first) * m_out, delta, n * sizeof *delta);
         return;
@@ -532,7 +573,8 @@ static int accelerate(struct mlp_fit *fit, struct levenberg *m)
     mlp_team_run(&fit->team, c.parts, c.parts, accelerate_task, &c);
     if (!m->dual)
         mlp_gradient_part(net, 1, 0, c.rows, mlp_rows(&fit->x, NULL, m->row, c.rows, arena->x),
-                          arena->a, arena->delta, m->row == 0, m->work, arena->panel, NULL, 1);
+                          arena->a, arena->delta, m->row == 0, m->work, arena->panel, NULL, NULL,
+                          1);
     fit->work -= work + (double)c.rows * (double)m->P;
     m->row += c.rows;
     return c.rows == left;
@@ -746,8 +788,10 @@ static enum mlp_event levenberg_advance(struct mlp_fit *fit)
         m->stage = SWEEP;
         if (m->row < fit->n)
             return MLP_PAUSED;
-        if (!m->dual)
+        if (!m->dual) {
+            penalise(fit, m);
             scale(fit, m);
+        }
         return begin(fit, m);
     case FACTOR:
         m->factored = mlp_cholesky(&m->s, m->u, m->factored, PORTION, &spent);

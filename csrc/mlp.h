@@ -122,6 +122,9 @@ void mlp_network_free(struct mlp_network *network);
 size_t mlp_network_n_parameters(const struct mlp_network *network);
 /* d of the Huber loss, 1 unless this is called, or tau of the quantile's, 0.5. */
 void mlp_network_set_loss_parameter(struct mlp_network *network, double parameter);
+/* From now on every hidden layer as wide as the layer before it, inputs included, is skipped: a^(l) =
+ * g(z^(l)) + a^(l-1). Returns how many there are. */
+size_t mlp_network_set_residual(struct mlp_network *network);
 /* The P parameters, owned by the caller, who keeps them alive. */
 void mlp_network_set_parameters(struct mlp_network *network, double *parameters);
 /* Instances per chunk and thread, and the multiply-adds from which another thread is worth waking; 0
@@ -158,6 +161,16 @@ void mlp_predictor_call(const double *x, double *y, void *predictor);
  * x is not written. Cannot fail. */
 double mlp_predictor_scalar(int count, double *x, void *predictor);
 
+/* What is minimised beside the network's own loss of each instance:
+ *     C = sum_i s_i loss_i + l1 sum |w| + l2/2 sum w^2
+ * over all weights w, which biases are not, and in training the probabilities (L - 1,) with which the
+ * units of each hidden layer are dropped; all of it is 0 or NULL for the plain sum. */
+struct mlp_problem {
+    const struct mlp_matrix *weights; /* s (n, 1), at least 0; NULL: all 1 */
+    double l1, l2;
+    const double *dropout; /* of fits and trainers; in [0, 1) */
+};
+
 /* a[l-1] (n, m^(l)) <- a^(l) for l = 1..L. */
 enum mlp_status mlp_activations(const struct mlp_network *network, const struct mlp_matrix *x,
                                 size_t n, double *const *a);
@@ -168,15 +181,21 @@ enum mlp_status mlp_cost(const struct mlp_network *network, const struct mlp_mat
                          const struct mlp_matrix *y, size_t n, size_t n_threads, double *cost,
                          double *gradient);
 
+/* The same of the problem's C; its dropout is not read. */
+enum mlp_status mlp_objective(const struct mlp_network *network, const struct mlp_problem *problem,
+                              const struct mlp_matrix *x, const struct mlp_matrix *y, size_t n,
+                              size_t n_threads, double *cost, double *gradient);
+
 /* out (n, m^(L), P) <- d a^(L)_k / d parameters, or with `inputs` (n, m^(L), m^(0)) <- d a^(L)_k / d
  * a^(0). No step units. */
 enum mlp_status mlp_jacobian(const struct mlp_network *network, const struct mlp_matrix *x,
                              size_t n, int inputs, double *out);
 
-/* gradient (n, m^(0)) <- dC/dx, the instances' rows of it one by one. n >= 1; no step units. */
+/* gradient (n, m^(0)) <- dC/dx, the instances' rows of it one by one, with the weights of a problem.
+ * n >= 1; no step units. */
 enum mlp_status mlp_input_gradient(const struct mlp_network *network, const struct mlp_matrix *x,
-                                   const struct mlp_matrix *y, size_t n, size_t n_threads,
-                                   double *gradient);
+                                   const struct mlp_matrix *y, const struct mlp_matrix *weights,
+                                   size_t n, size_t n_threads, double *gradient);
 
 /* *index <- i columns + j of the first element that is NaN or infinite, or n columns when there is
  * none. */
@@ -221,14 +240,18 @@ struct mlp_fit_options;
 struct mlp_trainer;
 
 /* One update per call, on the instances of the call, by MLP_GRADIENT_DESCENT or MLP_ADAM; of the
- * options only the solver, its own and the clipping are read. The trainer keeps what the solver
- * remembers. */
+ * options only the solver, its own, the clipping, the stream and the problem's penalty, all of it in
+ * each call, and dropout are read. The trainer keeps what the solver remembers. */
 enum mlp_status mlp_trainer_new(struct mlp_trainer **trainer, struct mlp_network *network,
                                 const struct mlp_fit_options *options, size_t n_threads);
 void mlp_trainer_free(struct mlp_trainer *trainer);
-/* cost <- C before the step; takes no step when that cost is not finite. */
+/* cost <- C before the step, of instances with these weights (n, 1), or NULL; takes no step when that
+ * cost is not finite. */
 enum mlp_status mlp_trainer_step(struct mlp_trainer *trainer, const struct mlp_matrix *x,
-                                 const struct mlp_matrix *y, size_t n, double *cost);
+                                 const struct mlp_matrix *y, const struct mlp_matrix *weights,
+                                 size_t n, double *cost);
+/* Words drawn from the stream so far. */
+uint64_t mlp_trainer_position(const struct mlp_trainer *trainer);
 
 enum mlp_event {
     MLP_PAUSED = 0, /* the work budget is used up: call again to go on */
@@ -291,6 +314,10 @@ struct mlp_scg {
 
 struct mlp_fit_options {
     enum mlp_solver solver;
+    /* Its weights are of the fit's n instances; a mini-batch of b of them carries b / n of the
+     * penalty. Dropout only with MLP_GRADIENT_DESCENT and MLP_ADAM, no l1 with
+     * MLP_LEVENBERG_MARQUARDT, no penalty with its `bayesian`. */
+    struct mlp_problem problem;
     struct mlp_descent descent; /* of MLP_GRADIENT_DESCENT */
     struct mlp_lbfgs lbfgs;     /* of MLP_LBFGS */
     struct mlp_scg scg;         /* of MLP_SCG */

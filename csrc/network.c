@@ -81,11 +81,26 @@ void mlp_release(double *p)
 /* The part of it from which a fit tries another thread. */
 #define MEASURED 0.25
 
-/* Doubles per instance: x, every a and delta, what is kept of g'(z), y, the cost's terms and their
- * sum. mlp_network_new has seen to it that CHUNK_MAX times as many do not overflow. */
+/* Doubles per instance: x, every a and delta, what is kept of g'(z), what skips carry, y, the cost's
+ * terms, their sum and the instance's weight. mlp_network_new has seen to it that CHUNK_MAX times as
+ * many do not overflow. */
 static size_t row_size(const struct mlp_network *net)
 {
-    return mlp_n_inputs(net) + 2 * net->units + net->second + 2 * mlp_n_outputs(net) + 1;
+    return mlp_n_inputs(net) + 2 * net->units + net->second + net->carried +
+           2 * mlp_n_outputs(net) + 2;
+}
+
+/* What the layers' kinds imply: units that keep g'(z), and the widest layer that is skipped. */
+static void note_layers(struct mlp_network *net)
+{
+    net->second = net->carried = 0;
+    for (size_t l = 0; l + 1 < net->n_layers; l++) {
+        const struct mlp_layer *layer = &net->layers[l];
+        if (mlp_layer_keeps(layer))
+            net->second += layer->m_out;
+        if (layer->skip && layer->m_out > net->carried)
+            net->carried = layer->m_out;
+    }
 }
 
 size_t mlp_chunk_rows(const struct mlp_network *net, size_t n_threads, size_t n)
@@ -125,29 +140,29 @@ enum mlp_status mlp_network_new(struct mlp_network **network, const struct mlp_k
     int fits = 1;
     for (size_t l = 0; fits && l < n_layers; l++) {
         struct mlp_layer *layer = &net->layers[l];
-        *layer = (struct mlp_layer){layers[l], layers[l + 1], offset, activations[l]};
+        *layer = (struct mlp_layer){
+            .m_in = layers[l], .m_out = layers[l + 1], .offset = offset, .g = activations[l]};
         size_t n;
         fits = mlp_size_multiply(layer->m_in, layer->m_out, &n) &&
                mlp_size_add(n, layer->m_out, &n) && mlp_size_add(offset, n, &offset) &&
                mlp_size_add(units, layer->m_out, &units);
         if (layer->m_out > net->max_width)
             net->max_width = layer->m_out;
-        if (fits && l + 1 < n_layers && mlp_keeps_derivative(layer->g))
-            net->second += layer->m_out;
     }
-    /* As row_size computes it. */
+    /* At least what row_size computes, whatever is set later: 4 arrays of all units, y, terms. */
     size_t size = 0;
     const size_t m = layers[n_layers];
-    fits = fits && mlp_size_multiply(units, 2, &size) && mlp_size_add(size, m, &size) &&
-           mlp_size_add(size, net->second, &size) && mlp_size_add(size, m, &size) &&
-           mlp_size_add(size, 1, &size) && mlp_size_multiply(offset, sizeof(double), &bytes) &&
-           bytes <= PTRDIFF_MAX && mlp_size_multiply(size, sizeof(double) * CHUNK_MAX, &bytes);
+    fits = fits && mlp_size_multiply(units, 4, &size) && mlp_size_add(size, m, &size) &&
+           mlp_size_add(size, m, &size) && mlp_size_add(size, 2, &size) &&
+           mlp_size_multiply(offset, sizeof(double), &bytes) && bytes <= PTRDIFF_MAX &&
+           mlp_size_multiply(size, sizeof(double) * CHUNK_MAX, &bytes);
     if (!fits) {
         free(net);
         return MLP_TOO_LARGE;
     }
     net->n_parameters = offset;
     net->units = units - layers[0];
+    note_layers(net);
     net->grain = GRAIN;
     net->loss_parameter = loss == MLP_QUANTILE ? 0.5 : 1.0;
     *network = net;
@@ -170,6 +185,23 @@ size_t mlp_network_n_parameters(const struct mlp_network *network) { return netw
 void mlp_network_set_loss_parameter(struct mlp_network *network, double parameter)
 {
     network->loss_parameter = parameter;
+}
+size_t mlp_network_set_residual(struct mlp_network *network)
+{
+    size_t n = 0;
+    for (size_t l = 0; l + 1 < network->n_layers; l++) {
+        struct mlp_layer *layer = &network->layers[l];
+        layer->skip = layer->m_in == layer->m_out;
+        n += layer->skip ? 1 : 0;
+    }
+    note_layers(network);
+    return n;
+}
+void mlp_network_set_dropout(struct mlp_network *network, const double *dropout)
+{
+    for (size_t l = 0; l + 1 < network->n_layers; l++)
+        network->layers[l].drop = dropout[l];
+    note_layers(network);
 }
 void mlp_network_set_parameters(struct mlp_network *network, double *parameters)
 {
@@ -212,13 +244,13 @@ static size_t arena_size(const struct mlp_network *net, enum mlp_purpose purpose
                          size_t panel)
 {
     const size_t L = net->n_layers;
-    /* Each of the 3 L + 8 parts may be rounded up by 7. */
+    /* Each of the 3 L + 10 parts may be rounded up by 7. */
     const size_t scratch = purpose == MLP_TRAIN ? mlp_online_scratch(net) : 0;
     const size_t per_row =
         purpose == MLP_TRAIN ? row_size(net) : mlp_n_inputs(net) + 2 * net->max_width;
     size_t n, extra;
-    if (!mlp_size_multiply(rows, per_row, &n) || !mlp_size_multiply(3 * L + 8, 8, &extra) ||
-        !mlp_size_add(extra, panel + 3 * L, &extra) || !mlp_size_add(extra, scratch, &extra) ||
+    if (!mlp_size_multiply(rows, per_row, &n) || !mlp_size_multiply(3 * L + 10, 8, &extra) ||
+        !mlp_size_add(extra, panel + 3 * L + 1, &extra) || !mlp_size_add(extra, scratch, &extra) ||
         !mlp_size_add(n, extra, &n))
         return 0;
     return mlp_padded(n);
@@ -233,7 +265,8 @@ static void arena_cut(struct mlp_arena *arena, const struct mlp_network *net,
     arena->a = (double **)(void *)cut(&next, 2 * L);
     for (size_t l = L; l < 2 * L; l++)
         arena->a[l] = NULL;
-    arena->delta = (double **)(void *)cut(&next, L);
+    arena->delta = (double **)(void *)cut(&next, L + 1);
+    arena->delta[L] = NULL;
     arena->x = cut(&next, rows * mlp_n_inputs(net));
     if (purpose == MLP_FORWARD) {
         double *const turns[2] = {cut(&next, rows * net->max_width),
@@ -245,11 +278,14 @@ static void arena_cut(struct mlp_arena *arena, const struct mlp_network *net,
     arena->y = cut(&next, rows * m);
     arena->terms = cut(&next, rows * m);
     arena->c = cut(&next, rows);
+    arena->s = cut(&next, rows);
+    if (net->carried > 0)
+        arena->delta[L] = cut(&next, rows * net->carried);
     arena->scratch = cut(&next, mlp_online_scratch(net));
     for (size_t l = 0; l < L; l++) {
         arena->a[l] = cut(&next, rows * net->layers[l].m_out);
         arena->delta[l] = cut(&next, rows * net->layers[l].m_out);
-        if (l + 1 < L && mlp_keeps_derivative(net->layers[l].g))
+        if (l + 1 < L && mlp_layer_keeps(&net->layers[l]))
             arena->a[L + l] = cut(&next, rows * net->layers[l].m_out);
     }
 }

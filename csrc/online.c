@@ -42,7 +42,8 @@ size_t mlp_epochs(const struct mlp_network *net, const struct mlp_arena *arena,
                   double *history)
 {
     const struct mlp_shape shape = mlp_shape_of(net);
-    if (n > arena->rows || n > 8 || net->n_layers != 2) /* no use in converting rows */
+    if (net->second > 0 || n > arena->rows || n > 8 ||
+        net->n_layers != 2) /* no use in converting */
         return 0;
     return net->kernels->epochs(&shape, alpha, n, mlp_rows(x, NULL, 0, n, arena->x),
                                 mlp_rows(y, NULL, 0, n, arena->y), rules, net->parameters, gradient,

@@ -22,6 +22,7 @@ static void predict_row(const struct mlp_network *net, const double *x, double *
     for (size_t l = 0; l < net->n_layers; l++) {
         double *z = l + 1 < net->n_layers ? a[l % 2] : y;
         mlp_layer_forward(net, l, 1, previous, 0, net->layers[l].m_out, z, NULL, NULL, 0);
+        mlp_layer_skip(net, l, 1, previous, 0, net->layers[l].m_out, z);
         previous = z;
     }
     mlp_fp_leave(saved);

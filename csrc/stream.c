@@ -36,6 +36,9 @@ void mlp_pass_start(struct mlp_pass *pass, const size_t *order, size_t begin, si
     }
 }
 
+/* Units of a row whose mask is made at a time, on the stack: 2 KB. */
+#define MASK_UNITS ((size_t)256)
+
 /* The cost of all ranges, added in a binary tree: neighbours, then neighbours of neighbours. */
 static void add_costs(struct mlp_pass *pass)
 {
@@ -45,6 +48,57 @@ static void add_costs(struct mlp_pass *pass)
                 mlp_pair_add(pass->ranges[r].cost, pass->ranges[r + stride].cost);
     }
     pass->cost = mlp_pair_normalise(pass->ranges[0].cost);
+}
+
+/* The data's cost is known: the penalty's is added. */
+static void add_penalty(struct mlp_pass *pass)
+{
+    if (!mlp_penalises(&pass->penalty))
+        return;
+    const struct mlp_pair c = {mlp_penalty_cost(pass->net, pass->team, &pass->penalty), 0.0};
+    pass->cost = mlp_pair_normalise(mlp_pair_add(pass->cost, c));
+}
+
+/* Columns c0 .. c1 - 1 of layer l + 1, of instances row .. row + rows - 1 of the batch, which the arena
+ * holds from `first` on: a^(l+1) from previous, a^(l), in training with units dropped. */
+static void forward_layer(const struct mlp_pass *pass, const struct mlp_arena *arena, size_t l,
+                          size_t row, size_t first, size_t rows, const double *previous, size_t c0,
+                          size_t c1, double *panel)
+{
+    const struct mlp_network *net = pass->net;
+    const size_t m = net->layers[l].m_out;
+    double *a = arena->a[l] + first * m, *d = mlp_kept(net, arena->a, l, first);
+    mlp_layer_forward(net, l, rows, previous, c0, c1, a, d, panel, l + 1 == net->n_layers);
+    if (net->layers[l].drop > 0.0) {
+        double mask[MASK_UNITS];
+        for (size_t i = 0; i < rows; i++) {
+            for (size_t c = c0; c < c1; c += MASK_UNITS) {
+                const size_t n = c1 - c < MASK_UNITS ? c1 - c : MASK_UNITS;
+                mlp_random_mask(net, &pass->masks, l, row + i, c, c + n, mask);
+                net->kernels->multiply(n, mask, a + i * m + c);
+                net->kernels->multiply(n, mask, d + i * m + c);
+            }
+        }
+    }
+    mlp_layer_skip(net, l, rows, previous, c0, c1, a);
+}
+
+/* c, and delta^(L), of instances row .. row + rows - 1 of the batch, in the arena from `first` on. */
+static void output_layer(const struct mlp_pass *pass, const struct mlp_arena *arena, size_t row,
+                         size_t first, size_t rows)
+{
+    const struct mlp_network *net = pass->net;
+    const struct mlp_layer *last = &net->layers[net->n_layers - 1];
+    const size_t L = net->n_layers, m = last->m_out;
+    double *delta = arena->delta[L - 1] + first * m, *c = arena->c + first;
+    const double *y = mlp_rows(pass->y, pass->order, pass->begin + row, rows, arena->y + first * m);
+    net->kernels->output(net->loss, net->loss_parameter, last->g, rows, m,
+                         arena->a[L - 1] + first * m, y, delta, arena->terms + first * m, c);
+    if (pass->weights != NULL)
+        net->kernels->weigh(
+            rows, m,
+            mlp_rows(pass->weights, pass->order, pass->begin + row, rows, arena->s + first), delta,
+            c);
 }
 
 /* The step that this pass takes now, with its cost known. */
@@ -79,28 +133,26 @@ static void range_task(void *context, size_t thread, size_t part)
 {
     const struct mlp_pass *pass = context;
     const struct mlp_network *net = pass->net;
-    const struct mlp_layer *last = &net->layers[net->n_layers - 1];
     const struct mlp_arena *arena = &pass->space->arenas[thread];
     const size_t index = pass->range + part;
     struct mlp_range *range = &((struct mlp_pass *)context)->ranges[index];
     const size_t start = mlp_part(pass->n, pass->n_ranges, index);
     const size_t end = mlp_part(pass->n, pass->n_ranges, index + 1);
     const size_t chunk = mlp_chunk_rows(net, 1, arena->rows);
-    double *z = arena->a[net->n_layers - 1];
     for (size_t left = task_rows(pass); range->row < end && left > 0;) {
         size_t rows = end - range->row < chunk ? end - range->row : chunk;
         rows = rows < left ? rows : left;
         const double *x = mlp_rows(pass->x, pass->order, pass->begin + range->row, rows, arena->x);
-        const double *y = mlp_rows(pass->y, pass->order, pass->begin + range->row, rows, arena->y);
-        mlp_forward(net, 0, rows, x, arena->a, z, arena->panel, 1);
-        net->kernels->output(net->loss, net->loss_parameter, last->g, rows, last->m_out, z, y,
-                             arena->delta[net->n_layers - 1], arena->terms, arena->c);
+        for (size_t l = 0; l < net->n_layers; l++)
+            forward_layer(pass, arena, l, range->row, 0, rows, l ? arena->a[l - 1] : x, 0,
+                          net->layers[l].m_out, arena->panel);
+        output_layer(pass, arena, range->row, 0, rows);
         net->kernels->accumulate(rows, range->row - start, arena->c, range->sum);
         if (pass->gradient != NULL) {
             mlp_deltas(net, net->n_layers - 1, 0, 0, rows, arena->a, arena->delta, arena->panel);
             mlp_gradient_part(net, 1, 0, rows, x, arena->a, arena->delta, range->row == start,
                               pass->space->partial + index * net->n_parameters, arena->panel, NULL,
-                              1);
+                              NULL, 1);
         }
         range->row += rows;
         left -= rows;
@@ -126,6 +178,8 @@ static void sum_task(void *context, size_t thread, size_t part)
             net->kernels->add(n, partial + (r + stride) * P, partial + r * P);
     }
     memcpy(pass->gradient + begin, partial, n * sizeof(double));
+    if (mlp_penalises(&pass->penalty))
+        mlp_penalise(net, &pass->penalty, begin, n, pass->gradient);
     if (step_of(pass) != NULL)
         mlp_step_take(pass->step, net, begin, n);
 }
@@ -149,6 +203,7 @@ static int advance_ranges(struct mlp_pass *pass)
     if (pass->range < pass->n_ranges)
         return 0;
     add_costs(pass);
+    add_penalty(pass);
     if (pass->gradient != NULL) {
         const double P = (double)pass->net->n_parameters;
         struct sum_context context = {
@@ -163,7 +218,8 @@ static int advance_ranges(struct mlp_pass *pass)
 struct chunk_context {
     const struct mlp_pass *pass;
     size_t row, rows, parts;
-    const double *x; /* (rows, m^(0)), known once its rows have been read */
+    const double *x;                   /* (rows, m^(0)), known once its rows have been read */
+    const struct mlp_penalty *penalty; /* NULL: none, or not yet */
     const struct mlp_step *step;
     /* The phase's layers: forward through layers[from .. to - 1], with the output, then deltas
      * through layers[back] down to layers[down + 1]. */
@@ -206,28 +262,18 @@ static void rows_task(void *context, size_t thread, size_t part)
     const struct mlp_pass *pass = c->pass;
     const struct mlp_network *net = pass->net;
     const struct mlp_arena *arena = &pass->space->arenas[0];
-    const size_t L = net->n_layers;
     double *panel = pass->space->arenas[thread].panel;
     size_t first;
     const size_t rows = part_rows(c, part, &first);
     if (rows == 0)
         return;
     const double *x = c->from == 0 ? read_rows(c, first, rows) : NULL;
-    for (size_t l = c->from; l < c->to; l++) {
-        const size_t m = net->layers[l].m_out;
-        mlp_layer_forward(net, l, rows, l ? arena->a[l - 1] + first * net->layers[l].m_in : x, 0, m,
-                          arena->a[l] + first * m, mlp_kept(net, arena->a, l, first), panel,
-                          l + 1 == L);
-    }
-    if (c->output) {
-        const struct mlp_layer *last = &net->layers[L - 1];
-        const size_t m = last->m_out;
-        const double *y = mlp_rows(pass->y, pass->order, pass->begin + c->row + first, rows,
-                                   arena->y + first * m);
-        net->kernels->output(net->loss, net->loss_parameter, last->g, rows, m,
-                             arena->a[L - 1] + first * m, y, arena->delta[L - 1] + first * m,
-                             arena->terms + first * m, arena->c + first);
-    }
+    for (size_t l = c->from; l < c->to; l++)
+        forward_layer(pass, arena, l, c->row + first, first, rows,
+                      l ? arena->a[l - 1] + first * net->layers[l].m_in : x, 0,
+                      net->layers[l].m_out, panel);
+    if (c->output)
+        output_layer(pass, arena, c->row + first, first, rows);
     if (pass->gradient != NULL)
         mlp_deltas(net, c->back, c->down, first, rows, arena->a, arena->delta, panel);
 }
@@ -239,9 +285,9 @@ static void forward_columns_task(void *context, size_t thread, size_t part)
     const struct mlp_network *net = c->pass->net;
     const struct mlp_arena *arena = &c->pass->space->arenas[0];
     const size_t l = c->from, m = net->layers[l].m_out;
-    mlp_layer_forward(net, l, c->rows, l ? arena->a[l - 1] : c->x, mlp_part(m, c->parts, part),
-                      mlp_part(m, c->parts, part + 1), arena->a[l], mlp_kept(net, arena->a, l, 0),
-                      c->pass->space->arenas[thread].panel, l + 1 == net->n_layers);
+    forward_layer(c->pass, arena, l, c->row, 0, c->rows, l ? arena->a[l - 1] : c->x,
+                  mlp_part(m, c->parts, part), mlp_part(m, c->parts, part + 1),
+                  c->pass->space->arenas[thread].panel);
 }
 
 /* Through layers[back], the part's columns. */
@@ -253,7 +299,8 @@ static void delta_columns_task(void *context, size_t thread, size_t part)
     const size_t l = c->back, m = net->layers[l].m_in;
     mlp_layer_delta(net, l, c->rows, arena->delta[l], mlp_derivable(net, arena->a, l - 1, 0),
                     mlp_part(m, c->parts, part), mlp_part(m, c->parts, part + 1),
-                    arena->delta[l - 1], c->pass->space->arenas[thread].panel);
+                    arena->delta[l - 1], mlp_carried(net, arena->delta, l, 0),
+                    c->pass->space->arenas[thread].panel);
 }
 
 static void parameters_task(void *context, size_t thread, size_t part)
@@ -262,7 +309,8 @@ static void parameters_task(void *context, size_t thread, size_t part)
     const struct mlp_pass *pass = c->pass;
     const struct mlp_arena *arena = &pass->space->arenas[0];
     mlp_gradient_part(pass->net, c->parts, part, c->rows, c->x, arena->a, arena->delta, c->row == 0,
-                      pass->gradient, pass->space->arenas[thread].panel, c->step, pass->keep);
+                      pass->gradient, pass->space->arenas[thread].panel, c->penalty, c->step,
+                      pass->keep);
 }
 
 static void run_phase(struct chunk_context *c, mlp_task task)
@@ -338,6 +386,8 @@ static int advance_chunk(struct mlp_pass *pass)
         range->cost = mlp_pair_lanes(range->sum);
         pass->range = 1;
         add_costs(pass);
+        add_penalty(pass);
+        c.penalty = mlp_penalises(&pass->penalty) ? &pass->penalty : NULL;
         c.step = step_of(pass);
     }
     if (pass->gradient != NULL)
@@ -460,10 +510,24 @@ enum mlp_status mlp_cost(const struct mlp_network *network, const struct mlp_mat
                          const struct mlp_matrix *y, size_t n, size_t n_threads, double *cost,
                          double *gradient)
 {
+    const struct mlp_problem plain = {.weights = NULL};
+    return mlp_objective(network, &plain, x, y, n, n_threads, cost, gradient);
+}
+
+enum mlp_status mlp_objective(const struct mlp_network *network, const struct mlp_problem *problem,
+                              const struct mlp_matrix *x, const struct mlp_matrix *y, size_t n,
+                              size_t n_threads, double *cost, double *gradient)
+{
     struct mlp_workspace space;
     struct mlp_team team;
-    struct mlp_pass pass = {
-        .net = network, .space = &space, .team = &team, .x = x, .y = y, .gradient = gradient};
+    struct mlp_pass pass = {.net = network,
+                            .space = &space,
+                            .team = &team,
+                            .x = x,
+                            .y = y,
+                            .weights = problem->weights,
+                            .penalty = {problem->l1, problem->l2},
+                            .gradient = gradient};
     mlp_team_open(&team, n_threads);
     const enum mlp_status status =
         mlp_workspace_new(&space, network, team.n_threads, n, n, gradient != NULL);

@@ -124,8 +124,8 @@ def test_a_wrong_gradient_is_found(wrong, monkeypatch):
     net = case.network()
 
     class Wrong(dl.Network):
-        def _cost(self, x, y, labels, with_gradient, n_threads):
-            cost, gradient = super()._cost(x, y, labels, with_gradient, n_threads)
+        def _cost(self, x, y, labels, with_gradient, n_threads, problem):
+            cost, gradient = super()._cost(x, y, labels, with_gradient, n_threads, problem)
             if gradient is not None:
                 gradient[wrong] *= 1.01
             return cost, gradient

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import CapsuleType
 
+from deltaloop._problem import Problem
 from deltaloop.inits import Init
 from deltaloop.losses import Loss
 from deltaloop.network import Network
@@ -48,6 +49,8 @@ class Core:
     @property
     def loss(self) -> Loss: ...
     @property
+    def residual(self) -> bool: ...
+    @property
     def init(self) -> Init | None: ...
     @property
     def seed(self) -> int: ...
@@ -66,7 +69,12 @@ class Core:
     @_grain.setter
     def _grain(self, work: float) -> None: ...
     def _build(
-        self, layers: tuple[int, ...], activation: tuple[str, ...], output: str, loss: Loss
+        self,
+        layers: tuple[int, ...],
+        activation: tuple[str, ...],
+        output: str,
+        loss: Loss,
+        residual: bool,
     ) -> None: ...
     def _set_origin(self, init: Init | None, seed: int, position: int) -> None: ...
     def predict(
@@ -86,10 +94,11 @@ class Core:
         labels: bool,
         with_gradient: bool,
         n_threads: int,
+        problem: Problem,
     ) -> tuple[float, NDArray[np.float64] | None]: ...
     def _jacobian(self, x: NDArray[Any], inputs: bool) -> NDArray[np.float64]: ...
     def _input_gradient(
-        self, x: NDArray[Any], y: NDArray[Any], labels: bool, n_threads: int
+        self, x: NDArray[Any], y: NDArray[Any], labels: bool, n_threads: int, problem: Problem
     ) -> NDArray[np.float64]: ...
 
 class Fit:
@@ -100,6 +109,7 @@ class Fit:
         y: NDArray[Any],
         labels: bool,
         solver: Solver,
+        problem: Problem,
         stream: Stream,
         tol: float,
         goal: float,
@@ -113,13 +123,21 @@ class Fit:
 
 class Trainer:
     def __init__(
-        self, network: Network, solver: Solver, *, n_threads: int | None = None
+        self,
+        network: Network,
+        solver: Solver,
+        *,
+        l1: float = 0.0,
+        l2: float = 0.0,
+        dropout: float | Sequence[float] = 0.0,
+        n_threads: int | None = None,
+        seed: int | np.random.Generator | None = None,
     ) -> None: ...
     @property
     def network(self) -> Network: ...
     @property
     def solver(self) -> Solver: ...
-    def step(self, x: ArrayLike, y: ArrayLike) -> float: ...
+    def step(self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float: ...
 
 class Predictor:
     def __init__(self, network: Network, n: int = 1) -> None: ...

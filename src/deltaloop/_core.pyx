@@ -25,7 +25,7 @@ import threading
 
 import numpy as np
 
-from deltaloop import _inputs, _threads, losses, schedules, solvers
+from deltaloop import _inputs, _problem, _random, _threads, losses, schedules, solvers
 
 cnp.import_array()
 
@@ -163,6 +163,37 @@ cdef int matrix_of(cnp.ndarray array, size_t n, size_t columns, bint labels,
     return 0
 
 
+cdef class Weights:
+    """The weights (n,) of instances, described to C; None stands for 1 each."""
+
+    cdef object array
+    cdef mlp_matrix matrix
+
+    def __cinit__(self, array, size_t n):
+        self.array = array
+        if array is not None:
+            matrix_of(array.reshape(-1, 1), n, 1, False, &self.matrix)
+
+    cdef const mlp_matrix *pointer(self) noexcept:
+        return NULL if self.array is None else &self.matrix
+
+
+cdef int describe_problem(problem, Weights weights, mlp_problem *p) except -1:
+    """Fills in what a _problem.Problem says; the weights must outlive p, and dropout is apart."""
+    p.weights = weights.pointer()
+    p.l1 = problem.l1
+    p.l2 = problem.l2
+    p.dropout = NULL
+    return 0
+
+
+cdef const double *dropout_of(problem) except? NULL:
+    """The probabilities of a Problem, which keeps them alive, or NULL."""
+    if problem.dropout is None:
+        return NULL
+    return <const double *>cnp.PyArray_DATA(<cnp.ndarray>problem.dropout)
+
+
 cdef inline bint is_exact(object array) noexcept:
     """An ndarray proper: float64 in this machine's byte order, aligned, C-contiguous."""
     return (type(array) is cnp.ndarray and cnp.PyArray_TYPE(<cnp.ndarray>array) == cnp.NPY_DOUBLE
@@ -267,6 +298,7 @@ cdef class Core:
     cdef object output_, loss_, init_, seed_, lock_
     cdef size_t n_inputs, n_outputs, n_parameters_, units, chunk
     cdef double grain
+    cdef bint residual_
     cdef bint plain  # any finite target is valid and there is a gradient
     cdef public object _position  # words drawn from the stream of the seed
 
@@ -281,7 +313,7 @@ cdef class Core:
             raise RuntimeError("this Network was not initialised")
         return 0
 
-    def _build(self, tuple layers, tuple activation, output, loss):
+    def _build(self, tuple layers, tuple activation, output, loss, bint residual):
         """Allocates the network, once: sizes, the activations' names and the loss."""
         cdef size_t L = len(layers) - 1, i
         cdef size_t *sizes = NULL
@@ -306,6 +338,8 @@ cdef class Core:
                                   <mlp_loss><int>LOSSES[name]))
             if parameter is not None:
                 mlp_network_set_loss_parameter(network, parameter)
+            if residual:
+                mlp_network_set_residual(network)
             n = mlp_network_n_parameters(network)
             # A cache line's alignment: 64 bytes.
             space = np.zeros(n + 7)
@@ -325,6 +359,7 @@ cdef class Core:
         mlp_network_set_parameters(network, <double *>cnp.PyArray_DATA(self.buffer))
         self.layers_, self.activation_ = layers, activation
         self.output_, self.loss_ = output, loss
+        self.residual_ = residual
         self.n_inputs = layers[0]
         self.n_outputs = layers[L]
         self.n_parameters_ = n
@@ -363,6 +398,12 @@ cdef class Core:
         """The loss: its name, or the object that was given with its parameter."""
         self.ready()
         return self.loss_
+
+    @property
+    def residual(self):
+        """Whether hidden layers as wide as the layer before them are skipped."""
+        self.ready()
+        return self.residual_
 
     @property
     def init(self):
@@ -546,9 +587,11 @@ cdef class Core:
         return result
 
     def _cost(self, cnp.ndarray x not None, cnp.ndarray y not None, bint labels,
-              bint with_gradient, size_t n_threads):
+              bint with_gradient, size_t n_threads, problem not None):
         """(C, gradient or None) of validated x (n, m0) and y (n, mL) or class indices (n,)."""
         cdef mlp_matrix mx, my
+        cdef mlp_problem p
+        cdef Weights weights = Weights(problem.weights, x.shape[0])
         cdef size_t n = x.shape[0]
         cdef double cost = NAN
         cdef double *g = NULL
@@ -556,12 +599,13 @@ cdef class Core:
         self.ready()
         matrix_of(x, n, self.n_inputs, False, &mx)
         matrix_of(y, n, self.n_outputs, labels, &my)
+        describe_problem(problem, weights, &p)
         gradient = None
         if with_gradient:
             gradient = np.empty(self.n_parameters_)
             g = <double *>cnp.PyArray_DATA(gradient)
         with nogil:
-            status = mlp_cost(self.network, &mx, &my, n, n_threads, &cost, g)
+            status = mlp_objective(self.network, &p, &mx, &my, n, n_threads, &cost, g)
         check(status)
         return cost, gradient
 
@@ -582,9 +626,11 @@ cdef class Core:
         return result
 
     def _input_gradient(self, cnp.ndarray x not None, cnp.ndarray y not None, bint labels,
-                        size_t n_threads):
+                        size_t n_threads, problem not None):
         """dC/dx (n, m0) of validated x (n, m0) and y (n, mL) or class indices (n,)."""
         cdef mlp_matrix mx, my
+        cdef Weights weights = Weights(problem.weights, x.shape[0])
+        cdef const mlp_matrix *s = weights.pointer()
         cdef size_t n = x.shape[0]
         cdef mlp_status status
         self.ready()
@@ -593,7 +639,7 @@ cdef class Core:
         cdef cnp.ndarray gradient = np.empty((n, self.n_inputs))
         cdef double *g = <double *>cnp.PyArray_DATA(gradient)
         with nogil:
-            status = mlp_input_gradient(self.network, &mx, &my, n, n_threads, g)
+            status = mlp_input_gradient(self.network, &mx, &my, s, n, n_threads, g)
         check(status)
         return gradient
 
@@ -687,10 +733,11 @@ cdef class Fit:
     cdef mlp_fit *fit
     cdef Core core
     cdef object x, y
+    cdef Weights weights
     cdef cnp.ndarray history
 
     def __cinit__(self, Core core not None, cnp.ndarray x not None, cnp.ndarray y not None,
-                  bint labels, solver, Stream stream not None, double tol, double goal,
+                  bint labels, solver, problem, Stream stream not None, double tol, double goal,
                   size_t n_threads):
         cdef mlp_matrix mx, my
         cdef mlp_fit_options options
@@ -699,6 +746,9 @@ cdef class Fit:
         matrix_of(x, x.shape[0], core.n_inputs, False, &mx)
         matrix_of(y, x.shape[0], core.n_outputs, labels, &my)
         describe_solver(solver, &options)
+        self.weights = Weights(problem.weights, x.shape[0])
+        describe_problem(problem, self.weights, &options.problem)
+        options.problem.dropout = dropout_of(problem)
         options.stream = stream.stream
         options.tol = tol
         options.goal = goal
@@ -772,14 +822,24 @@ cdef class Trainer:
     cdef mlp_trainer *trainer
     cdef Core core
     cdef object solver_
+    cdef bint draws  # from the network's stream, which its position follows
 
-    def __cinit__(self, Core network not None, solver, *, n_threads=None):
+    def __cinit__(self, Core network not None, solver, *, l1=0.0, l2=0.0, dropout=0.0,
+                  n_threads=None, seed=None):
         from deltaloop.training import check_trainer
         self.trainer = NULL
         solver = check_trainer(network, solver)
+        problem = _problem.penalised(l1, l2)._replace(
+            dropout=_problem.dropout(network, dropout))
         cdef size_t threads = _threads.resolve(n_threads)
         cdef mlp_fit_options options
+        cdef Stream stream = (_random.stream(network.seed, network._position) if seed is None
+                              else _random.stream(_random.resolve_seed(seed)))
         describe_solver(solver, &options)
+        describe_problem(problem, Weights(None, 0), &options.problem)
+        options.problem.dropout = dropout_of(problem)
+        options.stream = stream.stream
+        self.draws = problem.dropout is not None and seed is None
         self.core = network
         self.solver_ = solver
         check(mlp_trainer_new(&self.trainer, network.network, &options, threads))
@@ -800,7 +860,7 @@ cdef class Trainer:
         """How it is trained."""
         return self.solver_
 
-    def step(self, x, y):
+    def step(self, x, y, *, sample_weight=None):
         """Update the parameters once, from the instances given.
 
         Parameters
@@ -810,12 +870,14 @@ cdef class Trainer:
         y : array_like or float
             Its targets, as for ``Network.cost``: for one instance (mL,), or a scalar where the
             network has one output or the target is a class.
+        sample_weight : array_like, shape (n,), or float for one instance, optional
+            As for ``Network.cost``.
 
         Returns
         -------
         float
-            The cost of these instances before the step. When it overflows to infinity or NaN no
-            step is taken.
+            The cost of these instances before the step, with the whole penalty of the trainer's
+            `l1` and `l2`. When it overflows to infinity or NaN no step is taken.
 
         Raises
         ------
@@ -837,7 +899,7 @@ cdef class Trainer:
         cdef size_t n = 1, m0 = self.core.n_inputs, mL = self.core.n_outputs
         cdef double value
         cdef int ndim
-        if is_exact(x) and self.core.plain:
+        if is_exact(x) and self.core.plain and sample_weight is None:
             ndim = cnp.PyArray_NDIM(x)
             if ndim == 2:
                 n = cnp.PyArray_DIM(x, 0)
@@ -846,12 +908,13 @@ cdef class Trainer:
                     and self.target(y, n, ndim, &value, &my)):
                 exact_matrix(x, m0, &mx)
                 if self.core.finite(&mx, n) and self.core.finite(&my, n):
-                    return self.update(&mx, &my, n)
+                    return self.update(&mx, &my, NULL, n)
         x, y, labels = _inputs.batch(self.core, x, y, "x", "y")
         n = x.shape[0]
         matrix_of(x, n, m0, False, &mx)
         matrix_of(y, n, mL, labels, &my)
-        return self.update(&mx, &my, n)
+        cdef Weights weights = Weights(_problem.weights(sample_weight, n), n)
+        return self.update(&mx, &my, weights.pointer(), n)
 
     cdef bint target(self, object y, size_t n, int ndim, double *value, mlp_matrix *my) noexcept:
         """Describes an exact target, or a float for one instance, to C; False if it is neither."""
@@ -871,17 +934,20 @@ cdef class Trainer:
         exact_matrix(y, mL, my)
         return True
 
-    cdef double update(self, const mlp_matrix *x, const mlp_matrix *y, size_t n) except? -1.0:
+    cdef double update(self, const mlp_matrix *x, const mlp_matrix *y, const mlp_matrix *weights,
+                       size_t n) except? -1.0:
         cdef double cost = NAN
         cdef mlp_status status
         if not self.core.lock_.acquire(False):
             raise RuntimeError(_inputs.BUSY)
         try:
             if <double>n * <double>self.core.n_parameters_ < GIL_WORK:
-                status = mlp_trainer_step(self.trainer, x, y, n, &cost)
+                status = mlp_trainer_step(self.trainer, x, y, weights, n, &cost)
             else:
                 with nogil:
-                    status = mlp_trainer_step(self.trainer, x, y, n, &cost)
+                    status = mlp_trainer_step(self.trainer, x, y, weights, n, &cost)
+            if self.draws:
+                self.core._position = mlp_trainer_position(self.trainer)
         finally:
             self.core.lock_.release()
         check(status)

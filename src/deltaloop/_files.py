@@ -36,7 +36,8 @@ __all__ = ["load", "read_metadata", "save"]
 T = TypeVar("T")
 
 FORMAT = "deltaloop"
-VERSION = 1
+# Files of version 2 have one more entry, residual; all other networks are written as version 1.
+VERSION = 2
 USER_PREFIX = "user."
 
 # A layer takes about 150 bytes of header, so this is room for thousands of layers; safetensors
@@ -65,6 +66,7 @@ class _Description:
     activation: tuple[str, ...]
     output: str
     loss: Loss
+    residual: bool
     init: Init | None
     seed: int
     position: int
@@ -159,6 +161,7 @@ def load(path: str | os.PathLike[str]) -> Network:
             description.activation,
             description.output,
             description.loss,
+            description.residual,
             description.init,
             description.seed,
             description.position,
@@ -222,9 +225,10 @@ def _network_entries(network: Network) -> dict[str, str]:
     """Return what the metadata says about the network. ValueError for a seed without end."""
     if network.seed >= 10**MAX_SEED_DIGITS:
         raise ValueError(f"seed has more than {MAX_SEED_DIGITS} decimal digits")
-    return {
+    entries = {"residual": "true"} if network.residual else {}
+    return entries | {
         "format": FORMAT,
-        "version": str(VERSION),
+        "version": str(VERSION if network.residual else 1),
         "layers": json.dumps(list(network.layers)),
         "activation": json.dumps(list(network.activation)),
         "output": network.output,
@@ -327,9 +331,11 @@ def _describe(entries: Mapping[str, str] | None) -> _Description:
     from deltaloop import inits, losses
 
     entries = {} if entries is None else entries
-    _check_version(entries)
+    version = _check_version(entries)
     known = {key for key in entries if not key.startswith(USER_PREFIX)}
-    _check_names("metadata", _REQUIRED_KEYS, known)
+    _check_names("metadata", _REQUIRED_KEYS | ({"residual"} if version > 1 else set()), known)
+    if entries.get("residual", "true") != "true":
+        raise ValueError(f"expected residual to be true, found {_short(entries['residual'])}")
     layers = _json_layers(entries["layers"])
     activation = _json_names("activation", entries["activation"], len(layers) - 2)
     init = _json("init", entries["init"])
@@ -338,6 +344,7 @@ def _describe(entries: Mapping[str, str] | None) -> _Description:
         activation=activation,
         output=_name("output", entries["output"]),
         loss=_option("loss", entries["loss"], losses.of_text),
+        residual="residual" in entries,
         init=None if init is None else _option("init", init, inits.of_text),
         seed=_decimal("seed", entries["seed"], 10**MAX_SEED_DIGITS - 1),
         position=_decimal("position", entries["position"], MAX_POSITION),
@@ -349,18 +356,20 @@ def _describe(entries: Mapping[str, str] | None) -> _Description:
     )
 
 
-def _check_version(entries: Mapping[str, str]) -> None:
+def _check_version(entries: Mapping[str, str]) -> int:
+    """Return the file's version."""
     if entries.get("format") != FORMAT:
         found = _short(entries["format"]) if "format" in entries else "none"
         raise ValueError(f"expected metadata with format {FORMAT!r}, found {found}")
     version = _decimal("version", entries.get("version", ""), None)
     if version > VERSION:
         raise ValueError(
-            f"expected file version {VERSION}, found {version}: it was written by a newer "
+            f"expected file version 1 to {VERSION}, found {version}: it was written by a newer "
             "deltaloop, which is needed to read it"
         )
-    if version != VERSION:
-        raise ValueError(f"expected file version {VERSION}, found {version}")
+    if version < 1:
+        raise ValueError(f"expected file version 1 to {VERSION}, found {version}")
+    return version
 
 
 def _check_names(what: str, expected: frozenset[str], found: set[str]) -> None:

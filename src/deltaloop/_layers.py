@@ -70,6 +70,11 @@ def output_activation(output: object, activation: object, loss: str, n_outputs: 
     return name
 
 
+def skips(sizes: Sequence[int]) -> tuple[int, ...]:
+    """Return the hidden layers l that a residual network skips: those as wide as layer l - 1."""
+    return tuple(l for l in range(1, len(sizes) - 1) if sizes[l] == sizes[l - 1])
+
+
 def default_init(hidden: tuple[str, ...], output: str) -> str:
     """Return the initialisation that suits the hidden units (the outputs when there are none)."""
     names = set(hidden) or {output}

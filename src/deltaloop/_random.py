@@ -48,7 +48,11 @@ def stream(seed: int, position: int = 0) -> _core.Stream:
 
 
 def draw_parameters(
-    layers: tuple[int, ...], init: Init, source: _core.Stream, parameters: NDArray[np.float64]
+    layers: tuple[int, ...],
+    init: Init,
+    source: _core.Stream,
+    parameters: NDArray[np.float64],
+    skips: tuple[int, ...] = (),
 ) -> None:
     """Fill `parameters` layer by layer, w then b, in memory order.
 
@@ -58,14 +62,16 @@ def draw_parameters(
     limit is sqrt(3 variance), or as a normal one. ``nguyen_widrow`` (Nguyen and Widrow 1990) is for
     inputs in [-1, 1]: each unit of a hidden layer gets weights of the length beta = 0.7
     fan_out^(1/fan_in) in a random direction, Unif[-1, 1] of each weight before, and a bias from
-    Unif[-beta, beta]; the output layer's weights and biases are from Unif[-1/2, 1/2].
+    Unif[-beta, beta]; the output layer's weights and biases are from Unif[-1/2, 1/2]. In layers
+    that are skipped the variances are divided by the number of skips S: what they add up to is then
+    about as large as what they begin with (1 + 1/S to the power of S is at most e).
     """
     if isinstance(init, Uniform):
         source.range(parameters, init.low, init.high)
         return
     scheme, _, shape = init.partition("_")
     begin = 0
-    for fan_in, fan_out in pairwise(layers):
+    for l, (fan_in, fan_out) in enumerate(pairwise(layers), start=1):
         w = parameters[begin : begin + fan_in * fan_out]
         b = parameters[begin + fan_in * fan_out : begin + (fan_in + 1) * fan_out]
         begin += (fan_in + 1) * fan_out
@@ -82,6 +88,7 @@ def draw_parameters(
             continue
         variances = {"he": (2, fan_in), "glorot": (2, fan_in + fan_out), "lecun": (1, fan_in)}
         numerator, denominator = variances[scheme]
+        denominator *= len(skips) if l in skips else 1
         if shape == "uniform":
             source.uniform(w, 3 * numerator, denominator)
         else:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from deltaloop import _inputs, _layers, _threads
+from deltaloop import _inputs, _layers, _problem, _threads
 
 if TYPE_CHECKING:
     from deltaloop.network import Network
@@ -83,24 +83,36 @@ def place(network: Network, index: int) -> str:
 
 
 def check_gradient(
-    network: Network, X: object, Y: object, indices: object, n_threads: object
+    network: Network,
+    X: object,
+    Y: object,
+    sample_weight: object,
+    l1: object,
+    l2: object,
+    indices: object,
+    n_threads: object,
 ) -> GradientCheck:
     """Compare; the arguments are those of ``Network.check_gradient``."""
     chosen = indices_of(network, indices)
     threads = _threads.resolve(n_threads)
     x, y, labels = _inputs.batch(network, X, Y)
-    gradient = network._cost(x, y, labels, True, threads)[1]
+    problem = _problem.of(network, y, labels, sample_weight, None, l1, l2)
+    gradient = network._cost(x, y, labels, True, threads, problem)[1]
     assert gradient is not None
     other = network.copy()
     w = other._parameters
     differences = np.empty(chosen.size)
+
+    def cost() -> float:
+        return other._cost(x, y, labels, False, threads, problem)[0]
+
     for i, k in enumerate(chosen):
         value = w[k]
         h = STEP * max(1.0, abs(value))
         w[k] = above = value + h
-        cost = other._cost(x, y, labels, False, threads)[0]
+        cost_above = cost()
         w[k] = below = value - h
-        differences[i] = (cost - other._cost(x, y, labels, False, threads)[0]) / (above - below)
+        differences[i] = (cost_above - cost()) / (above - below)
         w[k] = value
     gradient = gradient[chosen]
     size = np.maximum(np.abs(gradient), np.abs(differences))

@@ -97,6 +97,12 @@ cdef extern from "mlp.h" nogil:
         uint64_t key[2]
         uint64_t position
 
+    ctypedef struct mlp_problem "struct mlp_problem":
+        const mlp_matrix *weights
+        double l1
+        double l2
+        const double *dropout
+
     ctypedef struct mlp_descent "struct mlp_descent":
         double learning_rate
         double momentum
@@ -151,6 +157,7 @@ cdef extern from "mlp.h" nogil:
 
     ctypedef struct mlp_fit_options "struct mlp_fit_options":
         mlp_solver solver
+        mlp_problem problem
         mlp_descent descent
         mlp_lbfgs lbfgs
         mlp_scg scg
@@ -204,6 +211,7 @@ cdef extern from "mlp.h" nogil:
     void mlp_network_free(mlp_network *)
     size_t mlp_network_n_parameters(const mlp_network *)
     void mlp_network_set_loss_parameter(mlp_network *, double)
+    size_t mlp_network_set_residual(mlp_network *)
     void mlp_network_set_parameters(mlp_network *, double *)
     void mlp_network_set_tuning(mlp_network *, size_t, double)
     mlp_status mlp_predict(const mlp_network *, const mlp_matrix *, size_t, int, size_t,
@@ -211,11 +219,11 @@ cdef extern from "mlp.h" nogil:
     int mlp_predict_shares(const mlp_network *, size_t)
     mlp_status mlp_predict_row(const mlp_network *, const double *, double *)
     mlp_status mlp_activations(const mlp_network *, const mlp_matrix *, size_t, double **)
-    mlp_status mlp_cost(const mlp_network *, const mlp_matrix *, const mlp_matrix *, size_t,
-                        size_t, double *, double *)
+    mlp_status mlp_objective(const mlp_network *, const mlp_problem *, const mlp_matrix *,
+                             const mlp_matrix *, size_t, size_t, double *, double *)
     mlp_status mlp_jacobian(const mlp_network *, const mlp_matrix *, size_t, int, double *)
     mlp_status mlp_input_gradient(const mlp_network *, const mlp_matrix *, const mlp_matrix *,
-                                  size_t, size_t, double *)
+                                  const mlp_matrix *, size_t, size_t, double *)
     mlp_status mlp_find_nonfinite(const mlp_kernels *, const mlp_matrix *, size_t, size_t *)
 
     mlp_status mlp_predictor_new(mlp_predictor **, const mlp_network *, size_t, void *)
@@ -227,8 +235,9 @@ cdef extern from "mlp.h" nogil:
     mlp_status mlp_trainer_new(mlp_trainer **, mlp_network *, const mlp_fit_options *,
                                size_t)
     void mlp_trainer_free(mlp_trainer *)
-    mlp_status mlp_trainer_step(mlp_trainer *, const mlp_matrix *, const mlp_matrix *, size_t,
-                                double *)
+    mlp_status mlp_trainer_step(mlp_trainer *, const mlp_matrix *, const mlp_matrix *,
+                                const mlp_matrix *, size_t, double *)
+    uint64_t mlp_trainer_position(const mlp_trainer *)
 
     mlp_status mlp_fit_new(mlp_fit **, mlp_network *, const mlp_matrix *, const mlp_matrix *,
                            size_t, const mlp_fit_options *)

@@ -10,7 +10,18 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from deltaloop import _core, _files, _inputs, _layers, _random, _threads, inits, losses, training
+from deltaloop import (
+    _core,
+    _files,
+    _inputs,
+    _layers,
+    _problem,
+    _random,
+    _threads,
+    inits,
+    losses,
+    training,
+)
 from deltaloop._core import Predictor, Trainer
 from deltaloop.checks import GradientCheck, check_gradient
 from deltaloop.inits import Init
@@ -47,6 +58,10 @@ class Network(_core.Core):
         ``"cross_entropy"``, -sum y log a over classes (softmax), or of one probability (sigmoid);
         ``"binary_cross_entropy"``, -sum y log a + (1 - y) log(1 - a) over independent outputs;
         ``"poisson"``, sum a - y log a for counts y (exp). Always a sum over instances.
+    residual : bool, default False
+        Skip connections: every hidden layer as wide as the layer before it, inputs included, adds
+        that layer's activation to its own, ``a^(l) = g(z^(l)) + a^(l-1)``, so that networks of a
+        hundred layers and more can be trained. There must be such a layer.
     init : str or Uniform, optional
         ``"uniform"`` (Unif[-1, 1], biases too) or `Uniform` with its range; ``"he_uniform"``,
         ``"he_normal"``, ``"glorot_uniform"``, ``"glorot_normal"``, ``"lecun_uniform"`` or
@@ -54,15 +69,17 @@ class Network(_core.Core):
         weights of length beta = 0.7 m^(l)^(1/m^(l-1)) for each unit, in a random direction, and
         biases from Unif[-beta, beta]; outputs from Unif[-1/2, 1/2]). By default ``"uniform"`` for
         sigmoid and step units, ``"he_uniform"`` where there are units of the relu family (relu,
-        leaky_relu, elu, softplus, silu, gelu) and ``"glorot_uniform"`` otherwise.
+        leaky_relu, elu, softplus, silu, gelu) and ``"glorot_uniform"`` otherwise. The variances of
+        he, glorot and lecun are divided by the number of skips in a layer that has one, so that
+        activations keep their size whatever the depth.
     seed : int, numpy.random.Generator or None
         Where random numbers come from: the initial parameters and, unless ``fit`` is given a seed
-        of its own, the order of mini-batches. A generator gives one word; None draws entropy.
-        The integer used is the attribute ``seed``.
+        of its own, the order of mini-batches and dropout. A generator gives one word; None draws
+        entropy. The integer used is the attribute ``seed``.
 
     Attributes
     ----------
-    layers, activation, output, loss, init, seed, n_parameters
+    layers, activation, output, loss, residual, init, seed, n_parameters
         What the network was made with, and P; read-only.
     parameters, weights, biases
         Views: writing to them changes the network.
@@ -89,6 +106,7 @@ class Network(_core.Core):
         activation: str | Sequence[str] = "sigmoid",
         output: str | None = None,
         loss: Loss = "squared_error",
+        residual: bool = False,
         init: Init | None = None,
         seed: int | np.random.Generator | None = None,
     ) -> None:
@@ -96,23 +114,34 @@ class Network(_core.Core):
         if init is not None:
             init = inits.check(init)
         _random.check_seed(seed)
-        self._configure(sizes, activation, output, loss)
+        self._configure(sizes, activation, output, loss, residual)
         init = init or _layers.default_init(self.activation, self.output)
         number = _random.resolve_seed(seed)
         stream = _random.stream(number)
-        _random.draw_parameters(sizes, init, stream, self._parameters)
+        skips = _layers.skips(sizes) if self.residual else ()
+        _random.draw_parameters(sizes, init, stream, self._parameters, skips)
         self._set_origin(init, number, stream.position)
 
     def _configure(
-        self, sizes: tuple[int, ...], activation: object, output: object, loss: object
+        self,
+        sizes: tuple[int, ...],
+        activation: object,
+        output: object,
+        loss: object,
+        residual: object,
     ) -> None:
         """Check the names and allocate the network."""
+        skip = _inputs.flag("residual", residual)
+        if skip and not _layers.skips(sizes):
+            raise ValueError(
+                "residual=True needs a hidden layer as wide as the layer before it, "
+                f"got layers {list(sizes)}"
+            )
         known = losses.check(loss)
         name = losses.parts(known)[0]
         hidden = _layers.hidden_activations(activation, len(sizes) - 2)
-        self._build(
-            sizes, hidden, _layers.output_activation(output, activation, name, sizes[-1]), known
-        )
+        output_name = _layers.output_activation(output, activation, name, sizes[-1])
+        self._build(sizes, hidden, output_name, known, skip)
 
     @classmethod
     def from_weights(
@@ -123,6 +152,7 @@ class Network(_core.Core):
         activation: str | Sequence[str] = "sigmoid",
         output: str | None = None,
         loss: Loss = "squared_error",
+        residual: bool = False,
         seed: int | np.random.Generator | None = None,
     ) -> Self:
         """Make a network from given parameters, which are copied.
@@ -133,7 +163,7 @@ class Network(_core.Core):
             w^(1), ..., w^(L), of shapes (m^(l-1), m^(l)): row = from, column = to.
         biases : sequence of array_like
             b^(1), ..., b^(L), of shapes (m^(l),).
-        activation, output, loss
+        activation, output, loss, residual
             As for `Network`.
         seed : int, numpy.random.Generator or None
             For the order of mini-batches in ``fit``.
@@ -159,7 +189,7 @@ class Network(_core.Core):
         array([0, 1, 1, 0])
         """
         sizes, parameters = _layers.join(weights, biases)
-        return cls._restore(sizes, activation, output, loss, None, seed, 0, parameters)
+        return cls._restore(sizes, activation, output, loss, residual, None, seed, 0, parameters)
 
     @classmethod
     def _restore(
@@ -168,6 +198,7 @@ class Network(_core.Core):
         activation: str | Sequence[str],
         output: str | None,
         loss: Loss,
+        residual: bool,
         init: Init | None,
         seed: int | np.random.Generator | None,
         position: int,
@@ -184,7 +215,7 @@ class Network(_core.Core):
         if words >= 2**64:
             raise ValueError(f"position must be below 2**64, got {position}")
         network = cls.__new__(cls)
-        network._configure(sizes, activation, output, loss)
+        network._configure(sizes, activation, output, loss, residual)
         if parameters.shape != (network.n_parameters,):
             raise ValueError(
                 f"parameters must have shape ({network.n_parameters},), got {parameters.shape}"
@@ -298,8 +329,20 @@ class Network(_core.Core):
 
     # ---- cost and gradient ----
 
-    def cost(self, X: ArrayLike, Y: ArrayLike, *, n_threads: int | None = None) -> float:
+    def cost(
+        self,
+        X: ArrayLike,
+        Y: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+        l1: float = 0.0,
+        l2: float = 0.0,
+        n_threads: int | None = None,
+    ) -> float:
         """Cost C: the loss summed over the instances, never divided by their number.
+
+        ``C = sum_i s_i loss_i + l1 sum abs(w) + l2/2 sum w^2``, where s are the weights of the
+        instances and w all weights of the network, without the biases.
 
         Parameters
         ----------
@@ -309,6 +352,10 @@ class Network(_core.Core):
             Targets. (n,) where mL is 1; integer classes (n,) where the output is softmax. For a
             single instance (mL,), or a scalar. The cross-entropies take probabilities in [0, 1],
             Poisson counts of at least 0.
+        sample_weight : array_like, shape (n,), optional
+            s, at least 0, not all of them 0. By default 1 each. For a single instance a scalar.
+        l1, l2 : float, default 0.0
+            Strength of the penalties, at least 0.
         n_threads : int, optional
             As for ``predict``.
 
@@ -328,19 +375,29 @@ class Network(_core.Core):
         >>> net = dl.Network.from_weights([[[2.0]]], [[1.0]], activation="identity")
         >>> net.cost([[1.0], [2.0]], [3.0, 4.0])
         0.5
+        >>> net.cost([[1.0], [2.0]], [3.0, 4.0], sample_weight=[1.0, 3.0], l2=0.5)
+        2.5
         """
         x, y, labels = _inputs.batch(self, X, Y, gradient=False)
-        return self._cost(x, y, labels, False, _threads.resolve(n_threads))[0]
+        problem = _problem.of(self, y, labels, sample_weight, None, l1, l2)
+        return self._cost(x, y, labels, False, _threads.resolve(n_threads), problem)[0]
 
     def gradient(
-        self, X: ArrayLike, Y: ArrayLike, *, n_threads: int | None = None
+        self,
+        X: ArrayLike,
+        Y: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+        l1: float = 0.0,
+        l2: float = 0.0,
+        n_threads: int | None = None,
     ) -> tuple[float, NDArray[np.float64]]:
         """Cost C and its gradient with respect to all parameters, by backpropagation.
 
         Parameters
         ----------
-        X, Y : array_like
-            As for ``cost``.
+        X, Y, sample_weight, l1, l2
+            As for ``cost``. The derivative of abs(w) at 0 is taken to be 0.
         n_threads : int, optional
             As for ``predict``.
 
@@ -363,7 +420,8 @@ class Network(_core.Core):
         (0.5, array([2., 1.]))
         """
         x, y, labels = _inputs.batch(self, X, Y)
-        cost, gradient = self._cost(x, y, labels, True, _threads.resolve(n_threads))
+        problem = _problem.of(self, y, labels, sample_weight, None, l1, l2)
+        cost, gradient = self._cost(x, y, labels, True, _threads.resolve(n_threads), problem)
         assert gradient is not None
         return cost, gradient
 
@@ -404,13 +462,18 @@ class Network(_core.Core):
         return result[0] if single else result
 
     def input_gradient(
-        self, X: ArrayLike, Y: ArrayLike, *, n_threads: int | None = None
+        self,
+        X: ArrayLike,
+        Y: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+        n_threads: int | None = None,
     ) -> NDArray[np.float64]:
         """Gradient of the cost with respect to the inputs, dC/dX = delta^(1) w^(1)T.
 
         Parameters
         ----------
-        X, Y : array_like
+        X, Y, sample_weight : array_like
             As for ``cost``.
         n_threads : int, optional
             As for ``predict``.
@@ -436,7 +499,8 @@ class Network(_core.Core):
         """
         array = _inputs.numbers("X", X)
         x, y, labels = _inputs.batch(self, array, Y)
-        gradient = self._input_gradient(x, y, labels, _threads.resolve(n_threads))
+        problem = _problem.of(self, y, labels, sample_weight)
+        gradient = self._input_gradient(x, y, labels, _threads.resolve(n_threads), problem)
         return gradient[0] if array.ndim == 1 else gradient
 
     def check_gradient(
@@ -444,6 +508,9 @@ class Network(_core.Core):
         X: ArrayLike,
         Y: ArrayLike,
         *,
+        sample_weight: ArrayLike | None = None,
+        l1: float = 0.0,
+        l2: float = 0.0,
         indices: ArrayLike | None = None,
         n_threads: int | None = None,
     ) -> GradientCheck:
@@ -451,7 +518,7 @@ class Network(_core.Core):
 
         Parameters
         ----------
-        X, Y : array_like
+        X, Y, sample_weight, l1, l2
             As for ``cost``. A few instances do: each parameter takes two evaluations of the cost.
         indices : sequence of int, optional
             Which of the P parameters to check. By default all.
@@ -481,7 +548,7 @@ class Network(_core.Core):
         >>> check.error < 1e-6
         True
         """
-        return check_gradient(self, X, Y, indices, n_threads)
+        return check_gradient(self, X, Y, sample_weight, l1, l2, indices, n_threads)
 
     # ---- training ----
 
@@ -497,6 +564,11 @@ class Network(_core.Core):
         max_time: float | None = None,
         callback: Callable[[EpochInfo], object] | None = None,
         callback_every: int = 1,
+        sample_weight: ArrayLike | None = None,
+        class_weight: Mapping[int, float] | str | None = None,
+        l1: float = 0.0,
+        l2: float = 0.0,
+        dropout: float | Sequence[float] = 0.0,
         progress: bool = False,
         n_threads: int | None = None,
         seed: int | np.random.Generator | None = None,
@@ -525,6 +597,26 @@ class Network(_core.Core):
             Called with an `EpochInfo` after every `callback_every`-th epoch; returning True stops.
             What it raises is raised by ``fit``.
         callback_every : int, default 1
+        sample_weight : array_like, shape (n,), optional
+            Weights of the instances, as for ``cost``.
+        class_weight : mapping of int to float, or "balanced", optional
+            A factor for the weight of the instances of each class, 1 where none is given, for
+            targets that are classes: integers, or 0 and 1 of one output with the cross-entropy.
+            ``"balanced"`` gives all classes that occur the same total, that of an unweighted sum:
+            n / (classes * instances of the class).
+        l1, l2 : float, default 0.0
+            Strength of the penalties ``l1 sum abs(w)`` and ``l2/2 sum w^2`` over all weights (not
+            the biases), which are part of the cost. It is on the sum over the instances: a
+            mini-batch of b of n instances carries b/n of it. With ``l1`` steps follow a
+            subgradient, so weights become small and not exactly 0. Not for
+            `BayesianRegularization`, which estimates the strength itself, nor ``l1`` for
+            `LevenbergMarquardt`.
+        dropout : float or sequence of float, default 0.0
+            The probability in [0, 1) with which each unit of the hidden layers, or of each one in
+            turn, is dropped from a training step: its activation is 0 for that instance, and those
+            that remain are divided by 1 - dropout. Seeded like the order of mini-batches, with a
+            new mask in each pass over a batch. The costs during training are those of the thinned
+            network; ``result.cost`` is that of the whole one. For `GradientDescent` and `Adam`.
         progress : bool, default False
             Show a progress bar on standard error if that is a terminal (needs tqdm).
         n_threads : int, optional
@@ -577,21 +669,41 @@ class Network(_core.Core):
             max_time=max_time,
             callback=callback,
             callback_every=callback_every,
+            sample_weight=sample_weight,
+            class_weight=class_weight,
+            l1=l1,
+            l2=l2,
+            dropout=dropout,
             progress=progress,
             n_threads=n_threads,
             seed=seed,
             check_finite=check_finite,
         )
 
-    def trainer(self, solver: Solver, *, n_threads: int | None = None) -> Trainer:
+    def trainer(
+        self,
+        solver: Solver,
+        *,
+        l1: float = 0.0,
+        l2: float = 0.0,
+        dropout: float | Sequence[float] = 0.0,
+        n_threads: int | None = None,
+        seed: int | np.random.Generator | None = None,
+    ) -> Trainer:
         """Return a trainer: one update per call of its ``step``, the solver's state kept.
 
         Parameters
         ----------
         solver : a solver, such as GradientDescent
             Its ``batch_size`` must be None: each call brings its own batch.
+        l1, l2 : float, default 0.0
+            As for ``fit``. Each call's cost holds the whole penalty.
+        dropout : float or sequence of float, default 0.0
+            As for ``fit``.
         n_threads : int, optional
             As for ``predict``.
+        seed : int, numpy.random.Generator or None
+            For dropout. None continues the network's own stream.
 
         Returns
         -------
@@ -611,7 +723,7 @@ class Network(_core.Core):
         >>> trainer.step([0.0, 1.0], 1.0) < cost
         True
         """
-        return Trainer(self, solver, n_threads=n_threads)
+        return Trainer(self, solver, l1=l1, l2=l2, dropout=dropout, n_threads=n_threads, seed=seed)
 
     def predictor(self, n: int = 1) -> Predictor:
         """Return a predictor bound to fixed buffers, for the least overhead per call.
@@ -699,6 +811,7 @@ class Network(_core.Core):
             self.activation,
             self.output,
             self.loss,
+            self.residual,
             self.init,
             self.seed,
             self._position,
@@ -728,7 +841,10 @@ class Network(_core.Core):
         parts = [str(list(self.layers))]
         if hidden:
             parts.append(f"activation={shown!r}")
-        parts += [f"output={self.output!r}", f"loss={self.loss!r}", f"seed={self.seed}"]
+        parts += [f"output={self.output!r}", f"loss={self.loss!r}"]
+        if self.residual:
+            parts.append("residual=True")
+        parts.append(f"seed={self.seed}")
         return f"{type(self).__name__}({', '.join(parts)})"
 
 

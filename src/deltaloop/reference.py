@@ -11,7 +11,7 @@ from __future__ import annotations
 import decimal
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 __all__ = [
     "Reference",
     "initial_parameters",
+    "mask",
     "nguyen_widrow",
     "permutation",
     "raw_words",
+    "skips",
     "uniform",
 ]
 
@@ -52,6 +54,8 @@ class Reference:
         ``"cross_entropy"``, ``"binary_cross_entropy"`` or ``"poisson"``.
     loss_parameter : float, optional
         delta of the Huber loss (1), or tau of the quantile's (0.5).
+    residual : bool
+        Whether hidden layers as wide as the layer before them are skipped.
 
     Attributes
     ----------
@@ -82,6 +86,7 @@ class Reference:
         output: str,
         loss: str,
         loss_parameter: float | None = None,
+        residual: bool = False,
     ) -> None:
         w = [np.asarray(w_l, dtype=np.float64) for w_l in weights]
         b = [np.asarray(b_l, dtype=np.float64) for b_l in biases]
@@ -90,6 +95,7 @@ class Reference:
         self.activation = (activation,) * n_hidden if isinstance(activation, str) else activation
         self.output = output
         self.loss = loss
+        self.skips = skips(self.layers) if residual else ()
         self.loss_parameter = {"huber": 1.0, "quantile": 0.5}.get(loss)
         if loss_parameter is not None:
             self.loss_parameter = loss_parameter
@@ -103,7 +109,13 @@ class Reference:
         name = str(network.loss).partition("(")[0]
         parameter = getattr(network.loss, "delta", getattr(network.loss, "tau", None))
         return cls(
-            network.weights, network.biases, network.activation, network.output, name, parameter
+            network.weights,
+            network.biases,
+            network.activation,
+            network.output,
+            name,
+            parameter,
+            network.residual,
         )
 
     @property
@@ -123,8 +135,15 @@ class Reference:
         """Return [a^(1), ..., a^(L)], each (n, m^(l)), or (m^(l),) for one instance."""
         return self._forward(np.asarray(X, dtype=np.float64))[1][1:]
 
-    def cost(self, X: ArrayLike, Y: ArrayLike) -> float:
-        """Return the cost C, a sum over the instances.
+    def cost(
+        self,
+        X: ArrayLike,
+        Y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        l1: float = 0.0,
+        l2: float = 0.0,
+    ) -> float:
+        """Return the cost C = sum_i s_i loss_i + l1 sum |w| + l2/2 sum w^2.
 
         Parameters
         ----------
@@ -133,17 +152,29 @@ class Reference:
         Y : array_like, (n, m^(L)), (n,) or integer (n,)
             Targets; (n,) where m^(L) = 1, classes where the output is softmax. One instance has
             (m^(L),) or a scalar.
+        sample_weight : array_like (n,), optional
+            s; 1 by default.
+        l1, l2 : float
+            Of all weights, not the biases.
 
         Returns
         -------
         float
         """
         X, Y = self._arrays(X, Y)
-        z, a = self._forward(X)
-        return self._loss(z[-1], a[-1], Y)[0]
+        z, a = self._forward(X)[:2]
+        s = np.ones(len(X)) if sample_weight is None else np.asarray(sample_weight)
+        return float(np.dot(s, self._loss(z[-1], a[-1], Y)[0])) + self._penalty(l1, l2)
 
-    def gradient(self, X: ArrayLike, Y: ArrayLike) -> tuple[float, Floats]:
-        """Return C and its gradient (P,), laid out as `parameters`; X and Y as for `cost`.
+    def gradient(
+        self,
+        X: ArrayLike,
+        Y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        l1: float = 0.0,
+        l2: float = 0.0,
+    ) -> tuple[float, Floats]:
+        """Return C and its gradient (P,), laid out as `parameters`; the arguments of `cost`.
 
         Raises
         ------
@@ -152,7 +183,7 @@ class Reference:
         """
         if "step" in (*self.activation, self.output):
             raise ValueError("a step has no useful derivative")
-        return self._gradient(*self._arrays(X, Y))
+        return self._gradient(*self._arrays(X, Y), sample_weight, l1, l2)
 
     def epochs(
         self,
@@ -163,6 +194,10 @@ class Reference:
         nesterov: bool = False,
         batch_size: int | None = None,
         permutations: Iterable[NDArray[np.intp]] | None = None,
+        sample_weight: ArrayLike | None = None,
+        l1: float = 0.0,
+        l2: float = 0.0,
+        masks: Callable[[int], list[Floats]] | None = None,
     ) -> Iterator[tuple[float, Floats]]:
         """Train by gradient descent, one epoch for each value taken from the generator.
 
@@ -180,6 +215,11 @@ class Reference:
             Instances in a step; all of them by default. The last batch may be smaller.
         permutations : iterable of ndarray, optional
             The order of the instances in each epoch of mini-batches; as given by default.
+        sample_weight, l1, l2
+            As for `cost`; a mini-batch carries its part of the penalty, by its instances.
+        masks : callable, optional
+            Called with the number of instances before each gradient; returns for each hidden layer
+            what its g(z) (n, m^(l)) is multiplied by: see `mask`.
 
         Yields
         ------
@@ -191,6 +231,13 @@ class Reference:
         X, Y = self._arrays(X, Y)
         n = len(X)
         v = np.zeros_like(self._parameters)
+        s = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+
+        def gradient(rows: Any) -> tuple[float, Floats]:
+            part = len(X[rows]) / n
+            drop = None if masks is None else masks(len(X[rows]))
+            weights = None if s is None else s[rows]
+            return self._gradient(X[rows], Y[rows], weights, part * l1, part * l2, drop)
 
         def step(g: Floats) -> None:
             nonlocal v
@@ -202,79 +249,114 @@ class Reference:
             self._parameters += g
 
         if batch_size is None:
-            cost, g = self._gradient(X, Y)
+            cost, g = gradient(slice(None))
             while True:
                 step(g)
-                cost, g = self._gradient(X, Y)
+                cost, g = gradient(slice(None))
                 yield cost, self._parameters.copy()
         for order in permutations if permutations is not None else itertools.repeat(None):
             cost = 0.0
             for i in range(0, n, batch_size):
                 rows = slice(i, i + batch_size) if order is None else order[i : i + batch_size]
-                batch_cost, g = self._gradient(X[rows], Y[rows])
+                batch_cost, g = gradient(rows)
                 cost += batch_cost
                 step(g)
             yield cost, self._parameters.copy()
 
-    def _forward(self, X: Floats) -> tuple[list[Floats], list[Floats]]:
-        """Return z^(1..L) and [a^(0), a^(1), ..., a^(L)], where a^(0) = X.
+    def _forward(
+        self, X: Floats, masks: list[Floats] | None = None
+    ) -> tuple[list[Floats], list[Floats], list[Floats]]:
+        """Return z^(1..L), [a^(0), a^(1), ..., a^(L)], where a^(0) = X, and g(z^(1..L)).
 
         Of a layer whose derivative is taken from a, z^(l) is an empty array, but for the last.
         """
-        a, zs = [X], []
-        for w, b, g in zip(self.weights, self.biases, (*self.activation, self.output), strict=True):
+        a, zs, gs = [X], [], []
+        layers = zip(self.weights, self.biases, (*self.activation, self.output), strict=True)
+        for l, (w, b, g) in enumerate(layers, start=1):
             z = a[-1] @ w  # z^(l) = a^(l-1) w^(l) + b^(l), (n, m^(l))
             z += b
-            a.append(_activate(g, z))
+            gs.append(_activate(g, z))
+            a_l = gs[-1]
+            if masks is not None and l < len(self.layers) - 1:
+                a_l = masks[l - 1] * a_l
+            if l in self.skips:
+                a_l = a_l + a[-1]  # a^(l) = g(z^(l)) + a^(l-1)
+            a.append(a_l)
             keep = g in ("silu", "gelu") or len(a) == len(self.layers)
             zs.append(z if keep else np.empty(0))
-        return zs, a
+        return zs, a, gs
 
-    def _loss(self, z: Floats, a: Floats, Y: Floats) -> tuple[float, Floats]:
-        """Return C and dC/da (n, m^(L)) from z^(L) and a^(L).
+    def _penalty(self, l1: float, l2: float) -> float:
+        """Return l1 sum |w| + l2/2 sum w^2."""
+        return float(sum(l1 * np.abs(w).sum() + 0.5 * l2 * np.vdot(w, w) for w in self.weights))
+
+    def _loss(self, z: Floats, a: Floats, Y: Floats) -> tuple[Floats, Floats]:
+        """Return the instances' losses (n,) and dC/da (n, m^(L)) from z^(L) and a^(L).
 
         For the cross-entropies and Poisson it is dC/dz = a - y.
         """
         d = a - Y
         if self.loss == "squared_error":
-            C = 0.5 * np.vdot(d, d)  # 1/2 sum_ij (y_ij - a_ij)^2
+            return 0.5 * np.einsum("ij,ij->i", d, d), d  # 1/2 sum_j (y_ij - a_ij)^2
         elif self.loss == "absolute_error":
-            C, d = np.abs(d).sum(), np.sign(d)
+            C, d = np.abs(d), np.sign(d)
         elif self.loss == "huber":  # e^2 / 2, and delta (|e| - delta / 2) for |e| > delta
             delta = self.loss_parameter
             assert delta is not None
             e = np.abs(d)
-            C = np.where(e <= delta, 0.5 * np.minimum(e, delta) ** 2, delta * (e - delta / 2)).sum()
+            C = np.where(e <= delta, 0.5 * np.minimum(e, delta) ** 2, delta * (e - delta / 2))
             d = np.clip(d, -delta, delta)
         elif self.loss == "quantile":  # tau (y - a), and (1 - tau) (a - y) for a > y
             tau = self.loss_parameter
             assert tau is not None
-            C = np.maximum(-tau * d, (1 - tau) * d).sum()
+            C = np.maximum(-tau * d, (1 - tau) * d)
             d = np.where(d > 0, 1 - tau, np.where(d < 0, -tau, 0.0))
         elif self.loss == "poisson":
-            C = (a - Y * z).sum()  # sum_ij (exp z_ij - y_ij z_ij)
+            C = a - Y * z  # exp z_ij - y_ij z_ij
         elif self.output == "softmax":
-            # -sum_ij y_ij log a_ij = sum_i (log sum_j exp z_ij - sum_j y_ij z_ij), z_i less its max
+            # -sum_j y_ij log a_ij = sum_j y_ij (log sum_k exp z_ik - z_ij), z_i less its max
             z = z - z.max(axis=-1, keepdims=True)
-            C = np.log(np.exp(z).sum(axis=-1)).sum() - np.vdot(Y, z)
+            C = Y * (np.log(np.exp(z).sum(axis=-1, keepdims=True)) - z)
         else:
-            # -sum_ij (y log a + (1 - y) log(1 - a)) = sum_ij (log(1 + exp z_ij) - y_ij z_ij)
-            C = (np.maximum(z, 0.0) - Y * z + np.log1p(np.exp(-np.abs(z)))).sum()
-        return float(C), d
+            # -y log a - (1 - y) log(1 - a) = log(1 + exp z_ij) - y_ij z_ij
+            C = np.maximum(z, 0.0) - Y * z + np.log1p(np.exp(-np.abs(z)))
+        return C.sum(axis=-1), d
 
-    def _gradient(self, X: Floats, Y: Floats) -> tuple[float, Floats]:
-        z, a = self._forward(X)
-        C, delta = self._loss(z[-1], a[-1], Y)
+    def _gradient(
+        self,
+        X: Floats,
+        Y: Floats,
+        sample_weight: ArrayLike | None = None,
+        l1: float = 0.0,
+        l2: float = 0.0,
+        masks: list[Floats] | None = None,
+    ) -> tuple[float, Floats]:
+        z, a, g = self._forward(X, masks)
+        losses, delta = self._loss(z[-1], a[-1], Y)
+        if sample_weight is None:
+            C = float(losses.sum())
+        else:
+            s = np.asarray(sample_weight, dtype=np.float64)
+            C = float(np.dot(s, losses))
+            delta *= s[:, np.newaxis]
         if self.loss not in ("cross_entropy", "binary_cross_entropy", "poisson"):
             _times_derivative(self.output, delta, a[-1], z[-1])
         gradient = np.empty_like(self._parameters)
         dw, db = self._views(gradient)
+        e = delta
         for l in range(len(dw), 0, -1):
             np.matmul(a[l - 1].T, delta, out=dw[l - 1])  # dC/dw_j'j = sum_i a^(l-1)_ij' delta_ij
             delta.sum(axis=0, out=db[l - 1])  # dC/db_j = sum_i delta_ij
-            if l > 1:  # delta^(l-1) = (delta^(l) w^(l)T) * g'(z^(l-1)), (n, m^(l-1))
-                delta = delta @ self.weights[l - 1].T
-                _times_derivative(self.activation[l - 2], delta, a[l - 1], z[l - 2])
+            if l > 1:  # delta^(l-1) = e^(l-1) * g'(z^(l-1)), e = delta^(l) w^(l)T (n, m^(l-1))
+                above = delta @ self.weights[l - 1].T
+                e = above + e if l in self.skips else above
+                delta = e if masks is None else e * masks[l - 2]
+                delta = delta.copy() if l - 1 in self.skips else delta
+                _times_derivative(self.activation[l - 2], delta, g[l - 2], z[l - 2])
+        if l1 or l2:
+            C += self._penalty(l1, l2)
+            for dw_l, w in zip(dw, self.weights, strict=True):
+                dw_l += l1 * np.sign(w) + l2 * w
         return C, gradient
 
     def _views(self, flat: Floats) -> tuple[tuple[Floats, ...], tuple[Floats, ...]]:
@@ -410,14 +492,59 @@ def _normal(bits: np.random.Philox, size: int) -> list[float]:
     return numbers[:size]
 
 
-def initial_parameters(layers: Sequence[int], init: str, seed: int) -> Floats:
+def skips(layers: Sequence[int]) -> tuple[int, ...]:
+    """Return the hidden layers l that a residual network skips: those as wide as layer l - 1.
+
+    Examples
+    --------
+    >>> from deltaloop.reference import skips
+    >>> skips([4, 4, 3, 3, 3])
+    (1, 3)
+    """
+    return tuple(l for l in range(1, len(layers) - 1) if layers[l] == layers[l - 1])
+
+
+def mask(
+    seed: int, position: int, n: int, layers: Sequence[int], dropout: Sequence[float]
+) -> tuple[list[Floats], int]:
+    """Return what each hidden layer's g(z) (n, m^(l)) is multiplied by, and the next position.
+
+    A unit that is dropped gives 0, one that stays 1 / (1 - p). The words begin at the next multiple
+    of 4. An instance takes, of each layer with p > 0 in turn, 4 words for every 8 units begun; unit
+    j has the low (even j) or the high half (odd j) of its word number j // 2, and is dropped if
+    that is less than p 2^32, rounded.
+
+    Examples
+    --------
+    >>> from deltaloop.reference import mask
+    >>> masks, position = mask(0, 5, 2, [3, 4, 1], [0.5])
+    >>> masks[0].shape, position
+    ((2, 4), 16)
+    """
+    begin = (position + 3) // 4 * 4
+    sizes = [4 * -(-m // 8) if p > 0 else 0 for m, p in zip(layers[1:-1], dropout, strict=True)]
+    words = raw_words(seed, begin, n * sum(sizes)).reshape(n, sum(sizes))
+    masks, at = [], 0
+    for m, p, size in zip(layers[1:-1], dropout, sizes, strict=True):
+        halves = words[:, at : at + size, np.newaxis] >> np.array([0, 32], dtype=np.uint64)
+        halves = (halves & np.uint64(2**32 - 1)).reshape(n, 2 * size)[:, :m]
+        keep = np.where(halves < math.floor(p * 2**32 + 0.5), 0.0, 1.0 / (1.0 - p))
+        masks.append(keep if p > 0 else np.ones((n, m)))
+        at += size
+    return masks, begin + words.size
+
+
+def initial_parameters(
+    layers: Sequence[int], init: str, seed: int, residual: bool = False
+) -> Floats:
     """Return the parameters (P,) that a network of these layers, init and seed starts from.
 
     Drawn in the order of the layout. ``"uniform"``: weights and biases from Unif[-1, 1];
     ``"uniform(low,high)"``, which is ``str(deltaloop.Uniform(low, high))``: from Unif[low, high].
     ``"nguyen_widrow"``: see `nguyen_widrow`; the last layer from Unif[-1/2, 1/2]. The others:
     biases 0, weights of variance 2 / m^(l-1) (he), 2 / (m^(l-1) + m^(l)) (glorot) or
-    1 / m^(l-1) (lecun), ``_uniform`` or ``_normal``.
+    1 / m^(l-1) (lecun), ``_uniform`` or ``_normal``; in the layers that a residual network skips,
+    divided by their number.
 
     Examples
     --------
@@ -445,6 +572,8 @@ def initial_parameters(layers: Sequence[int], init: str, seed: int) -> Floats:
             continue
         scale, distribution = init.split("_")
         k, m = {"he": (2, m_in), "glorot": (2, m_in + m_out), "lecun": (1, m_in)}[scale]
+        if residual and l in skips(layers):
+            m *= len(skips(layers))
         if distribution == "normal":  # of variance k / m
             parts.append(math.sqrt(k / m) * np.array(_normal(bits, m_in * m_out)))
         else:  # Unif[-r, r] has the variance r^2 / 3

@@ -11,6 +11,7 @@ from deltaloop import _inputs
 from deltaloop.schedules import Schedule
 
 if TYPE_CHECKING:
+    from deltaloop._problem import Problem
     from deltaloop.network import Network
 
 
@@ -30,9 +31,12 @@ class Solver:
     _steps: ClassVar[bool] = False
     # What to reduce when training diverges.
     _smaller: ClassVar[str] = "learning_rate"
+    # The penalties that it can minimise, and why no others.
+    _penalties: ClassVar[tuple[str, ...]] = ("l1", "l2")
+    _no_penalty: ClassVar[str] = ""
 
-    def _check(self, network: Network, n: int) -> None:
-        """Refuse a network, or a number of instances, that it cannot train."""
+    def _check(self, network: Network, n: int, problem: Problem) -> None:
+        """Refuse a network, a number of instances or a problem that it cannot train."""
 
     def __repr__(self) -> str:
         parts = []
@@ -416,7 +420,7 @@ class _SecondOrder(Solver):
         """Return how many matrices of the system's order it needs."""
         return 2
 
-    def _check(self, network: Network, n: int) -> None:
+    def _check(self, network: Network, n: int, problem: Problem) -> None:
         """Refuse a loss that has no Gauss-Newton matrix, and matrices beyond the memory allowed."""
         if network.loss not in _GAUSS_NEWTON:
             raise ValueError(
@@ -424,8 +428,9 @@ class _SecondOrder(Solver):
                 f"{', '.join(_GAUSS_NEWTON)}, got {network.loss}"
             )
         P, R = network.n_parameters, n * network.layers[-1]
-        order = min(P, R)
-        needed = 8 * (self._matrices() * order * order + (2 * P * R if R < P else 0))
+        dual = R < P and problem.l2 == 0
+        order = R if dual else P
+        needed = 8 * (self._matrices() * order * order + (2 * P * R if dual else 0))
         if needed > self.max_memory:
             raise ValueError(
                 f"max_memory={self.max_memory} is too little for {type(self).__name__}: "
@@ -523,6 +528,9 @@ class LevenbergMarquardt(_SecondOrder):
     ('goal', True)
     """
 
+    _penalties: ClassVar[tuple[str, ...]] = ("l2",)
+    _no_penalty: ClassVar[str] = "it is no sum of squares"
+
     damping_rule: str = field(default="nielsen", kw_only=True)
     scaling: str = field(default="identity", kw_only=True)
     geodesic: bool = field(default=False, kw_only=True)
@@ -576,12 +584,12 @@ class LevenbergMarquardt(_SecondOrder):
             return self.radius
         return 1e-3 if self.damping is None else self.damping
 
-    def _check(self, network: Network, n: int) -> None:
+    def _check(self, network: Network, n: int, problem: Problem) -> None:
         if self.geodesic and network.loss != "squared_error":
             raise ValueError(
                 f"geodesic=True needs a network with the loss squared_error, got {network.loss}"
             )
-        super()._check(network, n)
+        super()._check(network, n, problem)
 
 
 @dataclass(frozen=True, repr=False)
@@ -645,6 +653,9 @@ class BayesianRegularization(_SecondOrder):
     (True, 61)
     """
 
+    _penalties: ClassVar[tuple[str, ...]] = ()
+    _no_penalty: ClassVar[str] = "it has a penalty of its own, whose strength it estimates"
+
     damping: float = field(default=5e-3, kw_only=True)
 
     def __post_init__(self) -> None:
@@ -657,13 +668,13 @@ class BayesianRegularization(_SecondOrder):
     def _matrices(self) -> int:
         return 3
 
-    def _check(self, network: Network, n: int) -> None:
+    def _check(self, network: Network, n: int, problem: Problem) -> None:
         if network.loss != "squared_error":
             raise ValueError(
                 "solver BayesianRegularization needs a network with the loss squared_error, got "
                 f"{network.loss}"
             )
-        super()._check(network, n)
+        super()._check(network, n, problem)
 
 
 def _least_gradient(value: object) -> float:

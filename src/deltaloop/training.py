@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from deltaloop import _core, _inputs, _plot, _random, _threads
+from deltaloop import _core, _inputs, _plot, _problem, _random, _threads
 from deltaloop.schedules import Schedule
 from deltaloop.solvers import Solver
 
@@ -89,9 +89,11 @@ class FitResult:
     Attributes
     ----------
     cost : float
-        C of the final parameters over all instances; the same bits as ``network.cost(X, Y)``.
+        C of the final parameters over all instances, with the weights and the penalty of the fit
+        and no unit dropped; the same bits as ``network.cost`` of the same arguments.
     initial_cost : float
-        C before the first step; NaN with mini-batches, where it is not computed.
+        C before the first step; NaN with mini-batches, where it is not computed. With dropout, as
+        the history, of the units that were not dropped.
     epochs : int
         Completed passes over the data.
     converged : bool
@@ -285,6 +287,11 @@ def fit(
     max_time: object,
     callback: object,
     callback_every: object,
+    sample_weight: object,
+    class_weight: object,
+    l1: object,
+    l2: object,
+    dropout: object,
     progress: object,
     n_threads: object,
     seed: object,
@@ -305,7 +312,10 @@ def fit(
             f"batch_size must be at most the number of instances, {x.shape[0]}, "
             f"got {method.batch_size}"
         )
-    method._check(network, x.shape[0])
+    problem = _problem.of(network, y, labels, sample_weight, class_weight, l1, l2)
+    problem = problem._replace(dropout=_problem.dropout(network, dropout))
+    _problem.check_solver(problem, method)
+    method._check(network, x.shape[0], problem)
     with exclusive(network), progress_bar(show, limits.max_epochs) as bar:
         own = seed is None
         stream = (
@@ -313,7 +323,7 @@ def fit(
             if own
             else _random.stream(_random.resolve_seed(seed))
         )
-        run = _core.Fit(network, x, y, labels, method, stream, tolerance, target, threads)
+        run = _core.Fit(network, x, y, labels, method, problem, stream, tolerance, target, threads)
         try:
             reason, costs = train(network, run, limits, bar, began, own)
         finally:
@@ -322,7 +332,8 @@ def fit(
         report = run.report()
         if reason == "own":
             reason = report["reason"]
-        cost = report["cost"] if method.batch_size is None else final_cost(run)
+        exact = method.batch_size is None and problem.dropout is None
+        cost = report["cost"] if exact else final_cost(run)
     if reason == "diverged":
         before = method.batch_size is None and not math.isfinite(report["initial_cost"])
         warnings.warn(

@@ -182,8 +182,8 @@ static void check_eliminate(const struct mlp_kernels *k, size_t m, size_t n)
 /* Rows of J for a layer (m0, m1) and one (m1, m2). */
 static void check_jacobian(const struct mlp_kernels *k, size_t m0, size_t m1, size_t m2, size_t n)
 {
-    const struct mlp_layer layers[2] = {{m0, m1, 0, MLP_TANH},
-                                        {m1, m2, m0 * m1 + m1, MLP_IDENTITY}};
+    const struct mlp_layer layers[2] = {{m0, m1, 0, MLP_TANH, 0, 0.0},
+                                        {m1, m2, m0 * m1 + m1, MLP_IDENTITY, 0, 0.0}};
     const struct mlp_shape shape = {layers, 2, m1 > m2 ? m1 : m2, MLP_SQUARED_ERROR, 0.0};
     const size_t P = m0 * m1 + m1 + m1 * m2 + m2, row = P + 7, first = 2;
     void *base[5];

@@ -242,11 +242,11 @@ static void test_memory(const struct mlp_kernels *k)
                 stepwise.solver = call == 6 ? MLP_GRADIENT_DESCENT : MLP_ADAM;
                 status = mlp_trainer_new(&trainer, p.net, &stepwise, 1);
                 if (status == MLP_OK) {
-                    status = mlp_trainer_step(trainer, &p.X, &p.Y, N, &cost);
+                    status = mlp_trainer_step(trainer, &p.X, &p.Y, NULL, N, &cost);
                     if (status == MLP_NO_MEMORY) /* and the trainer goes on once there is memory */
                         CHECK(same_bits(p.P, start, p.parameters));
                     allowed = -1;
-                    CHECK(mlp_trainer_step(trainer, &p.X, &p.Y, N, &cost) == MLP_OK);
+                    CHECK(mlp_trainer_step(trainer, &p.X, &p.Y, NULL, N, &cost) == MLP_OK);
                     memcpy(p.parameters, start, p.P * sizeof *start);
                 }
                 break;

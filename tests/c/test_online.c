@@ -142,7 +142,7 @@ static void test_online(const struct mlp_kernels *k, int tiny)
         memcpy(p.parameters, start, p.P * sizeof *start);
         x.data += (ptrdiff_t)i * x.row_stride;
         y.data += (ptrdiff_t)i * y.row_stride;
-        CHECK(mlp_trainer_step(trainer, &x, &y, 1, &cost) == MLP_OK && cost == before);
+        CHECK(mlp_trainer_step(trainer, &x, &y, NULL, 1, &cost) == MLP_OK && cost == before);
         CHECK(same_bits(p.P, end, p.parameters));
         memcpy(start, end, p.P * sizeof *start);
     }

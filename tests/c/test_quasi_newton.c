@@ -136,7 +136,7 @@ static void test_memory(const struct mlp_kernels *k)
             struct mlp_fit *fit = NULL;
             allowed = refused;
             if (call == 2)
-                status = mlp_input_gradient(p.net, &p.X, &p.Y, N, 1, gradient);
+                status = mlp_input_gradient(p.net, &p.X, &p.Y, NULL, N, 1, gradient);
             else
                 status = mlp_fit_new(&fit, p.net, &p.X, &p.Y, N, call ? &scg : &lbfgs);
             allowed = -1;
@@ -162,15 +162,15 @@ static void test_input_gradient(const struct mlp_kernels *k)
 {
     struct problem p = problem(k);
     double *whole = malloc(N * M0 * sizeof *whole), *other = malloc(N * M0 * sizeof *other);
-    CHECK(mlp_input_gradient(p.net, &p.X, &p.Y, N, 1, whole) == MLP_OK);
+    CHECK(mlp_input_gradient(p.net, &p.X, &p.Y, NULL, N, 1, whole) == MLP_OK);
     for (size_t threads = 1; threads < 8; threads++) {
         mlp_network_set_tuning(p.net, 10 * threads, 1.0);
-        CHECK(mlp_input_gradient(p.net, &p.X, &p.Y, N, threads, other) == MLP_OK);
+        CHECK(mlp_input_gradient(p.net, &p.X, &p.Y, NULL, N, threads, other) == MLP_OK);
         CHECK(same_bits(N * M0, whole, other));
     }
     for (size_t i = 0; i < N; i += 97) {
         const struct mlp_matrix x = matrix(p.x + i * M0, M0), y = matrix(p.y + i * ML, ML);
-        CHECK(mlp_input_gradient(p.net, &x, &y, 1, 1, other) == MLP_OK);
+        CHECK(mlp_input_gradient(p.net, &x, &y, NULL, 1, 1, other) == MLP_OK);
         CHECK(same_bits(M0, whole + i * M0, other));
     }
     free(whole);
