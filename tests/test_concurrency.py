@@ -409,7 +409,7 @@ def test_second_init():
         assert net._position == alone._position
     assert str(generator.bit_generator.state) == drawn
     with pytest.raises(RuntimeError, match=INITIALISED):
-        net._configure((2, 1), "sigmoid", None, "squared_error")
+        net._configure((2, 1), "sigmoid", None, "squared_error", False)
     net = dl.Network.from_weights([np.ones((2, 1))], [[0.0]])
     with pytest.raises(RuntimeError, match=INITIALISED):
         net.__init__([2, 1])
@@ -423,6 +423,7 @@ USES = {
             "activation",
             "output",
             "loss",
+            "residual",
             "init",
             "seed",
             "n_parameters",
@@ -666,7 +667,7 @@ def again(*_):
                 raise SystemExit("no error")
     for make in (net._configure, net._build):
         try:
-            make((3, 4), (), "identity", "squared_error")
+            make((3, 4), (), "identity", "squared_error", False)
         except RuntimeError:
             pass
 

@@ -50,14 +50,14 @@ def _symbols(path: Path, *options: str) -> set[str]:
     return {line.split()[-1].partition("@")[0] for line in done.stdout.splitlines() if line}
 
 
-@pytest.fixture
-def built(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """The object compiled from one source of csrc."""
+@pytest.fixture(scope="module")
+def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The object compiled from one source of csrc, once for all tests of it."""
     source: Path = request.param
     machine, options = _isa_options().get(source.name, (platform.machine(), []))
     if machine != platform.machine():
         pytest.skip(f"{source.name} is for {machine}")
-    target = tmp_path / "object.o"
+    target = tmp_path_factory.mktemp("built") / "object.o"
     command = [_compiler(), *OPTIONS, *options, "-c", str(source), "-o", str(target)]
     subprocess.run(command, check=True)
     return target
