@@ -210,30 +210,61 @@ enum mlp_event mlp_fit_epoch(struct mlp_fit *fit, struct mlp_pair cost, int comp
     return cost.high <= fit->options.goal ? MLP_GOAL : MLP_EPOCH;
 }
 
+/* Of the last gradient evaluated. */
+static double gradient_norm(const struct mlp_fit *fit)
+{
+    if (!fit->evaluated)
+        return (double)NAN;
+    if (fit->gradient == NULL)
+        return fit->norm == NULL ? (double)NAN : *fit->norm;
+    return sqrt(fit->net->kernels->sum_squares(fit->net->n_parameters, fit->gradient));
+}
+
+/* `count` epochs are complete, which all but a single one have recorded their costs and norms
+ * themselves; *since is the clock when the last one before them was, or when this call began. */
+static void record(struct mlp_fit *fit, size_t count, int recorded, double *since)
+{
+    const struct mlp_history *h = &fit->history;
+    const double now = mlp_seconds();
+    const double seconds = (fit->elapsed + (now - *since)) / (double)count;
+    const double rate = fit->rate == NULL ? (double)NAN : *fit->rate;
+    if (!recorded) {
+        h->cost[fit->recorded] = fit->cost.high;
+        h->norm[fit->recorded++] = gradient_norm(fit);
+    }
+    for (size_t i = fit->recorded - count; i < fit->recorded; i++) {
+        h->rate[i] = rate;
+        h->seconds[i] = seconds;
+    }
+    fit->elapsed = 0.0;
+    *since = now;
+}
+
 enum mlp_event mlp_fit_run(struct mlp_fit *fit, size_t until, double work, size_t capacity,
-                           double *history, size_t *recorded)
+                           const struct mlp_history *history, size_t *recorded)
 {
     enum mlp_event event = MLP_PAUSED;
-    double clock = 0.0;
+    double clock = 0.0, since = mlp_seconds();
     const uint64_t saved = mlp_fp_enter();
     mlp_team_open(&fit->team, fit->space.n_threads);
     fit->team.measured = 1;
     fit->work = work;
     fit->until = until;
     fit->capacity = capacity;
-    fit->history = history;
+    fit->history = *history;
     fit->recorded = 0;
     while (fit->work > 0.0) {
-        const size_t known = fit->epochs - fit->recorded;
+        const size_t epochs = fit->epochs, known = fit->recorded;
         event = advance(fit, &clock);
-        if (fit->epochs - fit->recorded > known)
-            history[fit->recorded++] = fit->cost.high;
+        if (fit->epochs > epochs)
+            record(fit, fit->epochs - epochs, fit->recorded > known, &since);
         fit->work -= OVERHEAD;
         if (event == MLP_EPOCH && fit->epochs < until && fit->recorded < capacity)
             event = MLP_PAUSED;
         if (event != MLP_PAUSED)
             break;
     }
+    fit->elapsed += mlp_seconds() - since;
     mlp_team_close(&fit->team);
     mlp_fp_leave(saved);
     *recorded = fit->recorded;
@@ -278,10 +309,7 @@ void mlp_fit_describe(const struct mlp_fit *fit, struct mlp_fit_report *report)
         return;
     if (fit->method->describe != NULL)
         fit->method->describe(fit, report);
-    if (fit->evaluated && fit->gradient != NULL) {
-        const uint64_t saved = mlp_fp_enter();
-        report->gradient_norm =
-            sqrt(fit->net->kernels->sum_squares(fit->net->n_parameters, fit->gradient));
-        mlp_fp_leave(saved);
-    }
+    const uint64_t saved = mlp_fp_enter();
+    report->gradient_norm = gradient_norm(fit);
+    mlp_fp_leave(saved);
 }

@@ -48,7 +48,9 @@ struct mlp_fit {
     struct mlp_team team;       /* while mlp_fit_run or mlp_fit_finish is under way */
     struct mlp_trial trial;     /* which of it works on pass */
     struct mlp_pass pass;       /* a pass over a batch, with the method's gradient */
-    double *gradient;           /* (P,) the last one evaluated, or NULL: then the norm is NaN */
+    double *gradient;           /* (P,) the last one evaluated, or NULL: */
+    const double *norm;         /* then its norm, which the method keeps; NULL: unknown */
+    const double *rate;         /* the learning rate of the method's last step; NULL: it has none */
     double *start;              /* (P,) the parameters at the epoch's start */
     size_t epochs;              /* complete ones */
     struct mlp_pair cost, previous;
@@ -58,10 +60,12 @@ struct mlp_fit {
     int diverged, finishing;
     const char *reason; /* of MLP_OWN */
     double work;        /* what is left of the call's */
-    /* Where advance() may record the epochs that it completes at once: so many fit, up to epoch
-     * `until`. It counts them in recorded; one that ends with the call is recorded by the caller. */
+    /* Where advance() may record the costs and norms of epochs that it completes at once: so many
+     * fit, up to epoch `until`. It counts them in recorded; of one that ends with the call the caller
+     * records everything, as it does the rest of these. */
     size_t until, capacity, recorded;
-    double *history;
+    struct mlp_history history;
+    double elapsed; /* seconds of the epoch under way that calls before this one took */
 };
 
 /* A chunk of a full-batch method whose epoch is a step along the gradient, then the pass that

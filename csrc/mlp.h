@@ -335,12 +335,23 @@ enum mlp_status mlp_fit_new(struct mlp_fit **fit, struct mlp_network *network,
                             const struct mlp_fit_options *options);
 void mlp_fit_free(struct mlp_fit *fit);
 
+/* What there is to know of each epoch, NaN where there is no such thing. */
+struct mlp_history {
+    double *cost; /* C: see mlp_fit_report */
+    double *rate; /* the learning rate that its steps took */
+    double *norm; /* Euclidean norm of the last gradient evaluated in it */
+    double
+        *seconds; /* spent on it in calls of mlp_fit_run, of which several epochs of one call of a
+                        kernel have equal shares; of the first one also those before it */
+};
+
 /* Trains until epoch `until` is complete, a stopping rule fires, `capacity` epochs were recorded in
- * this call, or about `work` multiply-adds were spent. history[0 .. *recorded - 1] <- the costs of
- * the epochs that were completed. Between calls the parameters are those of the last complete step;
- * after a pause inside a full batch the next call goes on where this one stopped. Cannot fail. */
+ * this call, or about `work` multiply-adds were spent. Elements 0 .. *recorded - 1 of the arrays of
+ * `history`, which have room for `capacity`, <- the epochs that were completed. Between calls the
+ * parameters are those of the last complete step; after a pause inside a full batch the next call
+ * goes on where this one stopped. Cannot fail. */
 enum mlp_event mlp_fit_run(struct mlp_fit *fit, size_t until, double work, size_t capacity,
-                           double *history, size_t *recorded);
+                           const struct mlp_history *history, size_t *recorded);
 void mlp_fit_describe(const struct mlp_fit *fit, struct mlp_fit_report *report);
 /* Words drawn from the stream so far. */
 uint64_t mlp_fit_position(const struct mlp_fit *fit);

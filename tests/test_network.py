@@ -785,6 +785,7 @@ def test_fields_of_a_result(momentum, batch_size):
         "converged": bool,
         "stop_reason": str,
         "cost_history": np.ndarray,
+        "history": dl.History,
         "gradient_norm": float,
         "seconds": float,
     }

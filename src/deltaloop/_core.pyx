@@ -704,22 +704,30 @@ cdef class Fit:
         options.goal = goal
         options.n_threads = n_threads
         self.core, self.x, self.y = core, x, y
-        # Epochs recorded before control comes back to Python: 64 KB.
-        self.history = np.empty(8192)
+        # Epochs recorded before control comes back to Python: 64 KB each of what is known of them.
+        self.history = np.empty((4, 8192))
         check(mlp_fit_new(&self.fit, core.network, &mx, &my, x.shape[0], &options))
 
     def __dealloc__(self):
         mlp_fit_free(self.fit)
 
     def run(self, size_t until, double work):
-        """Trains for about `work` multiply-adds; (event, costs of the epochs completed)."""
+        """Trains for about `work` multiply-adds; (event, the epochs completed).
+
+        These are an array (4, epochs): costs, learning rates, gradient norms and seconds.
+        """
         cdef size_t recorded = 0
-        cdef size_t capacity = self.history.shape[0]
-        cdef double *history = <double *>cnp.PyArray_DATA(self.history)
+        cdef size_t capacity = self.history.shape[1]
+        cdef double *data = <double *>cnp.PyArray_DATA(self.history)
+        cdef mlp_history history
         cdef mlp_event event
+        history.cost = data
+        history.rate = data + capacity
+        history.norm = data + 2 * capacity
+        history.seconds = data + 3 * capacity
         with nogil:
-            event = mlp_fit_run(self.fit, until, work, capacity, history, &recorded)
-        return EVENTS[event], self.history[:recorded].copy()
+            event = mlp_fit_run(self.fit, until, work, capacity, &history, &recorded)
+        return EVENTS[event], self.history[:, :recorded].copy()
 
     @property
     def position(self):

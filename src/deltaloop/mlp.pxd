@@ -167,6 +167,12 @@ cdef extern from "mlp.h" nogil:
         double clip_value
         mlp_rprop rprop
 
+    ctypedef struct mlp_history "struct mlp_history":
+        double *cost
+        double *rate
+        double *norm
+        double *seconds
+
     ctypedef struct mlp_array "struct mlp_array":
         const char *name
         const double *data
@@ -233,7 +239,7 @@ cdef extern from "mlp.h" nogil:
     mlp_status mlp_fit_new(mlp_fit **, mlp_network *, const mlp_matrix *, const mlp_matrix *,
                            size_t, const mlp_fit_options *)
     void mlp_fit_free(mlp_fit *)
-    mlp_event mlp_fit_run(mlp_fit *, size_t, double, size_t, double *, size_t *)
+    mlp_event mlp_fit_run(mlp_fit *, size_t, double, size_t, const mlp_history *, size_t *)
     void mlp_fit_describe(const mlp_fit *, mlp_fit_report *)
     uint64_t mlp_fit_position(const mlp_fit *)
     int mlp_fit_finish(mlp_fit *, double, double *)

@@ -62,6 +62,8 @@ class EpochInfo:
         Time since training began.
     network : Network
         The network in training. Read it; writing to its parameters here is not supported.
+    learning_rate, gradient_norm : float
+        The epoch's entries in ``FitResult.history``.
 
     Examples
     --------
@@ -80,6 +82,43 @@ class EpochInfo:
     cost: float
     seconds: float
     network: Network = field(repr=False)
+    learning_rate: float
+    gradient_norm: float
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """What there is to know of each epoch: entry e - 1 is epoch e.
+
+    Attributes
+    ----------
+    cost : ndarray of float64, shape (epochs,)
+        ``FitResult.cost_history``, the same array.
+    learning_rate : ndarray of float64, shape (epochs,)
+        That of the epoch's steps; NaN for solvers that have none.
+    gradient_norm : ndarray of float64, shape (epochs,)
+        Euclidean norm of the last gradient evaluated in the epoch, before clipping. Full batch:
+        after the epoch's step, but before it for Levenberg-Marquardt, which evaluates the next one
+        only when it is needed. Mini-batches: of the last batch, before its step.
+    seconds : ndarray of float64, shape (epochs,)
+        Time spent on the epoch, without callbacks; on the first also what came before it. The
+        smallest networks do many epochs between two looks at the clock, which then share the time
+        equally.
+
+    Examples
+    --------
+    >>> import deltaloop as dl
+    >>> net = dl.Network([1, 1], activation="identity", seed=0)
+    >>> solver = dl.GradientDescent(dl.schedules.Exponential(0.25, gamma=0.5))
+    >>> result = net.fit([[1.0]], [2.0], solver=solver, max_epochs=3)
+    >>> result.history.learning_rate
+    array([0.25  , 0.125 , 0.0625])
+    """
+
+    cost: NDArray[np.float64] = field(repr=False)
+    learning_rate: NDArray[np.float64] = field(repr=False)
+    gradient_norm: NDArray[np.float64] = field(repr=False)
+    seconds: NDArray[np.float64] = field(repr=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +142,8 @@ class FitResult:
     cost_history : ndarray of float64, shape (epochs,)
         Full batch: entry e - 1 is C after epoch e. Mini-batches: the sum of the batches' costs in
         epoch e, each before its step.
+    history : History
+        The same and more for each epoch: learning rates, norms of gradients, seconds.
     gradient_norm : float
         Euclidean norm of the last gradient evaluated: of the final parameters for a full batch,
         of the last mini-batch before its step otherwise. NaN after divergence.
@@ -130,6 +171,7 @@ class FitResult:
     converged: bool
     stop_reason: str
     cost_history: NDArray[np.float64] = field(repr=False)
+    history: History = field(repr=False)
     gradient_norm: float
     seconds: float
     state: Mapping[str, NDArray[Any]] = field(repr=False)
@@ -315,7 +357,7 @@ def fit(
         )
         run = _core.Fit(network, x, y, labels, method, stream, tolerance, target, threads)
         try:
-            reason, costs = train(network, run, limits, bar, began, own)
+            reason, epochs = train(network, run, limits, bar, began, own)
         finally:
             if own:
                 network._position = run.position
@@ -334,13 +376,15 @@ def fit(
         "position": np.array(report["position"], dtype=np.uint64),
     }
     state.update(report["arrays"])
+    history = History(*(np.concatenate(epochs, axis=1) if epochs else np.empty((4, 0))))
     return FitResult(
         cost=cost,
         initial_cost=report["initial_cost"],
         epochs=report["epochs"],
         converged=reason in ("converged", "goal"),
         stop_reason=reason,
-        cost_history=np.concatenate(costs) if costs else np.empty(0),
+        cost_history=history.cost,
+        history=history,
         gradient_norm=report["gradient_norm"],
         seconds=time.perf_counter() - began,
         state=state,
@@ -388,32 +432,34 @@ def train(
     began: float,
     own: bool,
 ) -> tuple[str, list[NDArray[np.float64]]]:
-    """Run slices until a rule stops; the reason and the costs of the epochs in parts.
+    """Run slices until a rule stops; the reason, and what `_core.Fit.run` says of the epochs.
 
     With `own` the run draws from the network's stream, whose position a callback may save.
     """
     epoch, work = 0, FIRST_WORK
-    costs: list[NDArray[np.float64]] = []
+    epochs: list[NDArray[np.float64]] = []
     due = limits.callback_every if limits.callback else limits.max_epochs
     until = min(due, limits.max_epochs)
     while True:
         before = time.perf_counter()
         event, part = run.run(until, work)
         now = time.perf_counter()
-        if part.size:
-            costs.append(part)
-            epoch += part.size
+        done = part.shape[1]
+        if done:
+            epochs.append(part)
+            epoch += done
             if bar is not None:
-                bar.set_postfix_str(f"cost {part[-1]:.6g}", refresh=False)
-                bar.update(part.size)
+                bar.set_postfix_str(f"cost {part[0, -1]:.6g}", refresh=False)
+                bar.update(done)
         if event == "paused":
             work = adapted(work, now - before)
         stop = "" if event in ("paused", "epoch") else event
-        if part.size and limits.callback is not None and epoch == due and stop != "diverged":
+        if done and limits.callback is not None and epoch == due and stop != "diverged":
             due += limits.callback_every
             if own:
                 network._position = run.position
-            info = EpochInfo(epoch, float(part[-1]), now - began, network)
+            cost, rate, norm, _ = part[:, -1].tolist()
+            info = EpochInfo(epoch, cost, now - began, network, rate, norm)
             answer = limits.callback(info)
             if isinstance(answer, bool | np.bool_) and answer and not stop:
                 stop = "callback"
@@ -423,7 +469,7 @@ def train(
         if not stop and event == "epoch" and late:
             stop = "max_time"
         if stop:
-            return stop, costs
+            return stop, epochs
         # The clock stops at the end of the epoch that is under way.
         until = epoch + 1 if late else min(due, limits.max_epochs)
         until = max(until, epoch + 1)

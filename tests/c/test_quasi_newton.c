@@ -87,7 +87,8 @@ static void run(struct problem *p, enum mlp_solver solver, size_t n, double work
         memcpy(path, p->start, p->P * sizeof(double));
     CHECK(mlp_fit_new(&fit, p->net, &p->X, &p->Y, n, &o) == MLP_OK);
     while (done < EPOCHS) {
-        const enum mlp_event event = mlp_fit_run(fit, done + 1, work, 1, history + done, &recorded);
+        const struct mlp_history costs = costs_only(history + done);
+        const enum mlp_event event = mlp_fit_run(fit, done + 1, work, 1, &costs, &recorded);
         CHECK(event == MLP_PAUSED || event == MLP_EPOCH);
         done += recorded;
         if (first && recorded)
