@@ -399,7 +399,7 @@ static int small_epochs(struct mlp_fit *fit)
 {
     struct descent *d = fit->memory;
     if (d->full.in_pass || !d->full.stepped || !d->step.plain || clips(&d->step) ||
-        d->step.schedule.kind != MLP_CONSTANT || fit->epochs >= fit->until)
+        d->step.schedule.kind != MLP_CONSTANT || fit->epochs >= fit->until || fit->validation.n > 0)
         return 0;
     const double work = 3.0 * (double)fit->n * (double)fit->net->n_parameters + ONLINE_OVERHEAD;
     const size_t left = fit->until - fit->epochs, room = fit->capacity - fit->recorded;

@@ -114,6 +114,7 @@ void mlp_fit_free(struct mlp_fit *fit)
         fit->method->free(fit);
     mlp_workspace_free(&fit->space);
     mlp_release(fit->start);
+    mlp_release(fit->validation.parameters);
     free(fit);
 }
 
@@ -228,16 +229,41 @@ static void record(struct mlp_fit *fit, size_t count, int recorded, double *sinc
     const double now = mlp_seconds();
     const double seconds = (fit->elapsed + (now - *since)) / (double)count;
     const double rate = fit->rate == NULL ? (double)NAN : *fit->rate;
+    const double validation = fit->validation.n > 0 ? fit->validation.cost : (double)NAN;
     if (!recorded) {
         h->cost[fit->recorded] = fit->cost.high;
         h->norm[fit->recorded++] = gradient_norm(fit);
     }
     for (size_t i = fit->recorded - count; i < fit->recorded; i++) {
+        h->validation[i] = validation;
         h->rate[i] = rate;
         h->seconds[i] = seconds;
     }
     fit->elapsed = 0.0;
     *since = now;
+}
+
+/* A portion of the method's work, or of the validation that completes an epoch. */
+static enum mlp_event next(struct mlp_fit *fit, double *clock, double *since)
+{
+    struct mlp_validation *v = &fit->validation;
+    if (!v->under_way) {
+        const size_t epochs = fit->epochs, known = fit->recorded;
+        v->event = advance(fit, clock);
+        if (fit->epochs == epochs)
+            return v->event;
+        if (v->n == 0) {
+            record(fit, fit->epochs - epochs, fit->recorded > known, since);
+            return v->event;
+        }
+    }
+    const int complete = mlp_validation_advance(fit);
+    if (*clock > 0.0) /* this was not the method's portion */
+        *clock = mlp_seconds();
+    if (!complete)
+        return MLP_PAUSED;
+    record(fit, 1, 0, since);
+    return mlp_validation_judge(fit);
 }
 
 enum mlp_event mlp_fit_run(struct mlp_fit *fit, size_t until, double work, size_t capacity,
@@ -254,10 +280,7 @@ enum mlp_event mlp_fit_run(struct mlp_fit *fit, size_t until, double work, size_
     fit->history = *history;
     fit->recorded = 0;
     while (fit->work > 0.0) {
-        const size_t epochs = fit->epochs, known = fit->recorded;
-        event = advance(fit, &clock);
-        if (fit->epochs > epochs)
-            record(fit, fit->epochs - epochs, fit->recorded > known, &since);
+        event = next(fit, &clock, &since);
         fit->work -= OVERHEAD;
         if (event == MLP_EPOCH && fit->epochs < until && fit->recorded < capacity)
             event = MLP_PAUSED;
@@ -271,28 +294,37 @@ enum mlp_event mlp_fit_run(struct mlp_fit *fit, size_t until, double work, size_
     return event;
 }
 
-int mlp_fit_finish(struct mlp_fit *fit, double work, double *cost)
+int mlp_fit_finish(struct mlp_fit *fit, double work, double *cost, double *validation)
 {
     const uint64_t saved = mlp_fp_enter();
-    if (!fit->finishing) {
+    if (fit->stage == MLP_TRAINING) {
+        fit->validated = mlp_validation_finish(fit);
         fit->pass.net = fit->net;
         fit->pass.gradient = NULL;
         fit->pass.step = NULL;
         fit->pass.team = &fit->team;
         mlp_pass_start(&fit->pass, NULL, 0, fit->n);
-        fit->finishing = 1;
+        fit->stage = MLP_FINAL_COST;
     }
-    int done = 0;
     mlp_team_open(&fit->team, fit->space.n_threads);
-    while (!done && work > 0.0) {
-        done = mlp_pass_advance(&fit->pass);
-        work -= fit->pass.work + OVERHEAD;
+    fit->work = work;
+    while (fit->stage == MLP_FINAL_COST && fit->work > 0.0) {
+        if (mlp_pass_advance(&fit->pass))
+            fit->stage = fit->validated ? MLP_FINISHED : MLP_FINAL_VALIDATION;
+        fit->work -= fit->pass.work + OVERHEAD;
+    }
+    while (fit->stage == MLP_FINAL_VALIDATION && fit->work > 0.0) {
+        if (mlp_validation_advance(fit))
+            fit->stage = MLP_FINISHED;
+        fit->work -= OVERHEAD;
     }
     mlp_team_close(&fit->team);
-    if (done)
-        *cost = fit->pass.cost.high;
     mlp_fp_leave(saved);
-    return done;
+    if (fit->stage != MLP_FINISHED)
+        return 0;
+    *cost = fit->pass.cost.high;
+    *validation = fit->validation.n > 0 ? fit->validation.cost : (double)NAN;
+    return 1;
 }
 
 uint64_t mlp_fit_position(const struct mlp_fit *fit) { return fit->options.stream.position; }
@@ -303,12 +335,14 @@ void mlp_fit_describe(const struct mlp_fit *fit, struct mlp_fit_report *report)
                                       .initial_cost = fit->initial_cost,
                                       .cost = fit->cost.high,
                                       .gradient_norm = (double)NAN,
+                                      .validation = (double)NAN,
                                       .stream = fit->options.stream,
                                       .reason = fit->reason};
+    if (!fit->diverged && fit->method->describe != NULL)
+        fit->method->describe(fit, report);
+    mlp_validation_describe(fit, report);
     if (fit->diverged)
         return;
-    if (fit->method->describe != NULL)
-        fit->method->describe(fit, report);
     const uint64_t saved = mlp_fp_enter();
     report->gradient_norm = gradient_norm(fit);
     mlp_fp_leave(saved);

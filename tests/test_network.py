@@ -787,6 +787,8 @@ def test_fields_of_a_result(momentum, batch_size):
         "cost_history": np.ndarray,
         "history": dl.History,
         "gradient_norm": float,
+        "validation_cost": float,
+        "best_epoch": type(None),
         "seconds": float,
     }
     for name, kind in kinds.items():

@@ -62,7 +62,7 @@ class EpochInfo:
         Time since training began.
     network : Network
         The network in training. Read it; writing to its parameters here is not supported.
-    learning_rate, gradient_norm : float
+    validation_cost, learning_rate, gradient_norm : float
         The epoch's entries in ``FitResult.history``.
 
     Examples
@@ -82,6 +82,7 @@ class EpochInfo:
     cost: float
     seconds: float
     network: Network = field(repr=False)
+    validation_cost: float
     learning_rate: float
     gradient_norm: float
 
@@ -94,6 +95,8 @@ class History:
     ----------
     cost : ndarray of float64, shape (epochs,)
         ``FitResult.cost_history``, the same array.
+    validation_cost : ndarray of float64, shape (epochs,)
+        C of the validation's instances after the epoch; NaN without validation.
     learning_rate : ndarray of float64, shape (epochs,)
         That of the epoch's steps; NaN for solvers that have none.
     gradient_norm : ndarray of float64, shape (epochs,)
@@ -116,6 +119,7 @@ class History:
     """
 
     cost: NDArray[np.float64] = field(repr=False)
+    validation_cost: NDArray[np.float64] = field(repr=False)
     learning_rate: NDArray[np.float64] = field(repr=False)
     gradient_norm: NDArray[np.float64] = field(repr=False)
     seconds: NDArray[np.float64] = field(repr=False)
@@ -137,22 +141,30 @@ class FitResult:
         Whether ``stop_reason`` is ``"converged"`` or ``"goal"``.
     stop_reason : str
         ``"converged"`` (two successive costs differ by less than ``tol``), ``"goal"``,
-        ``"max_epochs"``, ``"max_time"``, ``"callback"``, ``"diverged"`` or a solver's own, such as
-        ``"min_gradient"``, which its documentation names.
+        ``"max_epochs"``, ``"max_time"``, ``"callback"``, ``"patience"``, ``"diverged"`` or a
+        solver's own, such as ``"min_gradient"``, which its documentation names.
     cost_history : ndarray of float64, shape (epochs,)
         Full batch: entry e - 1 is C after epoch e. Mini-batches: the sum of the batches' costs in
         epoch e, each before its step.
     history : History
-        The same and more for each epoch: learning rates, norms of gradients, seconds.
+        The same and more for each epoch: validation costs, learning rates, norms of gradients,
+        seconds.
     gradient_norm : float
         Euclidean norm of the last gradient evaluated: of the final parameters for a full batch,
         of the last mini-batch before its step otherwise. NaN after divergence.
+    validation_cost : float
+        C of the final parameters over the validation's instances; NaN without validation.
+    best_epoch : int or None
+        The first epoch with the lowest validation cost: with `patience` the final parameters are
+        those after it. None if there is none.
     seconds : float
         Time that the call took.
     state : mapping of str to ndarray
         What the solver remembers, as plain arrays: ``epochs``, ``key`` and ``position`` of the
-        random stream and what its docstring says, such as the ``velocity`` (P,) of momentum. After
-        divergence the position is that of the last epoch's start, and there is nothing else.
+        random stream and what its docstring says, such as the ``velocity`` (P,) of momentum. With
+        validation also ``best``: the lowest cost, how many epochs in a row did not lower it, and
+        its epoch; with patience ``best_parameters`` (P,). After divergence the position is that of
+        the last epoch's start, and there is nothing else.
 
     Examples
     --------
@@ -173,11 +185,15 @@ class FitResult:
     cost_history: NDArray[np.float64] = field(repr=False)
     history: History = field(repr=False)
     gradient_norm: float
+    validation_cost: float
+    best_epoch: int | None
     seconds: float
     state: Mapping[str, NDArray[Any]] = field(repr=False)
 
     def plot(self, ax: Any = None) -> Any:
         """Draw the cost after each epoch, with the initial one at epoch 0 where it is known.
+
+        With validation also its cost, and a point where it was lowest.
 
         Parameters
         ----------
@@ -315,6 +331,55 @@ def check_tolerance(tol: object, goal: object) -> tuple[float, float]:
     return tolerance, target
 
 
+@dataclass(frozen=True)
+class Validation:
+    """What a fit is judged by: instances of its own, or as many of X as are set aside."""
+
+    given: tuple[NDArray[Any], NDArray[Any], bool] | None
+    held: int
+    patience: int
+
+
+def check_validation(
+    network: Network, validation: object, patience: object, n: int, check_finite: bool
+) -> Validation | None:
+    """Return the validation of a fit to n instances, and its patience (0: none), validated."""
+    most = 0
+    if patience is not None:
+        most = min(_inputs.integer("patience", patience, at_least=1), 2**53)
+        if validation is None:
+            raise ValueError(f"patience needs validation, got patience={most} without it")
+    if validation is None:
+        return None
+    if isinstance(validation, tuple | list):
+        if len(validation) != 2:
+            raise ValueError(
+                f"validation must be a tuple (X, Y) or a fraction, got {len(validation)} "
+                f"element{'s' if len(validation) != 1 else ''}"
+            )
+        xv, yv = validation
+        given = _inputs.batch(
+            network, xv, yv, "validation[0]", "validation[1]", check_finite=check_finite
+        )
+        return Validation(given, 0, most)
+    try:
+        fraction = _inputs.real("validation", validation)
+    except TypeError:
+        raise TypeError(
+            "validation must be a tuple (X, Y), a fraction in (0, 1) or None, "
+            f"got {type(validation).__name__}"
+        ) from None
+    if not 0 < fraction < 1:
+        raise ValueError(f"validation must be a fraction in (0, 1), got {validation!r}")
+    held = round(fraction * n)
+    if not 0 < held < n:
+        raise ValueError(
+            f"validation={validation!r} of {n} instance{'s' if n > 1 else ''} leaves "
+            f"{held} for validation and {n - held} for training; there must be at least 1 of each"
+        )
+    return Validation(None, held, most)
+
+
 def fit(
     network: Network,
     X: object,
@@ -327,6 +392,8 @@ def fit(
     max_time: object,
     callback: object,
     callback_every: object,
+    validation: object,
+    patience: object,
     progress: object,
     n_threads: object,
     seed: object,
@@ -339,15 +406,15 @@ def fit(
     tolerance, target = check_tolerance(tol, goal)
     show = _inputs.flag("progress", progress)
     threads = _threads.resolve(n_threads)
-    x, y, labels = _inputs.batch(
-        network, X, Y, check_finite=_inputs.flag("check_finite", check_finite)
-    )
-    if method.batch_size is not None and method.batch_size > x.shape[0]:
+    checked = _inputs.flag("check_finite", check_finite)
+    x, y, labels = _inputs.batch(network, X, Y, check_finite=checked)
+    watch = check_validation(network, validation, patience, x.shape[0], checked)
+    n = x.shape[0] - (watch.held if watch else 0)
+    if method.batch_size is not None and method.batch_size > n:
         raise ValueError(
-            f"batch_size must be at most the number of instances, {x.shape[0]}, "
-            f"got {method.batch_size}"
+            f"batch_size must be at most the number of instances, {n}, got {method.batch_size}"
         )
-    method._check(network, x.shape[0])
+    method._check(network, n)
     with exclusive(network), progress_bar(show, limits.max_epochs) as bar:
         own = seed is None
         stream = (
@@ -355,7 +422,14 @@ def fit(
             if own
             else _random.stream(_random.resolve_seed(seed))
         )
+        others = watch.given if watch else None
+        if watch and not others:
+            order = stream.permutation(x.shape[0])
+            others = x[order[n:]], y[order[n:]], labels
+            x, y = x[order[:n]], y[order[:n]]
         run = _core.Fit(network, x, y, labels, method, stream, tolerance, target, threads)
+        if watch and others:
+            run.validate(*others, watch.patience)
         try:
             reason, epochs = train(network, run, limits, bar, began, own)
         finally:
@@ -364,7 +438,9 @@ def fit(
         report = run.report()
         if reason == "own":
             reason = report["reason"]
-        cost = report["cost"] if method.batch_size is None else final_cost(run)
+        cost, validation_cost = report["cost"], report["validation"]
+        if method.batch_size or (watch and (watch.patience or not report["epochs"])):
+            cost, validation_cost = final_costs(run)
     if reason == "diverged":
         before = method.batch_size is None and not math.isfinite(report["initial_cost"])
         warnings.warn(
@@ -376,7 +452,7 @@ def fit(
         "position": np.array(report["position"], dtype=np.uint64),
     }
     state.update(report["arrays"])
-    history = History(*(np.concatenate(epochs, axis=1) if epochs else np.empty((4, 0))))
+    history = History(*(np.concatenate(epochs, axis=1) if epochs else np.empty((5, 0))))
     return FitResult(
         cost=cost,
         initial_cost=report["initial_cost"],
@@ -386,6 +462,8 @@ def fit(
         cost_history=history.cost,
         history=history,
         gradient_norm=report["gradient_norm"],
+        validation_cost=validation_cost,
+        best_epoch=report["best_epoch"],
         seconds=time.perf_counter() - began,
         state=state,
     )
@@ -413,14 +491,14 @@ def adapted(work: float, seconds: float) -> float:
     return work * min(max(SLICE / max(seconds, 1e-9), 0.1), 10.0)
 
 
-def final_cost(run: _core.Fit) -> float:
-    """Evaluate C after mini-batches, in slices, so that signals are served."""
+def final_costs(run: _core.Fit) -> tuple[float, float]:
+    """Evaluate C and its validation at the end, in slices, so that signals are served."""
     work = FIRST_WORK
     while True:
         before = time.perf_counter()
-        cost = run.finish(work)
-        if cost is not None:
-            return cost
+        costs = run.finish(work)
+        if costs is not None:
+            return costs
         work = adapted(work, time.perf_counter() - before)
 
 
@@ -449,7 +527,10 @@ def train(
             epochs.append(part)
             epoch += done
             if bar is not None:
-                bar.set_postfix_str(f"cost {part[0, -1]:.6g}", refresh=False)
+                seen = f"cost {part[0, -1]:.6g}"
+                if not math.isnan(part[1, -1]):
+                    seen += f", validation {part[1, -1]:.6g}"
+                bar.set_postfix_str(seen, refresh=False)
                 bar.update(done)
         if event == "paused":
             work = adapted(work, now - before)
@@ -458,8 +539,8 @@ def train(
             due += limits.callback_every
             if own:
                 network._position = run.position
-            cost, rate, norm, _ = part[:, -1].tolist()
-            info = EpochInfo(epoch, cost, now - began, network, rate, norm)
+            cost, *others, _ = part[:, -1].tolist()
+            info = EpochInfo(epoch, cost, now - began, network, *others)
             answer = limits.callback(info)
             if isinstance(answer, bool | np.bool_) and answer and not stop:
                 stop = "callback"

@@ -51,7 +51,7 @@ static inline int same_bits(size_t n, const double *x, const double *y)
 static inline struct mlp_history costs_only(double *cost)
 {
     static double rest[512];
-    return (struct mlp_history){cost, rest, rest, rest};
+    return (struct mlp_history){cost, rest, rest, rest, rest};
 }
 
 #if defined(__unix__) || defined(__APPLE__)

@@ -158,7 +158,7 @@ static void test_online(const struct mlp_kernels *k, int tiny)
 
 struct outcome {
     enum mlp_event event;
-    double cost[400], rate[400], norm[400], seconds[400], parameters[9];
+    double cost[400], none[400], rate[400], norm[400], seconds[400], parameters[9];
     struct mlp_fit_report report;
     size_t recorded;
 };
@@ -173,8 +173,9 @@ static struct outcome outcome(struct problem *p, const struct mlp_fit_options *o
     mlp_network_set_tuning(p->net, chunk, 0.0);
     CHECK(mlp_fit_new(&fit, p->net, &p->X, &p->Y, p->n, options) == MLP_OK);
     while (o.event == MLP_PAUSED) {
-        const struct mlp_history rest = {o.cost + o.recorded, o.rate + o.recorded,
-                                         o.norm + o.recorded, o.seconds + o.recorded};
+        const struct mlp_history rest = {o.cost + o.recorded, o.none + o.recorded,
+                                         o.rate + o.recorded, o.norm + o.recorded,
+                                         o.seconds + o.recorded};
         o.event = mlp_fit_run(fit, 300, work, 400 - o.recorded, &rest, &recorded);
         o.recorded += recorded;
     }
