@@ -592,7 +592,7 @@ class Network(_core.Core):
         >>> result = net.fit(X, Y, solver=solver, validation=0.25, patience=20)
         >>> result.stop_reason, result.epochs - result.best_epoch
         ('patience', 20)
-        >>> result.validation_cost == result.history.validation_cost.min()
+        >>> result.validation_cost == float(result.history.validation_cost.min())
         True
         """
         return training.fit(
