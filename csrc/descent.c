@@ -286,6 +286,8 @@ static enum mlp_status descent_start(struct mlp_fit *fit)
     fit->pass.gradient = d->step.gradient;
     fit->pass.step = o->batch_size && !clips(&d->step) ? &d->step : NULL;
     fit->gradient = o->batch_size && clips(&d->step) ? NULL : d->step.gradient;
+    fit->norm = &d->norm;
+    fit->rate = &d->step.rate;
     d->norm = NAN;
     return MLP_OK;
 }
@@ -433,15 +435,18 @@ static int small_epochs(struct mlp_fit *fit)
     struct descent *d = fit->memory;
     if (d->full.in_pass || !d->full.stepped || !d->step.plain || clips(&d->step) ||
         d->step.schedule.kind != MLP_CONSTANT || !is_plain_sum(&fit->options.problem) ||
-        fit->epochs >= fit->until)
+        fit->epochs >= fit->until || fit->validation.n > 0)
         return 0;
     const double work = 3.0 * (double)fit->n * (double)fit->net->n_parameters + ONLINE_OVERHEAD;
     const size_t left = fit->until - fit->epochs, room = fit->capacity - fit->recorded;
     const struct mlp_rules rules = {affordable(fit, work, left < room ? left : room),
                                     fit->options.tol, fit->options.goal};
+    double *norm = fit->history.norm + fit->recorded;
     const size_t epochs =
         mlp_epochs(fit->net, &fit->space.arenas[0], &fit->x, &fit->y, fit->n, d->step.rate, &rules,
-                   d->step.gradient, &fit->cost, fit->history + fit->recorded);
+                   d->step.gradient, &fit->cost, fit->history.cost + fit->recorded, norm);
+    for (size_t i = 0; i < epochs; i++)
+        norm[i] = sqrt(norm[i]);
     fit->work -= (double)epochs * work;
     fit->epochs += epochs;
     fit->recorded += epochs;
@@ -474,8 +479,6 @@ static void descent_describe(const struct mlp_fit *fit, struct mlp_fit_report *r
         report->arrays[report->n_arrays++] = (struct mlp_array){"learning_rate", &s->rate, 1};
     if (s->schedule.kind == MLP_PLATEAU)
         report->arrays[report->n_arrays++] = (struct mlp_array){"plateau", s->plateau, 2};
-    if (fit->gradient == NULL)
-        report->gradient_norm = d->norm;
 }
 
 const struct mlp_method mlp_descent_method = {

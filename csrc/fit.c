@@ -115,6 +115,7 @@ void mlp_fit_free(struct mlp_fit *fit)
     mlp_workspace_free(&fit->space);
     mlp_release(fit->start);
     mlp_network_free(fit->dropping);
+    mlp_release(fit->validation.parameters);
     free(fit);
 }
 
@@ -232,59 +233,121 @@ enum mlp_event mlp_fit_epoch(struct mlp_fit *fit, struct mlp_pair cost, int comp
     return cost.high <= fit->options.goal ? MLP_GOAL : MLP_EPOCH;
 }
 
+/* Of the last gradient evaluated. */
+static double gradient_norm(const struct mlp_fit *fit)
+{
+    if (!fit->evaluated)
+        return (double)NAN;
+    if (fit->gradient == NULL)
+        return fit->norm == NULL ? (double)NAN : *fit->norm;
+    return sqrt(fit->net->kernels->sum_squares(fit->net->n_parameters, fit->gradient));
+}
+
+/* `count` epochs are complete, which all but a single one have recorded their costs and norms
+ * themselves; *since is the clock when the last one before them was, or when this call began. */
+static void record(struct mlp_fit *fit, size_t count, int recorded, double *since)
+{
+    const struct mlp_history *h = &fit->history;
+    const double now = mlp_seconds();
+    const double seconds = (fit->elapsed + (now - *since)) / (double)count;
+    const double rate = fit->rate == NULL ? (double)NAN : *fit->rate;
+    const double validation = fit->validation.n > 0 ? fit->validation.cost : (double)NAN;
+    if (!recorded) {
+        h->cost[fit->recorded] = fit->cost.high;
+        h->norm[fit->recorded++] = gradient_norm(fit);
+    }
+    for (size_t i = fit->recorded - count; i < fit->recorded; i++) {
+        h->validation[i] = validation;
+        h->rate[i] = rate;
+        h->seconds[i] = seconds;
+    }
+    fit->elapsed = 0.0;
+    *since = now;
+}
+
+/* A portion of the method's work, or of the validation that completes an epoch. */
+static enum mlp_event next(struct mlp_fit *fit, double *clock, double *since)
+{
+    struct mlp_validation *v = &fit->validation;
+    if (!v->under_way) {
+        const size_t epochs = fit->epochs, known = fit->recorded;
+        v->event = advance(fit, clock);
+        if (fit->epochs == epochs)
+            return v->event;
+        if (v->n == 0) {
+            record(fit, fit->epochs - epochs, fit->recorded > known, since);
+            return v->event;
+        }
+    }
+    const int complete = mlp_validation_advance(fit);
+    if (*clock > 0.0) /* this was not the method's portion */
+        *clock = mlp_seconds();
+    if (!complete)
+        return MLP_PAUSED;
+    record(fit, 1, 0, since);
+    return mlp_validation_judge(fit);
+}
+
 enum mlp_event mlp_fit_run(struct mlp_fit *fit, size_t until, double work, size_t capacity,
-                           double *history, size_t *recorded)
+                           const struct mlp_history *history, size_t *recorded)
 {
     enum mlp_event event = MLP_PAUSED;
-    double clock = 0.0;
+    double clock = 0.0, since = mlp_seconds();
     const uint64_t saved = mlp_fp_enter();
     mlp_team_open(&fit->team, fit->space.n_threads);
     fit->team.measured = 1;
     fit->work = work;
     fit->until = until;
     fit->capacity = capacity;
-    fit->history = history;
+    fit->history = *history;
     fit->recorded = 0;
     while (fit->work > 0.0) {
-        const size_t known = fit->epochs - fit->recorded;
-        event = advance(fit, &clock);
-        if (fit->epochs - fit->recorded > known)
-            history[fit->recorded++] = fit->cost.high;
+        event = next(fit, &clock, &since);
         fit->work -= OVERHEAD;
         if (event == MLP_EPOCH && fit->epochs < until && fit->recorded < capacity)
             event = MLP_PAUSED;
         if (event != MLP_PAUSED)
             break;
     }
+    fit->elapsed += mlp_seconds() - since;
     mlp_team_close(&fit->team);
     mlp_fp_leave(saved);
     *recorded = fit->recorded;
     return event;
 }
 
-int mlp_fit_finish(struct mlp_fit *fit, double work, double *cost)
+int mlp_fit_finish(struct mlp_fit *fit, double work, double *cost, double *validation)
 {
     const uint64_t saved = mlp_fp_enter();
-    if (!fit->finishing) {
+    if (fit->stage == MLP_TRAINING) {
+        fit->validated = mlp_validation_finish(fit);
         fit->pass.net = fit->whole;
         fit->pass.penalty = (struct mlp_penalty){fit->options.problem.l1, fit->options.problem.l2};
         fit->pass.gradient = NULL;
         fit->pass.step = NULL;
         fit->pass.team = &fit->team;
         mlp_pass_start(&fit->pass, NULL, 0, fit->n);
-        fit->finishing = 1;
+        fit->stage = MLP_FINAL_COST;
     }
-    int done = 0;
     mlp_team_open(&fit->team, fit->space.n_threads);
-    while (!done && work > 0.0) {
-        done = mlp_pass_advance(&fit->pass);
-        work -= fit->pass.work + OVERHEAD;
+    fit->work = work;
+    while (fit->stage == MLP_FINAL_COST && fit->work > 0.0) {
+        if (mlp_pass_advance(&fit->pass))
+            fit->stage = fit->validated ? MLP_FINISHED : MLP_FINAL_VALIDATION;
+        fit->work -= fit->pass.work + OVERHEAD;
+    }
+    while (fit->stage == MLP_FINAL_VALIDATION && fit->work > 0.0) {
+        if (mlp_validation_advance(fit))
+            fit->stage = MLP_FINISHED;
+        fit->work -= OVERHEAD;
     }
     mlp_team_close(&fit->team);
-    if (done)
-        *cost = fit->pass.cost.high;
     mlp_fp_leave(saved);
-    return done;
+    if (fit->stage != MLP_FINISHED)
+        return 0;
+    *cost = fit->pass.cost.high;
+    *validation = fit->validation.n > 0 ? fit->validation.cost : (double)NAN;
+    return 1;
 }
 
 uint64_t mlp_fit_position(const struct mlp_fit *fit) { return fit->options.stream.position; }
@@ -295,16 +358,15 @@ void mlp_fit_describe(const struct mlp_fit *fit, struct mlp_fit_report *report)
                                       .initial_cost = fit->initial_cost,
                                       .cost = fit->cost.high,
                                       .gradient_norm = (double)NAN,
+                                      .validation = (double)NAN,
                                       .stream = fit->options.stream,
                                       .reason = fit->reason};
+    if (!fit->diverged && fit->method->describe != NULL)
+        fit->method->describe(fit, report);
+    mlp_validation_describe(fit, report);
     if (fit->diverged)
         return;
-    if (fit->method->describe != NULL)
-        fit->method->describe(fit, report);
-    if (fit->evaluated && fit->gradient != NULL) {
-        const uint64_t saved = mlp_fp_enter();
-        report->gradient_norm =
-            sqrt(fit->net->kernels->sum_squares(fit->net->n_parameters, fit->gradient));
-        mlp_fp_leave(saved);
-    }
+    const uint64_t saved = mlp_fp_enter();
+    report->gradient_norm = gradient_norm(fit);
+    mlp_fp_leave(saved);
 }

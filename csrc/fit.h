@@ -37,6 +37,22 @@ struct mlp_trial {
     double rate[2], until[2]; /* seconds per multiply-add in the last period, and when it ended */
 };
 
+/* Instances that the fit does not learn from: see mlp_fit_validate. (validation.c) */
+struct mlp_validation {
+    struct mlp_matrix x, y, weights;
+    size_t n;        /* 0: there are none */
+    size_t patience; /* 0: without end */
+    struct mlp_pass pass;
+    int under_way;        /* the pass after an epoch, which is complete but for it */
+    enum mlp_event event; /* what its rules have made of that epoch */
+    double cost;          /* of the last complete epoch, NaN before the first */
+    double best[3];
+    double *parameters; /* (P,) the best epoch's, at first the start's; NULL without patience */
+};
+/* Of best: the lowest cost, epochs in a row that did not lower it, its epoch. Before the first epoch
+ * infinity, 0 and 0. */
+enum { MLP_BEST_COST, MLP_BEST_AGE, MLP_BEST_EPOCH };
+
 struct mlp_fit {
     struct mlp_network *net;         /* the one that is trained: the caller's, or `dropping` */
     const struct mlp_network *whole; /* the caller's, which drops no units */
@@ -50,21 +66,38 @@ struct mlp_fit {
     struct mlp_team team;       /* while mlp_fit_run or mlp_fit_finish is under way */
     struct mlp_trial trial;     /* which of it works on pass */
     struct mlp_pass pass;       /* a pass over a batch, with the method's gradient */
-    double *gradient;           /* (P,) the last one evaluated, or NULL: then the norm is NaN */
+    double *gradient;           /* (P,) the last one evaluated, or NULL: */
+    const double *norm;         /* then its norm, which the method keeps; NULL: unknown */
+    const double *rate;         /* the learning rate of the method's last step; NULL: it has none */
     double *start;              /* (P,) the parameters at the epoch's start */
     size_t epochs;              /* complete ones */
     struct mlp_pair cost, previous;
     double initial_cost;
     struct mlp_stream start_stream; /* the stream at the epoch's start */
     int evaluated;                  /* gradient holds one */
-    int diverged, finishing;
+    int diverged;
+    enum { MLP_TRAINING = 0, MLP_FINAL_COST, MLP_FINAL_VALIDATION, MLP_FINISHED } stage;
+    int validated;      /* in the last ones: there is nothing to do in MLP_FINAL_VALIDATION */
     const char *reason; /* of MLP_OWN */
     double work;        /* what is left of the call's */
-    /* Where advance() may record the epochs that it completes at once: so many fit, up to epoch
-     * `until`. It counts them in recorded; one that ends with the call is recorded by the caller. */
+    /* Where advance() may record the costs and norms of epochs that it completes at once: so many
+     * fit, up to epoch `until`. It counts them in recorded; of one that ends with the call the caller
+     * records everything, as it does the rest of these. */
     size_t until, capacity, recorded;
-    double *history;
+    struct mlp_history history;
+    double elapsed; /* seconds of the epoch under way that calls before this one took */
+    struct mlp_validation validation;
 };
+
+/* A portion of the pass over the validation's instances, whose first one starts it; 1 when it is
+ * complete and validation.cost is C of the network's parameters. */
+int mlp_validation_advance(struct mlp_fit *fit);
+/* That was an epoch's: the event that it makes of validation.event. */
+enum mlp_event mlp_validation_judge(struct mlp_fit *fit);
+/* Training has ended. With patience the network's parameters <- those of the best epoch, if there is
+ * one. 1 when validation.cost is C of what they are now, or nobody asks for it. */
+int mlp_validation_finish(struct mlp_fit *fit);
+void mlp_validation_describe(const struct mlp_fit *fit, struct mlp_fit_report *report);
 
 /* A chunk of a full-batch method whose epoch is a step along the gradient, then the pass that
  * evaluates C and the gradient where it led to. (descent.c) */

@@ -335,6 +335,6 @@ size_t mlp_online(const struct mlp_network *net, const struct mlp_arena *arena,
 size_t mlp_epochs(const struct mlp_network *net, const struct mlp_arena *arena,
                   const struct mlp_matrix *x, const struct mlp_matrix *y, size_t n, double alpha,
                   const struct mlp_rules *rules, double *gradient, struct mlp_pair *cost,
-                  double *history);
+                  double *costs, double *squares);
 
 #endif

@@ -184,11 +184,12 @@ struct mlp_kernels {
                      struct mlp_pair *cost, double *scratch);
     /* Full-batch epochs on n rows: the step along the gradient, then C and the gradient there, as
      * long as no rule or number that is not finite may end the training. On entry and on return
-     * gradient and *cost belong to the parameters. history <- the costs; returns the number of
-     * epochs, 0 for all but the smallest networks and batches. */
+     * gradient and *cost belong to the parameters. costs <- C after each epoch, squares <- the
+     * gradient's sum_squares() there; returns the number of epochs, 0 for all but the smallest
+     * networks and batches. */
     size_t (*epochs)(const struct mlp_shape *shape, double alpha, size_t n, const double *x,
                      const double *y, const struct mlp_rules *rules, double *parameters,
-                     double *gradient, struct mlp_pair *cost, double *history);
+                     double *gradient, struct mlp_pair *cost, double *costs, double *squares);
     /* y_i <- f(x_i) */
     void (*vector_math)(enum mlp_function f, size_t n, const double *x, double *y);
 

@@ -259,7 +259,8 @@ enum mlp_event {
     MLP_CONVERGED,  /* |C - C_prev| < tol */
     MLP_GOAL,       /* C <= goal */
     MLP_DIVERGED,   /* cost or parameters not finite: the last epoch's start has been restored */
-    MLP_OWN         /* a rule of the solver's own: mlp_fit_report.reason names it */
+    MLP_OWN,        /* a rule of the solver's own: mlp_fit_report.reason names it */
+    MLP_PATIENCE    /* the validation cost has not fallen for too many epochs */
 };
 
 /* How a fit improves the parameters. */
@@ -350,7 +351,9 @@ struct mlp_fit_report {
     double gradient_norm; /* of the last gradient evaluated; NaN if none, and after divergence */
     struct mlp_stream stream; /* after divergence, as it was at the epoch's start */
     const char *reason;       /* after MLP_OWN: its name, such as "min_gradient" */
-    size_t n_arrays;          /* of the solver's state; none after divergence */
+    double validation;        /* C of its instances after the last complete epoch, or NaN */
+    size_t best_epoch;        /* the first with the lowest validation cost; 0: none */
+    size_t n_arrays;          /* of the solver's state and validation's; none after divergence */
     struct mlp_array arrays[MLP_MAX_ARRAYS];
 };
 
@@ -362,19 +365,41 @@ enum mlp_status mlp_fit_new(struct mlp_fit **fit, struct mlp_network *network,
                             const struct mlp_fit_options *options);
 void mlp_fit_free(struct mlp_fit *fit);
 
+/* After each epoch C over n >= 1 other instances is to be evaluated, with their weights (n, 1) or NULL
+ * and without penalty and dropout. With patience >= 1 the fit ends
+ * by MLP_PATIENCE, unless by another rule, after so many epochs in a row that did not lower it below
+ * its lowest value, and mlp_fit_finish restores the parameters of the first epoch that had this. Once,
+ * before the first mlp_fit_run; x and y must outlive the fit, which is as it was on failure. */
+enum mlp_status mlp_fit_validate(struct mlp_fit *fit, const struct mlp_matrix *x,
+                                 const struct mlp_matrix *y, const struct mlp_matrix *weights,
+                                 size_t n, size_t patience);
+
+/* What there is to know of each epoch, NaN where there is no such thing. Its time is that in calls of
+ * mlp_fit_run; several epochs that one call of a kernel completes have equal shares, and the first
+ * epoch also has what came before it. */
+struct mlp_history {
+    double *cost;       /* C: see mlp_fit_report */
+    double *validation; /* C of mlp_fit_validate's instances after it */
+    double *rate;       /* the learning rate of its steps */
+    double *norm;       /* Euclidean norm of the last gradient evaluated in it */
+    double *seconds;
+};
+
 /* Trains until epoch `until` is complete, a stopping rule fires, `capacity` epochs were recorded in
- * this call, or about `work` multiply-adds were spent. history[0 .. *recorded - 1] <- the costs of
- * the epochs that were completed. Between calls the parameters are those of the last complete step;
- * after a pause inside a full batch the next call goes on where this one stopped. Cannot fail. */
+ * this call, or about `work` multiply-adds were spent. Elements 0 .. *recorded - 1 of the arrays of
+ * `history`, which have room for `capacity`, <- the epochs that were completed. Between calls the
+ * parameters are those of the last complete step; after a pause inside a full batch the next call
+ * goes on where this one stopped. Cannot fail. */
 enum mlp_event mlp_fit_run(struct mlp_fit *fit, size_t until, double work, size_t capacity,
-                           double *history, size_t *recorded);
+                           const struct mlp_history *history, size_t *recorded);
 void mlp_fit_describe(const struct mlp_fit *fit, struct mlp_fit_report *report);
 /* Words drawn from the stream so far. */
 uint64_t mlp_fit_position(const struct mlp_fit *fit);
 
-/* C over all instances, by about `work` multiply-adds a call; 1 when *cost holds it. No training
- * after the first call. Cannot fail. */
-int mlp_fit_finish(struct mlp_fit *fit, double work, double *cost);
+/* The end: with patience the best epoch's parameters are restored, if there is one; then C over all
+ * instances and over mlp_fit_validate's (NaN: none), by about `work` multiply-adds a call; 1 when *cost
+ * and *validation hold them. No training after the first call. Cannot fail. */
+int mlp_fit_finish(struct mlp_fit *fit, double work, double *cost, double *validation);
 
 /* ---- random numbers: rules in random.c. Cannot fail. ---- */
 

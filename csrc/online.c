@@ -39,7 +39,7 @@ size_t mlp_online(const struct mlp_network *net, const struct mlp_arena *arena,
 size_t mlp_epochs(const struct mlp_network *net, const struct mlp_arena *arena,
                   const struct mlp_matrix *x, const struct mlp_matrix *y, size_t n, double alpha,
                   const struct mlp_rules *rules, double *gradient, struct mlp_pair *cost,
-                  double *history)
+                  double *costs, double *squares)
 {
     const struct mlp_shape shape = mlp_shape_of(net);
     if (net->second > 0 || n > arena->rows || n > 8 ||
@@ -47,5 +47,5 @@ size_t mlp_epochs(const struct mlp_network *net, const struct mlp_arena *arena,
         return 0;
     return net->kernels->epochs(&shape, alpha, n, mlp_rows(x, NULL, 0, n, arena->x),
                                 mlp_rows(y, NULL, 0, n, arena->y), rules, net->parameters, gradient,
-                                cost, history);
+                                cost, costs, squares);
 }

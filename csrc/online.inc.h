@@ -143,9 +143,25 @@ INLINE v_f64 tiny_pass(enum mlp_activation g1, enum mlp_activation g2, size_t n,
     return half_square(e);
 }
 
+/* sum_squares() of a gradient that lies as tiny_pass leaves it. Whole vectors hold 8 elements. */
+INLINE double tiny_squares(const v_f64 *g)
+{
+    const v_f64 last = v_set(v_lane(g[TINY_V], TINY_OUTPUT % VL));
+    v_f64 acc[LANES];
+    UNROLL
+    for (size_t v = 0; v < LANES; v++)
+        acc[v] = v_fma(g[v], g[v], v_set(0.0));
+    double s[8];
+    UNROLL
+    for (size_t v = 0; v < LANES; v++)
+        v_store(s + v * VL, acc[v]);
+    s[0] = v_lane(v_fma(last, last, acc[0]), 0);
+    return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
+}
+
 static size_t epochs(const struct mlp_shape *shape, double alpha, size_t n, const double *x,
                      const double *y, const struct mlp_rules *rules, double *parameters,
-                     double *gradient, struct mlp_pair *cost, double *history)
+                     double *gradient, struct mlp_pair *cost, double *costs, double *squares)
 {
     if (!tiny(shape) || n > VL)
         return 0;
@@ -198,7 +214,8 @@ static size_t epochs(const struct mlp_shape *shape, double alpha, size_t n, cons
             g[v] = g_next[v];
         }
         *cost = c;
-        history[epoch] = c.high;
+        costs[epoch] = c.high;
+        squares[epoch] = tiny_squares(g);
     }
     if (epoch == 0)
         return 0;
@@ -217,10 +234,10 @@ static size_t epochs(const struct mlp_shape *shape, double alpha, size_t n, cons
 /* The four rows of XOR do not fit into a vector of this length. */
 static size_t epochs(const struct mlp_shape *shape, double alpha, size_t n, const double *x,
                      const double *y, const struct mlp_rules *rules, double *parameters,
-                     double *gradient, struct mlp_pair *cost, double *history)
+                     double *gradient, struct mlp_pair *cost, double *costs, double *squares)
 {
     (void)shape, (void)alpha, (void)n, (void)x, (void)y, (void)rules;
-    (void)parameters, (void)gradient, (void)cost, (void)history;
+    (void)parameters, (void)gradient, (void)cost, (void)costs, (void)squares;
     return 0;
 }
 #endif

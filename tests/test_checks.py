@@ -224,6 +224,35 @@ def test_plot_on_axes(pyplot):
         full.plot(ax=figure)
 
 
+def test_plot_of_a_validation(pyplot):
+    """Two curves that differ without their colours, and the lowest point of the second."""
+    result = fitted(validation=0.25, patience=5, max_epochs=300)
+    assert result.stop_reason == "patience"
+    ax = result.plot()
+    training, others, best = ax.get_lines()
+    assert training.get_ydata().tolist() == [result.initial_cost, *result.cost_history]
+    assert others.get_xdata().tolist() == list(range(1, result.epochs + 1))
+    assert others.get_ydata().tolist() == result.history.validation_cost.tolist()
+    assert training.get_linestyle() != others.get_linestyle()
+    assert best.get_xdata().tolist() == [result.best_epoch]
+    assert best.get_ydata().tolist() == [result.validation_cost]
+    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert labels == ["training", "validation", f"lowest, epoch {result.best_epoch}"]
+    assert "patience" in ax.get_title()
+    assert ax.get_yscale() == "log"
+
+
+@pytest.mark.parametrize(("scale", "axis"), [(1.0, "linear"), (1e-3, "log")])
+def test_plot_takes_its_axis_from_both_curves(pyplot, scale, axis):
+    """A validation on targets that are nearly met is much lower than the training."""
+    net = dl.Network.from_weights([[[1.0]]], [[0.0]], activation="identity")
+    x = np.array([[1.0], [2.0]])
+    options = {"solver": dl.GradientDescent(1e-12), "tol": 0, "max_epochs": 2}
+    ax = net.fit(x, x + 1.0, validation=(x, x + scale), **options).plot()
+    assert ax.get_yscale() == axis
+    assert len(ax.get_lines()) == 3
+
+
 def test_plot_without_epochs(pyplot):
     result = fitted(goal=100.0)
     assert result.epochs == 0

@@ -785,7 +785,10 @@ def test_fields_of_a_result(momentum, batch_size):
         "converged": bool,
         "stop_reason": str,
         "cost_history": np.ndarray,
+        "history": dl.History,
         "gradient_norm": float,
+        "validation_cost": float,
+        "best_epoch": type(None),
         "seconds": float,
     }
     for name, kind in kinds.items():

@@ -23,7 +23,7 @@ from deltaloop.solvers import (
     Rprop,
     ScaledConjugateGradient,
 )
-from deltaloop.training import DivergenceWarning, EpochInfo, FitResult
+from deltaloop.training import DivergenceWarning, EpochInfo, FitResult, History
 
 __all__ = [
     "LBFGS",
@@ -35,6 +35,7 @@ __all__ = [
     "FitResult",
     "GradientCheck",
     "GradientDescent",
+    "History",
     "Huber",
     "LevenbergMarquardt",
     "Network",

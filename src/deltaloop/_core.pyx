@@ -63,7 +63,7 @@ LOSSES = {
 EVENTS = {
     MLP_PAUSED: "paused", MLP_EPOCH: "epoch", MLP_CONVERGED: "converged", MLP_GOAL: "goal",
     MLP_DIVERGED: "diverged",
-    MLP_OWN: "own",
+    MLP_OWN: "own", MLP_PATIENCE: "patience",
 }
 cdef dict SOLVERS = {
     solvers.GradientDescent: MLP_GRADIENT_DESCENT,
@@ -732,8 +732,8 @@ cdef class Fit:
 
     cdef mlp_fit *fit
     cdef Core core
-    cdef object x, y
-    cdef Weights weights
+    cdef object x, y, others
+    cdef Weights weights, other_weights
     cdef cnp.ndarray history
 
     def __cinit__(self, Core core not None, cnp.ndarray x not None, cnp.ndarray y not None,
@@ -754,22 +754,43 @@ cdef class Fit:
         options.goal = goal
         options.n_threads = n_threads
         self.core, self.x, self.y = core, x, y
-        # Epochs recorded before control comes back to Python: 64 KB.
-        self.history = np.empty(8192)
+        # Epochs recorded before control comes back to Python: 64 KB each of what is known of them.
+        self.history = np.empty((5, 8192))
         check(mlp_fit_new(&self.fit, core.network, &mx, &my, x.shape[0], &options))
 
     def __dealloc__(self):
         mlp_fit_free(self.fit)
 
+    def validate(self, cnp.ndarray x not None, cnp.ndarray y not None, bint labels, weights,
+                 size_t patience):
+        """Evaluates C of validated x and y after each epoch; once, before the first `run`."""
+        cdef mlp_matrix mx, my
+        matrix_of(x, x.shape[0], self.core.n_inputs, False, &mx)
+        matrix_of(y, x.shape[0], self.core.n_outputs, labels, &my)
+        self.others = x, y
+        self.other_weights = Weights(weights, x.shape[0])
+        check(mlp_fit_validate(self.fit, &mx, &my, self.other_weights.pointer(), x.shape[0],
+                               patience))
+
     def run(self, size_t until, double work):
-        """Trains for about `work` multiply-adds; (event, costs of the epochs completed)."""
+        """Trains for about `work` multiply-adds; (event, the epochs completed).
+
+        These are an array (5, epochs): costs, those of the validation, learning rates, norms of
+        gradients and seconds.
+        """
         cdef size_t recorded = 0
-        cdef size_t capacity = self.history.shape[0]
-        cdef double *history = <double *>cnp.PyArray_DATA(self.history)
+        cdef size_t capacity = self.history.shape[1]
+        cdef double *data = <double *>cnp.PyArray_DATA(self.history)
+        cdef mlp_history history
         cdef mlp_event event
+        history.cost = data
+        history.validation = data + capacity
+        history.rate = data + 2 * capacity
+        history.norm = data + 3 * capacity
+        history.seconds = data + 4 * capacity
         with nogil:
-            event = mlp_fit_run(self.fit, until, work, capacity, history, &recorded)
-        return EVENTS[event], self.history[:recorded].copy()
+            event = mlp_fit_run(self.fit, until, work, capacity, &history, &recorded)
+        return EVENTS[event], self.history[:, :recorded].copy()
 
     @property
     def position(self):
@@ -777,15 +798,21 @@ cdef class Fit:
         return mlp_fit_position(self.fit)
 
     def finish(self, double work):
-        """C over all instances after training, or None if `work` multiply-adds did not do."""
-        cdef double cost = NAN
+        """C of the final parameters and of their validation, or None if `work` did not do.
+
+        With patience they are those of the best epoch from now on.
+        """
+        cdef double cost = NAN, validation = NAN
         cdef bint done
         with nogil:
-            done = mlp_fit_finish(self.fit, work, &cost)
-        return cost if done else None
+            done = mlp_fit_finish(self.fit, work, &cost, &validation)
+        return (cost, validation) if done else None
 
     def report(self):
-        """epochs, initial_cost, cost, gradient_norm, reason (or None), key, position and arrays."""
+        """epochs, initial_cost, cost, gradient_norm, reason, key, position, arrays and so on.
+
+        reason and best_epoch are None where there is none.
+        """
         cdef mlp_fit_report r
         cdef cnp.npy_intp n
         cdef size_t i
@@ -800,6 +827,7 @@ cdef class Fit:
             "gradient_norm": r.gradient_norm, "key": (r.stream.key[0], r.stream.key[1]),
             "position": r.stream.position, "arrays": arrays,
             "reason": None if r.reason == NULL else r.reason.decode(),
+            "validation": r.validation, "best_epoch": r.best_epoch or None,
         }
 
 

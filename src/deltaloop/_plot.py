@@ -14,7 +14,10 @@ LOG_FROM = 30.0
 
 
 def plot(result: FitResult, ax: Any) -> Any:
-    """Draw the costs; see ``FitResult.plot``."""
+    """Draw the costs; see ``FitResult.plot``.
+
+    The two curves differ by their dashes as well, so that they can be told apart without colours.
+    """
     try:
         from matplotlib.axes import Axes
         from matplotlib.ticker import MaxNLocator
@@ -30,7 +33,16 @@ def plot(result: FitResult, ax: Any) -> Any:
     costs = np.concatenate([[result.initial_cost], result.cost_history])
     if np.isnan(costs[0]):
         epochs, costs = epochs[1:], costs[1:]
-    ax.plot(epochs, costs, marker="o" if costs.size == 1 else None)
+    ax.plot(epochs, costs, marker="o" if costs.size == 1 else None, label="training")
+    if result.best_epoch is not None:
+        others = result.history.validation_cost
+        at = np.arange(1, others.size + 1)
+        ax.plot(at, others, "--", marker="o" if others.size == 1 else None, label="validation")
+        best = result.best_epoch - 1
+        label = f"lowest, epoch {result.best_epoch:,}"
+        ax.plot(at[best], others[best], "o", color="black", markersize=7, label=label)
+        ax.legend()
+        costs = np.concatenate([costs, others[np.isfinite(others)]])
     if costs.size and costs.min() > 0 and costs.max() >= LOG_FROM * costs.min():
         ax.set_yscale("log")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -64,6 +64,7 @@ cdef extern from "mlp.h" nogil:
         MLP_GOAL
         MLP_DIVERGED
         MLP_OWN
+        MLP_PATIENCE
 
     ctypedef enum mlp_solver "enum mlp_solver":
         MLP_GRADIENT_DESCENT
@@ -174,6 +175,13 @@ cdef extern from "mlp.h" nogil:
         double clip_value
         mlp_rprop rprop
 
+    ctypedef struct mlp_history "struct mlp_history":
+        double *cost
+        double *validation
+        double *rate
+        double *norm
+        double *seconds
+
     ctypedef struct mlp_array "struct mlp_array":
         const char *name
         const double *data
@@ -186,6 +194,8 @@ cdef extern from "mlp.h" nogil:
         double gradient_norm
         mlp_stream stream
         const char *reason
+        double validation
+        size_t best_epoch
         size_t n_arrays
         mlp_array arrays[12]
 
@@ -242,10 +252,12 @@ cdef extern from "mlp.h" nogil:
     mlp_status mlp_fit_new(mlp_fit **, mlp_network *, const mlp_matrix *, const mlp_matrix *,
                            size_t, const mlp_fit_options *)
     void mlp_fit_free(mlp_fit *)
-    mlp_event mlp_fit_run(mlp_fit *, size_t, double, size_t, double *, size_t *)
+    mlp_status mlp_fit_validate(mlp_fit *, const mlp_matrix *, const mlp_matrix *,
+                                const mlp_matrix *, size_t, size_t)
+    mlp_event mlp_fit_run(mlp_fit *, size_t, double, size_t, const mlp_history *, size_t *)
     void mlp_fit_describe(const mlp_fit *, mlp_fit_report *)
     uint64_t mlp_fit_position(const mlp_fit *)
-    int mlp_fit_finish(mlp_fit *, double, double *)
+    int mlp_fit_finish(mlp_fit *, double, double *, double *)
 
     void mlp_random_uniform(mlp_stream *, double, double, size_t, double *)
     void mlp_random_range(mlp_stream *, double, double, size_t, double *)

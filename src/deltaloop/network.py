@@ -569,6 +569,8 @@ class Network(_core.Core):
         l1: float = 0.0,
         l2: float = 0.0,
         dropout: float | Sequence[float] = 0.0,
+        validation: tuple[ArrayLike, ...] | float | None = None,
+        patience: int | None = None,
         progress: bool = False,
         n_threads: int | None = None,
         seed: int | np.random.Generator | None = None,
@@ -617,14 +619,26 @@ class Network(_core.Core):
             that remain are divided by 1 - dropout. Seeded like the order of mini-batches, with a
             new mask in each pass over a batch. The costs during training are those of the thinned
             network; ``result.cost`` is that of the whole one. For `GradientDescent` and `Adam`.
+        validation : tuple (X, Y) or (X, Y, sample_weight), or float, optional
+            Instances that the network does not learn from, whose cost, without the penalty, is
+            evaluated after each epoch; or a fraction in (0, 1) of X, rounded to whole instances,
+            which is set aside: the
+            last rows of a permutation from the stream of `seed`, each with its weight. Alone it
+            only watches.
+        patience : int, optional
+            Stop as ``"patience"`` after so many epochs in a row whose validation cost was not below
+            the lowest one so far. However the fit ends, the parameters after the first epoch with
+            the lowest validation cost are restored, and the result's ``cost`` is theirs.
         progress : bool, default False
             Show a progress bar on standard error if that is a terminal (needs tqdm).
         n_threads : int, optional
             As for ``predict``.
         seed : int, numpy.random.Generator or None
-            For the order of mini-batches. None continues the network's own stream.
+            For the order of mini-batches and what is set aside for validation. None continues the
+            network's own stream.
         check_finite : bool, default True
-            Refuse NaN and infinities in X and Y. Without the check they end as divergence.
+            Refuse NaN and infinities in X, Y and validation. Without the check those in X and Y end
+            as divergence, and a validation cost that is NaN is never the lowest.
 
         Returns
         -------
@@ -649,6 +663,10 @@ class Network(_core.Core):
         Same data, parameters, seed and solver: same bits, with any number of threads and on every
         machine with FMA.
 
+        Where several rules end the fit after the same epoch, the first of these is its reason:
+        ``"diverged"``, ``"converged"``, ``"goal"``, the solver's own, ``"patience"``,
+        ``"callback"``, ``"max_epochs"``, ``"max_time"``.
+
         Examples
         --------
         >>> import deltaloop as dl
@@ -657,6 +675,19 @@ class Network(_core.Core):
         >>> result = net.fit([[0.0], [1.0], [2.0]], [1.0, 3.0, 5.0], solver=solver, tol=1e-12)
         >>> result.stop_reason, [round(float(v), 4) for v in net.parameters]
         ('converged', [2.0, 1.0])
+
+        The targets are noise, so that what is learned from some of them makes others worse:
+
+        >>> import numpy as np
+        >>> rng = np.random.default_rng(0)
+        >>> X, Y = rng.normal(size=(40, 5)), rng.normal(size=40)
+        >>> net = dl.Network([5, 10, 1], activation="tanh", seed=0)
+        >>> solver = dl.GradientDescent(learning_rate=0.01)
+        >>> result = net.fit(X, Y, solver=solver, validation=0.25, patience=20)
+        >>> result.stop_reason, result.epochs - result.best_epoch
+        ('patience', 20)
+        >>> result.validation_cost == float(result.history.validation_cost.min())
+        True
         """
         return training.fit(
             self,
@@ -674,6 +705,8 @@ class Network(_core.Core):
             l1=l1,
             l2=l2,
             dropout=dropout,
+            validation=validation,
+            patience=patience,
             progress=progress,
             n_threads=n_threads,
             seed=seed,

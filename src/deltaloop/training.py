@@ -62,6 +62,8 @@ class EpochInfo:
         Time since training began.
     network : Network
         The network in training. Read it; writing to its parameters here is not supported.
+    validation_cost, learning_rate, gradient_norm : float
+        The epoch's entries in ``FitResult.history``.
 
     Examples
     --------
@@ -80,6 +82,47 @@ class EpochInfo:
     cost: float
     seconds: float
     network: Network = field(repr=False)
+    validation_cost: float
+    learning_rate: float
+    gradient_norm: float
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """What there is to know of each epoch: entry e - 1 is epoch e.
+
+    Attributes
+    ----------
+    cost : ndarray of float64, shape (epochs,)
+        ``FitResult.cost_history``, the same array.
+    validation_cost : ndarray of float64, shape (epochs,)
+        C of the validation's instances after the epoch; NaN without validation.
+    learning_rate : ndarray of float64, shape (epochs,)
+        That of the epoch's steps; NaN for solvers that have none.
+    gradient_norm : ndarray of float64, shape (epochs,)
+        Euclidean norm of the last gradient evaluated in the epoch, before clipping. Full batch:
+        after the epoch's step, but before it for Levenberg-Marquardt, which evaluates the next one
+        only when it is needed. Mini-batches: of the last batch, before its step.
+    seconds : ndarray of float64, shape (epochs,)
+        Time spent on the epoch, without callbacks; on the first also what came before it. The
+        smallest networks do many epochs between two looks at the clock, which then share the time
+        equally.
+
+    Examples
+    --------
+    >>> import deltaloop as dl
+    >>> net = dl.Network([1, 1], activation="identity", seed=0)
+    >>> solver = dl.GradientDescent(dl.schedules.Exponential(0.25, gamma=0.5))
+    >>> result = net.fit([[1.0]], [2.0], solver=solver, max_epochs=3)
+    >>> result.history.learning_rate
+    array([0.25  , 0.125 , 0.0625])
+    """
+
+    cost: NDArray[np.float64] = field(repr=False)
+    validation_cost: NDArray[np.float64] = field(repr=False)
+    learning_rate: NDArray[np.float64] = field(repr=False)
+    gradient_norm: NDArray[np.float64] = field(repr=False)
+    seconds: NDArray[np.float64] = field(repr=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,20 +143,30 @@ class FitResult:
         Whether ``stop_reason`` is ``"converged"`` or ``"goal"``.
     stop_reason : str
         ``"converged"`` (two successive costs differ by less than ``tol``), ``"goal"``,
-        ``"max_epochs"``, ``"max_time"``, ``"callback"``, ``"diverged"`` or a solver's own, such as
-        ``"min_gradient"``, which its documentation names.
+        ``"max_epochs"``, ``"max_time"``, ``"callback"``, ``"patience"``, ``"diverged"`` or a
+        solver's own, such as ``"min_gradient"``, which its documentation names.
     cost_history : ndarray of float64, shape (epochs,)
         Full batch: entry e - 1 is C after epoch e. Mini-batches: the sum of the batches' costs in
         epoch e, each before its step.
+    history : History
+        The same and more for each epoch: validation costs, learning rates, norms of gradients,
+        seconds.
     gradient_norm : float
         Euclidean norm of the last gradient evaluated: of the final parameters for a full batch,
         of the last mini-batch before its step otherwise. NaN after divergence.
+    validation_cost : float
+        C of the final parameters over the validation's instances; NaN without validation.
+    best_epoch : int or None
+        The first epoch with the lowest validation cost: with `patience` the final parameters are
+        those after it. None if there is none.
     seconds : float
         Time that the call took.
     state : mapping of str to ndarray
         What the solver remembers, as plain arrays: ``epochs``, ``key`` and ``position`` of the
-        random stream and what its docstring says, such as the ``velocity`` (P,) of momentum. After
-        divergence the position is that of the last epoch's start, and there is nothing else.
+        random stream and what its docstring says, such as the ``velocity`` (P,) of momentum. With
+        validation also ``best``: the lowest cost, how many epochs in a row did not lower it, and
+        its epoch; with patience ``best_parameters`` (P,). After divergence the position is that of
+        the last epoch's start, and there is nothing else.
 
     Examples
     --------
@@ -132,12 +185,17 @@ class FitResult:
     converged: bool
     stop_reason: str
     cost_history: NDArray[np.float64] = field(repr=False)
+    history: History = field(repr=False)
     gradient_norm: float
+    validation_cost: float
+    best_epoch: int | None
     seconds: float
     state: Mapping[str, NDArray[Any]] = field(repr=False)
 
     def plot(self, ax: Any = None) -> Any:
         """Draw the cost after each epoch, with the initial one at epoch 0 where it is known.
+
+        With validation also its cost, and a point where it was lowest.
 
         Parameters
         ----------
@@ -275,6 +333,62 @@ def check_tolerance(tol: object, goal: object) -> tuple[float, float]:
     return tolerance, target
 
 
+@dataclass(frozen=True)
+class Validation:
+    """What a fit is judged by: instances of its own, or as many of X as are set aside."""
+
+    given: tuple[NDArray[Any], NDArray[Any], bool, NDArray[np.float64] | None] | None
+    held: int
+    patience: int
+
+
+def check_validation(
+    network: Network, validation: object, patience: object, n: int, check_finite: bool
+) -> Validation | None:
+    """Return the validation of a fit to n instances, and its patience (0: none), validated."""
+    most = 0
+    if patience is not None:
+        most = min(_inputs.integer("patience", patience, at_least=1), 2**53)
+        if validation is None:
+            raise ValueError(f"patience needs validation, got patience={most} without it")
+    if validation is None:
+        return None
+    if isinstance(validation, tuple | list):
+        if len(validation) not in (2, 3):
+            raise ValueError(
+                "validation must be a tuple (X, Y), (X, Y, sample_weight) or a fraction, got "
+                f"{len(validation)} element{'s' if len(validation) != 1 else ''}"
+            )
+        xv, yv, labels = _inputs.batch(
+            network,
+            validation[0],
+            validation[1],
+            "validation[0]",
+            "validation[1]",
+            check_finite=check_finite,
+        )
+        sv = validation[2] if len(validation) == 3 else None
+        weights = _problem.weights(sv, xv.shape[0], "validation[2]")
+        return Validation((xv, yv, labels, weights), 0, most)
+    try:
+        fraction = _inputs.real("validation", validation)
+    except TypeError:
+        raise TypeError(
+            "validation must be a tuple (X, Y) or (X, Y, sample_weight), a fraction in (0, 1) or "
+            "None, "
+            f"got {type(validation).__name__}"
+        ) from None
+    if not 0 < fraction < 1:
+        raise ValueError(f"validation must be a fraction in (0, 1), got {validation!r}")
+    held = round(fraction * n)
+    if not 0 < held < n:
+        raise ValueError(
+            f"validation={validation!r} of {n} instance{'s' if n > 1 else ''} leaves "
+            f"{held} for validation and {n - held} for training; there must be at least 1 of each"
+        )
+    return Validation(None, held, most)
+
+
 def fit(
     network: Network,
     X: object,
@@ -292,6 +406,8 @@ def fit(
     l1: object,
     l2: object,
     dropout: object,
+    validation: object,
+    patience: object,
     progress: object,
     n_threads: object,
     seed: object,
@@ -304,18 +420,18 @@ def fit(
     tolerance, target = check_tolerance(tol, goal)
     show = _inputs.flag("progress", progress)
     threads = _threads.resolve(n_threads)
-    x, y, labels = _inputs.batch(
-        network, X, Y, check_finite=_inputs.flag("check_finite", check_finite)
-    )
-    if method.batch_size is not None and method.batch_size > x.shape[0]:
+    checked = _inputs.flag("check_finite", check_finite)
+    x, y, labels = _inputs.batch(network, X, Y, check_finite=checked)
+    watch = check_validation(network, validation, patience, x.shape[0], checked)
+    n = x.shape[0] - (watch.held if watch else 0)
+    if method.batch_size is not None and method.batch_size > n:
         raise ValueError(
-            f"batch_size must be at most the number of instances, {x.shape[0]}, "
-            f"got {method.batch_size}"
+            f"batch_size must be at most the number of instances, {n}, got {method.batch_size}"
         )
     problem = _problem.of(network, y, labels, sample_weight, class_weight, l1, l2)
     problem = problem._replace(dropout=_problem.dropout(network, dropout))
     _problem.check_solver(problem, method)
-    method._check(network, x.shape[0], problem)
+    method._check(network, n, problem)
     with exclusive(network), progress_bar(show, limits.max_epochs) as bar:
         own = seed is None
         stream = (
@@ -323,17 +439,28 @@ def fit(
             if own
             else _random.stream(_random.resolve_seed(seed))
         )
+        others = watch.given if watch else None
+        if watch and not others:
+            order = stream.permutation(x.shape[0])
+            s = problem.weights
+            others = x[order[n:]], y[order[n:]], labels, None if s is None else s[order[n:]]
+            x, y = x[order[:n]], y[order[:n]]
+            problem = problem._replace(weights=None if s is None else s[order[:n]])
         run = _core.Fit(network, x, y, labels, method, problem, stream, tolerance, target, threads)
+        if watch and others:
+            run.validate(*others, watch.patience)
         try:
-            reason, costs = train(network, run, limits, bar, began, own)
+            reason, epochs = train(network, run, limits, bar, began, own)
         finally:
             if own:
                 network._position = run.position
         report = run.report()
         if reason == "own":
             reason = report["reason"]
+        cost, validation_cost = report["cost"], report["validation"]
         exact = method.batch_size is None and problem.dropout is None
-        cost = report["cost"] if exact else final_cost(run)
+        if not exact or (watch and (watch.patience or not report["epochs"])):
+            cost, validation_cost = final_costs(run)
     if reason == "diverged":
         before = method.batch_size is None and not math.isfinite(report["initial_cost"])
         warnings.warn(
@@ -345,14 +472,18 @@ def fit(
         "position": np.array(report["position"], dtype=np.uint64),
     }
     state.update(report["arrays"])
+    history = History(*(np.concatenate(epochs, axis=1) if epochs else np.empty((5, 0))))
     return FitResult(
         cost=cost,
         initial_cost=report["initial_cost"],
         epochs=report["epochs"],
         converged=reason in ("converged", "goal"),
         stop_reason=reason,
-        cost_history=np.concatenate(costs) if costs else np.empty(0),
+        cost_history=history.cost,
+        history=history,
         gradient_norm=report["gradient_norm"],
+        validation_cost=validation_cost,
+        best_epoch=report["best_epoch"],
         seconds=time.perf_counter() - began,
         state=state,
     )
@@ -380,14 +511,14 @@ def adapted(work: float, seconds: float) -> float:
     return work * min(max(SLICE / max(seconds, 1e-9), 0.1), 10.0)
 
 
-def final_cost(run: _core.Fit) -> float:
-    """Evaluate C after mini-batches, in slices, so that signals are served."""
+def final_costs(run: _core.Fit) -> tuple[float, float]:
+    """Evaluate C and its validation at the end, in slices, so that signals are served."""
     work = FIRST_WORK
     while True:
         before = time.perf_counter()
-        cost = run.finish(work)
-        if cost is not None:
-            return cost
+        costs = run.finish(work)
+        if costs is not None:
+            return costs
         work = adapted(work, time.perf_counter() - before)
 
 
@@ -399,32 +530,37 @@ def train(
     began: float,
     own: bool,
 ) -> tuple[str, list[NDArray[np.float64]]]:
-    """Run slices until a rule stops; the reason and the costs of the epochs in parts.
+    """Run slices until a rule stops; the reason, and what `_core.Fit.run` says of the epochs.
 
     With `own` the run draws from the network's stream, whose position a callback may save.
     """
     epoch, work = 0, FIRST_WORK
-    costs: list[NDArray[np.float64]] = []
+    epochs: list[NDArray[np.float64]] = []
     due = limits.callback_every if limits.callback else limits.max_epochs
     until = min(due, limits.max_epochs)
     while True:
         before = time.perf_counter()
         event, part = run.run(until, work)
         now = time.perf_counter()
-        if part.size:
-            costs.append(part)
-            epoch += part.size
+        done = part.shape[1]
+        if done:
+            epochs.append(part)
+            epoch += done
             if bar is not None:
-                bar.set_postfix_str(f"cost {part[-1]:.6g}", refresh=False)
-                bar.update(part.size)
+                seen = f"cost {part[0, -1]:.6g}"
+                if not math.isnan(part[1, -1]):
+                    seen += f", validation {part[1, -1]:.6g}"
+                bar.set_postfix_str(seen, refresh=False)
+                bar.update(done)
         if event == "paused":
             work = adapted(work, now - before)
         stop = "" if event in ("paused", "epoch") else event
-        if part.size and limits.callback is not None and epoch == due and stop != "diverged":
+        if done and limits.callback is not None and epoch == due and stop != "diverged":
             due += limits.callback_every
             if own:
                 network._position = run.position
-            info = EpochInfo(epoch, float(part[-1]), now - began, network)
+            cost, *others, _ = part[:, -1].tolist()
+            info = EpochInfo(epoch, cost, now - began, network, *others)
             answer = limits.callback(info)
             if isinstance(answer, bool | np.bool_) and answer and not stop:
                 stop = "callback"
@@ -434,7 +570,7 @@ def train(
         if not stop and event == "epoch" and late:
             stop = "max_time"
         if stop:
-            return stop, costs
+            return stop, epochs
         # The clock stops at the end of the epoch that is under way.
         until = epoch + 1 if late else min(due, limits.max_epochs)
         until = max(until, epoch + 1)

@@ -145,7 +145,8 @@ static void train(const struct mlp_kernels *k, const struct run *run, uint64_t k
     double history[5];
     size_t recorded;
     CHECK(mlp_fit_new(&fit, net, &X, &Y, n, &options) == MLP_OK);
-    mlp_fit_run(fit, 5, 1e300, 5, history, &recorded);
+    const struct mlp_history costs = costs_only(history);
+    mlp_fit_run(fit, 5, 1e300, 5, &costs, &recorded);
     mlp_fit_describe(fit, &report);
     CHECK(recorded == 5 && isfinite(history[4]));
     CHECK(mlp_predict(net, &X, n, 0, n_threads, out) == MLP_OK);

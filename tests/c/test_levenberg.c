@@ -68,7 +68,8 @@ static struct run run(const struct mlp_kernels *k, size_t n, struct mlp_levenber
         size_t recorded, done = 0;
         enum mlp_event event = MLP_PAUSED;
         while (event == MLP_PAUSED) {
-            event = mlp_fit_run(fit, EPOCHS, work, EPOCHS, result.history + done, &recorded);
+            const struct mlp_history costs = costs_only(result.history + done);
+            event = mlp_fit_run(fit, EPOCHS, work, EPOCHS, &costs, &recorded);
             done += recorded;
         }
         CHECK(event == MLP_EPOCH && done == EPOCHS);

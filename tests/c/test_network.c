@@ -154,8 +154,8 @@ static void run(struct problem *p, size_t batch_size, size_t n, double work, siz
     CHECK(mlp_fit_new(&fit, p->net, &p->X, &p->Y, n, &o) == MLP_OK);
     size_t done = 0, recorded;
     while (done < epochs) {
-        const enum mlp_event event =
-            mlp_fit_run(fit, epochs, work, capacity, history + done, &recorded);
+        const struct mlp_history costs = costs_only(history + done);
+        const enum mlp_event event = mlp_fit_run(fit, epochs, work, capacity, &costs, &recorded);
         CHECK(event == MLP_PAUSED || event == MLP_EPOCH);
         done += recorded;
     }

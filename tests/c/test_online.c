@@ -123,9 +123,11 @@ static void test_online(const struct mlp_kernels *k, int tiny)
         struct mlp_fit_report report;
         memcpy(p.parameters, start, p.P * sizeof *start);
         CHECK(mlp_fit_new(&fit, p.net, &p.X, &p.Y, p.n, &options) == MLP_OK);
-        for (done = 0; done < EPOCHS; done += recorded)
-            CHECK(mlp_fit_run(fit, EPOCHS, sliced ? 1.0 : 1e300, EPOCHS, history + done,
-                              &recorded) <= MLP_EPOCH);
+        for (done = 0; done < EPOCHS; done += recorded) {
+            const struct mlp_history costs = costs_only(history + done);
+            CHECK(mlp_fit_run(fit, EPOCHS, sliced ? 1.0 : 1e300, EPOCHS, &costs, &recorded) <=
+                  MLP_EPOCH);
+        }
         mlp_fit_describe(fit, &report);
         CHECK(same_bits(p.P, end, p.parameters) && same_bits(EPOCHS, expected, history));
         CHECK(report.epochs == EPOCHS && report.gradient_norm == norm(&p, gradient));
@@ -156,7 +158,7 @@ static void test_online(const struct mlp_kernels *k, int tiny)
 
 struct outcome {
     enum mlp_event event;
-    double history[400], parameters[9];
+    double cost[400], none[400], rate[400], norm[400], seconds[400], parameters[9];
     struct mlp_fit_report report;
     size_t recorded;
 };
@@ -171,7 +173,10 @@ static struct outcome outcome(struct problem *p, const struct mlp_fit_options *o
     mlp_network_set_tuning(p->net, chunk, 0.0);
     CHECK(mlp_fit_new(&fit, p->net, &p->X, &p->Y, p->n, options) == MLP_OK);
     while (o.event == MLP_PAUSED) {
-        o.event = mlp_fit_run(fit, 300, work, 400 - o.recorded, o.history + o.recorded, &recorded);
+        const struct mlp_history rest = {o.cost + o.recorded, o.none + o.recorded,
+                                         o.rate + o.recorded, o.norm + o.recorded,
+                                         o.seconds + o.recorded};
+        o.event = mlp_fit_run(fit, 300, work, 400 - o.recorded, &rest, &recorded);
         o.recorded += recorded;
     }
     mlp_fit_describe(fit, &o.report);
@@ -202,7 +207,13 @@ static void test_epochs(const struct mlp_kernels *k)
         for (int sliced = 0; sliced < 2; sliced++) {
             const struct outcome o = outcome(&p, &options, start, 0, sliced ? 5000.0 : 1e300);
             CHECK(o.event == general.event && o.recorded == general.recorded);
-            CHECK(same_bits(o.recorded, o.history, general.history));
+            CHECK(same_bits(o.recorded, o.cost, general.cost));
+            CHECK(same_bits(o.recorded, o.norm, general.norm));
+            CHECK(same_bits(o.recorded, o.rate, general.rate));
+            for (size_t e = 0; e < o.recorded; e++)
+                CHECK(o.rate[e] == options.descent.learning_rate && o.seconds[e] >= 0.0);
+            if (o.recorded > 0 && o.event != MLP_DIVERGED)
+                CHECK(o.norm[o.recorded - 1] == o.report.gradient_norm);
             CHECK(same_bits(p.P, o.parameters, general.parameters));
             CHECK(o.report.epochs == general.report.epochs);
             CHECK(same_bits(1, &o.report.cost, &general.report.cost));
@@ -219,7 +230,7 @@ static void test_divergence(const struct mlp_kernels *k)
         const size_t layers[] = {2, tiny ? 2 : 3, 1};
         const enum mlp_activation g[] = {MLP_IDENTITY, MLP_IDENTITY};
         struct problem p = problem(k, 2, layers, g, MLP_SQUARED_ERROR, 40, 0);
-        double start[13], history[2];
+        double start[13], unused[2];
         size_t recorded;
         memcpy(start, p.parameters, p.P * sizeof *start);
         const struct mlp_fit_options options = {
@@ -232,7 +243,8 @@ static void test_divergence(const struct mlp_kernels *k)
         struct mlp_fit *fit;
         struct mlp_fit_report report;
         CHECK(mlp_fit_new(&fit, p.net, &p.X, &p.Y, p.n, &options) == MLP_OK);
-        CHECK(mlp_fit_run(fit, 2, 1e300, 2, history, &recorded) == MLP_DIVERGED && recorded == 0);
+        const struct mlp_history history = costs_only(unused);
+        CHECK(mlp_fit_run(fit, 2, 1e300, 2, &history, &recorded) == MLP_DIVERGED && recorded == 0);
         mlp_fit_describe(fit, &report);
         CHECK(same_bits(p.P, start, p.parameters) && isnan(report.gradient_norm));
         mlp_fit_free(fit);

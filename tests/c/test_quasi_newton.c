@@ -87,7 +87,8 @@ static void run(struct problem *p, enum mlp_solver solver, size_t n, double work
         memcpy(path, p->start, p->P * sizeof(double));
     CHECK(mlp_fit_new(&fit, p->net, &p->X, &p->Y, n, &o) == MLP_OK);
     while (done < EPOCHS) {
-        const enum mlp_event event = mlp_fit_run(fit, done + 1, work, 1, history + done, &recorded);
+        const struct mlp_history costs = costs_only(history + done);
+        const enum mlp_event event = mlp_fit_run(fit, done + 1, work, 1, &costs, &recorded);
         CHECK(event == MLP_PAUSED || event == MLP_EPOCH);
         done += recorded;
         if (first && recorded)
@@ -97,11 +98,11 @@ static void run(struct problem *p, enum mlp_solver solver, size_t n, double work
     struct mlp_fit_report report;
     mlp_fit_describe(fit, &report);
     CHECK(report.epochs == EPOCHS && report.cost == history[EPOCHS - 1]);
-    double cost, finished;
+    double cost, finished, none;
     CHECK(mlp_cost(p->net, &p->X, &p->Y, n, 1, &cost, NULL) == MLP_OK && cost == report.cost);
-    while (!mlp_fit_finish(fit, work, &finished)) {
+    while (!mlp_fit_finish(fit, work, &finished, &none)) {
     }
-    CHECK(finished == cost);
+    CHECK(finished == cost && isnan(none));
     mlp_fit_free(fit);
 }
 
