@@ -266,7 +266,9 @@ int mlp_fit_finish(struct mlp_fit *fit, double work, double *cost)
 
 uint64_t mlp_fit_position(const struct mlp_fit *fit) { return fit->options.stream.position; }
 
-void mlp_fit_describe(const struct mlp_fit *fit, struct mlp_fit_report *report)
+/* ---- the state ---- */
+
+void mlp_fit_describe(struct mlp_fit *fit, struct mlp_fit_report *report)
 {
     *report = (struct mlp_fit_report){.epochs = fit->epochs,
                                       .initial_cost = fit->initial_cost,
@@ -276,6 +278,8 @@ void mlp_fit_describe(const struct mlp_fit *fit, struct mlp_fit_report *report)
                                       .reason = fit->reason};
     if (fit->diverged)
         return;
+    mlp_remember(report, "parameters", fit->net->parameters, fit->net->n_parameters);
+    mlp_remember(report, "cost", &fit->cost.high, 2);
     if (fit->method->describe != NULL)
         fit->method->describe(fit, report);
     if (fit->evaluated && fit->gradient != NULL) {
@@ -284,4 +288,49 @@ void mlp_fit_describe(const struct mlp_fit *fit, struct mlp_fit_report *report)
             sqrt(fit->net->kernels->sum_squares(fit->net->n_parameters, fit->gradient));
         mlp_fp_leave(saved);
     }
+}
+
+static const struct mlp_array *find(const struct mlp_array *arrays, size_t n,
+                                    const struct mlp_array *like)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(arrays[i].name, like->name) == 0 && arrays[i].n == like->n)
+            return arrays + i;
+    }
+    return NULL;
+}
+
+const char *mlp_arrays_missing(const struct mlp_array *to, size_t n_to,
+                               const struct mlp_array *from, size_t n_from)
+{
+    for (size_t i = 0; i < n_to; i++) {
+        if (find(from, n_from, to + i) == NULL)
+            return to[i].name;
+    }
+    return NULL;
+}
+
+void mlp_arrays_copy(const struct mlp_array *to, size_t n_to, const struct mlp_array *from,
+                     size_t n_from)
+{
+    for (size_t i = 0; i < n_to; i++)
+        memcpy(to[i].data, find(from, n_from, to + i)->data, to[i].n * sizeof(double));
+}
+
+/* The parameters, the first array, come last: nothing can fail then. */
+const char *mlp_fit_resume(struct mlp_fit *fit, const struct mlp_array *arrays, size_t n,
+                           size_t epochs)
+{
+    struct mlp_fit_report to;
+    mlp_fit_describe(fit, &to);
+    const char *name = mlp_arrays_missing(to.arrays, to.n_arrays, arrays, n);
+    if (name != NULL)
+        return name;
+    fit->epochs = epochs;
+    mlp_arrays_copy(to.arrays + 1, to.n_arrays - 1, arrays, n);
+    if (fit->method->resume != NULL)
+        name = fit->method->resume(fit);
+    if (name == NULL)
+        mlp_arrays_copy(to.arrays, 1, arrays, n);
+    return name;
 }

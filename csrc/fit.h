@@ -17,8 +17,12 @@ struct mlp_method {
      * Work that is not fit->pass's is fit->pass.team's.
      * MLP_EPOCH when it has completed an epoch, by mlp_fit_epoch; MLP_PAUSED when not. */
     enum mlp_event (*advance)(struct mlp_fit *fit);
-    /* Adds the arrays that the solver remembers; NULL: none. */
-    void (*describe)(const struct mlp_fit *fit, struct mlp_fit_report *report);
+    /* Adds the arrays that the solver remembers at an epoch's end, the places where they lie; NULL:
+     * none. What the first pass of a resumed fit evaluates again need not be among them. */
+    void (*describe)(struct mlp_fit *fit, struct mlp_fit_report *report);
+    /* Those places have been filled in before the first portion, and fit->epochs: makes what follows
+     * from them. NULL, or the name of an array that no fit can have left; NULL: nothing follows. */
+    const char *(*resume)(struct mlp_fit *fit);
 };
 extern const struct mlp_method mlp_descent_method;
 extern const struct mlp_method mlp_levenberg_method;
@@ -50,7 +54,7 @@ struct mlp_fit {
     struct mlp_pass pass;       /* a pass over a batch, with the method's gradient */
     double *gradient;           /* (P,) the last one evaluated, or NULL: then the norm is NaN */
     double *start;              /* (P,) the parameters at the epoch's start */
-    size_t epochs;              /* complete ones */
+    size_t epochs;              /* complete ones, those of the fit that it resumes included */
     struct mlp_pair cost, previous;
     double initial_cost;
     struct mlp_stream start_stream; /* the stream at the epoch's start */
@@ -81,7 +85,8 @@ double mlp_schedule_rate(const struct mlp_schedule *schedule, const struct mlp_k
 /* A portion of the pass over all instances, whose first one starts it; 1 when it is complete, and
  * *under_way is 0 again. */
 int mlp_fit_pass(struct mlp_fit *fit, int *under_way);
-/* The first pass has evaluated C_0: MLP_PAUSED when training can begin. */
+/* The first pass has evaluated C_0, or C where the fit is resumed: MLP_PAUSED when training can
+ * begin. */
 enum mlp_event mlp_fit_begin(struct mlp_fit *fit);
 /* The parameters as they were at the epoch's start. */
 void mlp_fit_keep(struct mlp_fit *fit);
@@ -93,6 +98,18 @@ static inline enum mlp_event mlp_fit_stop(struct mlp_fit *fit, const char *reaso
     fit->reason = reason;
     return MLP_OWN;
 }
+/* Adds an array to those that are remembered. */
+static inline void mlp_remember(struct mlp_fit_report *report, const char *name, double *data,
+                                size_t n)
+{
+    report->arrays[report->n_arrays++] = (struct mlp_array){name, data, n};
+}
+/* The name of the first array `to` that no array `from` has the name and the size of, or NULL. */
+const char *mlp_arrays_missing(const struct mlp_array *to, size_t n_to,
+                               const struct mlp_array *from, size_t n_from);
+/* Each array `to` <- the one of its name, which none misses. */
+void mlp_arrays_copy(const struct mlp_array *to, size_t n_to, const struct mlp_array *from,
+                     size_t n_from);
 /* Whether the cost and all parameters are finite. */
 int mlp_fit_healthy(const struct mlp_fit *fit, struct mlp_pair cost);
 /* Another epoch is complete, and its cost is `cost`: the event that the rules make of it, which are

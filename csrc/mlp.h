@@ -220,6 +220,14 @@ struct mlp_schedule {
 struct mlp_fit_options;
 struct mlp_trainer;
 
+/* An array that a fit or a trainer remembers, where it lies. */
+struct mlp_array {
+    const char *name;
+    double *data;
+    size_t n;
+};
+#define MLP_MAX_ARRAYS 16
+
 /* One update per call, on the instances of the call, by MLP_GRADIENT_DESCENT or MLP_ADAM; of the
  * options only the solver, its own and the clipping are read. The trainer keeps what the solver
  * remembers. */
@@ -229,6 +237,12 @@ void mlp_trainer_free(struct mlp_trainer *trainer);
 /* cost <- C before the step; takes no step when that cost is not finite. */
 enum mlp_status mlp_trainer_step(struct mlp_trainer *trainer, const struct mlp_matrix *x,
                                  const struct mlp_matrix *y, size_t n, double *cost);
+/* arrays <- what it remembers, the network's parameters and the number of steps among it, and how
+ * many arrays these are. Cannot fail. */
+size_t mlp_trainer_describe(struct mlp_trainer *trainer, struct mlp_array arrays[MLP_MAX_ARRAYS]);
+/* As mlp_fit_resume, from what mlp_trainer_describe gave of a trainer with the same options. */
+const char *mlp_trainer_resume(struct mlp_trainer *trainer, const struct mlp_array *arrays,
+                               size_t n);
 
 enum mlp_event {
     MLP_PAUSED = 0, /* the work budget is used up: call again to go on */
@@ -307,14 +321,6 @@ struct mlp_fit_options {
     struct mlp_rprop rprop; /* of MLP_RPROP */
 };
 
-/* An array that a solver remembers. */
-struct mlp_array {
-    const char *name;
-    const double *data;
-    size_t n;
-};
-#define MLP_MAX_ARRAYS 12
-
 /* What a fit has done so far. Read it between calls of mlp_fit_run. */
 struct mlp_fit_report {
     size_t epochs;        /* complete ones */
@@ -323,7 +329,7 @@ struct mlp_fit_report {
     double gradient_norm; /* of the last gradient evaluated; NaN if none, and after divergence */
     struct mlp_stream stream; /* after divergence, as it was at the epoch's start */
     const char *reason;       /* after MLP_OWN: its name, such as "min_gradient" */
-    size_t n_arrays;          /* of the solver's state; none after divergence */
+    size_t n_arrays;          /* of the state, "parameters" among them; none after divergence */
     struct mlp_array arrays[MLP_MAX_ARRAYS];
 };
 
@@ -341,7 +347,13 @@ void mlp_fit_free(struct mlp_fit *fit);
  * after a pause inside a full batch the next call goes on where this one stopped. Cannot fail. */
 enum mlp_event mlp_fit_run(struct mlp_fit *fit, size_t until, double work, size_t capacity,
                            double *history, size_t *recorded);
-void mlp_fit_describe(const struct mlp_fit *fit, struct mlp_fit_report *report);
+void mlp_fit_describe(struct mlp_fit *fit, struct mlp_fit_report *report);
+/* Puts a new fit where another one of the same options, data and layers was when mlp_fit_describe
+ * gave these arrays, after so many epochs; the options' stream is to be where that one's was. Both go
+ * on with the same bits. Returns NULL, or the name of an array that is missing, has another size or
+ * holds what such a fit cannot remember: the network is then as it was, and the fit to be freed. */
+const char *mlp_fit_resume(struct mlp_fit *fit, const struct mlp_array *arrays, size_t n,
+                           size_t epochs);
 /* Words drawn from the stream so far. */
 uint64_t mlp_fit_position(const struct mlp_fit *fit);
 
