@@ -313,8 +313,8 @@ const char *mlp_arrays_missing(const struct mlp_array *to, size_t n_to,
 void mlp_arrays_copy(const struct mlp_array *to, size_t n_to, const struct mlp_array *from,
                      size_t n_from)
 {
-    for (size_t i = 0; i < n_to; i++)
-        memcpy(to[i].data, find(from, n_from, to + i)->data, to[i].n * sizeof(double));
+    for (size_t i = 0; i < n_to; i++) /* which may be the very place */
+        memmove(to[i].data, find(from, n_from, to + i)->data, to[i].n * sizeof(double));
 }
 
 /* The parameters, the first array, come last: nothing can fail then. */

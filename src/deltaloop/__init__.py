@@ -23,7 +23,7 @@ from deltaloop.solvers import (
     Rprop,
     ScaledConjugateGradient,
 )
-from deltaloop.training import DivergenceWarning, EpochInfo, FitResult
+from deltaloop.training import DivergenceWarning, EpochInfo, FitResult, Stage
 
 __all__ = [
     "LBFGS",
@@ -42,6 +42,7 @@ __all__ = [
     "Quantile",
     "Rprop",
     "ScaledConjugateGradient",
+    "Stage",
     "Trainer",
     "Uniform",
     "__version__",

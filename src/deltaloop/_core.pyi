@@ -1,5 +1,5 @@
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -105,6 +105,7 @@ class Fit:
         goal: float,
         n_threads: int,
     ) -> None: ...
+    def resume(self, state: dict[str, object], epochs: int) -> None: ...
     def run(self, until: int, work: float) -> tuple[str, NDArray[np.float64]]: ...
     @property
     def position(self) -> int: ...
@@ -113,12 +114,19 @@ class Fit:
 
 class Trainer:
     def __init__(
-        self, network: Network, solver: Solver, *, n_threads: int | None = None
+        self,
+        network: Network,
+        solver: Solver,
+        *,
+        resume: Mapping[str, ArrayLike] | None = None,
+        n_threads: int | None = None,
     ) -> None: ...
     @property
     def network(self) -> Network: ...
     @property
     def solver(self) -> Solver: ...
+    @property
+    def state(self) -> dict[str, NDArray[np.float64]]: ...
     def step(self, x: ArrayLike, y: ArrayLike) -> float: ...
 
 class Predictor:

@@ -25,7 +25,7 @@ import threading
 
 import numpy as np
 
-from deltaloop import _inputs, _threads, losses, schedules, solvers
+from deltaloop import _inputs, _state, _threads, losses, schedules, solvers
 
 cnp.import_array()
 
@@ -681,6 +681,44 @@ cdef int describe_solver(solver, mlp_fit_options *options) except -1:
     return 0
 
 
+cdef dict views(const mlp_array *arrays, size_t n):
+    """Arrays that C owns, by name, where they lie."""
+    cdef cnp.npy_intp size
+    cdef size_t i
+    result = {}
+    for i in range(n):
+        size = arrays[i].n
+        result[arrays[i].name.decode()] = cnp.PyArray_SimpleNewFromData(
+            1, &size, cnp.NPY_DOUBLE, <void *>arrays[i].data)
+    return result
+
+
+cdef dict copies(const mlp_array *arrays, size_t n):
+    return {name: array.copy() for name, array in views(arrays, n).items()}
+
+
+cdef list describe_arrays(dict state, mlp_array *arrays):
+    """Fills in arrays that _state.match returned; what is returned keeps the names alive."""
+    cdef cnp.ndarray array
+    cdef bytes name
+    names = []
+    for key, array in state.items():
+        name = key.encode()
+        arrays[len(names)].name = name
+        arrays[len(names)].data = <double *>cnp.PyArray_DATA(array)
+        arrays[len(names)].n = array.size
+        names.append(name)
+    return names
+
+
+cdef int accept(const char *refused) except -1:
+    """What mlp_fit_resume and mlp_trainer_resume return, as an exception."""
+    if refused != NULL:
+        name = refused.decode()
+        raise ValueError(f"resume[{name!r}] holds values that no such training leaves there")
+    return 0
+
+
 cdef class Fit:
     """One run of training in slices: the C state, and the arrays that it reads."""
 
@@ -711,6 +749,15 @@ cdef class Fit:
     def __dealloc__(self):
         mlp_fit_free(self.fit)
 
+    def resume(self, state, size_t epochs):
+        """Goes on where the fit was that left these arrays (_state.py) after so many epochs."""
+        cdef mlp_fit_report r
+        cdef mlp_array arrays[MLP_MAX_ARRAYS]
+        mlp_fit_describe(self.fit, &r)
+        state = _state.match(state, views(r.arrays, r.n_arrays))
+        names = describe_arrays(state, arrays)
+        accept(mlp_fit_resume(self.fit, arrays, len(names), epochs))
+
     def run(self, size_t until, double work):
         """Trains for about `work` multiply-adds; (event, costs of the epochs completed)."""
         cdef size_t recorded = 0
@@ -737,18 +784,11 @@ cdef class Fit:
     def report(self):
         """epochs, initial_cost, cost, gradient_norm, reason (or None), key, position and arrays."""
         cdef mlp_fit_report r
-        cdef cnp.npy_intp n
-        cdef size_t i
         mlp_fit_describe(self.fit, &r)
-        arrays = {}
-        for i in range(r.n_arrays):
-            n = r.arrays[i].n
-            arrays[r.arrays[i].name.decode()] = cnp.PyArray_SimpleNewFromData(
-                1, &n, cnp.NPY_DOUBLE, <void *>r.arrays[i].data).copy()
         return {
             "epochs": r.epochs, "initial_cost": r.initial_cost, "cost": r.cost,
             "gradient_norm": r.gradient_norm, "key": (r.stream.key[0], r.stream.key[1]),
-            "position": r.stream.position, "arrays": arrays,
+            "position": r.stream.position, "arrays": copies(r.arrays, r.n_arrays),
             "reason": None if r.reason == NULL else r.reason.decode(),
         }
 
@@ -773,8 +813,9 @@ cdef class Trainer:
     cdef Core core
     cdef object solver_
 
-    def __cinit__(self, Core network not None, solver, *, n_threads=None):
+    def __cinit__(self, Core network not None, solver, *, resume=None, n_threads=None):
         from deltaloop.training import check_trainer
+        cdef mlp_array arrays[MLP_MAX_ARRAYS]
         self.trainer = NULL
         solver = check_trainer(network, solver)
         cdef size_t threads = _threads.resolve(n_threads)
@@ -783,6 +824,17 @@ cdef class Trainer:
         self.core = network
         self.solver_ = solver
         check(mlp_trainer_new(&self.trainer, network.network, &options, threads))
+        if resume is None:
+            return
+        state = _state.check(resume)
+        self.lock()
+        try:
+            state = _state.match(
+                state, views(arrays, mlp_trainer_describe(self.trainer, arrays)))
+            names = describe_arrays(state, arrays)
+            accept(mlp_trainer_resume(self.trainer, arrays, len(names)))
+        finally:
+            network.lock_.release()
 
     def __dealloc__(self):
         mlp_trainer_free(self.trainer)
@@ -799,6 +851,36 @@ cdef class Trainer:
     def solver(self):
         """How it is trained."""
         return self.solver_
+
+    @property
+    def state(self):
+        """All that the next step depends on, as plain arrays: a new dict each time.
+
+        ``parameters`` (P,) of the network, ``steps`` (1,), the number of steps taken, and what
+        the solver remembers, by the names of ``FitResult.state``. ``Network.trainer`` takes it as
+        `resume`. While the network is being trained in another thread, a RuntimeError.
+
+        Examples
+        --------
+        >>> import deltaloop as dl
+        >>> net = dl.Network([1, 1], activation="identity", seed=0)
+        >>> trainer = net.trainer(dl.GradientDescent(0.1, momentum=0.5))
+        >>> cost = trainer.step([1.0], [3.0])
+        >>> twin = net.copy().trainer(trainer.solver, resume=trainer.state)
+        >>> twin.step([2.0], [5.0]) == trainer.step([2.0], [5.0])
+        True
+        """
+        cdef mlp_array arrays[MLP_MAX_ARRAYS]
+        self.lock()
+        try:
+            return copies(arrays, mlp_trainer_describe(self.trainer, arrays))
+        finally:
+            self.core.lock_.release()
+
+    cdef int lock(self) except -1:
+        if not self.core.lock_.acquire(False):
+            raise RuntimeError(_inputs.BUSY)
+        return 0
 
     def step(self, x, y):
         """Update the parameters once, from the instances given.
@@ -874,8 +956,7 @@ cdef class Trainer:
     cdef double update(self, const mlp_matrix *x, const mlp_matrix *y, size_t n) except? -1.0:
         cdef double cost = NAN
         cdef mlp_status status
-        if not self.core.lock_.acquire(False):
-            raise RuntimeError(_inputs.BUSY)
+        self.lock()
         try:
             if <double>n * <double>self.core.n_parameters_ < GIL_WORK:
                 status = mlp_trainer_step(self.trainer, x, y, n, &cost)

@@ -490,13 +490,14 @@ class Network(_core.Core):
         X: ArrayLike,
         Y: ArrayLike,
         *,
-        solver: Solver,
-        max_epochs: int = 10_000,
+        solver: Solver | Sequence[Solver],
+        max_epochs: int | Sequence[int] = 10_000,
         tol: float = 1e-8,
         goal: float | None = None,
         max_time: float | None = None,
         callback: Callable[[EpochInfo], object] | None = None,
         callback_every: int = 1,
+        resume: Mapping[str, ArrayLike] | None = None,
         progress: bool = False,
         n_threads: int | None = None,
         seed: int | np.random.Generator | None = None,
@@ -508,10 +509,13 @@ class Network(_core.Core):
         ----------
         X, Y : array_like
             Instances and targets, as for ``cost``.
-        solver : a solver, such as GradientDescent
-            How the parameters are improved.
-        max_epochs : int, default 10_000
-            Passes over the data at most.
+        solver : a solver, such as GradientDescent, or a list of them
+            How the parameters are improved. Of a list each solver begins where the one before it
+            ended: a stage of the fit, which ends as ``"converged"``, ``"max_epochs"`` or by a rule
+            of its solver's own, while any other reason ends the fit. All draw from one stream.
+        max_epochs : int or list of int, default 10_000
+            Passes over the data at most, those of the fit that is resumed included. With a list of
+            solvers it holds for each of them, or is a list of their limits.
         tol : float, default 1e-8
             Stop as ``"converged"`` after the first epoch with |C - C_prev| < tol, where C is the
             sum over all instances: the full cost before and after the epoch, or with mini-batches
@@ -525,12 +529,20 @@ class Network(_core.Core):
             Called with an `EpochInfo` after every `callback_every`-th epoch; returning True stops.
             What it raises is raised by ``fit``.
         callback_every : int, default 1
+            The epochs' numbers that this divides count, through all stages.
+        resume : mapping of str to array_like, optional
+            The ``state`` of an earlier `FitResult`, as it is or read from a file. Its parameters
+            are copied into the network and training goes on with the bits of a fit that never
+            stopped, given the same data, solver and layers; what the solver is made with may
+            change. Not together with `seed`: the random stream is the state's, and the network's
+            own goes on with it if it is the same one.
         progress : bool, default False
             Show a progress bar on standard error if that is a terminal (needs tqdm).
         n_threads : int, optional
             As for ``predict``.
         seed : int, numpy.random.Generator or None
-            For the order of mini-batches. None continues the network's own stream.
+            For the order of mini-batches. None continues the network's own stream, or that of
+            `resume`.
         check_finite : bool, default True
             Refuse NaN and infinities in X and Y. Without the check they end as divergence.
 
@@ -565,6 +577,23 @@ class Network(_core.Core):
         >>> result = net.fit([[0.0], [1.0], [2.0]], [1.0, 3.0, 5.0], solver=solver, tol=1e-12)
         >>> result.stop_reason, [round(float(v), 4) for v in net.parameters]
         ('converged', [2.0, 1.0])
+
+        Training that stops and goes on gives the bits of training that does not:
+
+        >>> net, twin = dl.Network([1, 1], seed=0), dl.Network([1, 1], seed=0)
+        >>> first = net.fit([[0.0], [1.0]], [0.3, 0.6], solver=dl.Adam(), max_epochs=40)
+        >>> rest = twin.fit(
+        ...     [[0.0], [1.0]], [0.3, 0.6], solver=dl.Adam(), max_epochs=100, resume=first.state
+        ... )
+        >>> rest.epochs, int(rest.state["epochs"])
+        (60, 100)
+
+        Adam for a while, then Levenberg-Marquardt:
+
+        >>> solvers = [dl.Adam(0.01), dl.LevenbergMarquardt()]
+        >>> result = net.fit([[0.0], [1.0]], [0.3, 0.6], solver=solvers, max_epochs=[50, 100])
+        >>> [stage.epochs for stage in result.stages][0], result.cost < 1e-12
+        (50, True)
         """
         return training.fit(
             self,
@@ -577,19 +606,29 @@ class Network(_core.Core):
             max_time=max_time,
             callback=callback,
             callback_every=callback_every,
+            resume=resume,
             progress=progress,
             n_threads=n_threads,
             seed=seed,
             check_finite=check_finite,
         )
 
-    def trainer(self, solver: Solver, *, n_threads: int | None = None) -> Trainer:
+    def trainer(
+        self,
+        solver: Solver,
+        *,
+        resume: Mapping[str, ArrayLike] | None = None,
+        n_threads: int | None = None,
+    ) -> Trainer:
         """Return a trainer: one update per call of its ``step``, the solver's state kept.
 
         Parameters
         ----------
         solver : a solver, such as GradientDescent
             Its ``batch_size`` must be None: each call brings its own batch.
+        resume : mapping of str to array_like, optional
+            The ``state`` of an earlier trainer. Its parameters are copied into the network, and
+            the steps go on with the bits of a trainer that never stopped.
         n_threads : int, optional
             As for ``predict``.
 
@@ -600,7 +639,8 @@ class Network(_core.Core):
         Raises
         ------
         TypeError, ValueError
-            If the solver is not one, or the network has step units.
+            If the solver is not one, the network has step units, or `resume` is no state of such
+            a trainer; the network is then as it was.
 
         Examples
         --------
@@ -611,7 +651,7 @@ class Network(_core.Core):
         >>> trainer.step([0.0, 1.0], 1.0) < cost
         True
         """
-        return Trainer(self, solver, n_threads=n_threads)
+        return Trainer(self, solver, resume=resume, n_threads=n_threads)
 
     def predictor(self, n: int = 1) -> Predictor:
         """Return a predictor bound to fixed buffers, for the least overhead per call.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from deltaloop import _core, _inputs, _plot, _random, _threads
+from deltaloop import _core, _inputs, _plot, _random, _state, _threads
 from deltaloop.schedules import Schedule
 from deltaloop.solvers import Solver
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 SLICE = 0.05
 # Multiply-adds of the first slice, which measures the machine: less than a millisecond.
 FIRST_WORK = 1e6
+# The reasons that end a fit; any other ends its stage, and the next one begins.
+FINAL = ("goal", "callback", "max_time", "diverged")
 
 
 class DivergenceWarning(RuntimeWarning):
@@ -55,7 +57,7 @@ class EpochInfo:
     Attributes
     ----------
     epoch : int
-        Number of the epoch just completed, from 1.
+        Number of the epoch just completed, from 1: of all stages, and of those that were resumed.
     cost : float
         Its entry in ``FitResult.cost_history``.
     seconds : float
@@ -82,6 +84,40 @@ class EpochInfo:
     network: Network = field(repr=False)
 
 
+@dataclass(frozen=True)
+class Stage:
+    """What one solver did in a fit: of several, one after the other, or of the only one.
+
+    Attributes
+    ----------
+    solver : Solver
+    epochs : int
+        Completed passes over the data in this stage. A stage that is resumed counts those of this
+        call alone.
+    stop_reason : str
+        As in `FitResult`: why the stage ended.
+    cost : float
+        C of the parameters that it left, over all instances.
+    seconds : float
+        Time that it took.
+
+    Examples
+    --------
+    >>> import deltaloop as dl
+    >>> net = dl.Network([1, 1], activation="identity", seed=0)
+    >>> solvers = [dl.Adam(0.1), dl.LevenbergMarquardt()]
+    >>> result = net.fit([[1.0], [2.0]], [2.0, 3.0], solver=solvers, max_epochs=[20, 100])
+    >>> [(type(stage.solver).__name__, stage.epochs <= 20) for stage in result.stages]
+    [('Adam', True), ('LevenbergMarquardt', True)]
+    """
+
+    solver: Solver
+    epochs: int
+    stop_reason: str
+    cost: float
+    seconds: float
+
+
 @dataclass(frozen=True, eq=False)
 class FitResult:
     """What ``Network.fit`` did.
@@ -91,9 +127,9 @@ class FitResult:
     cost : float
         C of the final parameters over all instances; the same bits as ``network.cost(X, Y)``.
     initial_cost : float
-        C before the first step; NaN with mini-batches, where it is not computed.
+        C before the first step of this call; NaN with mini-batches, where it is not computed.
     epochs : int
-        Completed passes over the data.
+        Completed passes over the data in this call.
     converged : bool
         Whether ``stop_reason`` is ``"converged"`` or ``"goal"``.
     stop_reason : str
@@ -108,10 +144,18 @@ class FitResult:
         of the last mini-batch before its step otherwise. NaN after divergence.
     seconds : float
         Time that the call took.
+    solver : Solver or tuple of Solver
+        What trained: the solver, or those of all stages.
+    stages : tuple of Stage
+        What each solver did in this call.
     state : mapping of str to ndarray
-        What the solver remembers, as plain arrays: ``epochs``, ``key`` and ``position`` of the
-        random stream and what its docstring says, such as the ``velocity`` (P,) of momentum. After
-        divergence the position is that of the last epoch's start, and there is nothing else.
+        All that the next epoch depends on beside the data, as plain arrays, which ``Network.fit``
+        takes as `resume`: ``parameters`` (P,); ``epochs``, the number of epochs in total; ``key``
+        (2,) and ``position`` of the random stream; ``cost`` (2,), the last epoch's in
+        `cost_history` as an unevaluated sum of two numbers; and what the solver's docstring names,
+        such as the ``velocity`` (P,) of momentum. With a list of solvers also ``stage``, which of
+        them it is, from 0, and ``stage_epochs``, its own. After divergence there are only
+        ``epochs``, ``key`` and ``position``, which is that of the last epoch's start.
 
     Examples
     --------
@@ -132,6 +176,8 @@ class FitResult:
     cost_history: NDArray[np.float64] = field(repr=False)
     gradient_norm: float
     seconds: float
+    solver: Solver | tuple[Solver, ...] = field(repr=False)
+    stages: tuple[Stage, ...] = field(repr=False)
     state: Mapping[str, NDArray[Any]] = field(repr=False)
 
     def plot(self, ax: Any = None) -> Any:
@@ -176,7 +222,7 @@ class ProgressBar(Protocol):
 
 
 @contextmanager
-def progress_bar(wanted: bool, total: int) -> Iterator[ProgressBar | None]:
+def progress_bar(wanted: bool, total: int, done: int) -> Iterator[ProgressBar | None]:
     """Provide a tqdm bar on standard error, or None; tqdm itself is silent off a terminal."""
     if not wanted:
         yield None
@@ -185,7 +231,7 @@ def progress_bar(wanted: bool, total: int) -> Iterator[ProgressBar | None]:
         from tqdm import tqdm
     except ImportError:
         raise ImportError("progress=True needs tqdm: pip install 'deltaloop[cli]'") from None
-    with tqdm(total=total, unit="epoch", disable=None, dynamic_ncols=True) as bar:
+    with tqdm(total=total, initial=done, unit="epoch", disable=None, dynamic_ncols=True) as bar:
         yield bar
 
 
@@ -204,21 +250,50 @@ def exclusive(network: Network) -> Iterator[None]:
 class Limits:
     """When to stop, beside convergence, and whom to ask."""
 
-    max_epochs: int
+    max_epochs: tuple[int, ...]  # of each stage
     max_time: float
     callback: Callable[[EpochInfo], object] | None
     callback_every: int
 
 
-def check_solver(solver: object) -> Solver:
+def check_solver(solver: object, name: str = "solver") -> Solver:
     """Return the solver if it is one."""
     if not isinstance(solver, Solver):
         hint = f"; create it: {solver.__name__}(...)" if isinstance(solver, type) else ""
         raise TypeError(
-            "solver must be a solver object such as deltaloop.GradientDescent(learning_rate=0.1), "
+            f"{name} must be a solver object such as deltaloop.GradientDescent(learning_rate=0.1), "
             f"got {solver!r}{hint}"
         )
     return solver
+
+
+def check_solvers(solver: object) -> tuple[Solver, ...]:
+    """Return the solvers of all stages: of one, or of a list or tuple of them."""
+    if not isinstance(solver, list | tuple):
+        return (check_solver(solver),)
+    if not solver:
+        raise ValueError(f"solver must be a solver, or a list of at least one, got {solver!r}")
+    return tuple(check_solver(stage, f"solver[{i}]") for i, stage in enumerate(solver))
+
+
+def check_stage(network: Network, solver: Solver, n: int) -> None:
+    """Refuse a solver that cannot train this network on so many instances."""
+    if solver.batch_size is not None and solver.batch_size > n:
+        raise ValueError(
+            f"batch_size must be at most the number of instances, {n}, got {solver.batch_size}"
+        )
+    solver._check(network, n)
+
+
+def check_stages(network: Network, solvers: Sequence[Solver], n: int, chained: bool) -> None:
+    """Refuse solvers that cannot train this network on so many instances, saying which one."""
+    for i, solver in enumerate(solvers):
+        try:
+            check_stage(network, solver, n)
+        except ValueError as error:
+            if not chained:
+                raise
+            raise ValueError(f"solver[{i}], {solver!r}: {error}") from None
 
 
 def check_trainer(network: Network, solver: object) -> Solver:
@@ -243,8 +318,23 @@ def check_trainer(network: Network, solver: object) -> Solver:
     return method
 
 
+def check_epochs(max_epochs: object, n_stages: int, chained: bool) -> tuple[int, ...]:
+    """Return the most epochs of each stage: one number for all, or with several stages a list."""
+    if not (chained and _inputs.is_list(max_epochs)):
+        return (min(_inputs.integer("max_epochs", max_epochs, at_least=1), 2**63 - 1),) * n_stages
+    if len(max_epochs) != n_stages:
+        raise ValueError(
+            f"max_epochs must be one number, or one for each of the {n_stages} solvers, "
+            f"got {max_epochs!r}"
+        )
+    return tuple(
+        min(_inputs.integer(f"max_epochs[{i}]", most, at_least=1), 2**63 - 1)
+        for i, most in enumerate(max_epochs)
+    )
+
+
 def check_limits(
-    max_epochs: object, max_time: object, callback: object, callback_every: object
+    max_epochs: tuple[int, ...], max_time: object, callback: object, callback_every: object
 ) -> Limits:
     """Return the limits of a fit, validated."""
     seconds = math.inf
@@ -255,7 +345,7 @@ def check_limits(
     if callback is not None and not callable(callback):
         raise TypeError(f"callback must be callable or None, got {type(callback).__name__}")
     return Limits(
-        min(_inputs.integer("max_epochs", max_epochs, at_least=1), 2**63 - 1),
+        max_epochs,
         seconds,
         callback,
         _inputs.integer("callback_every", callback_every, at_least=1),
@@ -273,6 +363,25 @@ def check_tolerance(tol: object, goal: object) -> tuple[float, float]:
     return tolerance, target
 
 
+def check_resumed(
+    resume: object, seed: object, limits: Limits, chained: bool
+) -> _state.Resumed | None:
+    """Return where a fit goes on, or None where it begins; its arrays are checked later."""
+    if resume is None:
+        return None
+    if seed is not None:
+        raise ValueError("seed and resume exclude each other: a state has its own random stream")
+    n_stages = len(limits.max_epochs)
+    where = _state.unpack(resume, n_stages if chained else None)
+    most = limits.max_epochs[where.stage]
+    if where.stage == n_stages - 1 and where.stage_epochs >= most:
+        raise ValueError(
+            f"max_epochs must be above the {where.stage_epochs} epochs that resume has completed, "
+            f"which count, got {most}"
+        )
+    return where
+
+
 def fit(
     network: Network,
     X: object,
@@ -285,6 +394,7 @@ def fit(
     max_time: object,
     callback: object,
     callback_every: object,
+    resume: object,
     progress: object,
     n_threads: object,
     seed: object,
@@ -292,59 +402,60 @@ def fit(
 ) -> FitResult:
     """Train a network; the arguments are those of ``Network.fit``."""
     began = time.perf_counter()
-    method = check_solver(solver)
-    limits = check_limits(max_epochs, max_time, callback, callback_every)
+    solvers, chained = check_solvers(solver), isinstance(solver, list | tuple)
+    most = check_epochs(max_epochs, len(solvers), chained)
+    limits = check_limits(most, max_time, callback, callback_every)
     tolerance, target = check_tolerance(tol, goal)
+    resumed = check_resumed(resume, seed, limits, chained)
     show = _inputs.flag("progress", progress)
     threads = _threads.resolve(n_threads)
     x, y, labels = _inputs.batch(
         network, X, Y, check_finite=_inputs.flag("check_finite", check_finite)
     )
-    if method.batch_size is not None and method.batch_size > x.shape[0]:
-        raise ValueError(
-            f"batch_size must be at most the number of instances, {x.shape[0]}, "
-            f"got {method.batch_size}"
-        )
-    method._check(network, x.shape[0])
-    with exclusive(network), progress_bar(show, limits.max_epochs) as bar:
-        own = seed is None
-        stream = (
-            _random.stream(network.seed, network._position)
-            if own
-            else _random.stream(_random.resolve_seed(seed))
-        )
-        run = _core.Fit(network, x, y, labels, method, stream, tolerance, target, threads)
-        try:
-            reason, costs = train(network, run, limits, bar, began, own)
-        finally:
-            if own:
-                network._position = run.position
-        report = run.report()
-        if reason == "own":
-            reason = report["reason"]
-        cost = report["cost"] if method.batch_size is None else final_cost(run)
+    check_stages(network, solvers, x.shape[0], chained)
+    first = resumed.stage if resumed else 0
+    done = resumed.epochs if resumed else 0
+    rest = sum(limits.max_epochs[first:]) - (resumed.stage_epochs if resumed else 0)
+    with exclusive(network), progress_bar(show, done + rest, done) as bar:
+        stream, own = stream_of(network, seed, resumed)
+        course = Course(network, solvers, limits, bar, began, own, done)
+        for i in range(first, len(solvers)):
+            run = _core.Fit(network, x, y, labels, solvers[i], stream, tolerance, target, threads)
+            report = train_stage(course, i, run, resumed if i == first else None)
+            stream = _core.Stream(report["key"], report["position"])
+            if course.stages[-1].stop_reason in FINAL:
+                break
+    reason, cost = course.stages[-1].stop_reason, course.stages[-1].cost
     if reason == "diverged":
-        before = method.batch_size is None and not math.isfinite(report["initial_cost"])
+        before = solvers[i].batch_size is None and not math.isfinite(report["initial_cost"])
         warnings.warn(
-            divergence(report["epochs"], before, method._smaller), DivergenceWarning, stacklevel=3
+            divergence(course.epoch, before, solvers[i]._smaller), DivergenceWarning, stacklevel=3
         )
-    state = {
-        "epochs": np.array(report["epochs"]),
-        "key": np.array(report["key"], dtype=np.uint64),
-        "position": np.array(report["position"], dtype=np.uint64),
-    }
-    state.update(report["arrays"])
     return FitResult(
         cost=cost,
-        initial_cost=report["initial_cost"],
-        epochs=report["epochs"],
+        initial_cost=course.initial_cost,
+        epochs=course.epoch - done,
         converged=reason in ("converged", "goal"),
         stop_reason=reason,
-        cost_history=np.concatenate(costs) if costs else np.empty(0),
+        cost_history=np.concatenate(course.costs) if course.costs else np.empty(0),
         gradient_norm=report["gradient_norm"],
         seconds=time.perf_counter() - began,
-        state=state,
+        solver=solvers if chained else solvers[0],
+        stages=tuple(course.stages),
+        state=_state.pack(report, course.epoch, (i, report["epochs"]) if chained else None),
     )
+
+
+def stream_of(
+    network: Network, seed: object, resumed: _state.Resumed | None
+) -> tuple[_core.Stream, bool]:
+    """Return the stream that a fit draws from, and whether it is the network's own."""
+    own = _random.stream(network.seed, network._position)
+    if resumed is not None:
+        return _core.Stream(resumed.key, resumed.position), resumed.key == own.key
+    if seed is None:
+        return own, True
+    return _random.stream(_random.resolve_seed(seed)), False
 
 
 def divergence(epochs: int, before: bool, smaller: str) -> str:
@@ -380,50 +491,107 @@ def final_cost(run: _core.Fit) -> float:
         work = adapted(work, time.perf_counter() - before)
 
 
-def train(
-    network: Network,
-    run: _core.Fit,
-    limits: Limits,
-    bar: ProgressBar | None,
-    began: float,
-    own: bool,
-) -> tuple[str, list[NDArray[np.float64]]]:
-    """Run slices until a rule stops; the reason and the costs of the epochs in parts.
+@dataclass
+class Course:
+    """A fit under way: what its stages share, and what they have done.
 
-    With `own` the run draws from the network's stream, whose position a callback may save.
+    With `own` it draws from the network's stream, whose position a callback may save.
     """
-    epoch, work = 0, FIRST_WORK
-    costs: list[NDArray[np.float64]] = []
-    due = limits.callback_every if limits.callback else limits.max_epochs
-    until = min(due, limits.max_epochs)
+
+    network: Network
+    solvers: tuple[Solver, ...]
+    limits: Limits
+    bar: ProgressBar | None
+    began: float
+    own: bool
+    epoch: int  # complete ones in total
+    initial_cost: float = math.nan
+    costs: list[NDArray[np.float64]] = field(default_factory=list)
+    stages: list[Stage] = field(default_factory=list)
+    asked: bool = False  # a callback has asked for the end
+
+    def over(self) -> str:
+        """Why the next stage has nothing to do."""
+        if self.asked:
+            return "callback"
+        late = time.perf_counter() - self.began >= self.limits.max_time
+        return "max_time" if self.stages and late else ""
+
+
+def train_stage(
+    course: Course, i: int, run: _core.Fit, resumed: _state.Resumed | None
+) -> dict[str, Any]:
+    """Run stage i, from a state if it is resumed; what C reports at its end."""
+    began, solver, most = time.perf_counter(), course.solvers[i], course.limits.max_epochs[i]
+    before, done = course.epoch, 0
+    if resumed is not None:
+        done = resumed.stage_epochs
+        run.resume(resumed.arrays, done)
+    # Nothing is left to do where the fit is over, or the state is that of the stage's last epoch.
+    reason = course.over() or ("max_epochs" if done >= most else "")
+    trains, full = not reason, solver.batch_size is None
+    try:
+        if trains:
+            reason = train(course, run, before - done, before - done + most)
+    finally:
+        if course.own:
+            course.network._position = run.position
+    report = run.report()
+    cost = report["cost"] if trains and full else final_cost(run)
+    if not course.stages:
+        course.initial_cost = report["initial_cost"] if trains or not full else cost
+    course.stages.append(
+        Stage(
+            solver,
+            course.epoch - before,
+            report["reason"] if reason == "own" else reason,
+            cost,
+            time.perf_counter() - began,
+        )
+    )
+    return report
+
+
+def train(course: Course, run: _core.Fit, start: int, last: int) -> str:
+    """Run slices of a stage until a rule stops; the reason.
+
+    Epochs are numbered through all stages: `start` were complete before the stage's first one, and
+    `last` is the last that it may have.
+    """
+    limits, work = course.limits, FIRST_WORK
+    every = limits.callback_every if limits.callback else last
+    due = (course.epoch // every + 1) * every
+    until = min(due, last)
     while True:
         before = time.perf_counter()
-        event, part = run.run(until, work)
+        event, part = run.run(until - start, work)
         now = time.perf_counter()
         if part.size:
-            costs.append(part)
-            epoch += part.size
-            if bar is not None:
-                bar.set_postfix_str(f"cost {part[-1]:.6g}", refresh=False)
-                bar.update(part.size)
+            course.costs.append(part)
+            course.epoch += part.size
+            if course.bar is not None:
+                course.bar.set_postfix_str(f"cost {part[-1]:.6g}", refresh=False)
+                course.bar.update(part.size)
         if event == "paused":
             work = adapted(work, now - before)
         stop = "" if event in ("paused", "epoch") else event
-        if part.size and limits.callback is not None and epoch == due and stop != "diverged":
-            due += limits.callback_every
-            if own:
-                network._position = run.position
-            info = EpochInfo(epoch, float(part[-1]), now - began, network)
-            answer = limits.callback(info)
-            if isinstance(answer, bool | np.bool_) and answer and not stop:
+        if part.size and limits.callback and course.epoch == due and stop != "diverged":
+            due += every
+            if course.own:
+                course.network._position = run.position
+            answer = limits.callback(
+                EpochInfo(course.epoch, float(part[-1]), now - course.began, course.network)
+            )
+            course.asked = isinstance(answer, bool | np.bool_) and bool(answer)
+            if not stop and course.asked:
                 stop = "callback"
-        if not stop and event == "epoch" and epoch >= limits.max_epochs:
+        if not stop and event == "epoch" and course.epoch >= last:
             stop = "max_epochs"
-        late = now - began >= limits.max_time
+        late = now - course.began >= limits.max_time
         if not stop and event == "epoch" and late:
             stop = "max_time"
         if stop:
-            return stop, costs
+            return stop
         # The clock stops at the end of the epoch that is under way.
-        until = epoch + 1 if late else min(due, limits.max_epochs)
-        until = max(until, epoch + 1)
+        until = course.epoch + 1 if late else min(due, last)
+        until = max(until, course.epoch + 1)
