@@ -37,14 +37,14 @@ def pack(
 ) -> Mapping[str, NDArray[Any]]:
     """Return the state of a fit from what C reports; `stage` is that of a chain and its epochs.
 
-    After divergence there is only the stream.
+    After divergence there is the stream, but nothing of the solver's.
     """
     state = {
         "epochs": np.array(epochs),
         "key": np.array(report["key"], dtype=np.uint64),
         "position": np.array(report["position"], dtype=np.uint64),
     }
-    if stage is not None and report["arrays"]:
+    if stage is not None and "parameters" in report["arrays"]:
         state.update(zip(STAGES, map(np.array, stage), strict=True))
     state.update(report["arrays"])
     return state
@@ -67,7 +67,7 @@ def unpack(resume: object, n_stages: int | None) -> Resumed:
     Those are checked by ``match``, when there is a fit to compare them with.
     """
     arrays = check(resume)
-    if set(arrays) == set(STREAM):
+    if set(STREAM) <= set(arrays) and not {"parameters", "cost"} & set(arrays):
         raise ValueError(
             "resume is the state of a fit that diverged, which cannot go on; "
             "train from the restored parameters instead"
