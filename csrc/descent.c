@@ -93,6 +93,26 @@ void mlp_step_take(const struct mlp_step *step, const struct mlp_network *net, s
                                        net->parameters + begin);
 }
 
+/* arrays <- what the step remembers, its number included if it is counted; how many these are. */
+static size_t step_describe(struct mlp_step *step, size_t P, int counted, struct mlp_array *arrays)
+{
+    size_t n = 0;
+    if (step->velocity != NULL)
+        arrays[n++] = (struct mlp_array){"velocity", step->velocity, P};
+    if (step->m != NULL) {
+        arrays[n++] = (struct mlp_array){"m", step->m, P};
+        arrays[n++] = (struct mlp_array){"v", step->v, P};
+        arrays[n++] = (struct mlp_array){"powers", step->powers, 2};
+    }
+    if (counted)
+        arrays[n++] = (struct mlp_array){"steps", &step->steps, 1};
+    if (step->schedule.kind != MLP_CONSTANT)
+        arrays[n++] = (struct mlp_array){"learning_rate", &step->rate, 1};
+    if (step->schedule.kind == MLP_PLATEAU)
+        arrays[n++] = (struct mlp_array){"plateau", step->plateau, 2};
+    return n;
+}
+
 struct step_context {
     const struct mlp_step *step;
     const struct mlp_network *net;
@@ -214,6 +234,7 @@ enum mlp_status mlp_trainer_step(struct mlp_trainer *trainer, const struct mlp_m
         !mlp_penalises(&trainer->penalty) &&
         mlp_online(net, &trainer->space.arenas[0], x, y, NULL, 0, 1, step->rate, NULL, &sum)) {
         *cost = sum.high;
+        step_count(step);
         mlp_fp_leave(saved);
         return MLP_OK;
     }
@@ -241,6 +262,24 @@ enum mlp_status mlp_trainer_step(struct mlp_trainer *trainer, const struct mlp_m
 uint64_t mlp_trainer_position(const struct mlp_trainer *trainer)
 {
     return trainer->stream.position;
+}
+
+size_t mlp_trainer_describe(struct mlp_trainer *trainer, struct mlp_array arrays[MLP_MAX_ARRAYS])
+{
+    const size_t P = trainer->net->n_parameters;
+    arrays[0] = (struct mlp_array){"parameters", trainer->net->parameters, P};
+    return 1 + step_describe(&trainer->step, P, 1, arrays + 1);
+}
+
+const char *mlp_trainer_resume(struct mlp_trainer *trainer, const struct mlp_array *arrays,
+                               size_t n)
+{
+    struct mlp_array to[MLP_MAX_ARRAYS];
+    const size_t n_to = mlp_trainer_describe(trainer, to);
+    const char *name = mlp_arrays_missing(to, n_to, arrays, n);
+    if (name == NULL)
+        mlp_arrays_copy(to, n_to, arrays, n);
+    return name;
 }
 
 /* ---- the fit's method ---- */
@@ -462,23 +501,11 @@ static enum mlp_event descent_advance(struct mlp_fit *fit)
     return mlp_full_advance(fit, &((struct descent *)fit->memory)->full, full_step);
 }
 
-static void descent_describe(const struct mlp_fit *fit, struct mlp_fit_report *report)
+static void descent_describe(struct mlp_fit *fit, struct mlp_fit_report *report)
 {
-    const struct descent *d = fit->memory;
-    const struct mlp_step *s = &d->step;
-    const size_t P = fit->net->n_parameters;
-    if (s->velocity != NULL)
-        report->arrays[report->n_arrays++] = (struct mlp_array){"velocity", s->velocity, P};
-    if (s->m != NULL) {
-        report->arrays[report->n_arrays++] = (struct mlp_array){"m", s->m, P};
-        report->arrays[report->n_arrays++] = (struct mlp_array){"v", s->v, P};
-        report->arrays[report->n_arrays++] = (struct mlp_array){"powers", s->powers, 2};
-        report->arrays[report->n_arrays++] = (struct mlp_array){"steps", &s->steps, 1};
-    }
-    if (s->schedule.kind != MLP_CONSTANT)
-        report->arrays[report->n_arrays++] = (struct mlp_array){"learning_rate", &s->rate, 1};
-    if (s->schedule.kind == MLP_PLATEAU)
-        report->arrays[report->n_arrays++] = (struct mlp_array){"plateau", s->plateau, 2};
+    struct descent *d = fit->memory;
+    report->n_arrays += step_describe(&d->step, fit->net->n_parameters, d->step.m != NULL,
+                                      report->arrays + report->n_arrays);
 }
 
 const struct mlp_method mlp_descent_method = {

@@ -17,8 +17,12 @@ struct mlp_method {
      * Work that is not fit->pass's is fit->pass.team's.
      * MLP_EPOCH when it has completed an epoch, by mlp_fit_epoch; MLP_PAUSED when not. */
     enum mlp_event (*advance)(struct mlp_fit *fit);
-    /* Adds the arrays that the solver remembers; NULL: none. */
-    void (*describe)(const struct mlp_fit *fit, struct mlp_fit_report *report);
+    /* Adds the arrays that the solver remembers at an epoch's end, the places where they lie; NULL:
+     * none. What the first pass of a resumed fit evaluates again need not be among them. */
+    void (*describe)(struct mlp_fit *fit, struct mlp_fit_report *report);
+    /* Those places have been filled in before the first portion, and fit->epochs: makes what follows
+     * from them. NULL, or the name of an array that no fit can have left; NULL: nothing follows. */
+    const char *(*resume)(struct mlp_fit *fit);
 };
 extern const struct mlp_method mlp_descent_method;
 extern const struct mlp_method mlp_levenberg_method;
@@ -49,8 +53,8 @@ struct mlp_validation {
     double best[3];
     double *parameters; /* (P,) the best epoch's, at first the start's; NULL without patience */
 };
-/* Of best: the lowest cost, epochs in a row that did not lower it, its epoch. Before the first epoch
- * infinity, 0 and 0. */
+/* Of best: the lowest cost, epochs in a row that did not lower it, its epoch, before the first epoch
+ * what the fit was given. */
 enum { MLP_BEST_COST, MLP_BEST_AGE, MLP_BEST_EPOCH };
 
 struct mlp_fit {
@@ -70,7 +74,7 @@ struct mlp_fit {
     const double *norm;         /* then its norm, which the method keeps; NULL: unknown */
     const double *rate;         /* the learning rate of the method's last step; NULL: it has none */
     double *start;              /* (P,) the parameters at the epoch's start */
-    size_t epochs;              /* complete ones */
+    size_t epochs;              /* complete ones, those of the fit that it resumes included */
     struct mlp_pair cost, previous;
     double initial_cost;
     struct mlp_stream start_stream; /* the stream at the epoch's start */
@@ -97,7 +101,7 @@ enum mlp_event mlp_validation_judge(struct mlp_fit *fit);
 /* Training has ended. With patience the network's parameters <- those of the best epoch, if there is
  * one. 1 when validation.cost is C of what they are now, or nobody asks for it. */
 int mlp_validation_finish(struct mlp_fit *fit);
-void mlp_validation_describe(const struct mlp_fit *fit, struct mlp_fit_report *report);
+void mlp_validation_describe(struct mlp_fit *fit, struct mlp_fit_report *report);
 
 /* A chunk of a full-batch method whose epoch is a step along the gradient, then the pass that
  * evaluates C and the gradient where it led to. (descent.c) */
@@ -118,7 +122,8 @@ void mlp_fit_batch(struct mlp_fit *fit, const size_t *order, size_t begin, size_
 /* A portion of the pass over all instances, whose first one starts it; 1 when it is complete, and
  * *under_way is 0 again. */
 int mlp_fit_pass(struct mlp_fit *fit, int *under_way);
-/* The first pass has evaluated C_0: MLP_PAUSED when training can begin. */
+/* The first pass has evaluated C_0, or C where the fit is resumed: MLP_PAUSED when training can
+ * begin. */
 enum mlp_event mlp_fit_begin(struct mlp_fit *fit);
 /* The parameters as they were at the epoch's start. */
 void mlp_fit_keep(struct mlp_fit *fit);
@@ -130,6 +135,18 @@ static inline enum mlp_event mlp_fit_stop(struct mlp_fit *fit, const char *reaso
     fit->reason = reason;
     return MLP_OWN;
 }
+/* Adds an array to those that are remembered. */
+static inline void mlp_remember(struct mlp_fit_report *report, const char *name, double *data,
+                                size_t n)
+{
+    report->arrays[report->n_arrays++] = (struct mlp_array){name, data, n};
+}
+/* The name of the first array `to` that no array `from` has the name and the size of, or NULL. */
+const char *mlp_arrays_missing(const struct mlp_array *to, size_t n_to,
+                               const struct mlp_array *from, size_t n_from);
+/* Each array `to` <- the one of its name, which none misses. */
+void mlp_arrays_copy(const struct mlp_array *to, size_t n_to, const struct mlp_array *from,
+                     size_t n_from);
 /* Whether the cost and all parameters are finite. */
 int mlp_fit_healthy(const struct mlp_fit *fit, struct mlp_pair cost);
 /* Another epoch is complete, and its cost is `cost`: the event that the rules make of it, which are

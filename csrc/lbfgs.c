@@ -28,7 +28,7 @@ struct lbfgs {
     double *s, *y;       /* (slots, P) a ring: s_k = x_(k+1) - x_k and y_k = g_(k+1) - g_k */
     double *rho;         /* (slots,) 1 / s_k.y_k */
     double *coefficient; /* (slots,) rho_k s_k.q of the recursion's first half */
-    double position[3];  /* for the state: newest slot, pairs, gamma */
+    double position[3];  /* for the state: newest slot, pairs, gamma (describe, resume) */
     size_t pairs, next;  /* how many there are; the slot of the direction and of the next pair */
     double gamma;        /* s.y / y.y of the newest pair */
     double gg;           /* g.g */
@@ -116,6 +116,8 @@ static enum mlp_event begin(struct mlp_fit *fit)
     if (!evaluate(fit))
         return MLP_PAUSED;
     take_gradient(fit, mlp_vector_dot(fit, d->g_trial, d->g_trial));
+    if (d->pairs > 0) /* of a fit that is resumed */
+        d->sum = mlp_vector_dot(fit, s_of(d, 0), d->g);
     d->phase = RECUR;
     const enum mlp_event event = mlp_fit_begin(fit);
     if (event == MLP_PAUSED && sqrt(d->gg) <= fit->options.lbfgs.min_gradient)
@@ -268,20 +270,29 @@ static enum mlp_event lbfgs_advance(struct mlp_fit *fit)
     return search(fit);
 }
 
-static void lbfgs_describe(const struct mlp_fit *fit, struct mlp_fit_report *report)
+static void lbfgs_describe(struct mlp_fit *fit, struct mlp_fit_report *report)
 {
     struct lbfgs *d = fit->memory;
-    const struct mlp_array arrays[] = {
-        {"s", d->s, d->slots * d->P},
-        {"y", d->y, d->slots * d->P},
-        {"rho", d->rho, d->slots},
-        {"pairs", d->position, sizeof d->position / sizeof *d->position},
-    };
     d->position[0] = (double)slot(d, 0);
     d->position[1] = (double)d->pairs;
     d->position[2] = d->gamma;
-    memcpy(report->arrays + report->n_arrays, arrays, sizeof arrays);
-    report->n_arrays += sizeof arrays / sizeof *arrays;
+    mlp_remember(report, "s", d->s, d->slots * d->P);
+    mlp_remember(report, "y", d->y, d->slots * d->P);
+    mlp_remember(report, "rho", d->rho, d->slots);
+    mlp_remember(report, "pairs", d->position, sizeof d->position / sizeof *d->position);
+}
+
+static const char *lbfgs_resume(struct mlp_fit *fit)
+{
+    struct lbfgs *d = fit->memory;
+    const double newest = d->position[0], pairs = d->position[1];
+    if (!(newest >= 0.0 && newest < (double)d->slots && newest == floor(newest)) ||
+        !(pairs >= 0.0 && pairs < (double)d->slots && pairs == floor(pairs)))
+        return "pairs";
+    d->next = ((size_t)newest + 1) % d->slots;
+    d->pairs = (size_t)pairs;
+    d->gamma = d->position[2];
+    return NULL;
 }
 
 const struct mlp_method mlp_lbfgs_method = {
@@ -289,4 +300,5 @@ const struct mlp_method mlp_lbfgs_method = {
     .free = lbfgs_free,
     .advance = lbfgs_advance,
     .describe = lbfgs_describe,
+    .resume = lbfgs_resume,
 };

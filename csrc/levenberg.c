@@ -175,13 +175,11 @@ static enum mlp_status levenberg_start(struct mlp_fit *fit)
         if (m->ends[end] == NULL)
             return MLP_NO_MEMORY;
     }
-    memcpy(m->parameters, net->parameters, P * sizeof(double));
     memset(m->d2, 0, P * sizeof(double));
     m->mu = o->damping;
     m->nu = 2.0;
     m->beta = 1.0;
     m->gamma = (double)P;
-    fit->pass.net = m->trial;
     fit->pass.gradient = NULL;
     fit->gradient = m->gradient;
     return MLP_OK;
@@ -775,6 +773,7 @@ static enum mlp_event levenberg_advance(struct mlp_fit *fit)
     case FIRST:
         if (!mlp_fit_pass(fit, &m->passing))
             return MLP_PAUSED;
+        fit->pass.net = m->trial; /* from now on */
         m->stage = SWEEP;
         return mlp_fit_begin(fit);
     case SWEEP:
@@ -811,26 +810,21 @@ static enum mlp_event levenberg_advance(struct mlp_fit *fit)
     }
 }
 
-static void remember(struct mlp_fit_report *report, const char *name, const double *data, size_t n)
+static void levenberg_describe(struct mlp_fit *fit, struct mlp_fit_report *report)
 {
-    report->arrays[report->n_arrays++] = (struct mlp_array){name, data, n};
-}
-
-static void levenberg_describe(const struct mlp_fit *fit, struct mlp_fit_report *report)
-{
-    const struct levenberg *m = fit->memory;
+    struct levenberg *m = fit->memory;
     const struct mlp_levenberg *o = &fit->options.levenberg;
-    remember(report, "damping", &m->mu, 1);
+    mlp_remember(report, "damping", &m->mu, 1);
     if (o->rule == MLP_NIELSEN)
-        remember(report, "growth", &m->nu, 1);
+        mlp_remember(report, "growth", &m->nu, 1);
     if (o->rule == MLP_TRUST_REGION)
-        remember(report, "radius", &m->radius, 1);
+        mlp_remember(report, "radius", &m->radius, 1);
     if (o->diagonal)
-        remember(report, "scale", m->d2, m->P);
+        mlp_remember(report, "scale", m->d2, m->P);
     if (o->bayesian) {
-        remember(report, "alpha", &m->alpha, 1);
-        remember(report, "beta", &m->beta, 1);
-        remember(report, "gamma", &m->gamma, 1);
+        mlp_remember(report, "alpha", &m->alpha, 1);
+        mlp_remember(report, "beta", &m->beta, 1);
+        mlp_remember(report, "gamma", &m->gamma, 1);
     }
 }
 

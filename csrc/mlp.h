@@ -239,6 +239,14 @@ struct mlp_schedule {
 struct mlp_fit_options;
 struct mlp_trainer;
 
+/* An array that a fit or a trainer remembers, where it lies. */
+struct mlp_array {
+    const char *name;
+    double *data;
+    size_t n;
+};
+#define MLP_MAX_ARRAYS 16
+
 /* One update per call, on the instances of the call, by MLP_GRADIENT_DESCENT or MLP_ADAM; of the
  * options only the solver, its own, the clipping, the stream and the problem's penalty, all of it in
  * each call, and dropout are read. The trainer keeps what the solver remembers. */
@@ -252,6 +260,12 @@ enum mlp_status mlp_trainer_step(struct mlp_trainer *trainer, const struct mlp_m
                                  size_t n, double *cost);
 /* Words drawn from the stream so far. */
 uint64_t mlp_trainer_position(const struct mlp_trainer *trainer);
+/* arrays <- what it remembers, the network's parameters and the number of steps among it, and how
+ * many arrays these are. Cannot fail. */
+size_t mlp_trainer_describe(struct mlp_trainer *trainer, struct mlp_array arrays[MLP_MAX_ARRAYS]);
+/* As mlp_fit_resume, from what mlp_trainer_describe gave of a trainer with the same options. */
+const char *mlp_trainer_resume(struct mlp_trainer *trainer, const struct mlp_array *arrays,
+                               size_t n);
 
 enum mlp_event {
     MLP_PAUSED = 0, /* the work budget is used up: call again to go on */
@@ -335,14 +349,6 @@ struct mlp_fit_options {
     struct mlp_rprop rprop; /* of MLP_RPROP */
 };
 
-/* An array that a solver remembers. */
-struct mlp_array {
-    const char *name;
-    const double *data;
-    size_t n;
-};
-#define MLP_MAX_ARRAYS 12
-
 /* What a fit has done so far. Read it between calls of mlp_fit_run. */
 struct mlp_fit_report {
     size_t epochs;        /* complete ones */
@@ -352,8 +358,8 @@ struct mlp_fit_report {
     struct mlp_stream stream; /* after divergence, as it was at the epoch's start */
     const char *reason;       /* after MLP_OWN: its name, such as "min_gradient" */
     double validation;        /* C of its instances after the last complete epoch, or NaN */
-    size_t best_epoch;        /* the first with the lowest validation cost; 0: none */
-    size_t n_arrays;          /* of the solver's state and validation's; none after divergence */
+    double best[2];           /* the lowest validation cost and the first epoch with it */
+    size_t n_arrays;          /* of the state, "parameters" among them; none after divergence */
     struct mlp_array arrays[MLP_MAX_ARRAYS];
 };
 
@@ -366,13 +372,14 @@ enum mlp_status mlp_fit_new(struct mlp_fit **fit, struct mlp_network *network,
 void mlp_fit_free(struct mlp_fit *fit);
 
 /* After each epoch C over n >= 1 other instances is to be evaluated, with their weights (n, 1) or NULL
- * and without penalty and dropout. With patience >= 1 the fit ends
- * by MLP_PATIENCE, unless by another rule, after so many epochs in a row that did not lower it below
- * its lowest value, and mlp_fit_finish restores the parameters of the first epoch that had this. Once,
- * before the first mlp_fit_run; x and y must outlive the fit, which is as it was on failure. */
+ * and without penalty and dropout. `best` is what it has to fall below, infinity or C of these
+ * instances where the parameters are now, and the epoch when it did, counted from this fit's first. With patience >= 1 the fit ends by MLP_PATIENCE, unless by
+ * another rule, after so many epochs in a row that did not lower the lowest value so far, and
+ * mlp_fit_finish restores the parameters of the first epoch that had this. Once, before the first
+ * mlp_fit_run; x and y must outlive the fit, which is as it was on failure. */
 enum mlp_status mlp_fit_validate(struct mlp_fit *fit, const struct mlp_matrix *x,
                                  const struct mlp_matrix *y, const struct mlp_matrix *weights,
-                                 size_t n, size_t patience);
+                                 size_t n, size_t patience, const double best[2]);
 
 /* What there is to know of each epoch, NaN where there is no such thing. Its time is that in calls of
  * mlp_fit_run; several epochs that one call of a kernel completes have equal shares, and the first
@@ -392,7 +399,13 @@ struct mlp_history {
  * goes on where this one stopped. Cannot fail. */
 enum mlp_event mlp_fit_run(struct mlp_fit *fit, size_t until, double work, size_t capacity,
                            const struct mlp_history *history, size_t *recorded);
-void mlp_fit_describe(const struct mlp_fit *fit, struct mlp_fit_report *report);
+void mlp_fit_describe(struct mlp_fit *fit, struct mlp_fit_report *report);
+/* Puts a new fit where another one of the same options, data and layers was when mlp_fit_describe
+ * gave these arrays, after so many epochs; the options' stream is to be where that one's was. Both go
+ * on with the same bits. Returns NULL, or the name of an array that is missing, has another size or
+ * holds what such a fit cannot remember: the network is then as it was, and the fit to be freed. */
+const char *mlp_fit_resume(struct mlp_fit *fit, const struct mlp_array *arrays, size_t n,
+                           size_t epochs);
 /* Words drawn from the stream so far. */
 uint64_t mlp_fit_position(const struct mlp_fit *fit);
 

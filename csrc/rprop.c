@@ -84,13 +84,13 @@ static enum mlp_event rprop_advance(struct mlp_fit *fit)
     return mlp_full_advance(fit, &r->full, rprop_step);
 }
 
-static void rprop_describe(const struct mlp_fit *fit, struct mlp_fit_report *report)
+static void rprop_describe(struct mlp_fit *fit, struct mlp_fit_report *report)
 {
-    const struct rprop *r = fit->memory;
+    struct rprop *r = fit->memory;
     const size_t P = fit->net->n_parameters;
-    report->arrays[report->n_arrays++] = (struct mlp_array){"previous_gradient", r->previous, P};
-    report->arrays[report->n_arrays++] = (struct mlp_array){"delta", r->delta, P};
-    report->arrays[report->n_arrays++] = (struct mlp_array){"previous_cost", &r->cost.high, 2};
+    mlp_remember(report, "previous_gradient", r->previous, P);
+    mlp_remember(report, "delta", r->delta, P);
+    mlp_remember(report, "previous_cost", &r->cost.high, 2);
 }
 
 const struct mlp_method mlp_rprop_method = {

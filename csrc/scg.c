@@ -94,8 +94,18 @@ static void move(struct mlp_fit *fit, double distance)
     mlp_vector_combine(fit, 1.0, fit->net->parameters, distance, d->p, NULL, d->w);
 }
 
-/* p <- beta p - g, or -g where C does not change along that (where it rises, alpha is negative); then
- * to where the curvature along it is measured. */
+/* To where the curvature along p is measured. */
+static void look_ahead(struct mlp_fit *fit)
+{
+    struct scg *d = fit->memory;
+    d->pp = mlp_vector_dot(fit, d->p, d->p);
+    d->sigma = fit->options.scg.sigma / sqrt(d->pp);
+    d->lambda_bar = 0.0;
+    d->phase = CURVE;
+    move(fit, d->sigma);
+}
+
+/* p <- beta p - g, or -g where C does not change along that (where it rises, alpha is negative). */
 static void turn(struct mlp_fit *fit, double beta)
 {
     struct scg *d = fit->memory;
@@ -105,11 +115,15 @@ static void turn(struct mlp_fit *fit, double beta)
         d->mu = -mlp_vector_combine(fit, -1.0, d->g, 0.0, d->p, d->g, d->p);
         d->state[STEPS] = 0.0;
     }
-    d->pp = mlp_vector_dot(fit, d->p, d->p);
-    d->sigma = fit->options.scg.sigma / sqrt(d->pp);
-    d->lambda_bar = 0.0;
-    d->phase = CURVE;
-    move(fit, d->sigma);
+    look_ahead(fit);
+}
+
+/* Along the p of the fit that is resumed. */
+static void go_on(struct mlp_fit *fit)
+{
+    struct scg *d = fit->memory;
+    d->mu = -mlp_vector_dot(fit, d->p, d->g);
+    look_ahead(fit);
 }
 
 static enum mlp_event begin(struct mlp_fit *fit)
@@ -122,7 +136,10 @@ static enum mlp_event begin(struct mlp_fit *fit)
     const enum mlp_event event = mlp_fit_begin(fit);
     if (event == MLP_PAUSED && d->norm <= fit->options.scg.min_gradient)
         return mlp_fit_stop(fit, "min_gradient");
-    turn(fit, 0.0);
+    if (fit->epochs > 0)
+        go_on(fit);
+    else
+        turn(fit, 0.0);
     return event;
 }
 
@@ -172,9 +189,9 @@ static enum mlp_event accept(struct mlp_fit *fit)
     if (restart)
         d->state[STEPS] = 0.0;
     const enum mlp_event event = mlp_fit_epoch(fit, fit->pass.cost, 1);
+    turn(fit, restart ? 0.0 : (gg - gg0) / d->mu);
     if (event == MLP_EPOCH && d->norm <= fit->options.scg.min_gradient)
         return mlp_fit_stop(fit, "min_gradient");
-    turn(fit, restart ? 0.0 : (gg - gg0) / d->mu);
     return event;
 }
 
@@ -209,12 +226,11 @@ static enum mlp_event scg_advance(struct mlp_fit *fit)
     return d->phase == BEGIN ? begin(fit) : d->phase == CURVE ? measure_curvature(fit) : judge(fit);
 }
 
-static void scg_describe(const struct mlp_fit *fit, struct mlp_fit_report *report)
+static void scg_describe(struct mlp_fit *fit, struct mlp_fit_report *report)
 {
-    const struct scg *d = fit->memory;
-    report->arrays[report->n_arrays++] =
-        (struct mlp_array){"direction", d->p, fit->net->n_parameters};
-    report->arrays[report->n_arrays++] = (struct mlp_array){"lambda", d->state, 2};
+    struct scg *d = fit->memory;
+    mlp_remember(report, "direction", d->p, fit->net->n_parameters);
+    mlp_remember(report, "lambda", d->state, 2);
 }
 
 const struct mlp_method mlp_scg_method = {

@@ -10,7 +10,7 @@
 
 enum mlp_status mlp_fit_validate(struct mlp_fit *fit, const struct mlp_matrix *x,
                                  const struct mlp_matrix *y, const struct mlp_matrix *weights,
-                                 size_t n, size_t patience)
+                                 size_t n, size_t patience, const double best[2])
 {
     struct mlp_validation *v = &fit->validation;
     const size_t P = fit->net->n_parameters, batch = fit->options.batch_size;
@@ -35,7 +35,7 @@ enum mlp_status mlp_fit_validate(struct mlp_fit *fit, const struct mlp_matrix *x
                                  .n = n,
                                  .patience = patience,
                                  .cost = (double)NAN,
-                                 .best = {HUGE_VAL, 0.0, 0.0},
+                                 .best = {best[0], 0.0, best[1]},
                                  .parameters = parameters};
     v->pass = (struct mlp_pass){.net = fit->whole, .space = &fit->space, .x = &v->x, .y = &v->y};
     if (weights != NULL) {
@@ -86,20 +86,21 @@ int mlp_validation_finish(struct mlp_fit *fit)
     struct mlp_validation *v = &fit->validation;
     const int known = v->n == 0 || (!v->under_way && !isnan(v->cost));
     v->under_way = 0;
-    if (v->parameters == NULL || v->best[MLP_BEST_EPOCH] == 0.0)
+    if (v->parameters == NULL || !(v->best[MLP_BEST_COST] < HUGE_VAL))
         return known;
     memcpy(fit->net->parameters, v->parameters, fit->net->n_parameters * sizeof *v->parameters);
     v->cost = v->best[MLP_BEST_COST];
     return 1;
 }
 
-void mlp_validation_describe(const struct mlp_fit *fit, struct mlp_fit_report *report)
+void mlp_validation_describe(struct mlp_fit *fit, struct mlp_fit_report *report)
 {
-    const struct mlp_validation *v = &fit->validation;
+    struct mlp_validation *v = &fit->validation;
     if (v->n == 0)
         return;
     report->validation = v->cost;
-    report->best_epoch = (size_t)v->best[MLP_BEST_EPOCH];
+    report->best[0] = v->best[MLP_BEST_COST];
+    report->best[1] = v->best[MLP_BEST_EPOCH];
     if (fit->diverged)
         return;
     report->arrays[report->n_arrays++] =

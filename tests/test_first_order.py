@@ -490,7 +490,8 @@ class TestSchedules:
     def test_a_constant_rate_is_no_part_of_the_state(self):
         case = case_of()
         result = case.network().fit(case.X, case.Y, solver=dl.Adam(), max_epochs=1)
-        assert set(result.state) == {"epochs", "key", "position", "m", "v", "powers", "steps"}
+        common = {"parameters", "epochs", "key", "position", "cost"}
+        assert set(result.state) == common | {"m", "v", "powers", "steps"}
 
     def test_no_schedule_for_a_trainer(self):
         net = dl.Network([2, 1], seed=0)

@@ -12,6 +12,7 @@ import pickle
 import subprocess
 import sys
 import weakref
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -790,6 +791,8 @@ def test_fields_of_a_result(momentum, batch_size):
         "validation_cost": float,
         "best_epoch": type(None),
         "seconds": float,
+        "solver": dl.GradientDescent,
+        "stages": tuple,
     }
     for name, kind in kinds.items():
         assert type(getattr(result, name)) is kind
@@ -806,9 +809,14 @@ def test_fields_of_a_result(momentum, batch_size):
     drawn = 0 if batch_size is None else 5 * 3
     assert net._position == position + drawn
     state = result.state
-    assert set(state) == {"epochs", "key", "position"} | ({"velocity"} if momentum else set())
+    common = {"parameters", "epochs", "key", "position", "cost"}
+    assert set(state) == common | ({"velocity"} if momentum else set())
     assert all(type(value) is np.ndarray for value in state.values())
     assert state["epochs"] == 5
+    assert same(state["parameters"], net.parameters)
+    assert state["cost"].sum() == result.cost_history[-1]
+    assert result.solver == solver
+    assert result.stages == (dl.Stage(solver, 5, "max_epochs", result.cost, mock.ANY),)
     assert state["position"] == position + drawn
     key = np.random.SeedSequence(4).generate_state(2, np.uint64)
     assert state["key"].tolist() == key.tolist()

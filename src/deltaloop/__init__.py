@@ -23,7 +23,7 @@ from deltaloop.solvers import (
     Rprop,
     ScaledConjugateGradient,
 )
-from deltaloop.training import DivergenceWarning, EpochInfo, FitResult, History
+from deltaloop.training import DivergenceWarning, EpochInfo, FitResult, History, Stage
 
 __all__ = [
     "LBFGS",
@@ -43,6 +43,7 @@ __all__ = [
     "Quantile",
     "Rprop",
     "ScaledConjugateGradient",
+    "Stage",
     "Trainer",
     "Uniform",
     "__version__",

@@ -1,5 +1,5 @@
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -122,7 +122,10 @@ class Fit:
         labels: bool,
         weights: NDArray[np.float64] | None,
         patience: int,
+        best: float,
+        best_epoch: float,
     ) -> None: ...
+    def resume(self, state: dict[str, object], epochs: int) -> None: ...
     def run(self, until: int, work: float) -> tuple[str, NDArray[np.float64]]: ...
     @property
     def position(self) -> int: ...
@@ -138,6 +141,7 @@ class Trainer:
         l1: float = 0.0,
         l2: float = 0.0,
         dropout: float | Sequence[float] = 0.0,
+        resume: Mapping[str, ArrayLike] | None = None,
         n_threads: int | None = None,
         seed: int | np.random.Generator | None = None,
     ) -> None: ...
@@ -145,7 +149,11 @@ class Trainer:
     def network(self) -> Network: ...
     @property
     def solver(self) -> Solver: ...
-    def step(self, x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float: ...
+    @property
+    def state(self) -> dict[str, NDArray[Any]]: ...
+    def step(
+        self, x: ArrayLike, y: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> float: ...
 
 class Predictor:
     def __init__(self, network: Network, n: int = 1) -> None: ...

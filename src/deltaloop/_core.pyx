@@ -25,7 +25,9 @@ import threading
 
 import numpy as np
 
-from deltaloop import _inputs, _problem, _random, _threads, losses, schedules, solvers
+from deltaloop import (
+    _inputs, _problem, _random, _state, _threads, losses, schedules, solvers,
+)
 
 cnp.import_array()
 
@@ -727,6 +729,44 @@ cdef int describe_solver(solver, mlp_fit_options *options) except -1:
     return 0
 
 
+cdef dict views(const mlp_array *arrays, size_t n):
+    """Arrays that C owns, by name, where they lie."""
+    cdef cnp.npy_intp size
+    cdef size_t i
+    result = {}
+    for i in range(n):
+        size = arrays[i].n
+        result[arrays[i].name.decode()] = cnp.PyArray_SimpleNewFromData(
+            1, &size, cnp.NPY_DOUBLE, <void *>arrays[i].data)
+    return result
+
+
+cdef dict copies(const mlp_array *arrays, size_t n):
+    return {name: array.copy() for name, array in views(arrays, n).items()}
+
+
+cdef list describe_arrays(dict state, mlp_array *arrays):
+    """Fills in arrays that _state.match returned; what is returned keeps the names alive."""
+    cdef cnp.ndarray array
+    cdef bytes name
+    names = []
+    for key, array in state.items():
+        name = key.encode()
+        arrays[len(names)].name = name
+        arrays[len(names)].data = <double *>cnp.PyArray_DATA(array)
+        arrays[len(names)].n = array.size
+        names.append(name)
+    return names
+
+
+cdef int accept(const char *refused) except -1:
+    """What mlp_fit_resume and mlp_trainer_resume return, as an exception."""
+    if refused != NULL:
+        name = refused.decode()
+        raise ValueError(f"resume[{name!r}] holds values that no such training leaves there")
+    return 0
+
+
 cdef class Fit:
     """One run of training in slices: the C state, and the arrays that it reads."""
 
@@ -762,15 +802,29 @@ cdef class Fit:
         mlp_fit_free(self.fit)
 
     def validate(self, cnp.ndarray x not None, cnp.ndarray y not None, bint labels, weights,
-                 size_t patience):
-        """Evaluates C of validated x and y after each epoch; once, before the first `run`."""
+                 size_t patience, double best, double best_epoch):
+        """Evaluates C of validated x and y after each epoch; once, before the first `run`.
+
+        The network's is `best` now, since so many epochs after the fit's start (0 or less); or
+        nobody knows and `best` is infinite.
+        """
+        cdef double[2] known = [best, best_epoch]
         cdef mlp_matrix mx, my
         matrix_of(x, x.shape[0], self.core.n_inputs, False, &mx)
         matrix_of(y, x.shape[0], self.core.n_outputs, labels, &my)
         self.others = x, y
         self.other_weights = Weights(weights, x.shape[0])
         check(mlp_fit_validate(self.fit, &mx, &my, self.other_weights.pointer(), x.shape[0],
-                               patience))
+                               patience, known))
+
+    def resume(self, state, size_t epochs):
+        """Goes on where the fit was that left these arrays (_state.py) after so many epochs."""
+        cdef mlp_fit_report r
+        cdef mlp_array arrays[MLP_MAX_ARRAYS]
+        mlp_fit_describe(self.fit, &r)
+        state = _state.match(state, views(r.arrays, r.n_arrays))
+        names = describe_arrays(state, arrays)
+        accept(mlp_fit_resume(self.fit, arrays, len(names), epochs))
 
     def run(self, size_t until, double work):
         """Trains for about `work` multiply-adds; (event, the epochs completed).
@@ -814,20 +868,13 @@ cdef class Fit:
         reason and best_epoch are None where there is none.
         """
         cdef mlp_fit_report r
-        cdef cnp.npy_intp n
-        cdef size_t i
         mlp_fit_describe(self.fit, &r)
-        arrays = {}
-        for i in range(r.n_arrays):
-            n = r.arrays[i].n
-            arrays[r.arrays[i].name.decode()] = cnp.PyArray_SimpleNewFromData(
-                1, &n, cnp.NPY_DOUBLE, <void *>r.arrays[i].data).copy()
         return {
             "epochs": r.epochs, "initial_cost": r.initial_cost, "cost": r.cost,
             "gradient_norm": r.gradient_norm, "key": (r.stream.key[0], r.stream.key[1]),
-            "position": r.stream.position, "arrays": arrays,
+            "position": r.stream.position, "arrays": copies(r.arrays, r.n_arrays),
             "reason": None if r.reason == NULL else r.reason.decode(),
-            "validation": r.validation, "best_epoch": r.best_epoch or None,
+            "validation": r.validation, "best": r.best[0], "best_epoch": r.best[1],
         }
 
 
@@ -850,27 +897,50 @@ cdef class Trainer:
     cdef mlp_trainer *trainer
     cdef Core core
     cdef object solver_
+    cdef Stream stream  # of dropout, whose position C keeps
+    cdef bint thins  # has dropout
     cdef bint draws  # from the network's stream, which its position follows
 
     def __cinit__(self, Core network not None, solver, *, l1=0.0, l2=0.0, dropout=0.0,
-                  n_threads=None, seed=None):
+                  resume=None, n_threads=None, seed=None):
         from deltaloop.training import check_trainer
+        cdef mlp_array arrays[MLP_MAX_ARRAYS]
         self.trainer = NULL
         solver = check_trainer(network, solver)
         problem = _problem.penalised(l1, l2)._replace(
             dropout=_problem.dropout(network, dropout))
         cdef size_t threads = _threads.resolve(n_threads)
         cdef mlp_fit_options options
-        cdef Stream stream = (_random.stream(network.seed, network._position) if seed is None
-                              else _random.stream(_random.resolve_seed(seed)))
+        state = None if resume is None else _state.check(resume)
+        cdef Stream own = _random.stream(network.seed, network._position)
+        self.stream = own if seed is None else _random.stream(_random.resolve_seed(seed))
+        if state is not None and seed is not None:
+            raise ValueError(
+                "seed and resume exclude each other: a state has its own random stream"
+            )
+        if state is not None and problem.dropout is not None:
+            self.stream = Stream(*_state.stream(state))
         describe_solver(solver, &options)
         describe_problem(problem, Weights(None, 0), &options.problem)
         options.problem.dropout = dropout_of(problem)
-        options.stream = stream.stream
-        self.draws = problem.dropout is not None and seed is None
+        options.stream = self.stream.stream
+        self.thins = problem.dropout is not None
+        self.draws = self.thins and self.stream.key == own.key
         self.core = network
         self.solver_ = solver
         check(mlp_trainer_new(&self.trainer, network.network, &options, threads))
+        if state is None:
+            return
+        self.lock()
+        try:
+            state = _state.match(
+                state, views(arrays, mlp_trainer_describe(self.trainer, arrays)))
+            names = describe_arrays(state, arrays)
+            accept(mlp_trainer_resume(self.trainer, arrays, len(names)))
+            if self.draws:
+                network._position = self.stream.position
+        finally:
+            network.lock_.release()
 
     def __dealloc__(self):
         mlp_trainer_free(self.trainer)
@@ -887,6 +957,42 @@ cdef class Trainer:
     def solver(self):
         """How it is trained."""
         return self.solver_
+
+    @property
+    def state(self):
+        """All that the next step depends on, as plain arrays: a new dict each time.
+
+        ``parameters`` (P,) of the network, ``steps`` (1,), the number of steps taken, with dropout
+        ``key`` and ``position`` of the random stream, and what the solver remembers, by the names
+        of ``FitResult.state``. ``Network.trainer`` takes it as
+        `resume`. While the network is being trained in another thread, a RuntimeError.
+
+        Examples
+        --------
+        >>> import deltaloop as dl
+        >>> net = dl.Network([1, 1], activation="identity", seed=0)
+        >>> trainer = net.trainer(dl.GradientDescent(0.1, momentum=0.5))
+        >>> cost = trainer.step([1.0], [3.0])
+        >>> twin = net.copy().trainer(trainer.solver, resume=trainer.state)
+        >>> twin.step([2.0], [5.0]) == trainer.step([2.0], [5.0])
+        True
+        """
+        cdef mlp_array arrays[MLP_MAX_ARRAYS]
+        self.lock()
+        try:
+            state = copies(arrays, mlp_trainer_describe(self.trainer, arrays))
+            if self.thins:
+                position = (self.core._position if self.draws
+                            else mlp_trainer_position(self.trainer))
+                state.update(_state.stream_arrays(self.stream.key, position))
+            return state
+        finally:
+            self.core.lock_.release()
+
+    cdef int lock(self) except -1:
+        if not self.core.lock_.acquire(False):
+            raise RuntimeError(_inputs.BUSY)
+        return 0
 
     def step(self, x, y, *, sample_weight=None):
         """Update the parameters once, from the instances given.
@@ -966,8 +1072,7 @@ cdef class Trainer:
                        size_t n) except? -1.0:
         cdef double cost = NAN
         cdef mlp_status status
-        if not self.core.lock_.acquire(False):
-            raise RuntimeError(_inputs.BUSY)
+        self.lock()
         try:
             if <double>n * <double>self.core.n_parameters_ < GIL_WORK:
                 status = mlp_trainer_step(self.trainer, x, y, weights, n, &cost)

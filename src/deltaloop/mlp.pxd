@@ -184,8 +184,11 @@ cdef extern from "mlp.h" nogil:
 
     ctypedef struct mlp_array "struct mlp_array":
         const char *name
-        const double *data
+        double *data
         size_t n
+
+    enum:
+        MLP_MAX_ARRAYS
 
     ctypedef struct mlp_fit_report "struct mlp_fit_report":
         size_t epochs
@@ -195,9 +198,9 @@ cdef extern from "mlp.h" nogil:
         mlp_stream stream
         const char *reason
         double validation
-        size_t best_epoch
+        double best[2]
         size_t n_arrays
-        mlp_array arrays[12]
+        mlp_array arrays[MLP_MAX_ARRAYS]
 
     ctypedef struct mlp_kernels "struct mlp_kernels":
         pass
@@ -248,14 +251,17 @@ cdef extern from "mlp.h" nogil:
     mlp_status mlp_trainer_step(mlp_trainer *, const mlp_matrix *, const mlp_matrix *,
                                 const mlp_matrix *, size_t, double *)
     uint64_t mlp_trainer_position(const mlp_trainer *)
+    size_t mlp_trainer_describe(mlp_trainer *, mlp_array *)
+    const char *mlp_trainer_resume(mlp_trainer *, const mlp_array *, size_t)
 
     mlp_status mlp_fit_new(mlp_fit **, mlp_network *, const mlp_matrix *, const mlp_matrix *,
                            size_t, const mlp_fit_options *)
     void mlp_fit_free(mlp_fit *)
     mlp_status mlp_fit_validate(mlp_fit *, const mlp_matrix *, const mlp_matrix *,
-                                const mlp_matrix *, size_t, size_t)
+                                const mlp_matrix *, size_t, size_t, const double *)
     mlp_event mlp_fit_run(mlp_fit *, size_t, double, size_t, const mlp_history *, size_t *)
-    void mlp_fit_describe(const mlp_fit *, mlp_fit_report *)
+    void mlp_fit_describe(mlp_fit *, mlp_fit_report *)
+    const char *mlp_fit_resume(mlp_fit *, const mlp_array *, size_t, size_t)
     uint64_t mlp_fit_position(const mlp_fit *)
     int mlp_fit_finish(mlp_fit *, double, double *, double *)
 

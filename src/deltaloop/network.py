@@ -557,8 +557,8 @@ class Network(_core.Core):
         X: ArrayLike,
         Y: ArrayLike,
         *,
-        solver: Solver,
-        max_epochs: int = 10_000,
+        solver: Solver | Sequence[Solver],
+        max_epochs: int | Sequence[int] = 10_000,
         tol: float = 1e-8,
         goal: float | None = None,
         max_time: float | None = None,
@@ -571,6 +571,7 @@ class Network(_core.Core):
         dropout: float | Sequence[float] = 0.0,
         validation: tuple[ArrayLike, ...] | float | None = None,
         patience: int | None = None,
+        resume: Mapping[str, ArrayLike] | None = None,
         progress: bool = False,
         n_threads: int | None = None,
         seed: int | np.random.Generator | None = None,
@@ -582,10 +583,13 @@ class Network(_core.Core):
         ----------
         X, Y : array_like
             Instances and targets, as for ``cost``.
-        solver : a solver, such as GradientDescent
-            How the parameters are improved.
-        max_epochs : int, default 10_000
-            Passes over the data at most.
+        solver : a solver, such as GradientDescent, or a list of them
+            How the parameters are improved. Of a list each solver begins where the one before it
+            ended: a stage of the fit, which ends as ``"converged"``, ``"max_epochs"`` or by a rule
+            of its solver's own, while any other reason ends the fit. All draw from one stream.
+        max_epochs : int or list of int, default 10_000
+            Passes over the data at most, those of the fit that is resumed included. With a list of
+            solvers it holds for each of them, or is a list of their limits.
         tol : float, default 1e-8
             Stop as ``"converged"`` after the first epoch with |C - C_prev| < tol, where C is the
             sum over all instances: the full cost before and after the epoch, or with mini-batches
@@ -599,6 +603,7 @@ class Network(_core.Core):
             Called with an `EpochInfo` after every `callback_every`-th epoch; returning True stops.
             What it raises is raised by ``fit``.
         callback_every : int, default 1
+            The epochs' numbers that this divides count, through all stages.
         sample_weight : array_like, shape (n,), optional
             Weights of the instances, as for ``cost``.
         class_weight : mapping of int to float, or "balanced", optional
@@ -622,20 +627,25 @@ class Network(_core.Core):
         validation : tuple (X, Y) or (X, Y, sample_weight), or float, optional
             Instances that the network does not learn from, whose cost, without the penalty, is
             evaluated after each epoch; or a fraction in (0, 1) of X, rounded to whole instances,
-            which is set aside: the
-            last rows of a permutation from the stream of `seed`, each with its weight. Alone it
-            only watches.
+            which is set aside: the last rows of a permutation from the stream of `seed`, each with
+            its weight. Alone it only watches.
         patience : int, optional
             Stop as ``"patience"`` after so many epochs in a row whose validation cost was not below
             the lowest one so far. However the fit ends, the parameters after the first epoch with
             the lowest validation cost are restored, and the result's ``cost`` is theirs.
+        resume : mapping of str to array_like, optional
+            The ``state`` of an earlier `FitResult`, as it is or read from a file. Its parameters
+            are copied into the network and training goes on with the bits of a fit that never
+            stopped, given the same data, solver and layers; what the solver is made with may
+            change. Not together with `seed`: the random stream is the state's, and the network's
+            own goes on with it if it is the same one.
         progress : bool, default False
             Show a progress bar on standard error if that is a terminal (needs tqdm).
         n_threads : int, optional
             As for ``predict``.
         seed : int, numpy.random.Generator or None
-            For the order of mini-batches and what is set aside for validation. None continues the
-            network's own stream.
+            For the order of mini-batches, dropout and what is set aside for validation. None
+            continues the network's own stream, or that of `resume`.
         check_finite : bool, default True
             Refuse NaN and infinities in X, Y and validation. Without the check those in X and Y end
             as divergence, and a validation cost that is NaN is never the lowest.
@@ -688,6 +698,23 @@ class Network(_core.Core):
         ('patience', 20)
         >>> result.validation_cost == float(result.history.validation_cost.min())
         True
+
+        Training that stops and goes on gives the bits of training that does not:
+
+        >>> net, twin = dl.Network([1, 1], seed=0), dl.Network([1, 1], seed=0)
+        >>> first = net.fit([[0.0], [1.0]], [0.3, 0.6], solver=dl.Adam(), max_epochs=40)
+        >>> rest = twin.fit(
+        ...     [[0.0], [1.0]], [0.3, 0.6], solver=dl.Adam(), max_epochs=100, resume=first.state
+        ... )
+        >>> rest.epochs, int(rest.state["epochs"])
+        (60, 100)
+
+        Adam for a while, then Levenberg-Marquardt:
+
+        >>> solvers = [dl.Adam(0.01), dl.LevenbergMarquardt()]
+        >>> result = net.fit([[0.0], [1.0]], [0.3, 0.6], solver=solvers, max_epochs=[50, 100])
+        >>> [stage.epochs for stage in result.stages][0], result.cost < 1e-12
+        (50, True)
         """
         return training.fit(
             self,
@@ -707,6 +734,7 @@ class Network(_core.Core):
             dropout=dropout,
             validation=validation,
             patience=patience,
+            resume=resume,
             progress=progress,
             n_threads=n_threads,
             seed=seed,
@@ -720,6 +748,7 @@ class Network(_core.Core):
         l1: float = 0.0,
         l2: float = 0.0,
         dropout: float | Sequence[float] = 0.0,
+        resume: Mapping[str, ArrayLike] | None = None,
         n_threads: int | None = None,
         seed: int | np.random.Generator | None = None,
     ) -> Trainer:
@@ -733,6 +762,9 @@ class Network(_core.Core):
             As for ``fit``. Each call's cost holds the whole penalty.
         dropout : float or sequence of float, default 0.0
             As for ``fit``.
+        resume : mapping of str to array_like, optional
+            The ``state`` of an earlier trainer. Its parameters are copied into the network, and
+            the steps go on with the bits of a trainer that never stopped.
         n_threads : int, optional
             As for ``predict``.
         seed : int, numpy.random.Generator or None
@@ -745,7 +777,8 @@ class Network(_core.Core):
         Raises
         ------
         TypeError, ValueError
-            If the solver is not one, or the network has step units.
+            If the solver is not one, the network has step units, or `resume` is no state of such
+            a trainer; the network is then as it was.
 
         Examples
         --------
@@ -756,7 +789,16 @@ class Network(_core.Core):
         >>> trainer.step([0.0, 1.0], 1.0) < cost
         True
         """
-        return Trainer(self, solver, l1=l1, l2=l2, dropout=dropout, n_threads=n_threads, seed=seed)
+        return Trainer(
+            self,
+            solver,
+            l1=l1,
+            l2=l2,
+            dropout=dropout,
+            resume=resume,
+            n_threads=n_threads,
+            seed=seed,
+        )
 
     def predictor(self, n: int = 1) -> Predictor:
         """Return a predictor bound to fixed buffers, for the least overhead per call.

@@ -81,8 +81,9 @@ class GradientDescent(Solver):
     - with momentum: ``v <- momentum * v - learning_rate * g``, then ``w <- w + v``
     - Nesterov: the same v, then ``w <- w + momentum * v - learning_rate * g``
 
-    ``FitResult.state`` holds ``velocity`` (P,) with momentum and ``learning_rate`` (1,), the rate
-    of the last epoch, with a schedule.
+    ``FitResult.state`` holds ``velocity`` (P,) with momentum; with a schedule ``learning_rate``
+    (1,), the rate of the last epoch; and with ``Plateau`` ``plateau`` (2,), the lowest cost, at
+    first infinite, and the epochs since.
 
     Parameters
     ----------
@@ -166,7 +167,8 @@ class Adam(Solver):
       ``v' = v / (1 - beta2**t)``
 
     for each parameter, in one pass over all. ``FitResult.state`` holds ``m`` and ``v`` (P,),
-    ``powers`` (2,), the two powers of beta, and ``steps`` (1,), t.
+    ``powers`` (2,), the two powers of beta, ``steps`` (1,), t, and of a schedule what
+    ``GradientDescent`` names.
 
     Parameters
     ----------
@@ -299,7 +301,7 @@ class Rprop(Solver):
     change if the cost has risen; ``"minus"`` is iRPROP-.
 
     ``FitResult.state`` holds ``delta`` (P,), ``previous_gradient`` (P,), 0 where the sign changed,
-    and ``previous_cost`` (2,), an unevaluated sum of two numbers.
+    and ``previous_cost`` (2,), C before the last step as an unevaluated sum of two numbers.
 
     Parameters
     ----------
@@ -724,6 +726,10 @@ class LBFGS(Solver):
     are the best ones known. A trial step into infinity or NaN is shortened, so that only initial
     parameters of infinite cost count as divergence.
 
+    ``FitResult.state`` holds a ring of memory + 1 places, of which one is free for the next pair:
+    ``s`` and ``y`` ((memory + 1) P,), place by place, ``rho`` (memory + 1,), 1 / s.y, and ``pairs``
+    (3,): the place of the newest pair, how many there are, and its s.y / y.y.
+
     References
     ----------
     Liu and Nocedal, "On the limited memory BFGS method for large scale optimization",
@@ -798,6 +804,9 @@ class ScaledConjugateGradient(Solver):
     The fit also stops as ``"max_lambda"`` when lambda exceeds 1e100: no step decreases the cost,
     which is as low as rounding allows. A step into infinity or NaN is refused, so that only
     initial parameters of infinite cost count as divergence.
+
+    ``FitResult.state`` holds ``direction`` (P,), the next step's p, and ``lambda`` (2,): lambda
+    and the steps since p was last -g.
 
     MATLAB's ``trainscg`` differs in what is around the method: it trains on the mean of the
     squares of scaled data, counts refused steps as epochs and stops at a gradient of 1e-6.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -17,17 +17,20 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from deltaloop import _core, _inputs, _plot, _problem, _random, _threads
+from deltaloop import _core, _inputs, _plot, _problem, _random, _state, _threads
 from deltaloop.schedules import Schedule
 from deltaloop.solvers import Solver
 
 if TYPE_CHECKING:
+    from deltaloop._problem import Problem
     from deltaloop.network import Network
 
 # Seconds between two looks at signals, clock and progress bar.
 SLICE = 0.05
 # Multiply-adds of the first slice, which measures the machine: less than a millisecond.
 FIRST_WORK = 1e6
+# The reasons that end a fit; any other ends its stage, and the next one begins.
+FINAL = ("goal", "callback", "max_time", "diverged")
 
 
 class DivergenceWarning(RuntimeWarning):
@@ -55,7 +58,7 @@ class EpochInfo:
     Attributes
     ----------
     epoch : int
-        Number of the epoch just completed, from 1.
+        Number of the epoch just completed, from 1: of all stages, and of those that were resumed.
     cost : float
         Its entry in ``FitResult.cost_history``.
     seconds : float
@@ -125,6 +128,40 @@ class History:
     seconds: NDArray[np.float64] = field(repr=False)
 
 
+@dataclass(frozen=True)
+class Stage:
+    """What one solver did in a fit: of several, one after the other, or of the only one.
+
+    Attributes
+    ----------
+    solver : Solver
+    epochs : int
+        Completed passes over the data in this stage. A stage that is resumed counts those of this
+        call alone.
+    stop_reason : str
+        As in `FitResult`: why the stage ended.
+    cost : float
+        C of the parameters that it left, over all instances.
+    seconds : float
+        Time that it took.
+
+    Examples
+    --------
+    >>> import deltaloop as dl
+    >>> net = dl.Network([1, 1], activation="identity", seed=0)
+    >>> solvers = [dl.Adam(0.1), dl.LevenbergMarquardt()]
+    >>> result = net.fit([[1.0], [2.0]], [2.0, 3.0], solver=solvers, max_epochs=[20, 100])
+    >>> [(type(stage.solver).__name__, stage.epochs <= 20) for stage in result.stages]
+    [('Adam', True), ('LevenbergMarquardt', True)]
+    """
+
+    solver: Solver
+    epochs: int
+    stop_reason: str
+    cost: float
+    seconds: float
+
+
 @dataclass(frozen=True, eq=False)
 class FitResult:
     """What ``Network.fit`` did.
@@ -135,10 +172,10 @@ class FitResult:
         C of the final parameters over all instances, with the weights and the penalty of the fit
         and no unit dropped; the same bits as ``network.cost`` of the same arguments.
     initial_cost : float
-        C before the first step; NaN with mini-batches, where it is not computed. With dropout, as
-        the history, of the units that were not dropped.
+        C before the first step of this call; NaN with mini-batches, where it is not computed. With
+        dropout, as the history, of the units that were not dropped.
     epochs : int
-        Completed passes over the data.
+        Completed passes over the data in this call.
     converged : bool
         Whether ``stop_reason`` is ``"converged"`` or ``"goal"``.
     stop_reason : str
@@ -161,12 +198,21 @@ class FitResult:
         those after it. None if there is none.
     seconds : float
         Time that the call took.
+    solver : Solver or tuple of Solver
+        What trained: the solver, or those of all stages.
+    stages : tuple of Stage
+        What each solver did in this call.
     state : mapping of str to ndarray
-        What the solver remembers, as plain arrays: ``epochs``, ``key`` and ``position`` of the
-        random stream and what its docstring says, such as the ``velocity`` (P,) of momentum. With
-        validation also ``best``: the lowest cost, how many epochs in a row did not lower it, and
-        its epoch; with patience ``best_parameters`` (P,). After divergence the position is that of
-        the last epoch's start, and there is nothing else.
+        All that the next epoch depends on beside the data, as plain arrays, which ``Network.fit``
+        takes as `resume`: ``parameters`` (P,); ``epochs``, the number of epochs in total; ``key``
+        (2,) and ``position`` of the random stream; ``cost`` (2,), the last epoch's in
+        `cost_history` as an unevaluated sum of two numbers; and what the solver's docstring names,
+        such as the ``velocity`` (P,) of momentum. With a list of solvers also ``stage``, which of
+        them it is, from 0, and ``stage_epochs``, its own. With validation also ``best``: the lowest
+        cost, how many epochs in a row did not lower it, and its epoch, counted from the stage's
+        start; with patience ``best_parameters`` (P,); with a fraction ``split``, the position of
+        the stream before it was set aside. After divergence there are only ``epochs``, ``key`` and
+        ``position``, which is that of the last epoch's start.
 
     Examples
     --------
@@ -190,6 +236,8 @@ class FitResult:
     validation_cost: float
     best_epoch: int | None
     seconds: float
+    solver: Solver | tuple[Solver, ...] = field(repr=False)
+    stages: tuple[Stage, ...] = field(repr=False)
     state: Mapping[str, NDArray[Any]] = field(repr=False)
 
     def plot(self, ax: Any = None) -> Any:
@@ -236,7 +284,7 @@ class ProgressBar(Protocol):
 
 
 @contextmanager
-def progress_bar(wanted: bool, total: int) -> Iterator[ProgressBar | None]:
+def progress_bar(wanted: bool, total: int, done: int) -> Iterator[ProgressBar | None]:
     """Provide a tqdm bar on standard error, or None; tqdm itself is silent off a terminal."""
     if not wanted:
         yield None
@@ -245,7 +293,7 @@ def progress_bar(wanted: bool, total: int) -> Iterator[ProgressBar | None]:
         from tqdm import tqdm
     except ImportError:
         raise ImportError("progress=True needs tqdm: pip install 'deltaloop[cli]'") from None
-    with tqdm(total=total, unit="epoch", disable=None, dynamic_ncols=True) as bar:
+    with tqdm(total=total, initial=done, unit="epoch", disable=None, dynamic_ncols=True) as bar:
         yield bar
 
 
@@ -264,21 +312,53 @@ def exclusive(network: Network) -> Iterator[None]:
 class Limits:
     """When to stop, beside convergence, and whom to ask."""
 
-    max_epochs: int
+    max_epochs: tuple[int, ...]  # of each stage
     max_time: float
     callback: Callable[[EpochInfo], object] | None
     callback_every: int
 
 
-def check_solver(solver: object) -> Solver:
+def check_solver(solver: object, name: str = "solver") -> Solver:
     """Return the solver if it is one."""
     if not isinstance(solver, Solver):
         hint = f"; create it: {solver.__name__}(...)" if isinstance(solver, type) else ""
         raise TypeError(
-            "solver must be a solver object such as deltaloop.GradientDescent(learning_rate=0.1), "
+            f"{name} must be a solver object such as deltaloop.GradientDescent(learning_rate=0.1), "
             f"got {solver!r}{hint}"
         )
     return solver
+
+
+def check_solvers(solver: object) -> tuple[Solver, ...]:
+    """Return the solvers of all stages: of one, or of a list or tuple of them."""
+    if not isinstance(solver, list | tuple):
+        return (check_solver(solver),)
+    if not solver:
+        raise ValueError(f"solver must be a solver, or a list of at least one, got {solver!r}")
+    return tuple(check_solver(stage, f"solver[{i}]") for i, stage in enumerate(solver))
+
+
+def check_stage(network: Network, solver: Solver, n: int, problem: Problem) -> None:
+    """Refuse a solver that cannot train this network on so many instances."""
+    if solver.batch_size is not None and solver.batch_size > n:
+        raise ValueError(
+            f"batch_size must be at most the number of instances, {n}, got {solver.batch_size}"
+        )
+    _problem.check_solver(problem, solver)
+    solver._check(network, n, problem)
+
+
+def check_stages(
+    network: Network, solvers: Sequence[Solver], n: int, problem: Problem, chained: bool
+) -> None:
+    """Refuse solvers that cannot train this network on so many instances, saying which one."""
+    for i, solver in enumerate(solvers):
+        try:
+            check_stage(network, solver, n, problem)
+        except ValueError as error:
+            if not chained:
+                raise
+            raise ValueError(f"solver[{i}], {solver!r}: {error}") from None
 
 
 def check_trainer(network: Network, solver: object) -> Solver:
@@ -303,8 +383,23 @@ def check_trainer(network: Network, solver: object) -> Solver:
     return method
 
 
+def check_epochs(max_epochs: object, n_stages: int, chained: bool) -> tuple[int, ...]:
+    """Return the most epochs of each stage: one number for all, or with several stages a list."""
+    if not (chained and _inputs.is_list(max_epochs)):
+        return (min(_inputs.integer("max_epochs", max_epochs, at_least=1), 2**63 - 1),) * n_stages
+    if len(max_epochs) != n_stages:
+        raise ValueError(
+            f"max_epochs must be one number, or one for each of the {n_stages} solvers, "
+            f"got {max_epochs!r}"
+        )
+    return tuple(
+        min(_inputs.integer(f"max_epochs[{i}]", most, at_least=1), 2**63 - 1)
+        for i, most in enumerate(max_epochs)
+    )
+
+
 def check_limits(
-    max_epochs: object, max_time: object, callback: object, callback_every: object
+    max_epochs: tuple[int, ...], max_time: object, callback: object, callback_every: object
 ) -> Limits:
     """Return the limits of a fit, validated."""
     seconds = math.inf
@@ -315,7 +410,7 @@ def check_limits(
     if callback is not None and not callable(callback):
         raise TypeError(f"callback must be callable or None, got {type(callback).__name__}")
     return Limits(
-        min(_inputs.integer("max_epochs", max_epochs, at_least=1), 2**63 - 1),
+        max_epochs,
         seconds,
         callback,
         _inputs.integer("callback_every", callback_every, at_least=1),
@@ -337,14 +432,14 @@ def check_tolerance(tol: object, goal: object) -> tuple[float, float]:
 class Validation:
     """What a fit is judged by: instances of its own, or as many of X as are set aside."""
 
-    given: tuple[NDArray[Any], NDArray[Any], bool, NDArray[np.float64] | None] | None
-    held: int
-    patience: int
+    given: tuple[NDArray[Any], NDArray[Any], bool, NDArray[np.float64] | None] | None = None
+    held: int = 0
+    patience: int = 0
 
 
 def check_validation(
     network: Network, validation: object, patience: object, n: int, check_finite: bool
-) -> Validation | None:
+) -> Validation:
     """Return the validation of a fit to n instances, and its patience (0: none), validated."""
     most = 0
     if patience is not None:
@@ -352,7 +447,7 @@ def check_validation(
         if validation is None:
             raise ValueError(f"patience needs validation, got patience={most} without it")
     if validation is None:
-        return None
+        return Validation()
     if isinstance(validation, tuple | list):
         if len(validation) not in (2, 3):
             raise ValueError(
@@ -389,6 +484,25 @@ def check_validation(
     return Validation(None, held, most)
 
 
+def check_resumed(
+    resume: object, seed: object, limits: Limits, chained: bool, split: bool
+) -> _state.Resumed | None:
+    """Return where a fit goes on, or None where it begins; its arrays are checked later."""
+    if resume is None:
+        return None
+    if seed is not None:
+        raise ValueError("seed and resume exclude each other: a state has its own random stream")
+    n_stages = len(limits.max_epochs)
+    where = _state.unpack(resume, n_stages if chained else None, split)
+    most = limits.max_epochs[where.stage]
+    if where.stage == n_stages - 1 and where.stage_epochs >= most:
+        raise ValueError(
+            f"max_epochs must be above the {where.stage_epochs} epochs that resume has completed, "
+            f"which count, got {most}"
+        )
+    return where
+
+
 def fit(
     network: Network,
     X: object,
@@ -408,6 +522,7 @@ def fit(
     dropout: object,
     validation: object,
     patience: object,
+    resume: object,
     progress: object,
     n_threads: object,
     seed: object,
@@ -415,78 +530,96 @@ def fit(
 ) -> FitResult:
     """Train a network; the arguments are those of ``Network.fit``."""
     began = time.perf_counter()
-    method = check_solver(solver)
-    limits = check_limits(max_epochs, max_time, callback, callback_every)
+    solvers, chained = check_solvers(solver), isinstance(solver, list | tuple)
+    most = check_epochs(max_epochs, len(solvers), chained)
+    limits = check_limits(most, max_time, callback, callback_every)
     tolerance, target = check_tolerance(tol, goal)
     show = _inputs.flag("progress", progress)
     threads = _threads.resolve(n_threads)
     checked = _inputs.flag("check_finite", check_finite)
     x, y, labels = _inputs.batch(network, X, Y, check_finite=checked)
     watch = check_validation(network, validation, patience, x.shape[0], checked)
-    n = x.shape[0] - (watch.held if watch else 0)
-    if method.batch_size is not None and method.batch_size > n:
-        raise ValueError(
-            f"batch_size must be at most the number of instances, {n}, got {method.batch_size}"
-        )
+    resumed = check_resumed(resume, seed, limits, chained, watch.held > 0)
     problem = _problem.of(network, y, labels, sample_weight, class_weight, l1, l2)
     problem = problem._replace(dropout=_problem.dropout(network, dropout))
-    _problem.check_solver(problem, method)
-    method._check(network, n, problem)
-    with exclusive(network), progress_bar(show, limits.max_epochs) as bar:
-        own = seed is None
-        stream = (
-            _random.stream(network.seed, network._position)
-            if own
-            else _random.stream(_random.resolve_seed(seed))
-        )
-        others = watch.given if watch else None
-        if watch and not others:
-            order = stream.permutation(x.shape[0])
-            s = problem.weights
-            others = x[order[n:]], y[order[n:]], labels, None if s is None else s[order[n:]]
-            x, y = x[order[:n]], y[order[:n]]
-            problem = problem._replace(weights=None if s is None else s[order[:n]])
-        run = _core.Fit(network, x, y, labels, method, problem, stream, tolerance, target, threads)
-        if watch and others:
-            run.validate(*others, watch.patience)
-        try:
-            reason, epochs = train(network, run, limits, bar, began, own)
-        finally:
-            if own:
-                network._position = run.position
-        report = run.report()
-        if reason == "own":
-            reason = report["reason"]
-        cost, validation_cost = report["cost"], report["validation"]
-        exact = method.batch_size is None and problem.dropout is None
-        if not exact or (watch and (watch.patience or not report["epochs"])):
-            cost, validation_cost = final_costs(run)
+    check_stages(network, solvers, x.shape[0] - watch.held, problem, chained)
+    first = resumed.stage if resumed else 0
+    done = resumed.epochs if resumed else 0
+    rest = sum(limits.max_epochs[first:]) - (resumed.stage_epochs if resumed else 0)
+    with exclusive(network), progress_bar(show, done + rest, done) as bar:
+        stream, own = stream_of(network, seed, resumed)
+        split = None
+        if watch.held:
+            split = stream.position if resumed is None or resumed.split is None else resumed.split
+            x, y, problem, watch = set_aside(x, y, labels, problem, watch, stream, split)
+        course = Course(network, solvers, limits, bar, began, own, done, watch)
+        for i in range(first, len(solvers)):
+            run = _core.Fit(
+                network, x, y, labels, solvers[i], problem, stream, tolerance, target, threads
+            )
+            exact = solvers[i].batch_size is None and problem.dropout is None
+            report = train_stage(course, i, run, resumed if i == first else None, exact)
+            stream = _core.Stream(report["key"], report["position"])
+            if course.stages[-1].stop_reason in FINAL:
+                break
+    reason, cost = course.stages[-1].stop_reason, course.stages[-1].cost
     if reason == "diverged":
-        before = method.batch_size is None and not math.isfinite(report["initial_cost"])
+        before = solvers[i].batch_size is None and not math.isfinite(report["initial_cost"])
         warnings.warn(
-            divergence(report["epochs"], before, method._smaller), DivergenceWarning, stacklevel=3
+            divergence(course.epoch, before, solvers[i]._smaller), DivergenceWarning, stacklevel=3
         )
-    state = {
-        "epochs": np.array(report["epochs"]),
-        "key": np.array(report["key"], dtype=np.uint64),
-        "position": np.array(report["position"], dtype=np.uint64),
-    }
-    state.update(report["arrays"])
-    history = History(*(np.concatenate(epochs, axis=1) if epochs else np.empty((5, 0))))
+    history = History(*np.concatenate([np.empty((5, 0)), *course.epochs], axis=1))
     return FitResult(
         cost=cost,
-        initial_cost=report["initial_cost"],
-        epochs=report["epochs"],
+        initial_cost=course.initial_cost,
+        epochs=course.epoch - done,
         converged=reason in ("converged", "goal"),
         stop_reason=reason,
         cost_history=history.cost,
         history=history,
         gradient_norm=report["gradient_norm"],
-        validation_cost=validation_cost,
-        best_epoch=report["best_epoch"],
+        validation_cost=course.validation_cost,
+        best_epoch=course.best_epoch,
         seconds=time.perf_counter() - began,
-        state=state,
+        solver=solvers if chained else solvers[0],
+        stages=tuple(course.stages),
+        state=_state.pack(report, course.epoch, (i, report["epochs"]) if chained else None, split),
     )
+
+
+def set_aside(
+    x: NDArray[Any],
+    y: NDArray[Any],
+    labels: bool,
+    problem: Problem,
+    watch: Validation,
+    stream: _core.Stream,
+    split: int,
+) -> tuple[NDArray[Any], NDArray[Any], Problem, Validation]:
+    """Return the instances to train on, and those for validation: the last of a permutation.
+
+    The permutation's words are those of the stream from `split` on; a fit that is resumed has drawn
+    them already.
+    """
+    source = stream if stream.position == split else _core.Stream(stream.key, split)
+    order = source.permutation(x.shape[0])
+    rows, held = order[: -watch.held], order[-watch.held :]
+    s = problem.weights
+    given = x[held], y[held], labels, None if s is None else s[held]
+    problem = problem._replace(weights=None if s is None else s[rows])
+    return x[rows], y[rows], problem, Validation(given, watch.held, watch.patience)
+
+
+def stream_of(
+    network: Network, seed: object, resumed: _state.Resumed | None
+) -> tuple[_core.Stream, bool]:
+    """Return the stream that a fit draws from, and whether it is the network's own."""
+    own = _random.stream(network.seed, network._position)
+    if resumed is not None:
+        return _core.Stream(resumed.key, resumed.position), resumed.key == own.key
+    if seed is None:
+        return own, True
+    return _random.stream(_random.resolve_seed(seed)), False
 
 
 def divergence(epochs: int, before: bool, smaller: str) -> str:
@@ -522,55 +655,128 @@ def final_costs(run: _core.Fit) -> tuple[float, float]:
         work = adapted(work, time.perf_counter() - before)
 
 
-def train(
-    network: Network,
-    run: _core.Fit,
-    limits: Limits,
-    bar: ProgressBar | None,
-    began: float,
-    own: bool,
-) -> tuple[str, list[NDArray[np.float64]]]:
-    """Run slices until a rule stops; the reason, and what `_core.Fit.run` says of the epochs.
+@dataclass
+class Course:
+    """A fit under way: what its stages share, and what they have done.
 
-    With `own` the run draws from the network's stream, whose position a callback may save.
+    With `own` it draws from the network's stream, whose position a callback may save.
     """
-    epoch, work = 0, FIRST_WORK
-    epochs: list[NDArray[np.float64]] = []
-    due = limits.callback_every if limits.callback else limits.max_epochs
-    until = min(due, limits.max_epochs)
+
+    network: Network
+    solvers: tuple[Solver, ...]
+    limits: Limits
+    bar: ProgressBar | None
+    began: float
+    own: bool
+    epoch: int  # complete ones in total
+    watch: Validation
+    initial_cost: float = math.nan
+    validation_cost: float = math.nan  # of the last stage
+    best: float = math.inf  # the lowest validation cost, and its epoch
+    best_epoch: int | None = None
+    epochs: list[NDArray[np.float64]] = field(default_factory=list)  # from _core.Fit.run
+    stages: list[Stage] = field(default_factory=list)
+    asked: bool = False  # a callback has asked for the end
+
+    def over(self) -> str:
+        """Why the next stage has nothing to do."""
+        if self.asked:
+            return "callback"
+        late = time.perf_counter() - self.began >= self.limits.max_time
+        return "max_time" if self.stages and late else ""
+
+
+def train_stage(
+    course: Course, i: int, run: _core.Fit, resumed: _state.Resumed | None, exact: bool
+) -> dict[str, Any]:
+    """Run stage i, from a state if it is resumed; what C reports at its end.
+
+    `exact` says whether the costs of its epochs are C of all instances and of the whole network.
+    """
+    began, solver, most = time.perf_counter(), course.solvers[i], course.limits.max_epochs[i]
+    before, done = course.epoch, resumed.stage_epochs if resumed else 0
+    start = before - done
+    if course.watch.given is not None:
+        when = 0 if course.best_epoch is None else course.best_epoch - start
+        run.validate(*course.watch.given, course.watch.patience, course.best, when)
+    if resumed is not None:
+        run.resume(resumed.arrays, done)
+    # Nothing is left to do where the fit is over, or the state is that of the stage's last epoch.
+    reason = course.over() or ("max_epochs" if done >= most else "")
+    trains = not reason
+    try:
+        if trains:
+            reason = train(course, run, start, start + most)
+    finally:
+        if course.own:
+            course.network._position = run.position
+    report = run.report()
+    cost, course.validation_cost = report["cost"], report["validation"]
+    watched = course.watch.given is not None
+    if not (trains and exact) or course.watch.patience or (watched and course.epoch == before):
+        cost, course.validation_cost = final_costs(run)
+    if watched and report["best"] < math.inf:
+        course.best, course.best_epoch = report["best"], start + int(report["best_epoch"])
+    if not course.stages:
+        known_before = trains or solver.batch_size is not None
+        course.initial_cost = report["initial_cost"] if known_before else cost
+    course.stages.append(
+        Stage(
+            solver,
+            course.epoch - before,
+            report["reason"] if reason == "own" else reason,
+            cost,
+            time.perf_counter() - began,
+        )
+    )
+    return report
+
+
+def train(course: Course, run: _core.Fit, start: int, last: int) -> str:
+    """Run slices of a stage until a rule stops; the reason.
+
+    Epochs are numbered through all stages: `start` were complete before the stage's first one, and
+    `last` is the last that it may have.
+    """
+    limits, work = course.limits, FIRST_WORK
+    every = limits.callback_every if limits.callback else last
+    due = (course.epoch // every + 1) * every
+    until = min(due, last)
     while True:
         before = time.perf_counter()
-        event, part = run.run(until, work)
+        event, part = run.run(until - start, work)
         now = time.perf_counter()
         done = part.shape[1]
         if done:
-            epochs.append(part)
-            epoch += done
-            if bar is not None:
+            course.epochs.append(part)
+            course.epoch += done
+            if course.bar is not None:
                 seen = f"cost {part[0, -1]:.6g}"
                 if not math.isnan(part[1, -1]):
                     seen += f", validation {part[1, -1]:.6g}"
-                bar.set_postfix_str(seen, refresh=False)
-                bar.update(done)
+                course.bar.set_postfix_str(seen, refresh=False)
+                course.bar.update(done)
         if event == "paused":
             work = adapted(work, now - before)
         stop = "" if event in ("paused", "epoch") else event
-        if done and limits.callback is not None and epoch == due and stop != "diverged":
-            due += limits.callback_every
-            if own:
-                network._position = run.position
+        if done and limits.callback and course.epoch == due and stop != "diverged":
+            due += every
+            if course.own:
+                course.network._position = run.position
             cost, *others, _ = part[:, -1].tolist()
-            info = EpochInfo(epoch, cost, now - began, network, *others)
-            answer = limits.callback(info)
-            if isinstance(answer, bool | np.bool_) and answer and not stop:
+            answer = limits.callback(
+                EpochInfo(course.epoch, cost, now - course.began, course.network, *others)
+            )
+            course.asked = isinstance(answer, bool | np.bool_) and bool(answer)
+            if not stop and course.asked:
                 stop = "callback"
-        if not stop and event == "epoch" and epoch >= limits.max_epochs:
+        if not stop and event == "epoch" and course.epoch >= last:
             stop = "max_epochs"
-        late = now - began >= limits.max_time
+        late = now - course.began >= limits.max_time
         if not stop and event == "epoch" and late:
             stop = "max_time"
         if stop:
-            return stop, epochs
+            return stop
         # The clock stops at the end of the epoch that is under way.
-        until = epoch + 1 if late else min(due, limits.max_epochs)
-        until = max(until, epoch + 1)
+        until = course.epoch + 1 if late else min(due, last)
+        until = max(until, course.epoch + 1)

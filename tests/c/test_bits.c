@@ -155,8 +155,12 @@ static void train(const struct mlp_kernels *k, const struct run *run, uint64_t k
     add(P, w);
     add(n * mL, out);
     const int own = options.solver == MLP_ADAM || options.solver == MLP_RPROP;
-    for (size_t i = 0; i < report.n_arrays && own; i++)
-        add(report.arrays[i].n, report.arrays[i].data);
+    for (size_t i = 0; i < report.n_arrays && own; i++) {
+        /* The first ones are in already. */
+        if (strcmp(report.arrays[i].name, "parameters") != 0 &&
+            strcmp(report.arrays[i].name, "cost") != 0)
+            add(report.arrays[i].n, report.arrays[i].data);
+    }
     mlp_fit_free(fit);
     mlp_network_free(net);
     free(w);

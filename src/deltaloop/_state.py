@@ -1,0 +1,167 @@
+"""The state of a training: named plain arrays, all that it remembers; and what may be resumed.
+
+The arrays of float64 are the solver's and come from C by name (``mlp_fit_describe`` in
+``csrc/mlp.h``); what is counted, and the random stream, are integers beside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Arrays = dict[str, NDArray[Any]]
+
+# Beside what C describes: of every fit, where there are several stages, and where a fraction of the
+# instances was set aside: the position of the stream before that.
+COUNTS = ("epochs", "key", "position")
+STAGES = ("stage", "stage_epochs")
+SPLIT = ("split",)
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """Where a fit that is resumed goes on."""
+
+    epochs: int  # complete ones, of all stages
+    stage: int  # the one that was under way
+    stage_epochs: int  # its own
+    key: tuple[int, int]
+    position: int
+    split: int | None  # the position before a fraction was set aside
+    arrays: dict[str, object]  # for the solver of that stage
+
+
+def stream_arrays(key: tuple[int, int], position: int) -> Arrays:
+    """Return the entries that say where a random stream is."""
+    return {
+        "key": np.array(key, dtype=np.uint64),
+        "position": np.array(position, dtype=np.uint64),
+    }
+
+
+def stream(entries: dict[str, object]) -> tuple[tuple[int, int], int]:
+    """Take the stream out of the entries of a state: its key and its position."""
+    for name in ("key", "position"):
+        if name not in entries:
+            raise ValueError(f"resume has no {name!r}: it is not the state of such a training")
+    first, second = integers("key", entries.pop("key"))
+    return (first, second), integers("position", entries.pop("position"))[0]
+
+
+def pack(
+    report: dict[str, Any], epochs: int, stage: tuple[int, int] | None, split: int | None
+) -> Mapping[str, NDArray[Any]]:
+    """Return the state of a fit from what C reports; `stage` is that of a chain and its epochs.
+
+    After divergence there is the stream, but nothing of the solver's.
+    """
+    state = {"epochs": np.array(epochs)} | stream_arrays(report["key"], report["position"])
+    if "parameters" in report["arrays"]:
+        if stage is not None:
+            state.update(zip(STAGES, map(np.array, stage), strict=True))
+        if split is not None:
+            state["split"] = np.array(split, dtype=np.uint64)
+    state.update(report["arrays"])
+    return state
+
+
+def check(resume: object) -> dict[str, object]:
+    """Return the entries of what may be a state, each read once."""
+    if not isinstance(resume, Mapping):
+        hint = "; use its attribute state" if hasattr(resume, "state") else ""
+        raise TypeError(
+            "resume must be a mapping of names to arrays such as FitResult.state, "
+            f"got {type(resume).__name__}{hint}"
+        )
+    return {name: resume[name] for name in resume}
+
+
+def unpack(resume: object, n_stages: int | None, split: bool) -> Resumed:
+    """Return the state of a fit, or with `n_stages` of a chain, but for the solver's arrays.
+
+    Those are checked by ``match``, when there is a fit to compare them with. `split` says whether a
+    fraction of the instances was set aside.
+    """
+    arrays = check(resume)
+    if set(COUNTS) <= set(arrays) and not {"parameters", "cost"} & set(arrays):
+        raise ValueError(
+            "resume is the state of a fit that diverged, which cannot go on; "
+            "train from the restored parameters instead"
+        )
+    names = COUNTS + (STAGES if n_stages is not None else ()) + (SPLIT if split else ())
+    for name in names:
+        if name not in arrays:
+            raise ValueError(f"resume has no {name!r}: it is not the state of such a fit")
+    key, position = stream(arrays)
+    counts = {name: integers(name, arrays.pop(name))[0] for name in names if name not in COUNTS[1:]}
+    epochs, before = counts["epochs"], counts.get("split")
+    if n_stages is None:
+        return Resumed(epochs, 0, epochs, key, position, before, arrays)
+    stage, stage_epochs = counts["stage"], counts["stage_epochs"]
+    if stage >= n_stages:
+        raise ValueError(
+            f"resume['stage'] must be that of one of {n_stages} solvers, counted from 0, "
+            f"got {stage}"
+        )
+    if stage_epochs > epochs:
+        raise ValueError(
+            f"resume['stage_epochs'] must be at most resume['epochs'], {epochs}, got {stage_epochs}"
+        )
+    return Resumed(epochs, stage, stage_epochs, key, position, before, arrays)
+
+
+def as_array(name: str, value: object) -> NDArray[Any]:
+    """Return an entry as an array of any type."""
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"resume[{name!r}] is not an array: {error}") from None
+
+
+def integers(name: str, value: object) -> list[int]:
+    """Return one integer of at least 0, or the two of a key."""
+    array = as_array(name, value)
+    shape = (2,) if name == "key" else ()
+    if array.dtype.kind not in "iu":
+        what = "two integers" if shape else "an integer"
+        raise TypeError(f"resume[{name!r}] must be {what}, got dtype {array.dtype}")
+    if array.shape != shape:
+        raise ValueError(f"resume[{name!r}] must have shape {shape}, got {array.shape}")
+    numbers = [int(number) for number in array.reshape(-1)]
+    most = 2**64 if name in ("key", "position", "split") else 2**63
+    if not all(0 <= number < most for number in numbers):
+        raise ValueError(f"resume[{name!r}] must be in [0, {most}), got {array}")
+    return numbers
+
+
+def match(state: dict[str, object], own: Arrays) -> Arrays:
+    """Return the arrays of a state as C takes them, compared with those of what is to resume.
+
+    They have the same names and sizes; a value may be infinite or NaN only where it is before the
+    first step.
+    """
+    for name in own:
+        if name not in state:
+            raise ValueError(f"resume has no {name!r}: it is not the state of such a solver")
+    result = {}
+    for name, value in state.items():
+        if name not in own:
+            raise ValueError(f"resume has {name!r}, which is no part of the state of this solver")
+        array = as_array(name, value)
+        if array.dtype.kind != "f" or array.dtype.itemsize != 8:
+            raise TypeError(f"resume[{name!r}] must hold float64, got dtype {array.dtype}")
+        if array.shape != own[name].shape:
+            raise ValueError(
+                f"resume[{name!r}] must have shape {own[name].shape}, got {array.shape}"
+            )
+        result[name] = array = np.ascontiguousarray(array, dtype=np.float64)
+        for i in np.flatnonzero(~np.isfinite(array)):
+            if not np.array_equal(array[i], own[name][i], equal_nan=True):
+                raise ValueError(
+                    f"resume[{name!r}] holds {array[i]} at index {i}; it must be finite"
+                )
+    return result
