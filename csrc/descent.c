@@ -243,6 +243,11 @@ uint64_t mlp_trainer_position(const struct mlp_trainer *trainer)
     return trainer->stream.position;
 }
 
+void mlp_trainer_set_position(struct mlp_trainer *trainer, uint64_t position)
+{
+    trainer->stream.position = position;
+}
+
 /* ---- the fit's method ---- */
 
 struct descent {

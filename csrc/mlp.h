@@ -250,8 +250,9 @@ void mlp_trainer_free(struct mlp_trainer *trainer);
 enum mlp_status mlp_trainer_step(struct mlp_trainer *trainer, const struct mlp_matrix *x,
                                  const struct mlp_matrix *y, const struct mlp_matrix *weights,
                                  size_t n, double *cost);
-/* Words drawn from the stream so far. */
+/* Words drawn from the stream so far; the next step draws from another position on. */
 uint64_t mlp_trainer_position(const struct mlp_trainer *trainer);
+void mlp_trainer_set_position(struct mlp_trainer *trainer, uint64_t position);
 
 enum mlp_event {
     MLP_PAUSED = 0, /* the work budget is used up: call again to go on */

@@ -822,7 +822,7 @@ cdef class Trainer:
     cdef mlp_trainer *trainer
     cdef Core core
     cdef object solver_
-    cdef bint draws  # from the network's stream, which its position follows
+    cdef bint draws  # from the network's stream, wherever others have left its position
 
     def __cinit__(self, Core network not None, solver, *, l1=0.0, l2=0.0, dropout=0.0,
                   n_threads=None, seed=None):
@@ -941,6 +941,8 @@ cdef class Trainer:
         if not self.core.lock_.acquire(False):
             raise RuntimeError(_inputs.BUSY)
         try:
+            if self.draws:
+                mlp_trainer_set_position(self.trainer, self.core._position)
             if <double>n * <double>self.core.n_parameters_ < GIL_WORK:
                 status = mlp_trainer_step(self.trainer, x, y, weights, n, &cost)
             else:

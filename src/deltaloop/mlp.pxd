@@ -238,6 +238,7 @@ cdef extern from "mlp.h" nogil:
     mlp_status mlp_trainer_step(mlp_trainer *, const mlp_matrix *, const mlp_matrix *,
                                 const mlp_matrix *, size_t, double *)
     uint64_t mlp_trainer_position(const mlp_trainer *)
+    void mlp_trainer_set_position(mlp_trainer *, uint64_t)
 
     mlp_status mlp_fit_new(mlp_fit **, mlp_network *, const mlp_matrix *, const mlp_matrix *,
                            size_t, const mlp_fit_options *)
