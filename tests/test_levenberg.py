@@ -668,6 +668,16 @@ def test_a_large_network_is_refused_at_once():
         net.fit(np.zeros((10**6, 784), dtype=np.int8), np.zeros((10**6, 10)), solver=LM())
 
 
+def test_l2_has_no_dual_form():
+    """So that of few instances it needs the memory of P parameters, and says so."""
+    net = dl.Network([50, 60, 1], activation="tanh", seed=0)
+    X, Y = np.ones((3, 50)), np.zeros(3)
+    solver = LM(max_memory=10**6)
+    net.copy().fit(X, Y, solver=solver, max_epochs=1, sample_weight=[1, 2, 3])
+    with pytest.raises(ValueError, match=r"max_memory=1000000 is too little .* 3121 parameters"):
+        net.fit(X, Y, solver=solver, max_epochs=1, l2=1e-9)
+
+
 def test_representation():
     assert repr(LM()) == "LevenbergMarquardt()"
     assert repr(BR(damping=1.0)) == "BayesianRegularization(damping=1.0)"
