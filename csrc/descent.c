@@ -264,6 +264,11 @@ uint64_t mlp_trainer_position(const struct mlp_trainer *trainer)
     return trainer->stream.position;
 }
 
+void mlp_trainer_set_position(struct mlp_trainer *trainer, uint64_t position)
+{
+    trainer->stream.position = position;
+}
+
 size_t mlp_trainer_describe(struct mlp_trainer *trainer, struct mlp_array arrays[MLP_MAX_ARRAYS])
 {
     const size_t P = trainer->net->n_parameters;

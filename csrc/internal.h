@@ -116,7 +116,7 @@ struct mlp_arena {
     double *block;     /* what mlp_arenas_free frees, in the first one */
     double *x, *y;     /* (rows, m^(0)), (rows, m^(L)): converted or gathered rows */
     double **a;        /* a[l-1] (rows, m^(l)); a[L+l-1] the same of g'(z^(l)), or NULL */
-    double **delta;    /* delta[l-1] (rows, m^(l)); delta[L] what skips carry, or NULL */
+    double **delta;    /* delta[l-1] (rows, m^(l)); delta[L] what skips carry (rows, carried) */
     double *terms, *c; /* (rows, m^(L)) and (rows,): the cost's */
     double *s;         /* (rows,) weights of instances: converted or gathered */
     double *panel;     /* of the products */
@@ -178,12 +178,11 @@ static inline const double *mlp_derivable(const struct mlp_network *net, double 
     return d == NULL ? a[l] + first * net->layers[l].m_out : d;
 }
 
-/* delta[L], from that instance on, as layers[l] takes it. */
-static inline double *mlp_carried(const struct mlp_network *net, double *const *delta, size_t l,
-                                  size_t first)
+/* delta[L], from that instance on. */
+static inline double *mlp_carried(const struct mlp_network *net, double *const *delta, size_t first)
 {
     double *e = delta[net->n_layers];
-    return e == NULL ? NULL : e + first * net->layers[l].m_in;
+    return e == NULL ? NULL : e + first * net->carried;
 }
 
 /* Columns c0 .. c1 - 1 of one step of mlp_forward, for layers[l]: of z (rows, m_out) from previous
@@ -194,8 +193,9 @@ void mlp_layer_forward(const struct mlp_network *net, size_t l, size_t rows, con
 void mlp_layer_skip(const struct mlp_network *net, size_t l, size_t rows, const double *previous,
                     size_t c0, size_t c1, double *a);
 /* The same of one step of mlp_deltas, through layers[l]: of previous (rows, m_in) from delta (rows,
- * m_out) and a (rows, m_in), what mlp_derivable gives of the layer before. carried (rows, m_in) is
- * delta[L] from its first instance on. */
+ * m_out) and a (rows, m_in), what mlp_derivable gives of the layer before. carried is delta[L] from its
+ * first instance on: its rows are as far apart for every layer, for a thread is in one layer with its
+ * instances while another is in the next with its own. */
 void mlp_layer_delta(const struct mlp_network *net, size_t l, size_t rows, const double *delta,
                      const double *a, size_t c0, size_t c1, double *previous, double *carried,
                      double *panel);

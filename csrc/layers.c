@@ -90,16 +90,17 @@ static void multiply_derivative(const struct mlp_network *net, const struct mlp_
 }
 
 /* Columns c0 .. c1 - 1 of e (rows, m_in), rows `stride` apart, <- delta w^T of layers[l], + carried
- * (rows, m_in) where it is skipped. e may be carried. */
+ * where it is skipped. e may be carried. */
 static void errors(const struct mlp_network *net, size_t l, size_t rows, const double *delta,
                    size_t c0, size_t c1, const double *carried, double *e, ptrdiff_t stride,
                    double *panel)
 {
     const struct mlp_layer *layer = &net->layers[l];
-    const ptrdiff_t m_in = (ptrdiff_t)layer->m_in, m_out = (ptrdiff_t)layer->m_out;
+    const ptrdiff_t m_out = (ptrdiff_t)layer->m_out;
     net->kernels->product(rows, c1 - c0, layer->m_out, delta, m_out, 1,
                           weights(net, layer) + c0 * layer->m_out, 1, m_out,
-                          layer->skip ? carried + c0 : NULL, m_in, e + c0, stride, NULL, panel);
+                          layer->skip ? carried + c0 : NULL, (ptrdiff_t)net->carried, e + c0,
+                          stride, NULL, panel);
 }
 
 void mlp_layer_delta(const struct mlp_network *net, size_t l, size_t rows, const double *delta,
@@ -108,10 +109,10 @@ void mlp_layer_delta(const struct mlp_network *net, size_t l, size_t rows, const
 {
     const struct mlp_layer *before = &net->layers[l - 1];
     const size_t m_in = net->layers[l].m_in, width = c1 - c0;
-    errors(net, l, rows, delta, c0, c1, carried, before->skip ? carried : previous, (ptrdiff_t)m_in,
-           panel);
+    errors(net, l, rows, delta, c0, c1, carried, before->skip ? carried : previous,
+           (ptrdiff_t)(before->skip ? net->carried : m_in), panel);
     for (size_t i = 0; i < rows && before->skip; i++)
-        memcpy(previous + i * m_in + c0, carried + i * m_in + c0, width * sizeof *previous);
+        memcpy(previous + i * m_in + c0, carried + i * net->carried + c0, width * sizeof *previous);
     if (width == m_in) {
         multiply_derivative(net, before, rows * m_in, a, previous);
         return;
@@ -133,7 +134,7 @@ void mlp_deltas(const struct mlp_network *net, size_t from, size_t to, size_t fi
         const size_t m_in = net->layers[l].m_in;
         mlp_layer_delta(net, l, rows, delta[l] + first * net->layers[l].m_out,
                         mlp_derivable(net, a, l - 1, first), 0, m_in, delta[l - 1] + first * m_in,
-                        mlp_carried(net, delta, l, first), panel);
+                        mlp_carried(net, delta, first), panel);
     }
 }
 

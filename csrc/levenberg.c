@@ -219,14 +219,14 @@ static const double *weights(const struct mlp_fit *fit, const struct levenberg *
     return mlp_rows(fit->pass.weights, NULL, m->row + first, rows, fit->space.arenas[0].s + first);
 }
 
-/* The rows' errors e_k, and delta^(L), times the roots of their weights. */
+/* The rows' errors e_k, and delta^(L), times the roots of their weights: 0 for 0, whatever they are. */
 static void weigh(size_t rows, size_t m, size_t k, const double *s, double *delta, double *e)
 {
     for (size_t i = 0; i < rows; i++) {
         const double root = sqrt(s[i]);
-        e[i * m + k] *= root;
+        e[i * m + k] = root > 0.0 ? root * e[i * m + k] : 0.0;
         for (size_t j = 0; j < m; j++)
-            delta[i * m + j] *= root;
+            delta[i * m + j] = root > 0.0 ? root * delta[i * m + j] : 0.0;
     }
 }
 

@@ -258,8 +258,9 @@ void mlp_trainer_free(struct mlp_trainer *trainer);
 enum mlp_status mlp_trainer_step(struct mlp_trainer *trainer, const struct mlp_matrix *x,
                                  const struct mlp_matrix *y, const struct mlp_matrix *weights,
                                  size_t n, double *cost);
-/* Words drawn from the stream so far. */
+/* Words drawn from the stream so far; the next step draws from another position on. */
 uint64_t mlp_trainer_position(const struct mlp_trainer *trainer);
+void mlp_trainer_set_position(struct mlp_trainer *trainer, uint64_t position);
 /* arrays <- what it remembers, the network's parameters and the number of steps among it, and how
  * many arrays these are. Cannot fail. */
 size_t mlp_trainer_describe(struct mlp_trainer *trainer, struct mlp_array arrays[MLP_MAX_ARRAYS]);

@@ -299,7 +299,7 @@ static void delta_columns_task(void *context, size_t thread, size_t part)
     const size_t l = c->back, m = net->layers[l].m_in;
     mlp_layer_delta(net, l, c->rows, arena->delta[l], mlp_derivable(net, arena->a, l - 1, 0),
                     mlp_part(m, c->parts, part), mlp_part(m, c->parts, part + 1),
-                    arena->delta[l - 1], mlp_carried(net, arena->delta, l, 0),
+                    arena->delta[l - 1], mlp_carried(net, arena->delta, 0),
                     c->pass->space->arenas[thread].panel);
 }
 

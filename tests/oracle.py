@@ -133,6 +133,12 @@ def loss(name, output, a, y, parameter=None):
     return C, [(1 - y_j) / (1 - a_j) - y_j / a_j for a_j, y_j in pairs]
 
 
+def weights_of(sample_weight, X):
+    """s_i of each instance."""
+    values = np.ones(len(X)) if sample_weight is None else sample_weight
+    return [mp.mpf(float(s_i)) for s_i in values]
+
+
 class Oracle:
     """The network `net` (a Network or a Reference) in mpmath."""
 
@@ -140,6 +146,7 @@ class Oracle:
         self.layers = net.layers
         self.activation = (*net.activation, net.output)
         self.loss = str(net.loss).partition("(")[0]
+        self.residual = bool(getattr(net, "residual", False) or getattr(net, "skips", ()))
         self.parameter = {"huber": 1.0, "quantile": 0.5}.get(self.loss)
         for source in (net.loss, net):
             for name in ("delta", "tau", "loss_parameter"):
@@ -157,47 +164,72 @@ class Oracle:
     def forward(self, x):
         """([z^(1), ..., z^(L)], [a^(0), ..., a^(L)]) of one instance."""
         zs, activations = [], [[mp.mpf(float(x_j)) for x_j in x]]
-        for (w, b), name in zip(self.layered(), self.activation, strict=True):
+        for l, ((w, b), name) in enumerate(zip(self.layered(), self.activation, strict=True), 1):
             columns = zip(*w, strict=True)
             z = [
                 mp.fdot(activations[-1], column) + b_j
                 for column, b_j in zip(columns, b, strict=True)
             ]
             zs.append(z)
-            activations.append(g(name, z))
+            a = g(name, z)
+            if self.skips(l):
+                a = [a_j + before for a_j, before in zip(a, activations[-1], strict=True)]
+            activations.append(a)
         return zs, activations
+
+    def skips(self, l):
+        """Whether a^(l) = g(z^(l)) + a^(l-1)."""
+        hidden = l < len(self.layers) - 1
+        return self.residual and hidden and self.layers[l] == self.layers[l - 1]
 
     def predict(self, X):
         return np.array([[float(a_j) for a_j in self.forward(x)[1][-1]] for x in X])
 
-    def exact_cost(self, X, Y):
-        return mp.fsum(
-            self.loss_of(self.forward(x)[1][-1], y)[0] for x, y in zip(X, Y, strict=True)
-        )
+    def exact_cost(self, X, Y, sample_weight=None, l1=0.0, l2=0.0):
+        rows = zip(weights_of(sample_weight, X), X, Y, strict=True)
+        losses = [s_i * self.loss_of(self.forward(x)[1][-1], y)[0] for s_i, x, y in rows]
+        return mp.fsum(losses) + self.penalty(l1, l2)
+
+    def penalty(self, l1, l2):
+        w = list(itertools.compress(self.parameters, self.are_weights()))
+        return mp.mpf(l1) * mp.fsum(map(abs, w)) + mp.mpf(l2) / 2 * mp.fdot(w, w)
+
+    def are_weights(self):
+        """For each parameter whether it is a weight, which penalties concern, or a bias."""
+        for m_in, m_out in itertools.pairwise(self.layers):
+            yield from itertools.repeat(True, m_in * m_out)
+            yield from itertools.repeat(False, m_out)
 
     def loss_of(self, a, y):
         y = [mp.mpf(t) for t in y.tolist()]
         return loss(self.loss, self.activation[-1], a, y, self.parameter)
 
-    def cost(self, X, Y):
-        return float(self.exact_cost(X, Y))
+    def cost(self, X, Y, sample_weight=None, l1=0.0, l2=0.0):
+        return float(self.exact_cost(X, Y, sample_weight, l1, l2))
 
-    def gradient(self, X, Y):
+    def gradient(self, X, Y, sample_weight=None, l1=0.0, l2=0.0):
         """(C, gradient (P,)) from one pass backwards for each instance."""
         layered = self.layered()
-        C = mp.mpf(0)
-        total = [mp.mpf(0)] * len(self.parameters)
-        for x, y in zip(X, Y, strict=True):
+        C = self.penalty(l1, l2)
+        total = [
+            mp.mpf(l1) * mp.sign(p) + mp.mpf(l2) * p if is_weight else mp.mpf(0)
+            for p, is_weight in zip(self.parameters, self.are_weights(), strict=True)
+        ]
+        for s_i, x, y in zip(weights_of(sample_weight, X), X, Y, strict=True):
             z, a = self.forward(x)
             C_i, d = self.loss_of(a[-1], y)
-            C += C_i
+            C += s_i * C_i
+            d = [s_i * d_j for d_j in d]
             flat = []
             for l in range(len(layered), 0, -1):
                 J = jacobian(self.activation[l - 1], z[l - 1])
                 delta = [mp.fdot(d, column) for column in zip(*J, strict=True)]
                 dw = [a_from * delta_to for a_from in a[l - 1] for delta_to in delta]
                 flat = dw + delta + flat
-                d = [mp.fdot(delta, row) for row in layered[l - 1][0]]
+                below = [mp.fdot(delta, row) for row in layered[l - 1][0]]
+                if self.skips(l):
+                    below = [d_to + d_j for d_to, d_j in zip(below, d, strict=True)]
+                d = below
             total = [t + f for t, f in zip(total, flat, strict=True)]
         return float(C), np.array([float(t) for t in total])
 
@@ -225,10 +257,18 @@ class Case:
     loss: str | tuple
     X: np.ndarray
     Y: np.ndarray
+    residual: bool = False
 
     def reference(self):
         named = self.loss if isinstance(self.loss, tuple) else (self.loss,)
-        return Reference(self.weights, self.biases, self.activation, self.output, *named)
+        return Reference(
+            self.weights,
+            self.biases,
+            self.activation,
+            self.output,
+            *named,
+            residual=self.residual,
+        )
 
     def network(self, seed=None):
         import deltaloop
@@ -243,11 +283,12 @@ class Case:
             activation=list(self.activation),
             output=self.output,
             loss=loss,
+            residual=self.residual,
             seed=seed,
         )
 
 
-def make_case(layers, activation, output, loss, n, seed):
+def make_case(layers, activation, output, loss, n, seed, residual=False):
     """A case of random weights and data in which z is of the order of 1.
 
     activation is one name or one per hidden layer. A relu is kept away from its kink: no z comes
@@ -264,7 +305,7 @@ def make_case(layers, activation, output, loss, n, seed):
         biases = [rng.uniform(-0.1, 0.4, m) for m in layers[1:]]
         X = rng.normal(size=(n, layers[0]))
         Y = targets(output, loss, n, layers, rng)
-        case = Case(weights, biases, activation, output, loss, X, Y)
+        case = Case(weights, biases, activation, output, loss, X, Y, residual)
         if not {*activation, output} & {*KINKED}:
             return case
         a = [X, *case.reference().activations(X)]

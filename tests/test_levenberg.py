@@ -103,44 +103,55 @@ def derivatives(net, p, X, linear):
     return np.stack(columns, axis=-1)
 
 
-def cost(net, p, X, Y):
+def are_weights(net):
+    """1 for each parameter that is a weight, 0 for a bias."""
+    parts = zip(net.weights, net.biases, strict=True)
+    return np.concatenate([np.repeat([1.0, 0.0], [w.size, b.size]) for w, b in parts])
+
+
+def cost(net, p, X, Y, s=1.0, l2=0.0):
     a = outputs(net, p, X)
     if net.loss == "squared_error":
-        return 0.5 * np.sum((a - Y) ** 2)
-    if net.output == "softmax":
-        return -np.sum(Y * np.log(a))
-    if net.loss == "poisson":
-        return np.sum(a - Y * np.log(a))
-    return -np.sum(Y * np.log(a) + (1 - Y) * np.log(1 - a))
+        C = 0.5 * (a - Y) ** 2
+    elif net.output == "softmax":
+        C = -Y * np.log(a)
+    elif net.loss == "poisson":
+        C = a - Y * np.log(a)
+    else:
+        C = -(Y * np.log(a) + (1 - Y) * np.log(1 - a))
+    return np.sum(s * C.sum(axis=1)) + 0.5 * l2 * np.sum(are_weights(net) * p**2)
 
 
-def normal_equations(net, p, X, Y):
+def normal_equations(net, p, X, Y, s=1.0, l2=0.0):
     """(A, g): the (generalised) Gauss-Newton matrix and the gradient."""
     a = outputs(net, p, X)
     squared = net.loss == "squared_error"
     J = derivatives(net, p, X, linear=not squared)
     if squared:
-        return np.einsum("ikp,ikq->pq", J, J), np.einsum("ikp,ik->p", J, a - Y)
-    if net.output == "softmax":
+        H = np.stack([np.eye(len(r)) for r in a])
+    elif net.output == "softmax":
         H = np.stack([np.diag(r) - np.outer(r, r) for r in a])
     elif net.loss == "poisson":
         H = np.stack([np.diag(r) for r in a])
     else:
         H = np.stack([np.diag(r * (1 - r)) for r in a])
-    return np.einsum("ijp,ijk,ikq->pq", J, H, J), np.einsum("ikp,ik->p", J, a - Y)
+    s = np.broadcast_to(s, len(a))
+    penalised = l2 * are_weights(net)
+    A = np.einsum("i,ijp,ijk,ikq->pq", s, J, H, J, optimize=True) + np.diag(penalised)
+    return A, np.einsum("i,ikp,ik->p", s, J, a - Y) + penalised * p
 
 
-def fixed_rule(net, p, X, Y, mu, iterations, scaling="identity"):
+def fixed_rule(net, p, X, Y, mu, iterations, scaling="identity", **problem):
     """(parameters, costs, mu, trials) of Hagan and Menhaj's rule, or Marquardt's D."""
     costs, trials, d2 = [], 0, np.zeros(len(p))
-    before = cost(net, p, X, Y)
+    before = cost(net, p, X, Y, **problem)
     for _ in range(iterations):
-        A, g = normal_equations(net, p, X, Y)
+        A, g = normal_equations(net, p, X, Y, **problem)
         d2 = np.ones(len(p)) if scaling == "identity" else np.maximum(d2, np.diag(A))
         while True:
             trials += 1
             trial = p - np.linalg.solve(A + mu * np.diag(d2), g)
-            after = cost(net, trial, X, Y)
+            after = cost(net, trial, X, Y, **problem)
             if after < before:
                 break
             mu *= 10
@@ -162,6 +173,49 @@ def test_iterations_are_those_of_an_independent_implementation(layers, options, 
     np.testing.assert_allclose(result.cost_history, costs, rtol=1e-8)
     np.testing.assert_allclose(net.parameters, p, rtol=1e-6, atol=1e-8)
     np.testing.assert_allclose(result.state["damping"], [mu], rtol=1e-12)
+
+
+@cases
+@pytest.mark.parametrize("l2", [0.0, 0.3])
+@pytest.mark.parametrize("scaling", ["identity", "diagonal"])
+@pytest.mark.parametrize("few", [False, True])
+def test_weights_and_l2(layers, options, n, l2, scaling, few):
+    """Of fewer errors than parameters, too: in the dual form, or with l2 in the primal one."""
+    net, X, Y = problem(layers, options, n)
+    if few:
+        n = max(1, (net.n_parameters - 1) // layers[-1] // 2)
+        X, Y = X[:n], Y[:n]
+    s = np.random.default_rng(0).exponential(size=n)
+    s[n // 2] = 0.0 if n > 1 else 2.0
+    p, costs, mu, _ = fixed_rule(
+        net, net.parameters.copy(), X, one_hot(net, Y), 0.1, 3, scaling, s=s, l2=l2
+    )
+    solver = LM(damping_rule="fixed", scaling=scaling, damping=0.1, min_gradient=0)
+    result = net.fit(X, Y, solver=solver, max_epochs=3, tol=0, sample_weight=s, l2=l2)
+    np.testing.assert_allclose(result.cost_history, costs, rtol=1e-7)
+    np.testing.assert_allclose(net.parameters, p, rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(result.state["damping"], [mu], rtol=1e-12)
+
+
+@names
+@cases
+def test_weights_are_rows_of_j_scaled(layers, options, n, rule):
+    """Every rule: of whole weights the step of the rows repeated; of l2 a lower cost each time."""
+    if "geodesic" in rule and "loss" in options:
+        pytest.skip("squared error only")
+    net, X, Y = problem(layers, options, n)
+    s = np.random.default_rng(0).integers(0, 3, n)
+    one, many = net.copy(), net.copy()
+    solver = LM(min_gradient=0, **RULES[rule])
+    a = one.fit(X, Y, solver=solver, max_epochs=2, tol=0, sample_weight=s, l2=0.1)
+    b = many.fit(
+        np.repeat(X, s, axis=0), np.repeat(Y, s, axis=0), solver=solver, max_epochs=2, tol=0, l2=0.1
+    )
+    assert np.all(np.diff([a.initial_cost, *a.cost_history]) < 0)
+    if rule.startswith("trust") and net.output == "softmax":
+        return  # the biases of all outputs may move together: singular without damping
+    np.testing.assert_allclose(a.cost_history, b.cost_history, rtol=1e-8)
+    np.testing.assert_allclose(one.parameters, many.parameters, rtol=1e-5, atol=1e-7)
 
 
 @cases
@@ -479,22 +533,22 @@ def test_callback_and_progress():
 # ---- Bayesian regularisation ----
 
 
-def bayesian(net, X, Y, iterations, mu=5e-3):
+def bayesian(net, X, Y, iterations, mu=5e-3, s=1.0):
     """Foresee and Hagan's steps, dense."""
     p, alpha, beta, R = net.parameters.copy(), 0.0, 1.0, Y.size
     P = len(p)
     gamma = float(P)
 
     def F(q):
-        return beta * 2 * cost(net, q, X, Y) + alpha * q @ q
+        return beta * 2 * cost(net, q, X, Y, s) + alpha * q @ q
 
     for iteration in range(iterations):
-        A, g = normal_equations(net, p, X, Y)
+        A, g = normal_equations(net, p, X, Y, s)
         if iteration > 0:
             H = 2 * beta * A + 2 * alpha * np.eye(P)
             gamma = min(P, R) if alpha == 0 else P - 2 * alpha * np.trace(np.linalg.inv(H))
             alpha = gamma / (2 * (p @ p))
-            E_D = 2 * cost(net, p, X, Y)
+            E_D = 2 * cost(net, p, X, Y, s)
             beta = (R - gamma) / (2 * E_D) if gamma < R else beta
         before = F(p)
         while True:
@@ -507,11 +561,13 @@ def bayesian(net, X, Y, iterations, mu=5e-3):
     return p, alpha, beta, gamma
 
 
+@pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("n", [40, 14, 6])
-def test_bayesian_steps_are_those_of_an_independent_implementation(n):
+def test_bayesian_steps_are_those_of_an_independent_implementation(n, weighted):
     net, X, Y = problem([2, 4, 1], {"activation": "tanh", "output": "identity"}, n)
-    p, alpha, beta, gamma = bayesian(net, X, Y, 5)
-    result = net.fit(X, Y, solver=BR(), max_epochs=5, tol=0)
+    s = np.random.default_rng(0).exponential(size=n) if weighted else None
+    p, alpha, beta, gamma = bayesian(net, X, Y, 5, s=1.0 if s is None else s)
+    result = net.fit(X, Y, solver=BR(), max_epochs=5, tol=0, sample_weight=s)
     assert result.epochs == 5
     np.testing.assert_allclose(net.parameters, p, rtol=1e-5, atol=1e-7)
     for name, value in (("alpha", alpha), ("beta", beta), ("gamma", gamma)):
@@ -610,6 +666,16 @@ def test_a_large_network_is_refused_at_once():
         net.fit(X, Y, solver=LM(max_memory=10**8))
     with pytest.raises(ValueError, match="max_memory=1073741824 is too little"):
         net.fit(np.zeros((10**6, 784), dtype=np.int8), np.zeros((10**6, 10)), solver=LM())
+
+
+def test_l2_has_no_dual_form():
+    """So that of few instances it needs the memory of P parameters, and says so."""
+    net = dl.Network([50, 60, 1], activation="tanh", seed=0)
+    X, Y = np.ones((3, 50)), np.zeros(3)
+    solver = LM(max_memory=10**6)
+    net.copy().fit(X, Y, solver=solver, max_epochs=1, sample_weight=[1, 2, 3])
+    with pytest.raises(ValueError, match=r"max_memory=1000000 is too little .* 3121 parameters"):
+        net.fit(X, Y, solver=solver, max_epochs=1, l2=1e-9)
 
 
 def test_representation():

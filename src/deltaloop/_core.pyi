@@ -101,6 +101,9 @@ class Core:
         self, x: NDArray[Any], y: NDArray[Any], labels: bool, n_threads: int, problem: Problem
     ) -> NDArray[np.float64]: ...
 
+class Weights:
+    def __init__(self, array: NDArray[np.float64] | None, n: int) -> None: ...
+
 class Fit:
     def __init__(
         self,

@@ -899,7 +899,7 @@ cdef class Trainer:
     cdef object solver_
     cdef Stream stream  # of dropout, whose position C keeps
     cdef bint thins  # has dropout
-    cdef bint draws  # from the network's stream, which its position follows
+    cdef bint draws  # from the network's stream, wherever others have left its position
 
     def __cinit__(self, Core network not None, solver, *, l1=0.0, l2=0.0, dropout=0.0,
                   resume=None, n_threads=None, seed=None):
@@ -1074,6 +1074,8 @@ cdef class Trainer:
         cdef mlp_status status
         self.lock()
         try:
+            if self.draws:
+                mlp_trainer_set_position(self.trainer, self.core._position)
             if <double>n * <double>self.core.n_parameters_ < GIL_WORK:
                 status = mlp_trainer_step(self.trainer, x, y, weights, n, &cost)
             else:

@@ -139,9 +139,12 @@ def of(
     s = weights(sample_weight, y.shape[0])
     by_class = balance(network, class_weight, y, labels)
     if by_class is not None:
-        s = by_class if s is None else s * by_class
+        with np.errstate(over="ignore", under="ignore"):
+            s = by_class if s is None else s * by_class
         if s.max() == 0:
             raise ValueError("class_weight leaves no instance with a positive weight")
+        if s.max() == math.inf:
+            raise ValueError("class_weight times sample_weight is too large for a float")
     return penalised(l1, l2)._replace(weights=s)
 
 

@@ -63,8 +63,9 @@ def draw_parameters(
     inputs in [-1, 1]: each unit of a hidden layer gets weights of the length beta = 0.7
     fan_out^(1/fan_in) in a random direction, Unif[-1, 1] of each weight before, and a bias from
     Unif[-beta, beta]; the output layer's weights and biases are from Unif[-1/2, 1/2]. In layers
-    that are skipped the variances are divided by the number of skips S: what they add up to is then
-    about as large as what they begin with (1 + 1/S to the power of S is at most e).
+    that are skipped the variances are divided by S^2, where S is the number of skips: each layer
+    then adds about 1/S of what it is given, and all of them, even where they add up with one sign
+    as relu units do, a factor of at most e, above (1 + 1/S)^S.
     """
     if isinstance(init, Uniform):
         source.range(parameters, init.low, init.high)
@@ -88,7 +89,7 @@ def draw_parameters(
             continue
         variances = {"he": (2, fan_in), "glorot": (2, fan_in + fan_out), "lecun": (1, fan_in)}
         numerator, denominator = variances[scheme]
-        denominator *= len(skips) if l in skips else 1
+        denominator *= len(skips) ** 2 if l in skips else 1
         if shape == "uniform":
             source.uniform(w, 3 * numerator, denominator)
         else:

@@ -253,6 +253,7 @@ cdef extern from "mlp.h" nogil:
     uint64_t mlp_trainer_position(const mlp_trainer *)
     size_t mlp_trainer_describe(mlp_trainer *, mlp_array *)
     const char *mlp_trainer_resume(mlp_trainer *, const mlp_array *, size_t)
+    void mlp_trainer_set_position(mlp_trainer *, uint64_t)
 
     mlp_status mlp_fit_new(mlp_fit **, mlp_network *, const mlp_matrix *, const mlp_matrix *,
                            size_t, const mlp_fit_options *)

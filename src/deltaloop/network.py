@@ -69,8 +69,8 @@ class Network(_core.Core):
         weights of length beta = 0.7 m^(l)^(1/m^(l-1)) for each unit, in a random direction, and
         biases from Unif[-beta, beta]; outputs from Unif[-1/2, 1/2]). By default ``"uniform"`` for
         sigmoid and step units, ``"he_uniform"`` where there are units of the relu family (relu,
-        leaky_relu, elu, softplus, silu, gelu) and ``"glorot_uniform"`` otherwise. The variances of
-        he, glorot and lecun are divided by the number of skips in a layer that has one, so that
+        leaky_relu, elu, softplus, silu, gelu) and ``"glorot_uniform"`` otherwise. In layers that
+        are skipped he, glorot and lecun divide their weights by the number of skips, so that
         activations keep their size whatever the depth.
     seed : int, numpy.random.Generator or None
         Where random numbers come from: the initial parameters and, unless ``fit`` is given a seed

@@ -544,7 +544,7 @@ def initial_parameters(
     ``"nguyen_widrow"``: see `nguyen_widrow`; the last layer from Unif[-1/2, 1/2]. The others:
     biases 0, weights of variance 2 / m^(l-1) (he), 2 / (m^(l-1) + m^(l)) (glorot) or
     1 / m^(l-1) (lecun), ``_uniform`` or ``_normal``; in the layers that a residual network skips,
-    divided by their number.
+    divided by the square of their number.
 
     Examples
     --------
@@ -573,7 +573,7 @@ def initial_parameters(
         scale, distribution = init.split("_")
         k, m = {"he": (2, m_in), "glorot": (2, m_in + m_out), "lecun": (1, m_in)}[scale]
         if residual and l in skips(layers):
-            m *= len(skips(layers))
+            m *= len(skips(layers)) ** 2
         if distribution == "normal":  # of variance k / m
             parts.append(math.sqrt(k / m) * np.array(_normal(bits, m_in * m_out)))
         else:  # Unif[-r, r] has the variance r^2 / 3

@@ -18,6 +18,10 @@ static const uint64_t FIRST_ORDER_WITHOUT_FMA = 0xce49e20fedf1eeef;
 static const uint64_t QUASI_WITH_FMA = 0x1de7b629a80a1976;
 static const uint64_t QUASI_WITHOUT_FMA = 0xf9458ee9463e1c84;
 
+/* Of PROBLEMS. */
+static const uint64_t PROBLEMS_WITH_FMA = 0xe8156b359f52c346;
+static const uint64_t PROBLEMS_WITHOUT_FMA = 0x8d56a945e32124a4;
+
 static uint64_t hash;
 static void add(size_t n, const double *x)
 {
@@ -108,8 +112,79 @@ static const struct run QUASI[] = {
     {2, {300, 125, 5}, 50, 0, {MLP_TANH, MLP_TANH}, MLP_SQUARED_ERROR, 0.0, 0},
 };
 
-static void train(const struct mlp_kernels *k, const struct run *run, uint64_t key,
-                  size_t n_threads, struct mlp_fit_options options)
+/* Weights of the instances, penalties, dropout, and layers that are skipped. */
+static const double DROPOUT[] = {0.25, 0.5, 0.0};
+static const struct objective {
+    struct run run;
+    int weighted, residual;
+    struct mlp_fit_options options;
+} PROBLEMS[] = {
+    {{2, {2, 2, 1}, 4, 1, {MLP_SIGMOID, MLP_SIGMOID}, MLP_SQUARED_ERROR, 0.0, 0},
+     1,
+     0,
+     {.problem = {.l1 = 0.1, .l2 = 0.3}}},
+    {{2, {10, 32, 1}, 5000, 0, {MLP_TANH, MLP_IDENTITY}, MLP_HUBER, 0.5, 1},
+     1,
+     0,
+     {.problem = {.l1 = 0.1, .l2 = 0.3}}},
+    {{2, {200, 170, 4}, 33, 9, {MLP_RELU, MLP_SOFTMAX}, MLP_CROSS_ENTROPY, 0.0, 0},
+     1,
+     0,
+     {.problem = {.l2 = 0.3}}},
+    {{2, {17, 33, 2}, 60, 0, {MLP_TANH, MLP_TANH}, MLP_SQUARED_ERROR, 0.0, 0},
+     1,
+     0,
+     {.solver = MLP_LBFGS, .problem = {.l2 = 0.3}}},
+    {{3, {5, 13, 9, 3}, 97, 7, {MLP_TANH, MLP_RELU, MLP_SIGMOID}, MLP_SQUARED_ERROR, 0.5, 1},
+     0,
+     0,
+     {.problem = {.dropout = DROPOUT}}},
+    {{3, {6, 13, 9, 3}, 4500, 0, {MLP_GELU, MLP_ELU, MLP_SILU}, MLP_SQUARED_ERROR, 0.0, 0},
+     0,
+     0,
+     {.solver = MLP_ADAM, .adam = {0.01, 0.9, 0.999, 1e-8, 0.0}, .problem = {.dropout = DROPOUT}}},
+    {{3, {20, 300, 270, 3}, 20, 5, {MLP_TANH, MLP_SILU, MLP_IDENTITY}, MLP_SQUARED_ERROR, 0, 0},
+     1,
+     0,
+     {.problem = {.l1 = 0.1, .dropout = DROPOUT}}},
+    {{4,
+      {8, 8, 8, 8, 2},
+      64,
+      5,
+      {MLP_RELU, MLP_TANH, MLP_GELU, MLP_SOFTMAX},
+      MLP_SQUARED_ERROR,
+      0,
+      0},
+     0,
+     1,
+     {.solver = MLP_GRADIENT_DESCENT}},
+    {{4,
+      {7, 3, 3, 40, 40},
+      4200,
+      0,
+      {MLP_TANH, MLP_SILU, MLP_TANH, MLP_IDENTITY},
+      MLP_SQUARED_ERROR,
+      0.5,
+      0},
+     1,
+     1,
+     {.problem = {.l1 = 0.1, .l2 = 0.3, .dropout = DROPOUT}}},
+    {{4,
+      {70, 70, 70, 70, 5},
+      12,
+      0,
+      {MLP_TANH, MLP_SIGMOID, MLP_SOFTPLUS, MLP_IDENTITY},
+      MLP_SQUARED_ERROR,
+      0.0,
+      0},
+     0,
+     1,
+     {.solver = MLP_GRADIENT_DESCENT}},
+};
+
+static void train_objective(const struct mlp_kernels *k, const struct run *run, uint64_t key,
+                            size_t n_threads, struct mlp_fit_options options, int weighted,
+                            int residual)
 {
     const size_t n = run->n, m0 = run->layers[0], mL = run->layers[run->n_layers];
     struct mlp_network *net;
@@ -130,6 +205,17 @@ static void train(const struct mlp_kernels *k, const struct run *run, uint64_t k
     mlp_random_uniform(&stream, 1.0, 1.0, n * mL, y);
     for (size_t i = 0; i < n * mL; i++)
         y[i] = fabs(y[i]);
+    double *s = malloc(n * sizeof *s);
+    const struct mlp_matrix S = {(char *)s, (ptrdiff_t)sizeof *s, (ptrdiff_t)sizeof *s,
+                                 1,         MLP_FLOAT64,          0};
+    if (weighted) {
+        mlp_random_uniform(&stream, 4.0, 1.0, n, s);
+        for (size_t i = 0; i < n; i++) /* one in two is 0 */
+            s[i] = s[i] > 0.0 ? s[i] : 0.0;
+        options.problem.weights = &S;
+    }
+    if (residual)
+        CHECK(mlp_network_set_residual(net) > 0);
     mlp_network_set_parameters(net, w);
     if (n_threads > 1) /* however little there is for each */
         mlp_network_set_tuning(net, 10 * n_threads, 1.0);
@@ -163,10 +249,17 @@ static void train(const struct mlp_kernels *k, const struct run *run, uint64_t k
     }
     mlp_fit_free(fit);
     mlp_network_free(net);
+    free(s);
     free(w);
     free(x);
     free(y);
     free(out);
+}
+
+static void train(const struct mlp_kernels *k, const struct run *run, uint64_t key,
+                  size_t n_threads, struct mlp_fit_options options)
+{
+    train_objective(k, run, key, n_threads, options, 0, 0);
 }
 
 static struct mlp_fit_options descent(const struct run *run)
@@ -221,6 +314,17 @@ int main(void)
             }
             printf("  quasi-Newton: 0x%016llx\n", (unsigned long long)hash);
             CHECK(hash == (base ? QUASI_WITHOUT_FMA : QUASI_WITH_FMA));
+            hash = 14695981039346656037u;
+            for (size_t r = 0; r < sizeof PROBLEMS / sizeof *PROBLEMS; r++) {
+                const struct objective *o = &PROBLEMS[r];
+                struct mlp_fit_options options = quasi(&o->run, o->options.solver);
+                options.descent.learning_rate = 1e-4;
+                options.adam = o->options.adam;
+                options.problem = o->options.problem;
+                train_objective(k, &o->run, 100 + r, threads[t], options, o->weighted, o->residual);
+            }
+            printf("  objectives: 0x%016llx\n", (unsigned long long)hash);
+            CHECK(hash == (base ? PROBLEMS_WITHOUT_FMA : PROBLEMS_WITH_FMA));
         }
     }
     return report("test_bits");

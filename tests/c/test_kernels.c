@@ -199,12 +199,16 @@ static void test_activations(const struct mlp_kernels *k)
                 const double expected = old[i] * plain_derivative(all[g], z.p[i]);
                 CHECK(fabs(delta.p[i] - expected) <= 6e-16 * fabs(expected));
             }
-            if (mlp_keeps_derivative(all[g])) {
+            if (all[g] != MLP_STEP) {
                 struct array kept = array(n), d = array(n);
                 memcpy(kept.p, before, n * sizeof *before);
                 k->activate_keep(all[g], n, kept.p, d.p);
                 CHECK(same_bits(n, kept.p, z.p));
-                for (size_t i = 0; i < n; i++) {
+                for (size_t i = 0; i < n && !mlp_keeps_derivative(all[g]); i++) {
+                    const double slope = plain_derivative(all[g], z.p[i]);
+                    CHECK(fabs(d.p[i] - slope) <= 6e-16 * slope);
+                }
+                for (size_t i = 0; i < n && mlp_keeps_derivative(all[g]); i++) {
                     const double h = 0x1p-17, x = before[i];
                     const double slope = (plain(all[g], x + h) - plain(all[g], x - h)) / (2.0 * h);
                     CHECK(fabs(d.p[i] - slope) <= 1e-9);
@@ -397,6 +401,62 @@ static void test_vectors(const struct mlp_kernels *k)
     }
 }
 
+/* The weights of instances, the penalty's slope and the sum of sizes. */
+static void test_objective(const struct mlp_kernels *k)
+{
+    for (size_t n = 1; n <= 67; n++) {
+        struct array x = array(n), y = array(n);
+        double lanes[8] = {0}, product[67], slope[67];
+        for (size_t i = 0; i < n; i++) {
+            if (random_bits() % 7 == 0)
+                x.p[i] = random_bits() % 2 ? 0.0 : -0.0;
+            lanes[i % 8] += fabs(x.p[i]);
+        }
+        CHECK(k->sum_sizes(n, x.p) == ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) +
+                                          ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7])));
+        static const double strengths[][2] = {{0.3, 0.7}, {0.3, 0.0}, {0.0, 0.7}};
+        for (size_t s = 0; s < 3; s++) {
+            const double l1 = strengths[s][0], l2 = strengths[s][1];
+            for (size_t i = 0; i < n; i++) {
+                const double w = x.p[i], sign = w > 0.0 ? l1 : w < 0.0 ? -l1 : 0.0;
+                slope[i] = y.p[i] + multiply_add(k, l2, w, sign);
+            }
+            k->penalise(n, l1, l2, x.p, y.p);
+            CHECK(same_bits(n, y.p, slope));
+        }
+        for (size_t i = 0; i < n; i++)
+            product[i] = x.p[i] * y.p[i];
+        k->multiply(n, y.p, x.p);
+        CHECK(same_bits(n, x.p, product));
+        release(x.base, x.size);
+        release(y.base, y.size);
+    }
+    for (size_t rows = 1; rows <= 20; rows++) {
+        const size_t m = random_size(20), n = rows * m;
+        struct array s = array(rows), delta = array(n), c = array(rows);
+        double deltas[400], costs[20];
+        for (size_t i = 0; i < rows; i++) {
+            s.p[i] = random_bits() % 3 == 0 ? 0.0 : fabs(s.p[i]);
+            costs[i] = c.p[i] * s.p[i];
+            for (size_t j = 0; j < m; j++)
+                deltas[i * m + j] = delta.p[i * m + j] * s.p[i];
+            if (s.p[i] == 0.0) { /* whatever they are */
+                costs[i] = 0.0;
+                c.p[i] = (double)NAN;
+                for (size_t j = 0; j < m; j++) {
+                    deltas[i * m + j] = 0.0;
+                    delta.p[i * m + j] = j % 2 ? INFINITY : (double)NAN;
+                }
+            }
+        }
+        k->weigh(rows, m, s.p, delta.p, c.p);
+        CHECK(same_bits(n, delta.p, deltas) && same_bits(rows, c.p, costs));
+        release(s.base, s.size);
+        release(delta.base, delta.size);
+        release(c.base, c.size);
+    }
+}
+
 /* Numbers of every size, and zeros. */
 static void fill_widely(size_t n, double *x)
 {
@@ -557,6 +617,7 @@ int main(void)
         test_output(k);
         test_losses(k);
         test_vectors(k);
+        test_objective(k);
         test_steps(k);
         test_directions(k);
         test_accumulate(k);

@@ -206,7 +206,7 @@ static void test_memory(const struct mlp_kernels *k)
     double *start = malloc(p.P * sizeof *start), *g = malloc(p.P * sizeof *g);
     double *out = malloc(N * p.mL * sizeof *out), cost;
     memcpy(start, p.parameters, p.P * sizeof *start);
-    for (int call = 0; call < 8; call++) {
+    for (int call = 0; call < 11; call++) {
         enum mlp_status status = MLP_NO_MEMORY;
         long refused = 0;
         for (; status != MLP_OK && refused < 100; refused++) {
@@ -217,6 +217,7 @@ static void test_memory(const struct mlp_kernels *k)
             struct mlp_fit_options stepwise = {.descent = {1e-3, 0.5, 0},
                                                .adam = {1e-3, 0.9, 0.999, 1e-8, 0.0}};
             const enum mlp_activation gs[] = {MLP_SIGMOID, MLP_SIGMOID, MLP_SIGMOID};
+            static const double dropout[] = {0.5, 0.25};
             allowed = refused;
             switch (call) {
             case 0:
@@ -238,8 +239,17 @@ static void test_memory(const struct mlp_kernels *k)
                 full.solver = MLP_RPROP;
                 status = mlp_fit_new(&fit, p.net, &p.X, &p.Y, N, &full);
                 break;
+            case 6: /* with a network of its own */
+                full.problem.dropout = dropout;
+                status = mlp_fit_new(&fit, p.net, &p.X, &p.Y, N, &full);
+                break;
+            case 7:
+                batches.problem.dropout = dropout;
+                status = mlp_fit_new(&fit, p.net, &p.X, &p.Y, N, &batches);
+                break;
             default:
-                stepwise.solver = call == 6 ? MLP_GRADIENT_DESCENT : MLP_ADAM;
+                stepwise.solver = call == 9 ? MLP_ADAM : MLP_GRADIENT_DESCENT;
+                stepwise.problem.dropout = call == 10 ? dropout : NULL;
                 status = mlp_trainer_new(&trainer, p.net, &stepwise, 1);
                 if (status == MLP_OK) {
                     status = mlp_trainer_step(trainer, &p.X, &p.Y, NULL, N, &cost);
