@@ -194,6 +194,60 @@ class TestOptions:
         assert result["solver"]["damping_rule"] == "nielsen"
         assert re.search(r"^solver +LevenbergMarquardt$", run(*options)[1], re.MULTILINE)
 
+    def test_options_reach_the_fit(self, report, npz):
+        """The model and its cost are those of the same fit in Python."""
+        X, y = blobs()
+        result = report(
+            *("train", npz(X=X, y=y), "--hidden", "5,5", "--residual", "--init", "he_normal"),
+            *("--solver", "adam,lbfgs", "--epochs", "6,9", "--schedule", "cosine,warmup=2"),
+            *("--option", "memory=4", "-o", "clip_norm=5", "--batch-size", 16, "--seed", 3),
+            *("--l2", 0.1, "--class-weight", "balanced", "--validation", 0.2, "--threads", 1),
+        )
+        rows, _ = _scaling.split(len(X), 0.2, 3)
+        scaling = _scaling.Scaling.of(X[rows], "X", constant=np.inf)
+        net = dl.Network(
+            [3, 5, 5, 3],
+            activation="tanh",
+            loss="cross_entropy",
+            residual=True,
+            init="he_normal",
+            seed=3,
+        )
+        solvers = [
+            dl.Adam(dl.schedules.Cosine(0.001, epochs=6, warmup=2), batch_size=16, clip_norm=5),
+            dl.LBFGS(4),
+        ]
+        expected = net.fit(
+            scaling.apply(X[rows]),
+            y[rows],
+            solver=solvers,
+            max_epochs=[6, 9],
+            l2=0.1,
+            class_weight="balanced",
+            validation=0.2,
+        )
+        assert result["cost"] == expected.cost
+        assert result["validation_cost"] == expected.validation_cost
+        assert result["best_epoch"] == expected.best_epoch
+        assert [stage["epochs"] for stage in result["stages"]] == [6, 9]
+        assert result["solver"][0]["learning_rate"]["name"] == "Cosine"
+        assert result["solver"][1]["memory"] == 4
+
+    def test_dropout_patience_goal_and_time(self, report, run, npz):
+        X, y = blobs()
+        path = npz(X=X, y=y)
+        options = ("train", path, "--hidden", "9,7", "--solver", "adam", "--dropout", "0.2,0.5")
+        plain, thinned = report(*options[:-2], "--epochs", 3), report(*options, "--epochs", 3)
+        assert plain["cost"] != thinned["cost"]
+        noisy = ("--learning-rate", 0.1, "--validation", 0.3, "--patience", 2)
+        result = report(*options, *noisy, "--epochs", 500)
+        assert result["stop_reason"] == "patience"
+        assert result["epochs"] == result["best_epoch"] + 2
+        assert report("train", path, "--goal", 50, "--tol", 0)["stop_reason"] == "goal"
+        assert report("train", path, "--max-time", 1e-9)["stop_reason"] == "max_time"
+        text = run("train", path, "--validation", 0.3)[1]
+        assert re.search(r"^validation +[0-9.]+; lowest after epoch [0-9]+$", text, re.MULTILINE)
+
     def test_solver_that_does_not_take_the_loss(self, run):
         status, out, err = run("train", "digits", "--solver", "br")
         assert (status, out) == (1, "")
@@ -631,7 +685,7 @@ class TestUsage:
             (("train", "digits", "--epochs", "0"), "argument --epochs: expected a whole number"),
             (("train", "digits", "--epochs", "many"), "argument --epochs: .* got 'many'"),
             (("train", "digits", "--epochs", "1e3"), "argument --epochs: expected a whole number"),
-            (("train", "digits", "--solver", "newton"), "argument --solver: invalid choice"),
+            (("train", "digits", "--solver", "newton"), "argument --solver: expected gd, adam"),
             (
                 ("train", "digits", "--solver", "scg", "--learning-rate", "1"),
                 "argument --learning-rate: --solver scg has none",
@@ -652,8 +706,41 @@ class TestUsage:
             (("train", "digits", "--momentum", "1"), "argument --momentum: expected a number from"),
             (("train", "digits", "--momentum=-0.1"), "argument --momentum: expected a number from"),
             (("train", "digits", "--momentum", "nan"), "argument --momentum: expected a number"),
+            (("train", "digits", "--solver", "gd,x"), "argument --solver: .* got 'gd,x'"),
+            (("train", "digits", "--solver", "gd,auto"), "argument --solver: .* got 'gd,auto'"),
+            (("train", "digits", "--solver", "auto", "-o", "memory=3"), "argument --option"),
+            (("train", "digits", "--epochs", "3,4"), "argument --epochs: expected one number"),
+            (("train", "digits", "-o", "memory"), "argument --option/-o: expected NAME=VALUE"),
+            (("train", "digits", "-o", "memory=3"), "argument --option: --solver gd has no memory"),
+            (
+                ("train", "digits", "--solver", "lm", "-o", "damping_rule=x"),
+                "argument --option: damping_rule must be one of",
+            ),
+            (("train", "digits", "--schedule", "x"), "argument --schedule: expected .* got 'x'"),
+            (("train", "digits", "--schedule", "step"), "argument --schedule: step needs epochs"),
+            (
+                ("train", "digits", "--schedule", "step,epochs=3,x=1"),
+                "argument --schedule: step has no x",
+            ),
+            (
+                ("train", "digits", "--schedule", "step,epochs=0"),
+                "argument --schedule: epochs must be at least 1",
+            ),
+            (
+                ("train", "digits", "--solver", "lm", "--schedule", "cosine"),
+                "argument --schedule: --solver lm has no rates",
+            ),
+            (("train", "digits", "--l1", "-1"), "argument --l1: expected a finite number from 0"),
+            (("train", "digits", "--l2", "nan"), "argument --l2: expected a finite number from 0"),
+            (("train", "digits", "--dropout", "1"), "argument --dropout: expected a number from 0"),
+            (("train", "digits", "--patience", "3"), "argument --patience: it needs --validation"),
+            (("train", "digits", "--validation", "1"), "argument --validation: expected a number"),
+            (("train", "digits", "--class-weight", "x"), "argument --class-weight: invalid choice"),
+            (("train", "digits", "--residual"), "argument --residual: the first hidden layer"),
+            (("train", "digits", "--threads", "0"), "argument --threads: expected a whole number"),
+            (("train", "digits", "--init", "x"), "argument --init: invalid choice"),
             (("train", "digits", "--batch-size", "0"), "argument --batch-size: expected a whole"),
-            (("train", "digits", "--solver", "x"), "argument --solver: invalid choice: 'x'"),
+            (("train", "digits", "--solver", "x"), "argument --solver: .* got 'x'"),
             (
                 ("train", "digits", "--solver", "lm", "--learning-rate", "1"),
                 "argument --learning-rate: --solver lm has none",

@@ -24,30 +24,13 @@ import deltaloop as dl
 from deltaloop import _datafiles, _files
 from deltaloop._datafiles import Data, Label
 from deltaloop._scaling import Scaling, fold, r2, split
+from deltaloop._solver_arguments import fit_arguments
 from deltaloop.datasets import load_digits
 from deltaloop.losses import Loss
+from deltaloop.schedules import Schedule
 from deltaloop.solvers import Solver
 
-__all__ = ["BATCH_SIZE", "MOMENTUM", "RATE_PER_INSTANCE", "SOLVERS", "info", "predict", "train"]
-
-# Defaults for data nobody has seen yet. With 64 tanh units, momentum 0.9 and a rate of 0.05 an
-# instance, none of 17 data sets diverged (20 to 2,000 rows, 1 to 784 inputs, heavy-tailed and
-# noisy ones, both tasks); with relu at that rate two did, with tanh at 0.2 five.
-RATE_PER_INSTANCE = 0.05
-BATCH_SIZE = 32
-MOMENTUM = 0.9
-
-# What --solver calls them; those with a batch_size, a learning_rate, ... have the option too.
-SOLVERS: dict[str, type[Solver]] = {
-    "gd": dl.GradientDescent,
-    "adam": dl.Adam,
-    "adamw": dl.AdamW,
-    "rprop": dl.Rprop,
-    "lm": dl.LevenbergMarquardt,
-    "br": dl.BayesianRegularization,
-    "lbfgs": dl.LBFGS,
-    "scg": dl.ScaledConjugateGradient,
-}
+__all__ = ["info", "predict", "train"]
 
 
 def train(args: argparse.Namespace) -> None:
@@ -59,20 +42,21 @@ def train(args: argparse.Namespace) -> None:
             f"{data.name}: {len(data.X)} rows are too few to train on some and hold out "
             f"{args.test_fraction:g} of them"
         )
-    solver = _solver(args, len(rows), data.name)
+    arguments = fit_arguments(args, len(rows), data.name)
     network = _network(data, args, _loss(data, args))
-    result = _fit(network, data, rows, solver, args.epochs)
+    result = _fit(network, data, rows, arguments | _problem(args, data))
     report = {
         "task": data.task,
         "data": data.name,
         "n_train": len(rows),
         "n_test": len(held_out),
         **_description(network),
-        "solver": {"name": type(solver).__name__, **_options(solver)},
+        "solver": _solver_report(result.solver),
         "epochs": result.epochs,
         "cost": result.cost,
         "seconds": result.seconds,
         "stop_reason": result.stop_reason,
+        **_stages_report(result),
         _score_name(data.task): _score(network, data, held_out),
         "isa": dl.runtime()["isa"],
         "version": dl.__version__,
@@ -82,30 +66,6 @@ def train(args: argparse.Namespace) -> None:
     if args.output_model is not None:
         network.save(args.output_model, metadata=_metadata(data))
     print(_json(report) if args.json else _train_text(data, report))
-
-
-def _solver(args: argparse.Namespace, n: int, name: str) -> Solver:
-    """Return the solver, with the options that were given or the defaults of the command line."""
-    kind = SOLVERS[args.solver]
-    known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
-    options = {"learning_rate": args.learning_rate, "momentum": args.momentum}
-    options["batch_size"] = args.batch_size
-    for option, value in options.items():
-        if value is not None and option not in known:
-            flag = option.replace("_", "-")
-            args.usage_error(f"argument --{flag}: --solver {args.solver} has none")
-    options = {option: value for option, value in options.items() if option in known}
-    if "batch_size" in options:
-        options["batch_size"] = batch_size = args.batch_size or min(BATCH_SIZE, n)
-        if batch_size > n:
-            args.usage_error(
-                f"argument --batch-size: expected at most the {n} training rows of {name}, "
-                f"got {batch_size}"
-            )
-        if "momentum" in options:  # gradient descent, which has no defaults of its own
-            options["learning_rate"] = args.learning_rate or RATE_PER_INSTANCE / batch_size
-            options["momentum"] = MOMENTUM if args.momentum is None else args.momentum
-    return kind(**{option: value for option, value in options.items() if value is not None})
 
 
 def _check_output(args: argparse.Namespace) -> None:
@@ -141,22 +101,43 @@ def _loss(data: Data, args: argparse.Namespace) -> Loss:
 
 
 def _network(data: Data, args: argparse.Namespace, loss: Loss) -> dl.Network:
+    m_in = data.X.shape[1]
     m_out = data.y.shape[1] if data.classes is None else len(data.classes)
+    if args.residual and args.hidden[:1] == (m_in,):
+        args.usage_error(
+            f"argument --residual: the first hidden layer must not be as wide as the {m_in} inputs "
+            f"of {data.name}, which would skip it as they are: a model contains their scaling"
+        )
     return dl.Network(
-        [data.X.shape[1], *args.hidden, m_out],
+        [m_in, *args.hidden, m_out],
         activation=args.activation,
         output="identity" if data.classes is None and loss != "poisson" else None,
         loss=loss,
+        residual=args.residual,
+        init=args.init,
         seed=args.seed,
     )
+
+
+def _problem(args: argparse.Namespace, data: Data) -> dict[str, Any]:
+    """Return the arguments of `Network.fit` that say what is minimised, and when to stop."""
+    if args.class_weight is not None and data.classes is None:
+        args.usage_error(f"argument --class-weight: {data.name} has values, not classes")
+    if args.patience is not None and args.validation is None:
+        args.usage_error("argument --patience: it needs --validation")
+    dropout = args.dropout[0] if len(args.dropout) == 1 else args.dropout
+    names = ("l1", "l2", "class_weight", "validation", "patience", "tol", "goal", "max_time")
+    return {name: getattr(args, name) for name in names} | {
+        "dropout": dropout,
+        "n_threads": args.threads,
+    }
 
 
 def _fit(
     network: dl.Network,
     data: Data,
     rows: NDArray[np.intp],
-    solver: Solver,
-    max_epochs: int,
+    arguments: Mapping[str, Any],
 ) -> dl.FitResult:
     """Train on scaled columns and fold the scaling into the network."""
     X, y = data.X[rows], data.y[rows]
@@ -169,13 +150,13 @@ def _fit(
         result = network.fit(
             inputs.apply(X),
             y if outputs is None else outputs.apply(y),
-            solver=solver,
-            max_epochs=max_epochs,
             progress=find_spec("tqdm") is not None,
+            **arguments,
         )
     if result.stop_reason == "diverged":
-        rate = getattr(solver, "learning_rate", None)
-        advice = "" if rate is None else f": try a --learning-rate smaller than {rate:g}"
+        rate = getattr(result.stages[-1].solver, "learning_rate", None)
+        known = isinstance(rate, float)
+        advice = f": try a --learning-rate smaller than {rate:g}" if known else ""
         raise ValueError(f"training diverged in epoch {result.epochs + 1}{advice}")
     fold(network, inputs, outputs)
     return result
@@ -241,6 +222,7 @@ def _train_text(data: Data, report: Mapping[str, Any]) -> str:
         "seed": report["seed"],
         "epochs": f"{report['epochs']}, stopped by {report['stop_reason']}",
         "cost": f"{report['cost']:.6g} ({report['loss']}, sum over the training rows{units})",
+        **_validation_text(report),
         "seconds": f"{report['seconds']:.2f} ({report['isa']})",
         _score_label(data.task): _score_text(report[_score_name(data.task)], "the held-out rows"),
         "model": report["model"] or "not saved; --output-model PATH saves it",
@@ -248,14 +230,65 @@ def _train_text(data: Data, report: Mapping[str, Any]) -> str:
     return _table(rows)
 
 
-def _options(solver: Solver) -> dict[str, Any]:
-    return {f.name: getattr(solver, f.name) for f in fields(solver)}  # type: ignore[arg-type]
+def _validation_text(report: Mapping[str, Any]) -> dict[str, str]:
+    if "best_epoch" not in report:
+        return {}
+    cost, epoch = report["validation_cost"], report["best_epoch"]
+    return {"validation": f"{cost:.6g}; lowest after epoch {epoch}"}
 
 
-def _solver_text(solver: Mapping[str, Any]) -> str:
+def _solver_report(solver: Solver | tuple[Solver, ...]) -> Any:
+    """Return the name and the options of a solver, or of each one in a chain."""
+    if isinstance(solver, tuple):
+        return [_solver_report(part) for part in solver]
+    return {"name": type(solver).__name__, **_options(solver)}
+
+
+def _stages_report(result: dl.FitResult) -> dict[str, Any]:
+    """Return what a chain of solvers and held-back rows add to the report."""
+    report: dict[str, Any] = {}
+    if len(result.stages) > 1:
+        report["stages"] = [
+            {
+                "solver": type(stage.solver).__name__,
+                "epochs": stage.epochs,
+                "stop_reason": stage.stop_reason,
+                "cost": stage.cost,
+                "seconds": stage.seconds,
+            }
+            for stage in result.stages
+        ]
+    if result.best_epoch is not None:
+        report["validation_cost"] = result.validation_cost
+        report["best_epoch"] = result.best_epoch
+    return report
+
+
+def _options(value: Any) -> dict[str, Any]:
+    """Return the fields of a solver; its learning rate may be a schedule with fields of its own."""
+    options = {f.name: getattr(value, f.name) for f in fields(value)}
+    return {
+        name: {"name": type(option).__name__, **_options(option)}
+        if isinstance(option, Schedule)
+        else option
+        for name, option in options.items()
+    }
+
+
+def _solver_text(solver: Any) -> str:
+    if isinstance(solver, list):
+        return "; then ".join(map(_solver_text, solver))
     shown = ("learning_rate", "momentum", "batch_size", "weight_decay")
-    options = [f"{key.replace('_', ' ')} {solver[key]:g}" for key in shown if key in solver]
+    options = [
+        f"{key.replace('_', ' ')} {_option_text(solver[key])}" for key in shown if key in solver
+    ]
     return ", ".join([solver["name"], *options])
+
+
+def _option_text(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"{value['learning_rate']:g} ({value['name']})"
+    return "none" if value is None else f"{value:g}"
 
 
 def _table(rows: Mapping[str, Any]) -> str:

@@ -15,8 +15,17 @@ from typing import Any
 
 import deltaloop as dl
 from deltaloop import _commands
-from deltaloop._commands import BATCH_SIZE, MOMENTUM, RATE_PER_INSTANCE, SOLVERS
 from deltaloop._layers import HIDDEN
+from deltaloop._solver_arguments import (
+    AUTO,
+    BATCH_SIZE,
+    EPOCHS,
+    MOMENTUM,
+    RATE_PER_INSTANCE,
+    SCHEDULES,
+    SOLVERS,
+)
+from deltaloop.inits import NAMES
 from deltaloop.losses import REGRESSION
 
 __all__ = ["main"]
@@ -109,6 +118,8 @@ _rate = _checked(float, lambda value: 0 < value < math.inf, "a finite number abo
 _momentum = _checked(float, lambda value: 0 <= value < 1, "a number from 0 to below 1")
 _parameter = _checked(float, lambda value: 0 < value < math.inf, "a finite number above 0")
 _fraction = _checked(float, lambda value: 0 < value < 1, "a number between 0 and 1")
+_strength = _checked(float, lambda value: 0 <= value < math.inf, "a finite number from 0")
+_probability = _checked(float, lambda value: 0 <= value < 1, "a number from 0 to below 1")
 
 
 def _hidden(text: str) -> tuple[int, ...]:
@@ -123,6 +134,47 @@ def _hidden(text: str) -> tuple[int, ...]:
             f"expected sizes from 1 separated by commas, or none, got {text!r}"
         )
     return sizes
+
+
+def _list(of: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Return a converter of values separated by commas."""
+    return lambda text: [of(part) for part in text.split(",")]
+
+
+def _solvers(text: str) -> list[str]:
+    names = text.split(",")
+    for name in names:
+        if name not in SOLVERS and names != [AUTO]:
+            known = f"{', '.join(SOLVERS)}, some of them separated by commas, or {AUTO}"
+            raise argparse.ArgumentTypeError(f"expected {known}, got {text!r}")
+    return names
+
+
+def _value(text: str) -> Any:
+    """Return what a value given as text stands for: none, true, false, a number or a name."""
+    known = {"none": None, "true": True, "false": False}
+    if text.lower() in known:
+        return known[text.lower()]
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _option(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not (equals and name.isidentifier()):
+        raise argparse.ArgumentTypeError(f"expected NAME=VALUE, got {text!r}")
+    return name, _value(value)
+
+
+def _schedule(text: str) -> tuple[str, dict[str, Any]]:
+    name, *options = text.split(",")
+    if name not in SCHEDULES:
+        raise argparse.ArgumentTypeError(f"expected {', '.join(SCHEDULES)}, got {name!r}")
+    return name, dict(_option(option) for option in options)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -191,19 +243,50 @@ def _add_train(train: argparse.ArgumentParser) -> None:
         help="delta of huber (1, in standardised units), or tau of quantile (0.5)",
     )
     add(
+        "--init",
+        choices=NAMES,
+        metavar="NAME",
+        help="of the parameters: " + ", ".join(NAMES) + " (what suits the activation)",
+    )
+    add(
+        "--residual",
+        action="store_true",
+        help="hidden layers as wide as the layer before them add its activation to their own",
+    )
+    add(
         "--solver",
-        choices=list(SOLVERS),
-        default="gd",
+        type=_solvers,
+        default=["gd"],
+        metavar="NAME",
         help="gd, adam and adamw step along mini-batches; the others along all training rows at "
         "once: rprop, lbfgs (limited-memory BFGS), scg (scaled conjugate gradients), lm "
-        "(Levenberg-Marquardt) and br (Bayesian regularisation) (gd)",
+        "(Levenberg-Marquardt) and br (Bayesian regularisation); several, as in adam,lm, take "
+        f"turns; {AUTO} chooses by the sizes of data and network (gd)",
     )
     add(
         "--epochs",
-        type=_count,
-        default=100,
+        type=_list(_count),
         metavar="N",
-        help="passes over the training rows, at most (100)",
+        help="passes over the training rows, at most, of the solver or of each one, as in 50,200; "
+        f"without it --solver {AUTO} chooses the number too ({EPOCHS})",
+    )
+    add(
+        "--option",
+        "-o",
+        type=_option,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="an argument of the solver in Python, as in damping_rule=trust_region or "
+        "clip_norm=1; may be given several times",
+    )
+    add(
+        "--schedule",
+        type=_schedule,
+        metavar="NAME[,OPTION=VALUE]",
+        help="of the learning rate, with the arguments that it has in Python: "
+        + ", ".join(SCHEDULES)
+        + ", as in step,epochs=30,gamma=0.5",
     )
     add(
         "--learning-rate",
@@ -225,6 +308,44 @@ def _add_train(train: argparse.ArgumentParser) -> None:
         help=f"rows a step ({BATCH_SIZE}, or all training rows where they are fewer); rprop takes "
         "all",
     )
+    add("--l1", type=_strength, default=0.0, metavar="X", help="penalty X sum |w| of the cost (0)")
+    add("--l2", type=_strength, default=0.0, metavar="X", help="penalty X/2 sum w^2 (0)")
+    add(
+        "--dropout",
+        type=_list(_probability),
+        default=[0.0],
+        metavar="P",
+        help="probability with which units are dropped from a training step of gd, adam or adamw, "
+        "of all hidden layers or of each: 0.2,0.5 (0)",
+    )
+    add(
+        "--class-weight",
+        choices=["balanced"],
+        help="balanced: all classes count the same, however many rows they have",
+    )
+    add(
+        "--validation",
+        type=_fraction,
+        metavar="F",
+        help="part of the training rows to watch the cost on after each epoch",
+    )
+    add(
+        "--patience",
+        type=_count,
+        metavar="N",
+        help="stop when N epochs in a row have not lowered that cost, and keep the best model; "
+        "needs --validation",
+    )
+    add(
+        "--tol",
+        type=_strength,
+        default=1e-8,
+        metavar="X",
+        help="stop when the cost changes by less than this (1e-8)",
+    )
+    add("--goal", type=_strength, metavar="X", help="stop when the cost is at most this")
+    add("--max-time", type=_rate, metavar="S", help="stop after S seconds")
+    add("--threads", type=_count, metavar="N", help="at most so many (all CPUs)")
     add(
         "--test-fraction",
         type=_fraction,
