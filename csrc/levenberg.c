@@ -55,6 +55,7 @@ struct levenberg {
     int passing; /* a pass is under way */
     int dual;
     size_t R, P;
+    double observed;           /* errors of instances whose weight is not 0 */
     size_t j_row;              /* doubles between rows of J */
     size_t chunk;              /* instances in a chunk of it */
     struct mlp_network *trial; /* the network with parameters of its own: `start` + step */
@@ -138,6 +139,20 @@ static void cut_all(struct levenberg *m, const struct mlp_fit *fit, struct cutte
     m->s.panels = cut(c, fit->space.n_threads, m->s.panel);
 }
 
+/* Errors of instances whose weight is not 0: what the data count for. */
+static double observed(const struct mlp_fit *fit)
+{
+    const struct mlp_arena *arena = &fit->space.arenas[0];
+    size_t count = fit->pass.weights == NULL ? fit->n : 0;
+    for (size_t i = 0, rows; fit->pass.weights != NULL && i < fit->n; i += rows) {
+        rows = fit->n - i < arena->rows ? fit->n - i : arena->rows;
+        const double *s = mlp_rows(fit->pass.weights, NULL, i, rows, arena->s);
+        for (size_t k = 0; k < rows; k++)
+            count += s[k] > 0.0;
+    }
+    return (double)count * (double)mlp_n_outputs(fit->net);
+}
+
 static enum mlp_status levenberg_start(struct mlp_fit *fit)
 {
     const struct mlp_levenberg *o = &fit->options.levenberg;
@@ -149,6 +164,7 @@ static enum mlp_status levenberg_start(struct mlp_fit *fit)
     m->P = P;
     if (!mlp_size_multiply(fit->n, m_out, &m->R))
         return MLP_TOO_LARGE;
+    m->observed = observed(fit);
     m->dual = m->R < P && fit->options.problem.l2 == 0.0;
     m->j_row = mlp_symmetric_row(P < SIZE_MAX - 7 ? P + 7 : 0);
     m->s = (struct mlp_symmetric){.net = net, .team = &fit->team, .order = m->dual ? m->R : P};
@@ -591,7 +607,7 @@ static double objective(const struct mlp_fit *fit, const struct levenberg *m, do
  * alpha I: gamma = P - 2 alpha tr H^-1. */
 static void evidence(struct mlp_fit *fit, struct levenberg *m)
 {
-    const double E_D = 2.0 * fit->cost.high, R = (double)m->R;
+    const double E_D = 2.0 * fit->cost.high, R = m->observed;
     const double E_W = fit->net->kernels->sum_squares(m->P, fit->net->parameters);
     const double N = (double)m->s.order;
     double spent;

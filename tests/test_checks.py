@@ -253,6 +253,19 @@ def test_plot_takes_its_axis_from_both_curves(pyplot, scale, axis):
     assert len(ax.get_lines()) == 3
 
 
+def test_plot_of_a_fit_that_goes_on(pyplot):
+    net = dl.Network([2, 3, 1], seed=0)
+    options = {"solver": dl.GradientDescent(0.1), "tol": 0, "validation": ([[0.5, 0.5]], [0.3])}
+    X, Y = [[0, 0], [1, 1]], [0.2, 0.7]
+    state = net.fit(X, Y, max_epochs=10, **options).state
+    for most in (12, 40):  # the lowest validation cost may be one of before
+        result = net.fit(X, Y, max_epochs=most, resume=state, **options)
+        curves = result.plot().lines
+        assert curves[0].get_xdata().tolist() == list(range(10, most + 1))
+        assert curves[1].get_xdata().tolist() == list(range(11, most + 1))
+        assert len(curves) == (3 if result.best_epoch > 10 else 2)
+
+
 def test_plot_without_epochs(pyplot):
     result = fitted(goal=100.0)
     assert result.epochs == 0

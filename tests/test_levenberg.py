@@ -683,3 +683,17 @@ def test_representation():
     assert repr(BR(damping=1.0)) == "BayesianRegularization(damping=1.0)"
     assert LM() == LM(radius=100)
     assert hash(LM()) == hash(LM())
+
+
+def test_bayesian_regularisation_counts_rows_with_a_weight():
+    """Rows whose weight is 0 change alpha, beta and gamma no more than rows that are not there."""
+    rng = np.random.default_rng(5)
+    X, Y = rng.normal(size=(40, 2)), rng.normal(size=40)
+    s = np.ones(40)
+    s[[3, 11, 12, 39]] = 0.0
+    nets = [dl.Network([2, 4, 1], activation="tanh", output="identity", seed=0) for _ in range(2)]
+    options = {"solver": BR(), "max_epochs": 8, "tol": 0}
+    with_zeros = nets[0].fit(X, Y, sample_weight=s, **options)
+    without = nets[1].fit(X[s > 0], Y[s > 0], **options)
+    for name in ("alpha", "beta", "gamma", "parameters"):
+        np.testing.assert_allclose(with_zeros.state[name], without.state[name], rtol=1e-9)

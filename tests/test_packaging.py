@@ -157,6 +157,14 @@ def test_public_name_has_an_example(name):
     assert ">>>" in (inspect.getdoc(value) or "")
 
 
+def test_examples_of_the_readme():
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    pyplot.switch_backend("Agg")
+    failed, tried = doctest.testfile(str(ROOT / "README.md"), module_relative=False)
+    pyplot.close("all")
+    assert (failed, tried > 30) == (0, True)
+
+
 @pytest.mark.parametrize("name", ["deltaloop", *MODULES])
 def test_examples_of_docstrings(name):
     module = importlib.import_module(name)

@@ -194,6 +194,7 @@ def _description(network: dl.Network) -> dict[str, Any]:
         "activation": list(network.activation),
         "output": network.output,
         "loss": str(network.loss),
+        "residual": network.residual,
         "init": None if network.init is None else str(network.init),
         "seed": network.seed,
         "n_parameters": network.n_parameters,
@@ -203,7 +204,8 @@ def _description(network: dl.Network) -> dict[str, Any]:
 def _layers_text(description: Mapping[str, Any]) -> str:
     sizes = "-".join(map(str, description["layers"]))
     names = ", ".join([*dict.fromkeys(description["activation"]), description["output"]])
-    return f"{sizes} ({names}), {description['n_parameters']} parameters"
+    kind = ", residual" if description["residual"] else ""
+    return f"{sizes} ({names}{kind}), {description['n_parameters']} parameters"
 
 
 def _train_text(data: Data, report: Mapping[str, Any]) -> str:

@@ -29,18 +29,21 @@ def plot(result: FitResult, ax: Any) -> Any:
         ax = pyplot.subplots(layout="constrained")[1]
     elif not isinstance(ax, Axes):
         raise TypeError(f"ax must be a matplotlib Axes or None, got {type(ax).__name__}")
-    epochs = np.arange(result.epochs + 1)
+    # A fit that was resumed goes on after the epochs of the state.
+    before = int(result.state["epochs"]) - result.epochs
+    epochs = before + np.arange(result.epochs + 1)
     costs = np.concatenate([[result.initial_cost], result.cost_history])
     if np.isnan(costs[0]):
         epochs, costs = epochs[1:], costs[1:]
     ax.plot(epochs, costs, marker="o" if costs.size == 1 else None, label="training")
     if result.best_epoch is not None:
         others = result.history.validation_cost
-        at = np.arange(1, others.size + 1)
+        at = before + np.arange(1, others.size + 1)
         ax.plot(at, others, "--", marker="o" if others.size == 1 else None, label="validation")
-        best = result.best_epoch - 1
-        label = f"lowest, epoch {result.best_epoch:,}"
-        ax.plot(at[best], others[best], "o", color="black", markersize=7, label=label)
+        best = result.best_epoch - before - 1
+        if best >= 0:
+            label = f"lowest, epoch {result.best_epoch:,}"
+            ax.plot(at[best], others[best], "o", color="black", markersize=7, label=label)
         ax.legend()
         costs = np.concatenate([costs, others[np.isfinite(others)]])
     if costs.size and costs.min() > 0 and costs.max() >= LOG_FROM * costs.min():
