@@ -809,7 +809,7 @@ class TestCommandLine:
                 ["--solver", "adamw", "--batch-size", "9999"],
                 "--batch-size: expected at most the 1438",
             ),
-            (["--solver", "sgd"], "--solver: invalid choice"),
+            (["--solver", "sgd"], "--solver: expected gd, adam"),
         ],
     )
     def test_wrong_arguments(self, argv, message, capsys):
