@@ -120,6 +120,12 @@ struct mlp_kernels {
                     ptrdiff_t c0_row, double *c, ptrdiff_t c_row, const struct mlp_epilogue *e,
                     double *panel);
 
+    /* C_ij, i <= j, of C (m, n) <- C0_ij + sum over p of x_pi x_pj, m <= n: like product(), for the rows
+     * of a Gram matrix from its diagonal on. X is (k, n), its rows x_row apart; C0 is c, or 0 when c0 is
+     * NULL. What lies left of the diagonal is undefined. The panel is that of a stride of 512 or more. */
+    void (*gram)(size_t m, size_t n, size_t k, const double *x, ptrdiff_t x_row, const double *c0,
+                 double *c, ptrdiff_t c_row, double *panel);
+
     /* z (rows, m) <- g(z) */
     void (*activate)(enum mlp_activation g, size_t rows, size_t m, double *z);
 

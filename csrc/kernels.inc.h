@@ -548,6 +548,7 @@ const struct mlp_kernels KERNELS = {
     .name = ISA_NAME,
     .panel_size = panel_size,
     .product = product,
+    .gram = gram,
     .activate = activate,
     .activate_keep = activate_keep,
     .multiply_derivative = multiply_derivative,

@@ -116,6 +116,44 @@ static void test_product_blocks(const struct mlp_kernels *k)
     }
 }
 
+/* Rows of a Gram matrix against the scalar chain; what is right of them stays. */
+static void check_gram(const struct mlp_kernels *k, size_t m, size_t n, size_t inner, size_t apart,
+                       int first)
+{
+    const size_t x_row = n + apart, c_row = n + apart, size = c_row * (m - 1) + n;
+    struct array x = array(x_row * (inner - 1) + n), c = array(size);
+    struct array panel = array(k->panel_size(m, n, inner, 512) + 1);
+    double *before = malloc(size * sizeof *before);
+    memcpy(before, c.p, size * sizeof *before);
+    k->gram(m, n, inner, x.p, (ptrdiff_t)x_row, first ? NULL : c.p, c.p, (ptrdiff_t)c_row,
+            panel.p + 1);
+    for (size_t i = 0; i < m; i++) {
+        for (size_t j = i; j < n; j++) {
+            double s = first ? 0.0 : before[i * c_row + j];
+            for (size_t p = 0; p < inner; p++)
+                s = multiply_add(k, x.p[p * x_row + i], x.p[p * x_row + j], s);
+            CHECK(same_bits(1, &s, &c.p[i * c_row + j]));
+        }
+        CHECK(i + 1 == m || same_bits(apart, &before[i * c_row + n], &c.p[i * c_row + n]));
+    }
+    free(before);
+    release(x.base, x.size);
+    release(c.base, c.size);
+    release(panel.base, panel.size);
+}
+
+/* Few rows and many, more than a block of A and of the inner sum; panels of A from 48, 96 or 192
+ * columns on. */
+static void test_gram(const struct mlp_kernels *k)
+{
+    for (int trial = 0; trial < 200; trial++) {
+        const size_t n = random_size(trial % 4 ? 70 : 300), inner = random_size(60);
+        check_gram(k, trial % 9 ? random_size(n) : 1, n, inner, random_size(9) - 1, trial % 3 == 0);
+    }
+    check_gram(k, 50, 200, 300, 320, 0);
+    check_gram(k, 262, 267, 256, 0, 1);
+}
+
 static double plain(enum mlp_activation g, double z)
 {
     switch (g) {
@@ -553,6 +591,7 @@ int main(void)
         printf("%s\n", mlp_isa_name(k));
         test_product(k);
         test_product_blocks(k);
+        test_gram(k);
         test_activations(k);
         test_output(k);
         test_losses(k);
