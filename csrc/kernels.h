@@ -135,6 +135,11 @@ struct mlp_kernels {
     /* delta (n,) <- delta * g'(z), where a = g(z), or g'(z) where it is kept */
     void (*multiply_derivative)(enum mlp_activation g, size_t n, const double *a, double *delta);
 
+    /* out (rows, m) <- (delta_i w_j) g'(z_ij), from delta (rows,) of a layer with one unit and its w (m,):
+     * fma(delta_i, w_j, 0), then multiply_derivative() with a (rows, m). */
+    void (*single_delta)(enum mlp_activation g, size_t rows, size_t m, const double *delta,
+                         const double *w, const double *a, double *out);
+
     /* From z (rows, m) of the output layer and y (rows, m): c (rows,) <- the cost of each instance,
      * a chain over ascending j; delta (rows, m) <- dC/dz unless step. z is overwritten; terms
      * (rows, m) is scratch. */

@@ -68,6 +68,10 @@ void mlp_layer_delta(const struct mlp_network *net, size_t l, size_t rows, const
     const struct mlp_layer *layer = &net->layers[l];
     const size_t m_in = layer->m_in, m_out = layer->m_out;
     const enum mlp_activation g = net->layers[l - 1].g;
+    if (m_out == 1 && c1 - c0 == m_in) {
+        net->kernels->single_delta(g, rows, m_in, delta, weights(net, layer), a, previous);
+        return;
+    }
     net->kernels->product(rows, c1 - c0, m_out, delta, (ptrdiff_t)m_out, 1,
                           weights(net, layer) + c0 * m_out, 1, (ptrdiff_t)m_out, NULL, 0,
                           previous + c0, (ptrdiff_t)m_in, NULL, panel);

@@ -266,6 +266,51 @@ static void test_activations(const struct mlp_kernels *k)
     CHECK(isnan(s[0]) && s[1] == 1.0 && s[2] == 0.0);
 }
 
+/* Neither does it depend on how many elements there are, around the blocks of those in two halves. */
+static void test_long_activations(const struct mlp_kernels *k)
+{
+    static const enum mlp_activation all[] = {MLP_SIGMOID, MLP_TANH, MLP_SOFTPLUS};
+    static const size_t sizes[] = {127, 128, 129, 131, 255, 261};
+    for (size_t g = 0; g < sizeof all / sizeof *all; g++) {
+        for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+            const size_t n = sizes[s];
+            struct array z = array(n);
+            double before[261];
+            for (size_t i = 0; i < n; i++)
+                before[i] = z.p[i] *= 8.0;
+            k->activate(all[g], 1, n, z.p);
+            for (size_t i = 0; i < n; i++) {
+                k->activate(all[g], 1, 1, &before[i]);
+                CHECK(same_bits(1, &before[i], &z.p[i]));
+            }
+            release(z.base, z.size);
+        }
+    }
+}
+
+/* delta through a layer of one unit: the bits of a product from 0, then multiply_derivative(). */
+static void test_single_delta(const struct mlp_kernels *k)
+{
+    for (int g = MLP_SIGMOID; g <= MLP_EXPONENTIAL; g++) {
+        for (int trial = 0; trial < 30; trial++) {
+            const size_t rows = random_size(9), m = random_size(37), n = rows * m;
+            struct array delta = array(rows), w = array(m), a = array(n), out = array(n);
+            double expected[9 * 37];
+            if (trial % 3 == 0) /* -0 + 0 */
+                delta.p[0] = -0.0;
+            for (size_t i = 0; i < n; i++)
+                expected[i] = multiply_add(k, delta.p[i / m], w.p[i % m], 0.0);
+            k->multiply_derivative((enum mlp_activation)g, n, a.p, expected);
+            k->single_delta((enum mlp_activation)g, rows, m, delta.p, w.p, a.p, out.p);
+            CHECK(same_bits(n, expected, out.p));
+            release(delta.base, delta.size);
+            release(w.base, w.size);
+            release(a.base, a.size);
+            release(out.base, out.size);
+        }
+    }
+}
+
 /* Cost and delta of each pair of loss and output against the formulas. */
 static void test_output(const struct mlp_kernels *k)
 {
@@ -593,6 +638,8 @@ int main(void)
         test_product_blocks(k);
         test_gram(k);
         test_activations(k);
+        test_long_activations(k);
+        test_single_delta(k);
         test_output(k);
         test_losses(k);
         test_vectors(k);
