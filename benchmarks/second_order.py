@@ -1,13 +1,15 @@
 """Second-order solvers: expected time to a solution, solver by solver.
 
-    python benchmarks/second_order.py [--table sinc|problems] [--only SOLVER] [--starts N]
+    python benchmarks/second_order.py [--table sinc|problems|iteration|product] [--only SOLVER]
+        [--starts N]
 
 `sinc` is y = sin(10 x) / (10 x) at 1,000 points of [-1, 1] with a 1-20-1 network, tanh and
 identity, to several mean squared errors; `problems` are small ones of the kinds that MathWorks
 compares its training functions on. All solvers begin at the same Nguyen-Widrow starts and use one
 thread. The expected time to a goal is the time of all starts, until they reach it or give up,
 divided by the number of those that reach it. Each deltaloop cell is a fit of its own; SciPy's are
-read off its evaluations, and need SciPy.
+read off its evaluations, and need SciPy. `iteration` is the time of one on sinc, `product` that of
+J^T J by gram.c, which is linked to a build of the core.
 """
 
 from __future__ import annotations
@@ -17,8 +19,11 @@ import contextlib
 import itertools
 import os
 import statistics
+import subprocess
+import tempfile
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
@@ -194,12 +199,53 @@ def measured(run, problem, starts):
     return cells([run(problem, seed) for seed in range(starts)])
 
 
+def iteration(starts):
+    """Processor time of an iteration: of 100 of them on sinc, from each of some starts."""
+    times = []
+    for seed in range(starts):
+        net, problem = nguyen_widrow((1, 20, 1), seed), sinc()
+        solver = dl.LevenbergMarquardt(min_gradient=0)
+        before = time.thread_time()
+        result = net.fit(problem.X, problem.Y, solver=solver, tol=0, max_epochs=100, n_threads=1)
+        times.append(1e3 * (time.thread_time() - before) / result.epochs)
+    print("| one iteration, ms | median | best |\n| --- | --: | --: |")
+    print(f"| 1-20-1, 1,000 points | {statistics.median(times):.3f} | {min(times):.3f} |")
+
+
+def product():
+    """J^T J on one core, by gram.c and machine.c."""
+    root = Path(__file__).resolve().parent.parent
+    with tempfile.TemporaryDirectory() as folder:
+        quiet = {"check": True, "stdout": subprocess.DEVNULL}
+        configure = ["cmake", "-S", root, "-B", folder, "-DDELTALOOP_C_TESTS=OFF"]
+        subprocess.run(configure, **quiet)
+        subprocess.run(["cmake", "--build", folder], **quiet)
+        program = f"{folder}/gram"
+        sources = [root / "benchmarks" / file for file in ("gram.c", "machine.c")]
+        compiler = [os.environ.get("CC", "cc"), "-O2", "-ffp-contract=fast", "-I", root / "csrc"]
+        libraries = [f"{folder}/libdeltaloop_core.a", "-lm", "-lpthread"]
+        subprocess.run([*compiler, *sources, *libraries, "-o", program], check=True)
+        out = subprocess.run([program], check=True, capture_output=True, text=True).stdout
+    print("| ISA | parameters | J^T J, µs | GFLOP/s | of the peak |")
+    print("| --- | --: | --: | --: | --: |")
+    for line in out.splitlines():
+        isa, N, us, rate, share = line.split()
+        print(f"| {isa} | {N} | {float(us):.1f} | {float(rate):.1f} | {float(share):.0f} % |")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--table", choices=["sinc", "problems"], default="sinc")
+    tables = ["sinc", "problems", "iteration", "product"]
+    parser.add_argument("--table", choices=tables, default="sinc")
     parser.add_argument("--starts", type=int, help="100 of sinc, 30 of each problem")
     parser.add_argument("--only", metavar="SOLVER", help="the row of this name")
     args = parser.parse_args()
+    if args.table == "iteration":
+        iteration(args.starts or 30)
+        return
+    if args.table == "product":
+        product()
+        return
     if args.table == "sinc":
         problems, starts = [sinc()], args.starts or 100
         heads = [f"{goal:g}" for goal in problems[0].goals]

@@ -127,6 +127,12 @@ struct mlp_kernels {
                     ptrdiff_t c0_row, double *c, ptrdiff_t c_row, const struct mlp_epilogue *e,
                     double *panel);
 
+    /* C_ij, i <= j, of C (m, n) <- C0_ij + sum over p of x_pi x_pj, m <= n: like product(), for the rows
+     * of a Gram matrix from its diagonal on. X is (k, n), its rows x_row apart; C0 is c, or 0 when c0 is
+     * NULL. What lies left of the diagonal is undefined. The panel is that of a stride of 512 or more. */
+    void (*gram)(size_t m, size_t n, size_t k, const double *x, ptrdiff_t x_row, const double *c0,
+                 double *c, ptrdiff_t c_row, double *panel);
+
     /* z (rows, m) <- g(z) */
     void (*activate)(enum mlp_activation g, size_t rows, size_t m, double *z);
 
@@ -135,6 +141,11 @@ struct mlp_kernels {
 
     /* delta (n,) <- delta * g'(z), where a = g(z), or g'(z) of those that keep it */
     void (*multiply_derivative)(enum mlp_activation g, size_t n, const double *a, double *delta);
+
+    /* out (rows, m) <- (delta_i w_j) g'(z_ij), from delta (rows,) of a layer with one unit and its w (m,):
+     * fma(delta_i, w_j, 0), then multiply_derivative() with a (rows, m). */
+    void (*single_delta)(enum mlp_activation g, size_t rows, size_t m, const double *delta,
+                         const double *w, const double *a, double *out);
 
     /* From z (rows, m) of the output layer and y (rows, m): c (rows,) <- the cost of each instance,
      * a chain over ascending j; delta (rows, m) <- dC/dz unless step. z is overwritten; terms

@@ -107,8 +107,13 @@ void mlp_layer_delta(const struct mlp_network *net, size_t l, size_t rows, const
                      const double *a, size_t c0, size_t c1, double *previous, double *carried,
                      double *panel)
 {
-    const struct mlp_layer *before = &net->layers[l - 1];
-    const size_t m_in = net->layers[l].m_in, width = c1 - c0;
+    const struct mlp_layer *layer = &net->layers[l], *before = &net->layers[l - 1];
+    const size_t m_in = layer->m_in, width = c1 - c0;
+    if (layer->m_out == 1 && width == m_in && !layer->skip && !before->skip &&
+        before->drop == 0.0) {
+        net->kernels->single_delta(before->g, rows, m_in, delta, weights(net, layer), a, previous);
+        return;
+    }
     errors(net, l, rows, delta, c0, c1, carried, before->skip ? carried : previous,
            (ptrdiff_t)(before->skip ? net->carried : m_in), panel);
     for (size_t i = 0; i < rows && before->skip; i++)

@@ -215,6 +215,15 @@ APART void pack_rows(struct packing *q)
     }
 }
 
+/* The tile below the one at c. */
+INLINE void prefetch_tile(const double *c, ptrdiff_t c_row)
+{
+    for (size_t r = MR; r < 2 * MR; r++) {
+        for (size_t j = 0; j < NR; j += 8)
+            v_prefetch(c + (ptrdiff_t)r * c_row + j);
+    }
+}
+
 /* C (m, n) <- C0 + A (m, k) B for any m, n at most NR: LOOP 1, tiles of rows. After each, some rows
  * of `next` are packed unless that is NULL. */
 APART void strip(size_t m, size_t n, size_t k, const struct layout *s, const double *a,
@@ -222,11 +231,11 @@ APART void strip(size_t m, size_t n, size_t k, const struct layout *s, const dou
 {
     const size_t nv = n > VL ? 2 : 1, last = n - (nv - 1) * VL;
     for (; m >= MR; m -= MR) {
-        if (w && s->w_row >= FAR && m >= 2 * MR) { /* the next tile's */
-            for (size_t r = MR; r < 2 * MR; r++) {
-                for (size_t j = 0; j < NR; j += 8)
-                    v_prefetch(w + (ptrdiff_t)r * s->w_row + j);
-            }
+        if (m >= 2 * MR) {
+            if (w && s->w_row >= FAR)
+                prefetch_tile(w, s->w_row);
+            if (c0 && s->c0_row >= FAR)
+                prefetch_tile(c0, s->c0_row);
         }
         tile_row(MR, nv, last, k, s, a, b, c0, c, w);
         if (next && next->left)
@@ -453,10 +462,11 @@ APART void one_row(size_t n, size_t k, struct layout *s, const double *a, const 
                b + (ptrdiff_t)p * s->b_row, 1, c0, c, k - p <= step ? w : NULL, NULL);
 }
 
-/* The product with packed panels of B, and of A with packs_a. */
-APART void blocked(size_t m, size_t n, size_t k, int packs_a, const struct layout *layout,
-                   const double *a, const double *b, ptrdiff_t b_col, const double *c0, double *c,
-                   double *w, double *panel)
+/* The product with packed panels of B, and of A with packs_a. With `upper` tiles that lie below the
+ * diagonal of C are left out. */
+APART void blocked(size_t m, size_t n, size_t k, int packs_a, int upper,
+                   const struct layout *layout, const double *a, const double *b, ptrdiff_t b_col,
+                   const double *c0, double *c, double *w, double *panel)
 {
     struct layout s = *layout;
     const ptrdiff_t a_row = s.a_row, a_col = s.a_col, b_row = s.b_row;
@@ -481,11 +491,12 @@ APART void blocked(size_t m, size_t n, size_t k, int packs_a, const struct layou
                 s.a_col = MR;
                 s.a_tile = (ptrdiff_t)(MR * kc);
             }
+            const size_t j0 = upper ? i / NR * NR : 0;
             struct packing next = {.k = kc,
                                    .left = kc,
                                    .rows = kc,
-                                   .columns = at_most(n, NR),
-                                   .b = bp,
+                                   .columns = at_most(n - j0, NR),
+                                   .b = bp + (ptrdiff_t)j0 * b_col,
                                    .b_row = b_row,
                                    .b_col = b_col,
                                    .panel = panels[0]};
@@ -495,7 +506,7 @@ APART void blocked(size_t m, size_t n, size_t k, int packs_a, const struct layou
                 next.rows = multiple((kc + mc / MR) / (mc / MR + 1), 8);
             }
             /* LOOP 2: panels of columns. */
-            for (size_t j = 0, x = 0; j < n; j += NR, x ^= 1) {
+            for (size_t j = j0, x = 0; j < n; j += NR, x ^= 1) {
                 const size_t nr = at_most(n - j, NR);
                 if (n - j > nr) {
                     next.left = kc;
@@ -504,7 +515,9 @@ APART void blocked(size_t m, size_t n, size_t k, int packs_a, const struct layou
                     next.panel = panels[x ^ 1];
                 }
                 s.b_row = nr > VL ? NR : VL;
-                strip(mc, nr, kc, &s, ai, panels[x], c0 ? c0 + (ptrdiff_t)i * s.c0_row + j : NULL,
+                /* Down to the last tile that the diagonal passes through. */
+                const size_t rows = upper ? at_most(multiple(j + nr - i, MR), mc) : mc;
+                strip(rows, nr, kc, &s, ai, panels[x], c0 ? c0 + (ptrdiff_t)i * s.c0_row + j : NULL,
                       c + (ptrdiff_t)i * s.c_row + j,
                       w && complete ? w + (ptrdiff_t)i * s.w_row + j : NULL, &next);
             }
@@ -551,6 +564,16 @@ static void product(size_t m, size_t n, size_t k, const double *a, ptrdiff_t a_r
         const int aliased = ALIASED(a_row) || ALIASED(a_col);
         const int packs_a =
             n >= A_COLUMNS || (far && n >= A_COLUMNS_FAR) || (aliased && n >= A_COLUMNS_ALIASED);
-        blocked(m, n, k, m >= MR && packs_a, &s, a, b, b_col, c0, c, w, panel);
+        blocked(m, n, k, m >= MR && packs_a, 0, &s, a, b, b_col, c0, c, w, panel);
     }
+}
+
+static void gram(size_t m, size_t n, size_t k, const double *x, ptrdiff_t x_row, const double *c0,
+                 double *c, ptrdiff_t c_row, double *panel)
+{
+    struct layout s = {1, x_row, MR, x_row, c_row, c_row, 0, 0.0, 1};
+    if (m == 1)
+        one_row(n, k, &s, x, x, c0, c, NULL);
+    else /* A is packed where panel_size() leaves room for it: its columns are used often */
+        blocked(m, n, k, m >= MR && n >= A_COLUMNS_ALIASED, 1, &s, x, x, 1, c0, c, NULL, panel);
 }

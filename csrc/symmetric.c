@@ -7,11 +7,19 @@
 /* From this distance of rows on, the product packs its panels in any case. */
 #define FAR ((size_t)512)
 
-/* Rows of X^T X that one product computes, from its diagonal on: few, so that little is computed
- * below the diagonal, or enough to pack panels for. With 128 rows of X (AVX-512, percent of the FMA
- * peak, as counted by the upper triangle) 16 rows take 81, 91 and 63 for N = 64, 200 and 1000, 96
- * rows 48, 64 and 81. */
-static size_t gram_rows(size_t row) { return row < FAR ? 16 : 96; }
+/* From this order on X^T X is computed by gram(), which packs panels and leaves out what lies below
+ * the diagonal; before, by products of a few rows each, from the diagonal on, that take X as it lies.
+ * Zen 3, AVX2, 128 rows of X, percent of the FMA peak as counted by the upper triangle: N = 64, 200,
+ * 256 and 500 take 72, 81, 83 and 82 with gram() and 75, 85, 82 and 63 with products. */
+#define GRAM_ORDER ((size_t)256)
+#define FEW_ROWS ((size_t)16)
+
+/* Rows that one call computes: many share each panel that is packed, but fewer where threads are to
+ * share the work. With 96 rows N = 500 and 1000 take 2 and 5 % longer on one thread. */
+static size_t gram_rows(size_t order, size_t threads)
+{
+    return order < GRAM_ORDER ? FEW_ROWS : threads > 1 ? 96 : 192;
+}
 
 /* Rows of the factor that one product brings up to date: few where the triangular solve within a
  * block would be most of the work. For N = 300, 500 and 1000 16 rows take 121, 527 and 4450 us, 32
@@ -30,7 +38,8 @@ size_t mlp_symmetric_row(size_t n)
 
 size_t mlp_symmetric_panel(const struct mlp_kernels *kernels, size_t order, size_t k, size_t row)
 {
-    return mlp_padded(kernels->panel_size(gram_rows(row), order, k > order ? k : order, row));
+    return mlp_padded(kernels->panel_size(gram_rows(order, 1), order, k > order ? k : order,
+                                          row > FAR ? row : FAR));
 }
 
 size_t mlp_symmetric_negated(size_t order) { return order * block_rows(order) + order; }
@@ -46,7 +55,7 @@ double mlp_dot(const struct mlp_kernels *kernels, size_t n, const double *x, con
 
 struct gram_context {
     const struct mlp_symmetric *s;
-    size_t k, x_row, from;
+    size_t k, x_row, from, rows;
     const double *x;
     int first;
     double *a;
@@ -56,24 +65,29 @@ static void gram_task(void *context, size_t thread, size_t part)
 {
     const struct gram_context *c = context;
     const struct mlp_symmetric *s = c->s;
-    const size_t rows = gram_rows(s->row), i = c->from + part * rows;
-    double *a = c->a + i * s->row + i;
-    s->net->kernels->product(smaller(s->order - i, rows), s->order - i, c->k, c->x + i, 1,
-                             (ptrdiff_t)c->x_row, c->x + i, (ptrdiff_t)c->x_row, 1,
-                             c->first ? NULL : a, (ptrdiff_t)s->row, a, (ptrdiff_t)s->row, NULL,
-                             s->panels + thread * s->panel);
+    const struct mlp_kernels *k = s->net->kernels;
+    const size_t i = c->from + part * c->rows, n = s->order - i, rows = smaller(n, c->rows);
+    const ptrdiff_t row = (ptrdiff_t)s->row, x_row = (ptrdiff_t)c->x_row;
+    double *a = c->a + i * s->row + i, *panel = s->panels + thread * s->panel;
+    const double *x = c->x + i, *a0 = c->first ? NULL : a;
+    if (s->order < GRAM_ORDER)
+        k->product(rows, n, c->k, x, 1, x_row, x, x_row, 1, a0, row, a, row, NULL, panel);
+    else
+        k->gram(rows, n, c->k, x, x_row, a0, a, row, panel);
 }
 
 size_t mlp_gram(const struct mlp_symmetric *s, size_t k, const double *x, size_t x_row, int first,
                 double *a, size_t from, double work)
 {
-    const size_t rows = gram_rows(s->row);
-    struct gram_context c = {s, k, x_row, from, x, first, a};
+    const double left = (double)(s->order - from), all = 0.5 * left * left * (double)k;
+    const size_t threads = mlp_team_size(s->team, s->net, all < work ? all : work);
+    const size_t rows = gram_rows(s->order, threads);
+    struct gram_context c = {s, k, x_row, from, rows, x, first, a};
     size_t parts = 0;
     double spent = 0.0;
     for (; from < s->order && spent < work; from += rows, parts++)
         spent += (double)rows * (double)(s->order - from) * (double)k;
-    mlp_team_run(s->team, mlp_team_size(s->team, s->net, spent), parts, gram_task, &c);
+    mlp_team_run(s->team, threads, parts, gram_task, &c);
     return smaller(from, s->order);
 }
 

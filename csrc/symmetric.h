@@ -24,7 +24,7 @@ size_t mlp_symmetric_row(size_t n);
 size_t mlp_symmetric_panel(const struct mlp_kernels *kernels, size_t order, size_t k, size_t row);
 size_t mlp_symmetric_negated(size_t order);
 
-/* Rows of a, from row `from`, a block's first, on <- A0 + X^T X, X (k, N) with rows x_row apart; A0 is
+/* Rows of a, from row `from` on, <- A0 + X^T X, X (k, N) with rows x_row apart; A0 is
  * a, or 0 with `first`. Each element is one chain of FMAs over ascending rows of X. Goes on until
  * about `work` multiply-adds are spent; returns the next row, N when it is done. Cannot fail. */
 size_t mlp_gram(const struct mlp_symmetric *s, size_t k, const double *x, size_t x_row, int first,

@@ -121,25 +121,40 @@ INLINE v_f64 v_log1p_exp(v_f64 x)
                    v_select(above, k_low, zero));
 }
 
+/* Functions below are in two halves for the loops that take one half of many elements and then the other:
+ * the first, of x, is all that exp takes; the second returns the result. */
+
 /* 1 / (1 + exp(-x)) = n / (2^-60 + 2^(k - 60) (1 - s)), where -60 keeps 2^k within range. The
  * denominator is rounded once while 2^-60 + 2^(k - 60) is exact, |k| <= 52. What that sum drops for
  * k = 53, as much as 2^-53 of it, n leaves out too; for larger k it is at most 2^-54. */
-INLINE v_f64 v_sigmoid(v_f64 x)
+INLINE v_f64 sigmoid_parts(v_f64 x, v_f64 *t, v_f64 *rest)
+{
+    return exp_parts(-1.0, v_at_least(v_at_most(x, 40.0), -746.0), t, rest);
+}
+INLINE v_f64 sigmoid_of_parts(v_f64 x, v_f64 r, v_f64 t, v_f64 rest)
 {
     const v_f64 one = v_set(0x1p-60);
-    v_f64 t, rest;
-    const v_f64 r = exp_parts(-1.0, v_at_least(v_at_most(x, 40.0), -746.0), &t, &rest);
     const v_f64 scale = v_double(v_bits(one) + v_exponent(t));
     const v_f64 n = v_double(v_bits(one) + v_eq(t, v_set(ROUNDER + 53.0)));
+    (void)x;
     return n / v_fma(-scale, r + rest, one + scale);
+}
+INLINE v_f64 v_sigmoid(v_f64 x)
+{
+    v_f64 t, rest;
+    const v_f64 r = sigmoid_parts(x, &t, &rest);
+    return sigmoid_of_parts(x, r, t, rest);
 }
 
 /* (1 - T) / (1 + T), T = exp(-2|x|) = 2^k (1 + 2 s), and the sign of x: n / d, corrected by what the
  * roundings of n and d lost. */
-INLINE v_f64 v_tanh(v_f64 x)
+INLINE v_f64 tanh_parts(v_f64 x, v_f64 *t, v_f64 *rest)
 {
-    v_f64 t, rest;
-    const v_f64 r = exp_parts(2.0, v_at_least(v_minus_abs(x), -20.0), &t, &rest), s = r + rest;
+    return exp_parts(2.0, v_at_least(v_minus_abs(x), -20.0), t, rest);
+}
+INLINE v_f64 tanh_of_parts(v_f64 x, v_f64 r, v_f64 t, v_f64 rest)
+{
+    const v_f64 s = r + rest;
     const v_f64 scale2 = v_double(v_bits(v_set(2.0)) + v_exponent(t)); /* 2^(k + 1) */
     const v_f64 n0 = v_fma(scale2, v_set(-0.5), v_set(1.0)), n = v_fma(-scale2, s, n0);
     const v_f64 d0 = v_fma(scale2, v_set(0.5), v_set(1.0)), d = v_fma(scale2, s, d0);
@@ -150,6 +165,12 @@ INLINE v_f64 v_tanh(v_f64 x)
     const v_f64 quotient = n / d;
     const v_f64 y = v_fma(v_fma(-quotient, d_low, n_low), inverse, quotient);
     return v_double(v_bits(y) | (v_bits(x) & v_set_bits(INT64_MIN)));
+}
+INLINE v_f64 v_tanh(v_f64 x)
+{
+    v_f64 t, rest;
+    const v_f64 r = tanh_parts(x, &t, &rest);
+    return tanh_of_parts(x, r, t, rest);
 }
 
 /* exp(-|x|) - 1 = 2^k (r + rest) + (2^k - 1), where nothing cancels much: k <= 0. */

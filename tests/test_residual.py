@@ -38,6 +38,7 @@ SHAPES = {
     (5, 5, 3, 3, 7, 7, 7, 2): (1, 3, 5, 6),
     (2, 3, 3, 3): (2,),  # outputs are never skipped
     (1, 1, 1): (1,),
+    (3, 1, 1, 1, 2): (2, 3),  # of layers with one unit
     (9, 17, 17, 40, 40, 8, 8, 3): (2, 4, 6),
 }
 NAMES = ("tanh", "silu", "sigmoid", "softplus", "gelu", "identity")

@@ -224,6 +224,7 @@ int main(void)
         for (size_t n = 0; n < sizeof orders / sizeof *orders; n++)
             check_matrix(k, orders[n], random_size(150), 1 + n % 3);
         check_matrix(k, 515, 40, 2);
+        check_matrix(k, 260, 40, 3);
         check_threads(k, 77);
         check_threads(k, 530);
         for (int trial = 0; trial < 60; trial++) {

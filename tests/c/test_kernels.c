@@ -116,6 +116,44 @@ static void test_product_blocks(const struct mlp_kernels *k)
     }
 }
 
+/* Rows of a Gram matrix against the scalar chain; what is right of them stays. */
+static void check_gram(const struct mlp_kernels *k, size_t m, size_t n, size_t inner, size_t apart,
+                       int first)
+{
+    const size_t x_row = n + apart, c_row = n + apart, size = c_row * (m - 1) + n;
+    struct array x = array(x_row * (inner - 1) + n), c = array(size);
+    struct array panel = array(k->panel_size(m, n, inner, 512) + 1);
+    double *before = malloc(size * sizeof *before);
+    memcpy(before, c.p, size * sizeof *before);
+    k->gram(m, n, inner, x.p, (ptrdiff_t)x_row, first ? NULL : c.p, c.p, (ptrdiff_t)c_row,
+            panel.p + 1);
+    for (size_t i = 0; i < m; i++) {
+        for (size_t j = i; j < n; j++) {
+            double s = first ? 0.0 : before[i * c_row + j];
+            for (size_t p = 0; p < inner; p++)
+                s = multiply_add(k, x.p[p * x_row + i], x.p[p * x_row + j], s);
+            CHECK(same_bits(1, &s, &c.p[i * c_row + j]));
+        }
+        CHECK(i + 1 == m || same_bits(apart, &before[i * c_row + n], &c.p[i * c_row + n]));
+    }
+    free(before);
+    release(x.base, x.size);
+    release(c.base, c.size);
+    release(panel.base, panel.size);
+}
+
+/* Few rows and many, more than a block of A and of the inner sum; panels of A from 48, 96 or 192
+ * columns on. */
+static void test_gram(const struct mlp_kernels *k)
+{
+    for (int trial = 0; trial < 200; trial++) {
+        const size_t n = random_size(trial % 4 ? 70 : 300), inner = random_size(60);
+        check_gram(k, trial % 9 ? random_size(n) : 1, n, inner, random_size(9) - 1, trial % 3 == 0);
+    }
+    check_gram(k, 50, 200, 300, 320, 0);
+    check_gram(k, 262, 267, 256, 0, 1);
+}
+
 static double plain(enum mlp_activation g, double z)
 {
     switch (g) {
@@ -230,6 +268,51 @@ static void test_activations(const struct mlp_kernels *k)
     double s[3] = {(double)NAN, INFINITY, -INFINITY};
     k->activate(MLP_STEP, 1, 3, s);
     CHECK(isnan(s[0]) && s[1] == 1.0 && s[2] == 0.0);
+}
+
+/* Neither does it depend on how many elements there are, around the blocks of those in two halves. */
+static void test_long_activations(const struct mlp_kernels *k)
+{
+    static const enum mlp_activation all[] = {MLP_SIGMOID, MLP_TANH, MLP_SOFTPLUS};
+    static const size_t sizes[] = {127, 128, 129, 131, 255, 261};
+    for (size_t g = 0; g < sizeof all / sizeof *all; g++) {
+        for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+            const size_t n = sizes[s];
+            struct array z = array(n);
+            double before[261];
+            for (size_t i = 0; i < n; i++)
+                before[i] = z.p[i] *= 8.0;
+            k->activate(all[g], 1, n, z.p);
+            for (size_t i = 0; i < n; i++) {
+                k->activate(all[g], 1, 1, &before[i]);
+                CHECK(same_bits(1, &before[i], &z.p[i]));
+            }
+            release(z.base, z.size);
+        }
+    }
+}
+
+/* delta through a layer of one unit: the bits of a product from 0, then multiply_derivative(). */
+static void test_single_delta(const struct mlp_kernels *k)
+{
+    for (int g = MLP_SIGMOID; g <= MLP_EXPONENTIAL; g++) {
+        for (int trial = 0; trial < 30; trial++) {
+            const size_t rows = random_size(9), m = random_size(37), n = rows * m;
+            struct array delta = array(rows), w = array(m), a = array(n), out = array(n);
+            double expected[9 * 37];
+            if (trial % 3 == 0) /* -0 + 0 */
+                delta.p[0] = -0.0;
+            for (size_t i = 0; i < n; i++)
+                expected[i] = multiply_add(k, delta.p[i / m], w.p[i % m], 0.0);
+            k->multiply_derivative((enum mlp_activation)g, n, a.p, expected);
+            k->single_delta((enum mlp_activation)g, rows, m, delta.p, w.p, a.p, out.p);
+            CHECK(same_bits(n, expected, out.p));
+            release(delta.base, delta.size);
+            release(w.base, w.size);
+            release(a.base, a.size);
+            release(out.base, out.size);
+        }
+    }
 }
 
 /* Cost and delta of each pair of loss and output against the formulas. */
@@ -613,7 +696,10 @@ int main(void)
         printf("%s\n", mlp_isa_name(k));
         test_product(k);
         test_product_blocks(k);
+        test_gram(k);
         test_activations(k);
+        test_long_activations(k);
+        test_single_delta(k);
         test_output(k);
         test_losses(k);
         test_vectors(k);
