@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 import deltaloop as dl
@@ -99,3 +100,27 @@ def test_what_is_chosen_trains(loss, dropout):
 def test_operations():
     """Of one iteration: 1,000 rows of a 61 x 61 matrix and a third of its cube."""
     assert _choice.least_squares_work(network([1, 20, 1]), 1000) == 61**2 * 1000 + 61**3 / 3
+
+
+def test_fit_without_a_solver():
+    """It is the fit with what the rule chooses, and says so; a number of epochs is kept to."""
+    rng = np.random.default_rng(0)
+    for layers, loss, n, options in (
+        ([2, 4, 1], "squared_error", 30, {}),
+        ([2, 4, 1], "squared_error", 30, {"l1": 0.1}),
+        ([2, 8, 3], "cross_entropy", 200, {"l2": 0.1, "max_epochs": 7}),
+        ([2, 8, 3], "cross_entropy", 200, {"dropout": 0.2, "max_epochs": 7}),
+        ([2, 8, 3], "cross_entropy", 200, {"validation": 0.9, "max_epochs": 7}),
+    ):
+        X, Y = rng.normal(size=(n, 2)), rng.integers(0, layers[-1], n)
+        nets = [dl.Network(layers, activation="tanh", loss=loss, seed=0) for _ in range(2)]
+        result = nets[0].fit(X, Y, **options)
+        most = options.pop("max_epochs", None)
+        rows = n - round(n * options.get("validation", 0))
+        rule = {key: value for key, value in options.items() if key != "validation"}
+        rule["dropout"] = "dropout" in rule
+        solver, epochs = choose(nets[1], rows, max_epochs=most, **rule)
+        again = nets[1].fit(X, Y, solver=solver, max_epochs=epochs, **options)
+        assert result.solver == solver
+        assert result.epochs == again.epochs <= (most or epochs)
+        assert nets[0].parameters.tobytes() == nets[1].parameters.tobytes()

@@ -42,7 +42,13 @@ def least_squares_work(network: Network, n: int) -> float:
 
 
 def choose(
-    network: Network, n: int, *, l1: float = 0.0, l2: float = 0.0, dropout: float = 0.0
+    network: Network,
+    n: int,
+    *,
+    l1: float = 0.0,
+    l2: float = 0.0,
+    dropout: bool = False,
+    max_epochs: int | None = None,
 ) -> tuple[Solver, int]:
     """Return the solver for a network and n instances, and its epochs at most.
 
@@ -57,8 +63,12 @@ def choose(
     network : Network
     n : int
         Instances, at least 1.
-    l1, l2, dropout : float
+    l1, l2 : float
         As for ``Network.fit``; every solver takes `l2`, which decides nothing.
+    dropout : bool
+        Whether units are dropped.
+    max_epochs : int, optional
+        The epochs, where they are known; the learning rate of Adam falls until the last one.
 
     Returns
     -------
@@ -71,13 +81,13 @@ def choose(
     >>> choose(dl.Network([1, 20, 1], activation="tanh", output="identity"), 1000)
     (LevenbergMarquardt(), 300)
     """
-    if dropout == 0.0:
+    if not dropout:
         work = least_squares_work(network, n)
         if network.loss == "squared_error" and l1 == 0.0 and work <= LEAST_SQUARES_WORK:
-            return LevenbergMarquardt(), LEAST_SQUARES_EPOCHS
+            return LevenbergMarquardt(), max_epochs or LEAST_SQUARES_EPOCHS
         if n <= FULL_BATCH_ROWS and n * network.n_parameters <= FULL_BATCH_WORK:
-            return LBFGS(), FULL_BATCH_EPOCHS
+            return LBFGS(), max_epochs or FULL_BATCH_EPOCHS
     batch = min(BATCH, n)
     steps = -(-n // batch)
-    epochs = max(MINI_BATCH_EPOCHS, -(-MINI_BATCH_STEPS // steps))
+    epochs = max_epochs or max(MINI_BATCH_EPOCHS, -(-MINI_BATCH_STEPS // steps))
     return Adam(Cosine(LEARNING_RATE, epochs=epochs), batch_size=batch), epochs

@@ -557,8 +557,8 @@ class Network(_core.Core):
         X: ArrayLike,
         Y: ArrayLike,
         *,
-        solver: Solver | Sequence[Solver],
-        max_epochs: int | Sequence[int] = 10_000,
+        solver: Solver | Sequence[Solver] | None = None,
+        max_epochs: int | Sequence[int] | None = None,
         tol: float = 1e-8,
         goal: float | None = None,
         max_time: float | None = None,
@@ -583,13 +583,18 @@ class Network(_core.Core):
         ----------
         X, Y : array_like
             Instances and targets, as for ``cost``.
-        solver : a solver, such as GradientDescent, or a list of them
+        solver : a solver, such as GradientDescent, or a list of them, optional
             How the parameters are improved. Of a list each solver begins where the one before it
-            ended: a stage of the fit, which ends as ``"converged"``, ``"max_epochs"`` or by a rule
-            of its solver's own, while any other reason ends the fit. All draw from one stream.
-        max_epochs : int or list of int, default 10_000
+            ended: a stage of the fit, which ends as ``"converged"``, ``"max_epochs"``,
+            ``"patience"`` or by a rule of its solver's own, while any other reason ends the fit.
+            All draw from one stream. None chooses one by the sizes of the network and the data,
+            which ``result.solver`` names: `LevenbergMarquardt` for squared errors where J^T J takes
+            at most 1e8 operations; else `LBFGS` up to 3,000 instances and 1e8 instances times
+            parameters; else, and with `dropout`, `Adam` with mini-batches and a cosine schedule.
+        max_epochs : int or list of int, optional
             Passes over the data at most, those of the fit that is resumed included. With a list of
-            solvers it holds for each of them, or is a list of their limits.
+            solvers of each stage: one number for all, or a list of as many. By default 10,000, or
+            with a solver that is chosen a number that suits it, between 50 and 2,000.
         tol : float, default 1e-8
             Stop as ``"converged"`` after the first epoch with |C - C_prev| < tol, where C is the
             sum over all instances: the full cost before and after the epoch, or with mini-batches
@@ -708,6 +713,13 @@ class Network(_core.Core):
         ... )
         >>> rest.epochs, int(rest.state["epochs"])
         (60, 100)
+
+        Without a solver one is chosen:
+
+        >>> x = [[-1.0], [-0.5], [0.0], [0.5], [1.0]]
+        >>> net = dl.Network([1, 4, 1], activation="tanh", output="identity", seed=0)
+        >>> net.fit(x, [0.0, 0.4, 0.9, 0.4, 0.1], goal=1e-6).solver
+        LevenbergMarquardt()
 
         Adam for a while, then Levenberg-Marquardt:
 

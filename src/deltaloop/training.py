@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from deltaloop import _core, _inputs, _plot, _problem, _random, _state, _threads
+from deltaloop import _choice, _core, _inputs, _plot, _problem, _random, _state, _threads
 from deltaloop.schedules import Schedule
 from deltaloop.solvers import Solver
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 SLICE = 0.05
 # Multiply-adds of the first slice, which measures the machine: less than a millisecond.
 FIRST_WORK = 1e6
+# Epochs of a solver that was given without a number of them.
+MAX_EPOCHS = 10_000
 # The reasons that end a fit; any other ends its stage, and the next one begins.
 FINAL = ("goal", "callback", "max_time", "diverged")
 
@@ -236,7 +238,7 @@ class FitResult:
     validation_cost: float
     best_epoch: int | None
     seconds: float
-    solver: Solver | tuple[Solver, ...] = field(repr=False)
+    solver: Solver | tuple[Solver, ...]
     stages: tuple[Stage, ...] = field(repr=False)
     state: Mapping[str, NDArray[Any]] = field(repr=False)
 
@@ -336,6 +338,15 @@ def check_solvers(solver: object) -> tuple[Solver, ...]:
     if not solver:
         raise ValueError(f"solver must be a solver, or a list of at least one, got {solver!r}")
     return tuple(check_solver(stage, f"solver[{i}]") for i, stage in enumerate(solver))
+
+
+def choose(network: Network, n: int, problem: Problem, max_epochs: object) -> tuple[Solver, int]:
+    """Return the solver of a fit that was given none, and its epochs unless they were given."""
+    most = None if max_epochs is None else check_epochs(max_epochs, 1, False)[0]
+    dropout = problem.dropout is not None
+    return _choice.choose(
+        network, n, l1=problem.l1, l2=problem.l2, dropout=dropout, max_epochs=most
+    )
 
 
 def check_stage(network: Network, solver: Solver, n: int, problem: Problem) -> None:
@@ -530,18 +541,22 @@ def fit(
 ) -> FitResult:
     """Train a network; the arguments are those of ``Network.fit``."""
     began = time.perf_counter()
-    solvers, chained = check_solvers(solver), isinstance(solver, list | tuple)
-    most = check_epochs(max_epochs, len(solvers), chained)
-    limits = check_limits(most, max_time, callback, callback_every)
+    chained = isinstance(solver, list | tuple)
+    solvers = () if solver is None else check_solvers(solver)
     tolerance, target = check_tolerance(tol, goal)
     show = _inputs.flag("progress", progress)
     threads = _threads.resolve(n_threads)
     checked = _inputs.flag("check_finite", check_finite)
     x, y, labels = _inputs.batch(network, X, Y, check_finite=checked)
     watch = check_validation(network, validation, patience, x.shape[0], checked)
-    resumed = check_resumed(resume, seed, limits, chained, watch.held > 0)
     problem = _problem.of(network, y, labels, sample_weight, class_weight, l1, l2)
     problem = problem._replace(dropout=_problem.dropout(network, dropout))
+    if not solvers:
+        chosen, max_epochs = choose(network, x.shape[0] - watch.held, problem, max_epochs)
+        solvers = (chosen,)
+    most = check_epochs(MAX_EPOCHS if max_epochs is None else max_epochs, len(solvers), chained)
+    limits = check_limits(most, max_time, callback, callback_every)
+    resumed = check_resumed(resume, seed, limits, chained, watch.held > 0)
     check_stages(network, solvers, x.shape[0] - watch.held, problem, chained)
     first = resumed.stage if resumed else 0
     done = resumed.epochs if resumed else 0
