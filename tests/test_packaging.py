@@ -157,10 +157,11 @@ def test_public_name_has_an_example(name):
     assert ">>>" in (inspect.getdoc(value) or "")
 
 
-def test_examples_of_the_readme():
+@pytest.mark.parametrize("page", ["README.md", "docs/fitting.md"])
+def test_examples_of_pages(page):
     pyplot = pytest.importorskip("matplotlib.pyplot")
     pyplot.switch_backend("Agg")
-    failed, tried = doctest.testfile(str(ROOT / "README.md"), module_relative=False)
+    failed, tried = doctest.testfile(str(ROOT / page), module_relative=False)
     pyplot.close("all")
     assert (failed, tried > 30) == (0, True)
 
