@@ -351,6 +351,10 @@ int mlp_fit_finish(struct mlp_fit *fit, double work, double *cost, double *valid
 }
 
 uint64_t mlp_fit_position(const struct mlp_fit *fit) { return fit->options.stream.position; }
+int mlp_fit_settled(const struct mlp_fit *fit)
+{
+    return !isnan(fit->initial_cost) && !fit->validation.under_way;
+}
 
 /* ---- the state ---- */
 
@@ -364,7 +368,7 @@ void mlp_fit_describe(struct mlp_fit *fit, struct mlp_fit_report *report)
                                       .stream = fit->options.stream,
                                       .reason = fit->reason};
     /* What a full batch has evaluated last is evaluated again when it goes on, with the same masks. */
-    if (fit->dropping != NULL && fit->options.batch_size == 0 && !fit->diverged)
+    if (fit->dropping != NULL && fit->options.batch_size == 0 && fit->evaluated && !fit->diverged)
         report->stream = fit->pass.masks;
     if (!fit->diverged) {
         mlp_remember(report, "parameters", fit->net->parameters, fit->net->n_parameters);

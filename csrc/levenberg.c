@@ -93,9 +93,9 @@ static void levenberg_free(struct mlp_fit *fit)
     struct levenberg *m = fit->memory;
     if (m == NULL)
         return;
-    free(m->trial);
-    free(m->ends[0]);
-    free(m->ends[1]);
+    mlp_network_free(m->trial);
+    mlp_network_free(m->ends[0]);
+    mlp_network_free(m->ends[1]);
     mlp_release(m->memory);
     free(m);
 }
@@ -738,8 +738,8 @@ static void resize(const struct mlp_fit *fit, struct levenberg *m, double ratio,
     double factor = gained >= 0.0 ? 0.5 : 0.5 * slope / (slope + gained);
     if (!(factor >= 0.1)) /* also where the trial's cost is not finite */
         factor = 0.1;
-    if (factor >
-        0.5) /* a slope of the wrong sign, from rounding: the radius shrinks all the same */
+    /* A slope of the wrong sign, from rounding: the radius shrinks all the same. */
+    if (factor > 0.5)
         factor = 0.5;
     m->radius = factor * (m->radius < 10.0 * size ? m->radius : 10.0 * size);
     m->mu /= factor;

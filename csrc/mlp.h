@@ -409,6 +409,10 @@ const char *mlp_fit_resume(struct mlp_fit *fit, const struct mlp_array *arrays, 
                            size_t epochs);
 /* Words drawn from the stream so far. */
 uint64_t mlp_fit_position(const struct mlp_fit *fit);
+/* Whether mlp_fit_describe's cost is C of the parameters as they are, and no epoch waits for its
+ * validation: then a fit by MLP_LBFGS, MLP_SCG or MLP_LEVENBERG_MARQUARDT can end between any two calls
+ * of mlp_fit_run. */
+int mlp_fit_settled(const struct mlp_fit *fit);
 
 /* The end: with patience the best epoch's parameters are restored, if there is one; then C over all
  * instances and over mlp_fit_validate's (NaN: none), by about `work` multiply-adds a call; 1 when *cost

@@ -230,12 +230,16 @@ def test_plot_of_a_validation(pyplot):
     assert result.stop_reason == "patience"
     ax = result.plot()
     training, others, best = ax.get_lines()
-    assert training.get_ydata().tolist() == [result.initial_cost, *result.cost_history]
+    n, n_validation = result.n_instances, result.n_validation
+    costs = [result.initial_cost, *result.cost_history]
+    assert training.get_ydata().tolist() == [cost / n for cost in costs]
     assert others.get_xdata().tolist() == list(range(1, result.epochs + 1))
-    assert others.get_ydata().tolist() == result.history.validation_cost.tolist()
+    expected = (result.history.validation_cost / n_validation).tolist()
+    assert others.get_ydata().tolist() == expected
     assert training.get_linestyle() != others.get_linestyle()
     assert best.get_xdata().tolist() == [result.best_epoch]
-    assert best.get_ydata().tolist() == [result.validation_cost]
+    assert best.get_ydata().tolist() == [result.validation_cost / n_validation]
+    assert "per instance" in ax.get_ylabel()
     labels = [text.get_text() for text in ax.get_legend().get_texts()]
     assert labels == ["training", "validation", f"lowest, epoch {result.best_epoch}"]
     assert "patience" in ax.get_title()

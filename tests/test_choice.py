@@ -38,13 +38,28 @@ def test_each_output_is_an_error():
     assert isinstance(choose(net, 2139)[0], dl.LBFGS)
 
 
-def test_fewer_errors_than_parameters():
-    """R^2 P + R^3 / 3."""
-    net = network([4, 8000, 1])
-    P = net.n_parameters
-    assert 40**2 * P + 40**3 / 3 <= 1e8 < 50**2 * P + 50**3 / 3
-    assert isinstance(choose(net, 40)[0], dl.LevenbergMarquardt)
-    assert isinstance(choose(net, 50)[0], dl.LBFGS)
+def test_errors_for_each_parameter():
+    """Eight of them, or a penalty: P = 61, so R >= 488; two outputs make two errors a row."""
+    net = network([1, 20, 1])
+    assert isinstance(choose(net, 488)[0], dl.LevenbergMarquardt)
+    assert isinstance(choose(net, 487)[0], dl.LBFGS)
+    assert isinstance(choose(net, 5, l2=0.1)[0], dl.LevenbergMarquardt)
+    assert isinstance(choose(network([1, 15, 2]), 248)[0], dl.LevenbergMarquardt)
+    assert isinstance(choose(network([1, 15, 2]), 247)[0], dl.LBFGS)
+
+
+def test_few_rows_of_a_wide_network_with_a_penalty():
+    """Levenberg and Marquardt's system is then that of the parameters, too large here."""
+    assert isinstance(choose(network([3, 200, 200, 1]), 30, l2=0.1)[0], dl.LBFGS)
+
+
+def test_noise_is_not_learned():
+    rng = np.random.default_rng(0)
+    X, test = rng.uniform(-1, 1, (200, 3)), rng.uniform(-1, 1, (500, 3))
+    net = dl.Network([3, 64, 1], activation="tanh", output="identity", seed=0)
+    net.fit(X, np.sin(X[:, 0]) + 0.1 * rng.normal(size=200))
+    errors = net.predict(test)[:, 0] - np.sin(test[:, 0])
+    assert np.mean(errors**2) < 0.05 * np.var(np.sin(test[:, 0]))
 
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "poisson", "huber"])
@@ -68,8 +83,8 @@ def test_work_of_a_full_batch():
 
 def test_penalties_and_dropout():
     net = network([1, 20, 1])
-    assert isinstance(choose(net, 100, l2=0.1)[0], dl.LevenbergMarquardt)
-    assert isinstance(choose(net, 100, l1=0.1)[0], dl.LBFGS)
+    assert isinstance(choose(net, 1000, l2=0.1)[0], dl.LevenbergMarquardt)
+    assert isinstance(choose(net, 1000, l1=0.1)[0], dl.LBFGS)
     assert isinstance(choose(net, 100, dropout=0.1)[0], dl.Adam)
     assert isinstance(choose(network([1, 20, 1], "cross_entropy"), 100, dropout=0.1)[0], dl.Adam)
 

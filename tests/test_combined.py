@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import deltaloop as dl
+import deltaloop.reference
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 3))
@@ -38,6 +39,11 @@ FITS = {
         [ADAM, dl.LevenbergMarquardt()],
         [12, 14],
         {"validation": 0.3, "patience": 50},
+    ),
+    "chain, dropout in full batches": (
+        [dl.Adam(0.01), dl.Adam(0.02)],
+        [7, 6],
+        {"dropout": 0.3},
     ),
     "chain, validation": ([ADAM, dl.LBFGS()], 10, {"validation": (X, Y, S)}),
 }
@@ -92,3 +98,78 @@ def test_the_state_of_a_split_needs_the_split():
     del state["split"]
     with pytest.raises(ValueError, match="resume has no 'split'"):
         network().fit(X, Y, resume=state, validation=0.3, **{**options, "max_epochs": 9})
+
+
+def test_a_callback_that_stops_where_a_stage_converges():
+    """The next stage is never run, and its state is still one that can go on."""
+    solvers, options = [dl.Adam(0.01), dl.Adam(0.02)], {"dropout": 0.3, "max_epochs": [9, 4]}
+    net = network()
+    first = net.fit(X, Y, solver=solvers, tol=1e9, callback=lambda info: True, **options)
+    assert [stage.stop_reason for stage in first.stages] == ["converged", "callback"]
+    whole = network()
+    whole.fit(X, Y, solver=solvers, tol=1e9, **options)
+    rest = net.fit(X, Y, solver=solvers, tol=1e9, resume=first.state, **options)
+    assert net.parameters.tobytes() == whole.parameters.tobytes()
+    assert rest.epochs == 1
+
+
+def test_weights_of_what_is_set_aside():
+    """The rows set aside bring their own weights; the classes' are those of the rows left."""
+    labels = (Y[:, 0] > 0).astype(int)
+    options = {"solver": ADAM, "max_epochs": 3, "seed": 5}
+    nets = [dl.Network([3, 4, 2], loss="cross_entropy", seed=0) for _ in range(2)]
+    order = nets[0].copy().fit(X, labels, validation=0.25, **options)
+    assert (order.n_instances, order.n_validation) == (45, 15)
+    p = dl.reference.permutation(dl.reference.raw_words(5, 0, 59), 60)
+    rows, held = p[:45], p[45:]
+    result = nets[0].fit(
+        X, labels, sample_weight=S, class_weight="balanced", validation=0.25, **options
+    )
+    counts = np.bincount(labels[rows])
+    s = S[rows] * (45 / (2 * counts))[labels[rows]]
+    assert result.cost == pytest.approx(nets[0].cost(X[rows], labels[rows], sample_weight=s))
+    expected = nets[0].cost(X[held], labels[held], sample_weight=S[held])
+    assert result.validation_cost == pytest.approx(expected)
+    for zeros, purpose in ((rows, "training"), (held, "validation")):
+        weights = np.ones(60)
+        weights[zeros] = 0
+        before = nets[1].parameters.tobytes(), nets[1]._position
+        with pytest.raises(ValueError, match=f"sample_weight is 0 for all .* for {purpose}"):
+            nets[1].fit(X, labels, sample_weight=weights, validation=0.25, **options)
+        assert (nets[1].parameters.tobytes(), nets[1]._position) == before
+
+
+@pytest.mark.parametrize(
+    "solver",
+    [dl.LevenbergMarquardt(), dl.LBFGS(), dl.ScaledConjugateGradient()],
+    ids=lambda solver: type(solver).__name__,
+)
+def test_time_ends_an_iteration(solver):
+    """At once, with the last iteration's parameters, and a state that goes on."""
+    rng = np.random.default_rng(1)
+    inputs, targets = rng.normal(size=(20_000, 20)), rng.normal(size=20_000)
+    net = dl.Network([20, 60, 1], activation="tanh", output="identity", seed=0)
+    result = net.fit(inputs, targets, solver=solver, max_time=0.2, tol=0, n_threads=1)
+    assert (result.stop_reason, result.epochs) == ("max_time", len(result.cost_history))
+    assert result.cost == net.cost(inputs, targets)
+    assert result.epochs == int(result.state["epochs"])
+    last = result.cost_history[-1] if result.epochs else result.initial_cost
+    assert result.cost == last
+    again = net.fit(
+        inputs, targets, solver=solver, max_time=0.2, tol=0, n_threads=1, resume=result.state
+    )
+    assert again.cost <= result.cost
+
+
+def test_what_a_divergence_says_with_patience():
+    net = dl.Network([3, 9, 1], activation="relu", output="identity", seed=0)
+    solver = dl.GradientDescent(0.05, momentum=0.9)
+    with pytest.warns(dl.DivergenceWarning, match=r"of the best epoch, \d+, were restored"):
+        result = net.fit(10 * X, Y, solver=solver, validation=(10 * X, Y), patience=400)
+    assert result.stop_reason == "diverged"
+    assert result.validation_cost == result.history.validation_cost[result.best_epoch - 1]
+
+
+def test_a_history_tells_its_length():
+    result = network().fit(X, Y, solver=ADAM, max_epochs=3)
+    assert repr(result.history) == "History(3 epochs)"

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 # this bound too, but L-BFGS is nearly there in a twentieth of it.
 LEAST_SQUARES_WORK = 1e8
 LEAST_SQUARES_EPOCHS = 300
+# It gets so close to the least squares that with fewer errors a parameter it learns their noise:
+# of a smooth function with noise of a tenth, held out, it explains 0.67 (half an error a
+# parameter), 0.73 (1), 0.974 (2), 0.992 (4) and 0.996 (8), where L-BFGS, which stops on the way,
+# explains 0.976, 0.994, 0.997, 0.999 and 1.000. A penalty sees to that as well.
+ERRORS_PER_PARAMETER = 8
 
 # Up to so many rows L-BFGS reaches a lower cost than Adam in the time of Adam's epochs, at 4,000
 # and more Adam does. The second bound, rows times parameters, is a sixth of the operations of an
@@ -33,12 +38,17 @@ MINI_BATCH_STEPS = 2000
 
 
 def least_squares_work(network: Network, n: int) -> float:
-    """Return the floating-point operations of J^T J, or J J^T, and of its Cholesky factor.
+    """Return the floating-point operations of J^T J and of its Cholesky factor.
 
-    R P^2 + P^3 / 3 for R = n m^(L) errors and P parameters, and where R < P the other way round.
+    R P^2 + P^3 / 3 for R = n m^(L) errors and P parameters.
     """
-    less, more = sorted((float(network.n_parameters), float(n * network.layers[-1])))
-    return less * less * more + less**3 / 3
+    P, R = float(network.n_parameters), float(n * network.layers[-1])
+    return P * P * R + P**3 / 3
+
+
+def determined(network: Network, n: int) -> bool:
+    """Whether there are errors enough that the least of their squares is no fit to their noise."""
+    return n * network.layers[-1] >= ERRORS_PER_PARAMETER * network.n_parameters
 
 
 def choose(
@@ -52,8 +62,8 @@ def choose(
 ) -> tuple[Solver, int]:
     """Return the solver for a network and n instances, and its epochs at most.
 
-    - `LevenbergMarquardt`: squared error, and an iteration of at most 1e8 floating-point
-      operations; it knows neither `l1` nor `dropout`
+    - `LevenbergMarquardt`: squared error, eight errors a parameter or more, or `l2`, and an
+      iteration of at most 1e8 floating-point operations; it knows neither `l1` nor `dropout`
     - `LBFGS`: up to 3,000 instances, and at most 1e8 instances times parameters; not with
       `dropout`, whose cost changes from evaluation to evaluation
     - `Adam` otherwise, with mini-batches and a rate that falls as half a cosine wave
@@ -64,7 +74,7 @@ def choose(
     n : int
         Instances, at least 1.
     l1, l2 : float
-        As for ``Network.fit``; every solver takes `l2`, which decides nothing.
+        As for ``Network.fit``.
     dropout : bool
         Whether units are dropped.
     max_epochs : int, optional
@@ -82,8 +92,9 @@ def choose(
     (LevenbergMarquardt(), 300)
     """
     if not dropout:
-        work = least_squares_work(network, n)
-        if network.loss == "squared_error" and l1 == 0.0 and work <= LEAST_SQUARES_WORK:
+        small = least_squares_work(network, n) <= LEAST_SQUARES_WORK
+        safe = l2 > 0.0 or determined(network, n)
+        if network.loss == "squared_error" and l1 == 0.0 and small and safe:
             return LevenbergMarquardt(), max_epochs or LEAST_SQUARES_EPOCHS
         if n <= FULL_BATCH_ROWS and n * network.n_parameters <= FULL_BATCH_WORK:
             return LBFGS(), max_epochs or FULL_BATCH_EPOCHS

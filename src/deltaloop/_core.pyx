@@ -851,6 +851,11 @@ cdef class Fit:
         """Words drawn from the stream so far."""
         return mlp_fit_position(self.fit)
 
+    @property
+    def settled(self):
+        """Whether the costs known are those of the parameters as they are."""
+        return mlp_fit_settled(self.fit) != 0
+
     def finish(self, double work):
         """C of the final parameters and of their validation, or None if `work` did not do.
 

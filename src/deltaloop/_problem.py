@@ -73,7 +73,11 @@ def _class_weights(class_weight: object, counts: NDArray[np.intp]) -> NDArray[np
     """Return a weight for each class, of which there are `counts` instances."""
     m = len(counts)
     if isinstance(class_weight, str):
-        _inputs.choice("class_weight", class_weight, ("balanced",))
+        if class_weight != "balanced":
+            raise ValueError(
+                "class_weight must be a mapping of classes to weights, 'balanced' or None, got "
+                f"{class_weight!r}"
+            )
         present = np.count_nonzero(counts)
         return float(counts.sum()) / (present * np.maximum(counts, 1).astype(np.float64))
     if not isinstance(class_weight, Mapping):

@@ -61,8 +61,9 @@ def fit_arguments(args: argparse.Namespace, n: int, name: str) -> dict[str, Any]
         for flag in ("option", "schedule", "learning_rate", "momentum", "batch_size"):
             if getattr(args, flag):
                 args.usage_error(f"argument --{flag.replace('_', '-')}: --solver {AUTO} has none")
-        epochs = None if args.epochs is None else args.epochs[0]
-        return {"solver": None, "max_epochs": epochs}
+        if args.epochs is not None and len(args.epochs) > 1:
+            args.usage_error(f"argument --epochs: --solver {AUTO} takes one number")
+        return {"solver": None, "max_epochs": args.epochs and args.epochs[0]}
     epochs = args.epochs or [EPOCHS]
     if len(epochs) == 1:
         epochs = epochs * len(args.solver)
@@ -83,15 +84,17 @@ def _solvers(args: argparse.Namespace, epochs: list[int], n: int, name: str) -> 
     options = dict(args.option)
     for option in ("learning_rate", "momentum", "batch_size"):
         value = getattr(args, option)
+        if value is not None and option in options:
+            args.usage_error(f"argument --option: {option} is given twice")
         if value is not None:
             _check_known(args, f"--{option.replace('_', '-')}", option, known)
             options[option] = value
     for option in options:
         _check_known(args, "--option", option, known)
-    if options.get("batch_size") is not None and options["batch_size"] > n:
+    if args.batch_size is not None and args.batch_size > n:
         args.usage_error(
             f"argument --batch-size: expected at most the {n} training rows of {name}, "
-            f"got {options['batch_size']}"
+            f"got {args.batch_size}"
         )
     if args.schedule is not None and "learning_rate" not in known:
         args.usage_error(f"argument --schedule: --solver {','.join(args.solver)} has no rates")
@@ -116,9 +119,10 @@ def _solver(
     """Return one solver, with the options that it has and the command line's own defaults."""
     options = {option: value for option, value in given.items() if option in _names(kind)}
     if "batch_size" in _names(kind):
-        batch_size = options.setdefault("batch_size", min(BATCH_SIZE, n)) or n
+        batch_size = options.setdefault("batch_size", min(BATCH_SIZE, n))
         if kind is dl.GradientDescent:  # it has no defaults of its own
-            options.setdefault("learning_rate", RATE_PER_INSTANCE / batch_size)
+            size = batch_size if isinstance(batch_size, int) and batch_size > 0 else n
+            options.setdefault("learning_rate", RATE_PER_INSTANCE / size)
             options.setdefault("momentum", MOMENTUM)
     try:
         if args.schedule is not None and "learning_rate" in _names(kind):

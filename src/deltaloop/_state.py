@@ -150,7 +150,10 @@ def match(state: dict[str, object], own: Arrays) -> Arrays:
     result = {}
     for name, value in state.items():
         if name not in own:
-            raise ValueError(f"resume has {name!r}, which is no part of the state of this solver")
+            hint = "; it is the state of a fit" if name == "epochs" else ""
+            raise ValueError(
+                f"resume has {name!r}, which is no part of the state of this solver{hint}"
+            )
         array = as_array(name, value)
         if array.dtype.kind != "f" or array.dtype.itemsize != 8:
             raise TypeError(f"resume[{name!r}] must hold float64, got dtype {array.dtype}")

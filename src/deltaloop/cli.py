@@ -86,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         named = error.filename is not None and error.strerror is not None
         return _fail(f"{error.filename}: {error.strerror}" if named else str(error), 1)
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         return _fail(str(error), 1)
 
 
@@ -305,8 +305,8 @@ def _add_train(train: argparse.ArgumentParser) -> None:
         "--batch-size",
         type=_count,
         metavar="N",
-        help=f"rows a step ({BATCH_SIZE}, or all training rows where they are fewer); rprop takes "
-        "all",
+        help=f"rows a step of gd, adam or adamw ({BATCH_SIZE}, or all training rows where they are "
+        "fewer)",
     )
     add("--l1", type=_strength, default=0.0, metavar="X", help="penalty X sum |w| of the cost (0)")
     add("--l2", type=_strength, default=0.0, metavar="X", help="penalty X/2 sum w^2 (0)")

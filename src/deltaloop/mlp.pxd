@@ -264,6 +264,7 @@ cdef extern from "mlp.h" nogil:
     void mlp_fit_describe(mlp_fit *, mlp_fit_report *)
     const char *mlp_fit_resume(mlp_fit *, const mlp_array *, size_t, size_t)
     uint64_t mlp_fit_position(const mlp_fit *)
+    int mlp_fit_settled(const mlp_fit *)
     int mlp_fit_finish(mlp_fit *, double, double *, double *)
 
     void mlp_random_uniform(mlp_stream *, double, double, size_t, double *)

@@ -588,9 +588,10 @@ class Network(_core.Core):
             ended: a stage of the fit, which ends as ``"converged"``, ``"max_epochs"``,
             ``"patience"`` or by a rule of its solver's own, while any other reason ends the fit.
             All draw from one stream. None chooses one by the sizes of the network and the data,
-            which ``result.solver`` names: `LevenbergMarquardt` for squared errors where J^T J takes
-            at most 1e8 operations; else `LBFGS` up to 3,000 instances and 1e8 instances times
-            parameters; else, and with `dropout`, `Adam` with mini-batches and a cosine schedule.
+            which ``result.solver`` names: `LevenbergMarquardt` for squared errors where there are
+            eight a parameter or `l2`, and J^T J takes at most 1e8 operations; else `LBFGS` up to
+            3,000 instances and 1e8 instances times parameters; else, and with `dropout`, `Adam`
+            with mini-batches and a cosine schedule.
         max_epochs : int or list of int, optional
             Passes over the data at most, those of the fit that is resumed included. With a list of
             solvers of each stage: one number for all, or a list of as many. By default 10,000, or
@@ -603,7 +604,9 @@ class Network(_core.Core):
         goal : float, optional
             Stop as ``"goal"`` when C <= goal.
         max_time : float, optional
-            Stop as ``"max_time"`` at the end of the epoch in which so many seconds have passed.
+            Stop as ``"max_time"`` at the end of the epoch in which so many seconds have passed, or
+            at once, with the parameters of the last one, where epochs are iterations
+            (Levenberg-Marquardt, Bayesian, L-BFGS and conjugate gradients).
         callback : callable, optional
             Called with an `EpochInfo` after every `callback_every`-th epoch; returning True stops.
             What it raises is raised by ``fit``.
@@ -633,7 +636,7 @@ class Network(_core.Core):
             Instances that the network does not learn from, whose cost, without the penalty, is
             evaluated after each epoch; or a fraction in (0, 1) of X, rounded to whole instances,
             which is set aside: the last rows of a permutation from the stream of `seed`, each with
-            its weight. Alone it only watches.
+            its `sample_weight`; `class_weight` is for training alone. Alone it only watches.
         patience : int, optional
             Stop as ``"patience"`` after so many epochs in a row whose validation cost was not below
             the lowest one so far. However the fit ends, the parameters after the first epoch with
@@ -716,9 +719,9 @@ class Network(_core.Core):
 
         Without a solver one is chosen:
 
-        >>> x = [[-1.0], [-0.5], [0.0], [0.5], [1.0]]
+        >>> x = np.linspace(-1.0, 1.0, 200).reshape(-1, 1)
         >>> net = dl.Network([1, 4, 1], activation="tanh", output="identity", seed=0)
-        >>> net.fit(x, [0.0, 0.4, 0.9, 0.4, 0.1], goal=1e-6).solver
+        >>> net.fit(x, np.sin(3 * x), goal=0.01).solver
         LevenbergMarquardt()
 
         Adam for a while, then Levenberg-Marquardt:

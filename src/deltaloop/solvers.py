@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
@@ -29,6 +30,8 @@ class Solver:
     shuffle: bool = False
     # Whether it can be a trainer's, which updates on the instances of one call.
     _steps: ClassVar[bool] = False
+    # Whether the parameters within an epoch are those of the last one, so that time can end it.
+    _anytime: ClassVar[bool] = False
     # What to reduce when training diverges.
     _smaller: ClassVar[str] = "learning_rate"
     # The penalties that it can minimise, and why no others.
@@ -385,6 +388,8 @@ _GAUSS_NEWTON = ("squared_error", "cross_entropy", "binary_cross_entropy", "pois
 class _SecondOrder(Solver):
     """What Levenberg-Marquardt and Bayesian regularisation have in common."""
 
+    _anytime: ClassVar[bool] = True
+
     damping_decrease: float = field(default=0.1, kw_only=True)
     damping_increase: float = field(default=10.0, kw_only=True)
     max_damping: float = field(default=1e10, kw_only=True)
@@ -436,7 +441,8 @@ class _SecondOrder(Solver):
         if needed > self.max_memory:
             raise ValueError(
                 f"max_memory={self.max_memory} is too little for {type(self).__name__}: "
-                f"{P} parameters and {R} residuals take matrices of {needed} bytes"
+                f"{P} parameters and {R} residuals take matrices of {needed} bytes; "
+                "LBFGS needs none"
             )
 
 
@@ -749,6 +755,8 @@ class LBFGS(Solver):
     ('goal', True)
     """
 
+    _anytime: ClassVar[bool] = True
+
     memory: int = 10
     c1: float = field(default=1e-4, kw_only=True)
     c2: float = field(default=0.9, kw_only=True)
@@ -756,7 +764,7 @@ class LBFGS(Solver):
     min_gradient: float = field(default=1e-10, kw_only=True)
 
     def __post_init__(self) -> None:
-        # Sizes that no machine has: refused where memory is asked for.
+        # Sizes that no machine has are refused by `_check`.
         memory = min(_inputs.integer("memory", self.memory, at_least=1), 2**60)
         c1 = _inputs.real("c1", self.c1)
         c2 = _inputs.real("c2", self.c2)
@@ -770,6 +778,14 @@ class LBFGS(Solver):
         object.__setattr__(self, "c2", c2)
         object.__setattr__(self, "max_evaluations", min(evaluations, 2**60))
         object.__setattr__(self, "min_gradient", _least_gradient(self.min_gradient))
+
+    def _check(self, network: Network, n: int, problem: Problem) -> None:
+        needed = 16 * (self.memory + 1) * network.n_parameters
+        if needed > sys.maxsize:
+            raise ValueError(
+                f"memory={self.memory} is too large for a network of {network.n_parameters} "
+                f"parameters: the pairs take {needed} bytes"
+            )
 
 
 @dataclass(frozen=True, repr=False)
@@ -826,6 +842,8 @@ class ScaledConjugateGradient(Solver):
     >>> result.stop_reason, result.epochs < 1000
     ('goal', True)
     """
+
+    _anytime: ClassVar[bool] = True
 
     sigma: float = field(default=5e-5, kw_only=True)
     lambda_: float = field(default=5e-7, kw_only=True)

@@ -11,7 +11,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -38,7 +38,8 @@ FINAL = ("goal", "callback", "max_time", "diverged")
 class DivergenceWarning(RuntimeWarning):
     """The cost or the parameters became infinite or NaN during training.
 
-    The network then holds the parameters from the start of the last epoch.
+    The network then holds the parameters from the start of the last epoch, or with the patience of
+    a validation those of the best one.
 
     Examples
     --------
@@ -129,6 +130,9 @@ class History:
     gradient_norm: NDArray[np.float64] = field(repr=False)
     seconds: NDArray[np.float64] = field(repr=False)
 
+    def __repr__(self) -> str:
+        return f"History({self.cost.size} epochs)"
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -178,6 +182,8 @@ class FitResult:
         dropout, as the history, of the units that were not dropped.
     epochs : int
         Completed passes over the data in this call.
+    n_instances, n_validation : int
+        Instances that the network has learned from, and those of the validation.
     converged : bool
         Whether ``stop_reason`` is ``"converged"`` or ``"goal"``.
     stop_reason : str
@@ -230,6 +236,8 @@ class FitResult:
     cost: float
     initial_cost: float
     epochs: int
+    n_instances: int
+    n_validation: int
     converged: bool
     stop_reason: str
     cost_history: NDArray[np.float64] = field(repr=False)
@@ -245,7 +253,8 @@ class FitResult:
     def plot(self, ax: Any = None) -> Any:
         """Draw the cost after each epoch, with the initial one at epoch 0 where it is known.
 
-        With validation also its cost, and a point where it was lowest.
+        With validation its cost too, and a point where it was lowest; both are then divided by the
+        number of their instances. Dotted lines stand between the stages of several solvers.
 
         Parameters
         ----------
@@ -551,6 +560,7 @@ def fit(
     watch = check_validation(network, validation, patience, x.shape[0], checked)
     problem = _problem.of(network, y, labels, sample_weight, class_weight, l1, l2)
     problem = problem._replace(dropout=_problem.dropout(network, dropout))
+    given = _problem.weights(sample_weight, x.shape[0])
     if not solvers:
         chosen, max_epochs = choose(network, x.shape[0] - watch.held, problem, max_epochs)
         solvers = (chosen,)
@@ -566,7 +576,15 @@ def fit(
         split = None
         if watch.held:
             split = stream.position if resumed is None or resumed.split is None else resumed.split
-            x, y, problem, watch = set_aside(x, y, labels, problem, watch, stream, split)
+            held, rows = set_aside(x.shape[0], watch.held, stream, split)
+            s, own_weights = given, given
+            if given is not None:
+                check_parts(given, held, rows)
+                s, own_weights = given[rows], given[held]
+            watch = replace(watch, given=(x[held], y[held], labels, own_weights))
+            x, y = x[rows], y[rows]
+            weighted = _problem.of(network, y, labels, s, class_weight)
+            problem = problem._replace(weights=weighted.weights)
         course = Course(network, solvers, limits, bar, began, own, done, watch)
         for i in range(first, len(solvers)):
             run = _core.Fit(
@@ -581,13 +599,15 @@ def fit(
     if reason == "diverged":
         before = solvers[i].batch_size is None and not math.isfinite(report["initial_cost"])
         warnings.warn(
-            divergence(course.epoch, before, solvers[i]._smaller), DivergenceWarning, stacklevel=3
+            divergence(course, before, solvers[i]._smaller), DivergenceWarning, stacklevel=3
         )
     history = History(*np.concatenate([np.empty((5, 0)), *course.epochs], axis=1))
     return FitResult(
         cost=cost,
         initial_cost=course.initial_cost,
         epochs=course.epoch - done,
+        n_instances=x.shape[0],
+        n_validation=0 if course.watch.given is None else course.watch.given[0].shape[0],
         converged=reason in ("converged", "goal"),
         stop_reason=reason,
         cost_history=history.cost,
@@ -603,26 +623,28 @@ def fit(
 
 
 def set_aside(
-    x: NDArray[Any],
-    y: NDArray[Any],
-    labels: bool,
-    problem: Problem,
-    watch: Validation,
-    stream: _core.Stream,
-    split: int,
-) -> tuple[NDArray[Any], NDArray[Any], Problem, Validation]:
-    """Return the instances to train on, and those for validation: the last of a permutation.
+    n: int, held: int, stream: _core.Stream, split: int
+) -> tuple[NDArray[np.uintp], NDArray[np.uintp]]:
+    """Return the rows for validation, the last of a permutation, and those to train on.
 
     The permutation's words are those of the stream from `split` on; a fit that is resumed has drawn
     them already.
     """
     source = stream if stream.position == split else _core.Stream(stream.key, split)
-    order = source.permutation(x.shape[0])
-    rows, held = order[: -watch.held], order[-watch.held :]
-    s = problem.weights
-    given = x[held], y[held], labels, None if s is None else s[held]
-    problem = problem._replace(weights=None if s is None else s[rows])
-    return x[rows], y[rows], problem, Validation(given, watch.held, watch.patience)
+    order = source.permutation(n)
+    return order[n - held :], order[: n - held]
+
+
+def check_parts(
+    weights: NDArray[np.float64], held: NDArray[np.uintp], rows: NDArray[np.uintp]
+) -> None:
+    """Refuse weights that are 0 for all instances set aside, or for all others."""
+    for part, purpose in ((held, "validation"), (rows, "training")):
+        if not weights[part].any():
+            raise ValueError(
+                f"sample_weight is 0 for all {len(part)} instances that validation leaves for "
+                f"{purpose}"
+            )
 
 
 def stream_of(
@@ -637,8 +659,8 @@ def stream_of(
     return _random.stream(_random.resolve_seed(seed)), False
 
 
-def divergence(epochs: int, before: bool, smaller: str) -> str:
-    """Say what diverged: in the epoch after so many, or before the first step.
+def divergence(course: Course, before: bool, smaller: str) -> str:
+    """Say what diverged: in the epoch after the last one, or before the first step.
 
     `smaller` is what may help.
     """
@@ -647,10 +669,11 @@ def divergence(epochs: int, before: bool, smaller: str) -> str:
             "the cost or the parameters are infinite or NaN before the first step, which was not "
             "taken; scale the data or the parameters down"
         )
+    best = course.best_epoch if course.watch.patience else None
+    restored = "from the start of that epoch" if best is None else f"of the best epoch, {best},"
     return (
-        f"training diverged in epoch {epochs + 1}: the cost or the parameters became infinite or "
-        "NaN; the parameters from the start of that epoch were restored. Try a smaller "
-        f"{smaller}"
+        f"training diverged in epoch {course.epoch + 1}: the cost or the parameters became "
+        f"infinite or NaN; the parameters {restored} were restored. Try a smaller {smaller}"
     )
 
 
@@ -721,7 +744,7 @@ def train_stage(
     trains = not reason
     try:
         if trains:
-            reason = train(course, run, start, start + most)
+            reason = train(course, solver, run, start, start + most)
     finally:
         if course.own:
             course.network._position = run.position
@@ -747,7 +770,7 @@ def train_stage(
     return report
 
 
-def train(course: Course, run: _core.Fit, start: int, last: int) -> str:
+def train(course: Course, solver: Solver, run: _core.Fit, start: int, last: int) -> str:
     """Run slices of a stage until a rule stops; the reason.
 
     Epochs are numbered through all stages: `start` were complete before the stage's first one, and
@@ -788,10 +811,10 @@ def train(course: Course, run: _core.Fit, start: int, last: int) -> str:
         if not stop and event == "epoch" and course.epoch >= last:
             stop = "max_epochs"
         late = now - course.began >= limits.max_time
-        if not stop and event == "epoch" and late:
+        if not stop and late and (event == "epoch" or (solver._anytime and run.settled)):
             stop = "max_time"
         if stop:
             return stop
-        # The clock stops at the end of the epoch that is under way.
+        # The clock stops at the end of the epoch that is under way, unless its solver can at once.
         until = course.epoch + 1 if late else min(due, last)
         until = max(until, course.epoch + 1)
