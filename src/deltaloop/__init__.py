@@ -12,6 +12,7 @@ from deltaloop.checks import GradientCheck
 from deltaloop.inits import Uniform
 from deltaloop.losses import Huber, Quantile
 from deltaloop.network import Network
+from deltaloop.results import DivergenceWarning, EpochInfo, FitResult, History, Stage
 from deltaloop.runtime import runtime
 from deltaloop.solvers import (
     LBFGS,
@@ -23,7 +24,6 @@ from deltaloop.solvers import (
     Rprop,
     ScaledConjugateGradient,
 )
-from deltaloop.training import DivergenceWarning, EpochInfo, FitResult, History, Stage
 
 __all__ = [
     "LBFGS",

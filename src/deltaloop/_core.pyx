@@ -908,7 +908,7 @@ cdef class Trainer:
 
     def __cinit__(self, Core network not None, solver, *, l1=0.0, l2=0.0, dropout=0.0,
                   resume=None, n_threads=None, seed=None):
-        from deltaloop.training import check_trainer
+        from deltaloop._fit_arguments import check_trainer
         cdef mlp_array arrays[MLP_MAX_ARRAYS]
         self.trainer = NULL
         solver = check_trainer(network, solver)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from deltaloop.training import FitResult
+    from deltaloop.results import FitResult
 
 # Costs that differ by this factor are easier to read on a logarithmic axis.
 LOG_FROM = 30.0

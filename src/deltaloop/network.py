@@ -26,8 +26,8 @@ from deltaloop._core import Predictor, Trainer
 from deltaloop.checks import GradientCheck, check_gradient
 from deltaloop.inits import Init
 from deltaloop.losses import Loss
+from deltaloop.results import EpochInfo, FitResult
 from deltaloop.solvers import Solver
-from deltaloop.training import EpochInfo, FitResult
 
 
 class Network(_core.Core):

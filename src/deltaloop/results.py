@@ -1,0 +1,265 @@
+"""What ``Network.fit`` tells: of each epoch, of each stage, and at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deltaloop import _plot
+from deltaloop.solvers import Solver
+
+if TYPE_CHECKING:
+    from deltaloop.network import Network
+
+
+class DivergenceWarning(RuntimeWarning):
+    """The cost or the parameters became infinite or NaN during training.
+
+    The network then holds the parameters from the start of the last epoch, or with the patience of
+    a validation those of the best one.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import deltaloop as dl
+    >>> net = dl.Network([1, 1], activation="identity", seed=0)
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore", dl.DivergenceWarning)
+    ...     result = net.fit([[1.0], [2.0]], [1.0, 2.0], solver=dl.GradientDescent(10.0))
+    >>> result.stop_reason
+    'diverged'
+    """
+
+
+@dataclass(frozen=True)
+class EpochInfo:
+    """What a callback is told after an epoch.
+
+    Attributes
+    ----------
+    epoch : int
+        Number of the epoch just completed, from 1: of all stages, and of those that were resumed.
+    cost : float
+        Its entry in ``FitResult.cost_history``.
+    seconds : float
+        Time since training began.
+    network : Network
+        The network in training. Read it; writing to its parameters here is not supported.
+    validation_cost, learning_rate, gradient_norm : float
+        The epoch's entries in ``FitResult.history``.
+
+    Examples
+    --------
+    >>> import deltaloop as dl
+    >>> net = dl.Network([1, 1], activation="identity", seed=0)
+    >>> def report(info):
+    ...     print(f"epoch {info.epoch}: cost {info.cost:.2f}")
+    >>> result = net.fit([[1.0]], [2.0], solver=dl.GradientDescent(0.25), max_epochs=3,
+    ...                  callback=report)
+    epoch 1: cost 1.70
+    epoch 2: cost 0.42
+    epoch 3: cost 0.11
+    """
+
+    epoch: int
+    cost: float
+    seconds: float
+    network: Network = field(repr=False)
+    validation_cost: float
+    learning_rate: float
+    gradient_norm: float
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """What there is to know of each epoch: entry e - 1 is epoch e.
+
+    Attributes
+    ----------
+    cost : ndarray of float64, shape (epochs,)
+        ``FitResult.cost_history``, the same array.
+    validation_cost : ndarray of float64, shape (epochs,)
+        C of the validation's instances after the epoch; NaN without validation.
+    learning_rate : ndarray of float64, shape (epochs,)
+        That of the epoch's steps; NaN for solvers that have none.
+    gradient_norm : ndarray of float64, shape (epochs,)
+        Euclidean norm of the last gradient evaluated in the epoch, before clipping. Full batch:
+        after the epoch's step, but before it for Levenberg-Marquardt, which evaluates the next one
+        only when it is needed. Mini-batches: of the last batch, before its step.
+    seconds : ndarray of float64, shape (epochs,)
+        Time spent on the epoch, without callbacks; on the first also what came before it. The
+        smallest networks do many epochs between two looks at the clock, which then share the time
+        equally.
+
+    Examples
+    --------
+    >>> import deltaloop as dl
+    >>> net = dl.Network([1, 1], activation="identity", seed=0)
+    >>> solver = dl.GradientDescent(dl.schedules.Exponential(0.25, gamma=0.5))
+    >>> result = net.fit([[1.0]], [2.0], solver=solver, max_epochs=3)
+    >>> result.history.learning_rate
+    array([0.25  , 0.125 , 0.0625])
+    """
+
+    cost: NDArray[np.float64] = field(repr=False)
+    validation_cost: NDArray[np.float64] = field(repr=False)
+    learning_rate: NDArray[np.float64] = field(repr=False)
+    gradient_norm: NDArray[np.float64] = field(repr=False)
+    seconds: NDArray[np.float64] = field(repr=False)
+
+    def __repr__(self) -> str:
+        return f"History({self.cost.size} epochs)"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What one solver did in a fit: of several, one after the other, or of the only one.
+
+    Attributes
+    ----------
+    solver : Solver
+    epochs : int
+        Completed passes over the data in this stage. A stage that is resumed counts those of this
+        call alone.
+    stop_reason : str
+        As in `FitResult`: why the stage ended.
+    cost : float
+        C of the parameters that it left, over all instances.
+    seconds : float
+        Time that it took.
+
+    Examples
+    --------
+    >>> import deltaloop as dl
+    >>> net = dl.Network([1, 1], activation="identity", seed=0)
+    >>> solvers = [dl.Adam(0.1), dl.LevenbergMarquardt()]
+    >>> result = net.fit([[1.0], [2.0]], [2.0, 3.0], solver=solvers, max_epochs=[20, 100])
+    >>> [(type(stage.solver).__name__, stage.epochs <= 20) for stage in result.stages]
+    [('Adam', True), ('LevenbergMarquardt', True)]
+    """
+
+    solver: Solver
+    epochs: int
+    stop_reason: str
+    cost: float
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class FitResult:
+    """What ``Network.fit`` did.
+
+    Attributes
+    ----------
+    cost : float
+        C of the final parameters over all instances, with the weights and the penalty of the fit
+        and no unit dropped; the same bits as ``network.cost`` of the same arguments.
+    initial_cost : float
+        C before the first step of this call; NaN with mini-batches, where it is not computed. With
+        dropout, as the history, of the units that were not dropped.
+    epochs : int
+        Completed passes over the data in this call.
+    n_instances, n_validation : int
+        Instances that the network has learned from, and those of the validation.
+    converged : bool
+        Whether ``stop_reason`` is ``"converged"`` or ``"goal"``.
+    stop_reason : str
+        ``"converged"`` (two successive costs differ by less than ``tol``), ``"goal"``,
+        ``"max_epochs"``, ``"max_time"``, ``"callback"``, ``"patience"``, ``"diverged"`` or a
+        solver's own, such as ``"min_gradient"``, which its documentation names.
+    cost_history : ndarray of float64, shape (epochs,)
+        Full batch: entry e - 1 is C after epoch e. Mini-batches: the sum of the batches' costs in
+        epoch e, each before its step.
+    history : History
+        The same and more for each epoch: validation costs, learning rates, norms of gradients,
+        seconds.
+    gradient_norm : float
+        Euclidean norm of the last gradient evaluated: of the final parameters for a full batch,
+        of the last mini-batch before its step otherwise. NaN after divergence.
+    validation_cost : float
+        C of the final parameters over the validation's instances; NaN without validation.
+    best_epoch : int or None
+        The first epoch with the lowest validation cost: with `patience` the final parameters are
+        those after it. None if there is none.
+    seconds : float
+        Time that the call took.
+    solver : Solver or tuple of Solver
+        What trained: the solver, or those of all stages.
+    stages : tuple of Stage
+        What each solver did in this call.
+    state : mapping of str to ndarray
+        All that the next epoch depends on beside the data, as plain arrays, which ``Network.fit``
+        takes as `resume`: ``parameters`` (P,); ``epochs``, the number of epochs in total; ``key``
+        (2,) and ``position`` of the random stream; ``cost`` (2,), the last epoch's in
+        `cost_history` as an unevaluated sum of two numbers; and what the solver's docstring names,
+        such as the ``velocity`` (P,) of momentum. With a list of solvers also ``stage``, which of
+        them it is, from 0, and ``stage_epochs``, its own. With validation also ``best``: the lowest
+        cost, how many epochs in a row did not lower it, and its epoch, counted from the stage's
+        start; with patience ``best_parameters`` (P,); with a fraction ``split``, the position of
+        the stream before it was set aside. After divergence there are only ``epochs``, ``key`` and
+        ``position``, which is that of the last epoch's start.
+
+    Examples
+    --------
+    >>> import deltaloop as dl
+    >>> net = dl.Network([1, 1], activation="identity", seed=0)
+    >>> result = net.fit([[1.0]], [2.0], solver=dl.GradientDescent(0.25), goal=1e-6)
+    >>> result.stop_reason, result.converged, result.cost <= 1e-6
+    ('goal', True, True)
+    >>> len(result.cost_history) == result.epochs
+    True
+    """
+
+    cost: float
+    initial_cost: float
+    epochs: int
+    n_instances: int
+    n_validation: int
+    converged: bool
+    stop_reason: str
+    cost_history: NDArray[np.float64] = field(repr=False)
+    history: History = field(repr=False)
+    gradient_norm: float
+    validation_cost: float
+    best_epoch: int | None
+    seconds: float
+    solver: Solver | tuple[Solver, ...]
+    stages: tuple[Stage, ...] = field(repr=False)
+    state: Mapping[str, NDArray[Any]] = field(repr=False)
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the cost after each epoch, with the initial one at epoch 0 where it is known.
+
+        With validation its cost too, and a point where it was lowest; both are then divided by the
+        number of their instances. Dotted lines stand between the stages of several solvers.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            What to draw on; by default a new figure of pyplot's.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            With a logarithmic axis of costs where these are positive and differ by a factor of 30.
+
+        Raises
+        ------
+        ImportError
+            Without matplotlib: ``pip install 'deltaloop[plot]'``.
+        TypeError
+            If `ax` is something else.
+
+        Examples
+        --------
+        >>> import deltaloop as dl
+        >>> net = dl.Network([1, 1], activation="identity", seed=0)
+        >>> result = net.fit([[1.0]], [2.0], solver=dl.GradientDescent(0.25), goal=1e-6)
+        >>> ax = result.plot()  # doctest: +SKIP
+        >>> ax.figure.savefig("cost.png")  # doctest: +SKIP
+        """
+        return _plot.plot(self, ax)
