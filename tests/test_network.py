@@ -783,6 +783,8 @@ def test_fields_of_a_result(momentum, batch_size):
         "cost": float,
         "initial_cost": float,
         "epochs": int,
+        "n_instances": int,
+        "n_validation": int,
         "converged": bool,
         "stop_reason": str,
         "cost_history": np.ndarray,

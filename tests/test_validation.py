@@ -116,7 +116,8 @@ def test_history_of_many_epochs_in_one_call(activation):
     assert (many.learning_rate == 0.25).all()
     assert [info.gradient_norm for info in seen] == many.gradient_norm.tolist()
     assert many.gradient_norm[-1] == fits[0].gradient_norm
-    assert len(set(many.seconds.tolist())) < 100  # equal shares
+    if dl.runtime()["isa"] in ("avx2", "avx512"):  # four rows fit into a vector: equal shares
+        assert len(set(many.seconds.tolist())) < 100
     assert 0 < many.seconds.sum() <= fits[0].seconds
     for e in (0, 17, 8999):
         net = dl.Network([2, 2, 1], activation=activation, seed=3)
