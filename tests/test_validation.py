@@ -638,3 +638,18 @@ def test_progress_bar_tells_both_costs(monkeypatch):
     assert texts[0].startswith("cost ")
     assert "validation" not in texts[0]
     assert ", validation " in texts[-1]
+
+
+def test_more_epochs_than_there_is_room_for(monkeypatch):
+    """The history grows, and a short one does not keep the room of a long one."""
+    solver = dl.GradientDescent(0.25)
+    nets = [dl.Network([2, 2, 1], seed=3) for _ in range(2)]
+    expected = nets[0].fit(X, Y, solver=solver, tol=0, max_epochs=1000).history
+    monkeypatch.setattr("deltaloop._core.MOST_EPOCHS", 7)
+    grown = nets[1].fit(X, Y, solver=solver, tol=0, max_epochs=1000).history
+    assert (bits(grown.cost) == bits(expected.cost)).all()
+    assert (bits(grown.gradient_norm) == bits(expected.gradient_norm)).all()
+    monkeypatch.undo()
+    short = nets[0].fit(X, Y, solver=solver, tol=0, max_epochs=10**9, goal=np.inf)
+    assert short.epochs <= 1
+    assert short.history.cost.base is None or short.history.cost.base.nbytes <= 2**20

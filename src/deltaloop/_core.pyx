@@ -93,6 +93,9 @@ cdef dict DTYPES = {
     ("u", 4): MLP_UINT32, ("u", 8): MLP_UINT64, ("b", 1): MLP_UINT8,
 }
 
+# Epochs that a fit has room for at once, 40 MB: with more it makes more room.
+MOST_EPOCHS = 2**20
+
 # Multiply-adds from which a call outlasts what releasing the GIL costs (about 0.1 us, 1 %).
 cdef double GIL_WORK = 50_000.0
 
@@ -774,11 +777,12 @@ cdef class Fit:
     cdef Core core
     cdef object x, y, others
     cdef Weights weights, other_weights
-    cdef cnp.ndarray history
+    cdef cnp.ndarray epochs  # (5, at least as many as there are)
+    cdef size_t recorded
 
     def __cinit__(self, Core core not None, cnp.ndarray x not None, cnp.ndarray y not None,
                   bint labels, solver, problem, Stream stream not None, double tol, double goal,
-                  size_t n_threads):
+                  size_t n_threads, size_t most):
         cdef mlp_matrix mx, my
         cdef mlp_fit_options options
         self.fit = NULL
@@ -794,8 +798,9 @@ cdef class Fit:
         options.goal = goal
         options.n_threads = n_threads
         self.core, self.x, self.y = core, x, y
-        # Epochs recorded before control comes back to Python: 64 KB each of what is known of them.
-        self.history = np.empty((5, 8192))
+        # Pages that are not written to take no memory.
+        self.epochs = np.empty((5, min(most, MOST_EPOCHS)))
+        self.recorded = 0
         check(mlp_fit_new(&self.fit, core.network, &mx, &my, x.shape[0], &options))
 
     def __dealloc__(self):
@@ -827,24 +832,35 @@ cdef class Fit:
         accept(mlp_fit_resume(self.fit, arrays, len(names), epochs))
 
     def run(self, size_t until, double work):
-        """Trains for about `work` multiply-adds; (event, the epochs completed).
-
-        These are an array (5, epochs): costs, those of the validation, learning rates, norms of
-        gradients and seconds.
-        """
-        cdef size_t recorded = 0
-        cdef size_t capacity = self.history.shape[1]
-        cdef double *data = <double *>cnp.PyArray_DATA(self.history)
+        """Trains for about `work` multiply-adds; (event, the epochs completed): see `history`."""
+        cdef size_t recorded = 0, first = self.recorded
+        cdef size_t capacity = self.epochs.shape[1]
+        cdef double *data
         cdef mlp_history history
         cdef mlp_event event
+        if first == capacity:
+            self.epochs = np.concatenate([self.epochs, np.empty_like(self.epochs)], axis=1)
+            capacity *= 2
+        data = <double *>cnp.PyArray_DATA(self.epochs) + first
         history.cost = data
         history.validation = data + capacity
         history.rate = data + 2 * capacity
         history.norm = data + 3 * capacity
         history.seconds = data + 4 * capacity
         with nogil:
-            event = mlp_fit_run(self.fit, until, work, capacity, &history, &recorded)
-        return EVENTS[event], self.history[:, :recorded].copy()
+            event = mlp_fit_run(self.fit, until, work, capacity - first, &history, &recorded)
+        self.recorded += recorded
+        return EVENTS[event], self.epochs[:, first:self.recorded]
+
+    @property
+    def history(self):
+        """What is known of all epochs, (5, epochs).
+
+        Costs, those of the validation, learning rates, norms of gradients and seconds. C writes
+        where the result will be read, as a copy would take longer than the smallest networks.
+        """
+        epochs = self.epochs[:, :self.recorded]
+        return epochs if 2 * self.recorded >= <size_t>self.epochs.shape[1] else epochs.copy()
 
     @property
     def position(self):

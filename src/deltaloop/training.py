@@ -144,7 +144,17 @@ def fit(
         course = Course(network, solvers, limits, bar, began, own, done, watch)
         for i in range(first, len(solvers)):
             run = _core.Fit(
-                network, x, y, labels, solvers[i], problem, stream, tolerance, target, threads
+                network,
+                x,
+                y,
+                labels,
+                solvers[i],
+                problem,
+                stream,
+                tolerance,
+                target,
+                threads,
+                limits.max_epochs[i],
             )
             exact = solvers[i].batch_size is None and problem.dropout is None
             report = train_stage(course, i, run, resumed if i == first else None, exact)
@@ -157,7 +167,8 @@ def fit(
         warnings.warn(
             divergence(course, before, solvers[i]._smaller), DivergenceWarning, stacklevel=3
         )
-    history = History(*np.concatenate([np.empty((5, 0)), *course.epochs], axis=1))
+    several = len(course.epochs) > 1
+    history = History(*(np.concatenate(course.epochs, axis=1) if several else course.epochs[0]))
     return FitResult(
         cost=cost,
         initial_cost=course.initial_cost,
@@ -268,7 +279,7 @@ class Course:
     validation_cost: float = math.nan  # of the last stage
     best: float = math.inf  # the lowest validation cost, and its epoch
     best_epoch: int | None = None
-    epochs: list[NDArray[np.float64]] = field(default_factory=list)  # from _core.Fit.run
+    epochs: list[NDArray[np.float64]] = field(default_factory=list)  # of each stage
     stages: list[Stage] = field(default_factory=list)
     asked: bool = False  # a callback has asked for the end
 
@@ -304,6 +315,7 @@ def train_stage(
     finally:
         if course.own:
             course.network._position = run.position
+    course.epochs.append(run.history)
     report = run.report()
     cost, course.validation_cost = report["cost"], report["validation"]
     watched = course.watch.given is not None
@@ -342,7 +354,6 @@ def train(course: Course, solver: Solver, run: _core.Fit, start: int, last: int)
         now = time.perf_counter()
         done = part.shape[1]
         if done:
-            course.epochs.append(part)
             course.epoch += done
             if course.bar is not None:
                 seen = f"cost {part[0, -1]:.6g}"
