@@ -39,13 +39,16 @@ def test_each_output_is_an_error():
 
 
 def test_errors_for_each_parameter():
-    """Eight of them, or a penalty: P = 61, so R >= 488; two outputs make two errors a row."""
+    """P = 61: with 488 errors or a penalty, with 122, with fewer; two outputs make two a row."""
     net = network([1, 20, 1])
     assert isinstance(choose(net, 488)[0], dl.LevenbergMarquardt)
-    assert isinstance(choose(net, 487)[0], dl.LBFGS)
     assert isinstance(choose(net, 5, l2=0.1)[0], dl.LevenbergMarquardt)
+    assert choose(net, 487) == choose(net, 122) == (dl.BayesianRegularization(), 300)
+    assert isinstance(choose(net, 121)[0], dl.LBFGS)
     assert isinstance(choose(network([1, 15, 2]), 248)[0], dl.LevenbergMarquardt)
-    assert isinstance(choose(network([1, 15, 2]), 247)[0], dl.LBFGS)
+    assert isinstance(choose(network([1, 15, 2]), 247)[0], dl.BayesianRegularization)
+    net = dl.Network([1, 20, 1], activation="tanh", seed=0)  # its outputs are tanh too
+    assert isinstance(choose(net, 487)[0], dl.LBFGS)
 
 
 def test_few_rows_of_a_wide_network_with_a_penalty():

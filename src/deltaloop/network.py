@@ -588,9 +588,10 @@ class Network(_core.Core):
             ended: a stage of the fit, which ends as ``"converged"``, ``"max_epochs"``,
             ``"patience"`` or by a rule of its solver's own, while any other reason ends the fit.
             All draw from one stream. None chooses one by the sizes of the network and the data,
-            which ``result.solver`` names: `LevenbergMarquardt` for squared errors where there are
-            eight a parameter or `l2`, and J^T J takes at most 1e8 operations; else `LBFGS` up to
-            3,000 instances and 1e8 instances times parameters; else, and with `dropout`, `Adam`
+            which ``result.solver`` names: for squared errors, where J^T J takes at most 1e8
+            operations, `LevenbergMarquardt` if there are eight errors a parameter or `l2`, and
+            `BayesianRegularization` if there are two and the outputs are linear; else `LBFGS` up
+            to 3,000 instances and 1e8 instances times parameters; else, and with `dropout`, `Adam`
             with mini-batches and a cosine schedule.
         max_epochs : int or list of int, optional
             Passes over the data at most, those of the fit that is resumed included. With a list of
