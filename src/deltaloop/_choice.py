@@ -1,0 +1,83 @@
+"""Which solver ``fit`` takes where none is given; docs/training.md has the measurements."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from deltaloop.schedules import Cosine
+from deltaloop.solvers import LBFGS, Adam, LevenbergMarquardt, Solver
+
+if TYPE_CHECKING:
+    from deltaloop.network import Network
+
+# Floating-point operations of one of Levenberg and Marquardt's iterations: 3 ms on one core, so a
+# fit of all its epochs takes about a second. In the same time it gets further than L-BFGS beyond
+# this bound too, but L-BFGS is nearly there in a twentieth of it.
+LEAST_SQUARES_WORK = 1e8
+LEAST_SQUARES_EPOCHS = 300
+
+# Up to so many rows L-BFGS reaches a lower cost than Adam in the time of Adam's epochs, at 4,000
+# and more Adam does. The second bound, rows times parameters, is a sixth of the operations of an
+# evaluation: 10 to 20 ms, so that a fit of all epochs takes some seconds.
+FULL_BATCH_ROWS = 3000
+FULL_BATCH_WORK = 1e8
+FULL_BATCH_EPOCHS = 500
+
+# The largest rate that trains networks of six hidden layers; shallow ones take three times as much.
+# Half the batch takes a tenth more time an epoch, twice the batch gets less far in it.
+LEARNING_RATE = 0.01
+BATCH = 64
+# Passes over the data, or as many as make so many steps where rows are few.
+MINI_BATCH_EPOCHS = 50
+MINI_BATCH_STEPS = 2000
+
+
+def least_squares_work(network: Network, n: int) -> float:
+    """Return the floating-point operations of J^T J, or J J^T, and of its Cholesky factor.
+
+    R P^2 + P^3 / 3 for R = n m^(L) errors and P parameters, and where R < P the other way round.
+    """
+    less, more = sorted((float(network.n_parameters), float(n * network.layers[-1])))
+    return less * less * more + less**3 / 3
+
+
+def choose(
+    network: Network, n: int, *, l1: float = 0.0, l2: float = 0.0, dropout: float = 0.0
+) -> tuple[Solver, int]:
+    """Return the solver for a network and n instances, and its epochs at most.
+
+    - `LevenbergMarquardt`: squared error, and an iteration of at most 1e8 floating-point
+      operations; it knows neither `l1` nor `dropout`
+    - `LBFGS`: up to 3,000 instances, and at most 1e8 instances times parameters; not with
+      `dropout`, whose cost changes from evaluation to evaluation
+    - `Adam` otherwise, with mini-batches and a rate that falls as half a cosine wave
+
+    Parameters
+    ----------
+    network : Network
+    n : int
+        Instances, at least 1.
+    l1, l2, dropout : float
+        As for ``Network.fit``; every solver takes `l2`, which decides nothing.
+
+    Returns
+    -------
+    solver : Solver
+    max_epochs : int
+
+    Examples
+    --------
+    >>> import deltaloop as dl
+    >>> choose(dl.Network([1, 20, 1], activation="tanh", output="identity"), 1000)
+    (LevenbergMarquardt(), 300)
+    """
+    if dropout == 0.0:
+        work = least_squares_work(network, n)
+        if network.loss == "squared_error" and l1 == 0.0 and work <= LEAST_SQUARES_WORK:
+            return LevenbergMarquardt(), LEAST_SQUARES_EPOCHS
+        if n <= FULL_BATCH_ROWS and n * network.n_parameters <= FULL_BATCH_WORK:
+            return LBFGS(), FULL_BATCH_EPOCHS
+    batch = min(BATCH, n)
+    steps = -(-n // batch)
+    epochs = max(MINI_BATCH_EPOCHS, -(-MINI_BATCH_STEPS // steps))
+    return Adam(Cosine(LEARNING_RATE, epochs=epochs), batch_size=batch), epochs
