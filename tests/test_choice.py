@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import doctest
+from pathlib import Path
+
 import pytest
 
 import deltaloop as dl
@@ -99,3 +102,9 @@ def test_what_is_chosen_trains(loss, dropout):
 def test_operations():
     """Of one iteration: 1,000 rows of a 61 x 61 matrix and a third of its cube."""
     assert _choice.least_squares_work(network([1, 20, 1]), 1000) == 61**2 * 1000 + 61**3 / 3
+
+
+def test_examples_of_the_page():
+    page = Path(__file__).resolve().parents[1] / "docs" / "training.md"
+    failed, tried = doctest.testfile(str(page), module_relative=False)
+    assert (failed, tried > 10) == (0, True)
