@@ -73,14 +73,14 @@ def sinc_rows() -> dict[str, Callable[[], dict]]:
 
 
 def sinc_text(found: dict[str, dict]) -> str:
-    goals = problems.sinc().goals
+    goals = [f"{goal:.0e}".replace("e-0", "e-") for goal in problems.sinc().goals]
     lines = []
     for name, entry in found.items():
         starts = len(entry["runs"])
         shown = f"**{name}, the default**" if name == methods.DEFAULT else name
         texts = [cell(column(entry, i)) for i in range(len(goals))]
         lines.append([shown, *texts, f"{starts} of {entry['cap']:g} s"])
-    return table(["", *(f"{goal:g}" for goal in goals), "runs"], lines) + claims(found)
+    return table(["", *goals, "runs"], lines) + claims(found)
 
 
 def claims(found: dict[str, dict]) -> str:
@@ -193,7 +193,7 @@ def iteration_text(found: dict[str, list]) -> str:
 
 # ---- cost against time ----
 
-CURVES, CURVE_STARTS = 1.0, 30
+CURVES, CURVE_STARTS = 1.0, 20
 
 
 def curve_rows() -> dict[str, Callable[[], list]]:

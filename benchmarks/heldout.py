@@ -19,7 +19,7 @@ from deltaloop import _choice
 from deltaloop.schedules import Cosine
 from deltaloop.solvers import Solver
 
-SEEDS = 5
+SEEDS = 3
 # An iteration of more floating-point operations takes some tenths of a second: left out.
 HEAVY = 1e10
 

@@ -224,13 +224,13 @@ def smooth() -> DataSet:
     return DataSet("1,000 x 1, a smooth function", problem.X, problem.Y[:, 0], (20,))
 
 
-def friedman() -> DataSet:
+def friedman(n: int = 2000, noise: float = 1.0) -> DataSet:
     """Friedman's first function: five of ten inputs count."""
     rng = np.random.default_rng(0)
-    X = rng.random((2000, 10))
+    X = rng.random((n, 10))
     y = 10 * np.sin(np.pi * X[:, 0] * X[:, 1]) + 20 * (X[:, 2] - 0.5) ** 2
-    y += 10 * X[:, 3] + 5 * X[:, 4] + rng.normal(size=2000)
-    return DataSet("2,000 x 10, Friedman's function and noise", X, y, (20,))
+    y += 10 * X[:, 3] + 5 * X[:, 4] + rng.normal(scale=noise, size=n)
+    return DataSet(f"{n:,} x 10, Friedman's function and noise", X, y, (20,))
 
 
 def housing() -> DataSet:

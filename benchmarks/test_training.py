@@ -5,6 +5,7 @@ No time is asserted: training.py measures.
 
 from __future__ import annotations
 
+import bounds
 import figures
 import goals
 import heldout
@@ -110,6 +111,16 @@ def test_depth(monkeypatch) -> None:
     assert "| 8 layers |" in heldout.depth_text({"8 layers": [(0.1, 0.2, quality)]})
 
 
+def test_bounds(monkeypatch) -> None:
+    """Costs at equal times: nothing before the first epoch, and no more than all of the time."""
+    points = [(1.0, 9.0), (2.0, 4.0)]
+    assert [bounds.at(points, t) for t in (0.5, 1.0, 1.5, 3.0)] == [float("inf"), 9.0, 9.0, 4.0]
+    monkeypatch.setattr(bounds, "SEEDS", 1)
+    seconds, _, _, *costs = bounds.rows()["Friedman, noise 0, 200 rows, 10-5-1"]()
+    assert 0 < seconds < bounds.MOST
+    assert all(0 < cost < 0.5 for cost in costs)
+
+
 def test_tables() -> None:
     """Of made-up results: each row is there."""
     entry = {"cap": 1.0, "runs": [[[0.001 * i, 3, i < 3]] * 4 for i in (1, 2, 3)]}
@@ -144,9 +155,6 @@ def test_update_text() -> None:
 
 def test_page_has_all_markers() -> None:
     page = training.PAGE.read_text(encoding="utf-8")
-    for name, each in training.TABLES.items():
-        if each.page and each.text:
-            assert f"<!-- {name} -->" in page
-    assert page.count(table.END) == sum(
-        1 for each in training.TABLES.values() if each.page and each.text
-    )
+    names = [name for name, each in training.TABLES.items() if each.page and each.text]
+    assert all(page.count(f"<!-- {name} -->") == 1 for name in [*names, "machine"])
+    assert page.count(table.END) == len(names) + 1

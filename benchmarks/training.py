@@ -9,7 +9,8 @@ the named tables anew.
 
 Two rows are measured at a time, each in a process of its own with one thread; times are CPU times
 (see methods.py), so that the other row does not count. All tables take about a quarter of an hour
-on two CPUs. `tune` is no table: it prints how the learning rates of problems.py were found.
+on two CPUs. Two more are only printed: `bounds`, from which those of the rule that chooses a solver
+come, and `tune`, which finds the learning rates of problems.py.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ import environment
 # Before any library is loaded.
 os.environ.update(environment.threads(1))
 
+import bounds
 import figures
 import goals
 import heldout
@@ -60,6 +62,7 @@ TABLES = {
     "choice": Table(heldout.choice_rows, heldout.choice_text),
     "depth": Table(heldout.depth_rows, heldout.depth_text),
     "update": Table(update.rows, update.text),
+    "bounds": Table(bounds.rows, bounds.text, page=False),
     "tune": Table(goals.tune_rows, goals.tune_text, page=False),
 }
 
@@ -87,8 +90,9 @@ def measured(name: str, row: str) -> object:
 
 def measure(names: list[str], again: bool) -> dict[str, dict]:
     """By table and row what was found, now or before, in the order of the tables."""
-    found = stored()
-    found["machine"] = machine.describe(1)
+    found, here = stored(), machine.describe(1)
+    if found.setdefault("machine", here) != here:
+        raise SystemExit(f"{STORED} is of another machine or other versions: delete it first")
     wanted = [(name, row) for name in names for row in TABLES[name].rows()]
     if again:
         found |= {name: {} for name in names}
@@ -106,8 +110,17 @@ def measure(names: list[str], again: bool) -> dict[str, dict]:
     return found
 
 
+def described(of: dict[str, str]) -> str:
+    isa = of["its instruction set"].split()[0]
+    return (
+        f"One session on one machine: {of['machine']}; deltaloop {of['deltaloop'].split(', ')[0]}, "
+        f"{isa}; NumPy {of['NumPy']}; {of['others']}; Python {of['Python']}."
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    # Without any, argparse looks for the empty list in choices.
     parser.add_argument("tables", nargs="*", choices=[*TABLES, []], metavar="TABLE")
     parser.add_argument("--again", action="store_true", help="do not keep what was measured")
     parser.add_argument("--row", help="of one table: measure it here, and print JSON")
@@ -124,6 +137,7 @@ def main() -> None:
         print(f"\n{name}\n\n{text(found[name])}")
         if TABLES[name].page:
             table.insert(PAGE, text(found[name]), f"<!-- {name} -->")
+    table.insert(PAGE, described(found["machine"]), "<!-- machine -->")
     figures.draw(FIGURES, found)
 
 
