@@ -48,7 +48,7 @@ def processor() -> str:
 def versions() -> str:
     """Of the opponents' libraries, as far as they are installed."""
     found = []
-    for name in ("torch", "jax", "scikit-learn", "onnxruntime"):
+    for name in ("torch", "jax", "scikit-learn", "scipy", "onnxruntime"):
         with suppress(PackageNotFoundError):
             found.append(f"{name} {version(name)}")
     return ", ".join(found) or "none"

@@ -242,13 +242,13 @@ def memory(run: Run) -> str:
     )
 
 
-def insert(path: Path, text: str) -> None:
+def insert(path: Path, text: str, marker: str = BEGIN) -> None:
     """Put text between the markers of a file."""
-    before, begin, rest = path.read_text(encoding="utf-8").partition(BEGIN)
+    before, begin, rest = path.read_text(encoding="utf-8").partition(marker)
     _, end, after = rest.partition(END)
     if not (begin and end):
-        raise SystemExit(f"{path.name} lacks the markers {BEGIN} and {END}")
-    path.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+        raise SystemExit(f"{path.name} lacks the markers {marker} and {END}")
+    path.write_text(f"{before}{marker}\n{text}\n{END}{after}", encoding="utf-8")
 
 
 def main(arguments: list[str]) -> None:

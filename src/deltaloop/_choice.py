@@ -10,9 +10,10 @@ from deltaloop.solvers import LBFGS, Adam, BayesianRegularization, LevenbergMarq
 if TYPE_CHECKING:
     from deltaloop.network import Network
 
-# Floating-point operations of one of Levenberg and Marquardt's iterations: 3 ms on one core, so a
-# fit of all its epochs takes about a second. In the same time it gets further than L-BFGS beyond
-# this bound too, but L-BFGS is nearly there in a twentieth of it.
+# Floating-point operations of one of Levenberg and Marquardt's iterations: 4 ms on one core, so a
+# fit of all its epochs takes about a second. Beyond this bound, too, 100 iterations get further
+# than L-BFGS in the same time, but in a tenth of it L-BFGS is ahead (`benchmarks/training.py
+# bounds`).
 LEAST_SQUARES_WORK = 1e8
 LEAST_SQUARES_EPOCHS = 300
 # It gets so close to the least squares that with fewer errors a parameter it learns their noise:
@@ -25,9 +26,9 @@ LEAST_SQUARES_EPOCHS = 300
 ERRORS_PER_PARAMETER = 8
 ERRORS_FOR_BAYES = 2
 
-# Up to so many rows L-BFGS reaches a lower cost than Adam in the time of Adam's epochs, at 4,000
-# and more Adam does. The second bound, rows times parameters, is a sixth of the operations of an
-# evaluation: 10 to 20 ms, so that a fit of all epochs takes some seconds.
+# In the time of Adam's epochs L-BFGS reaches a lower cost with up to 1,000 or 2,000 rows, Adam with
+# 4,000 and more. The second bound, rows times parameters, is a sixth of the operations of an
+# evaluation: some 20 ms on one core, so that a fit of all epochs takes seconds.
 FULL_BATCH_ROWS = 3000
 FULL_BATCH_WORK = 1e8
 FULL_BATCH_EPOCHS = 500
