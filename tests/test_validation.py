@@ -645,7 +645,7 @@ def test_more_epochs_than_there_is_room_for(monkeypatch):
     solver = dl.GradientDescent(0.25)
     nets = [dl.Network([2, 2, 1], seed=3) for _ in range(2)]
     expected = nets[0].fit(X, Y, solver=solver, tol=0, max_epochs=1000).history
-    monkeypatch.setattr("deltaloop._core.MOST_EPOCHS", 7)
+    monkeypatch.setattr("deltaloop._core.EPOCHS_AT_ONCE", 7)
     grown = nets[1].fit(X, Y, solver=solver, tol=0, max_epochs=1000).history
     assert (bits(grown.cost) == bits(expected.cost)).all()
     assert (bits(grown.gradient_norm) == bits(expected.gradient_norm)).all()
