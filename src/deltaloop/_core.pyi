@@ -18,6 +18,7 @@ ACTIVATIONS: dict[str, int]
 LOSSES: dict[str, int]
 EVENTS: dict[int, str]
 ISAS: tuple[str, ...]
+EPOCHS_AT_ONCE: int
 
 def isa() -> str: ...
 def is_direct(array: NDArray[Any]) -> bool: ...
