@@ -93,9 +93,9 @@ cdef dict DTYPES = {
     ("u", 4): MLP_UINT32, ("u", 8): MLP_UINT64, ("b", 1): MLP_UINT8,
 }
 
-# Epochs that a fit has room for at once, 400 KB; with more it makes more room. Of much larger arrays
-# Linux clears 2 MB for each first touch: 0.7 ms a fit.
-EPOCHS_AT_ONCE = 10_000
+# Epochs that a fit has room for at once; with more it makes more room. 100 KB are below what glibc
+# takes from the system anew each time (4 times as much: 30 us a fit, for new pages).
+EPOCHS_AT_ONCE = 2_500
 
 # Multiply-adds from which a call outlasts what releasing the GIL costs (about 0.1 us, 1 %).
 cdef double GIL_WORK = 50_000.0
