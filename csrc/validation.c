@@ -57,6 +57,7 @@ int mlp_validation_advance(struct mlp_fit *fit)
     if (!v->under_way)
         mlp_pass_start(&v->pass, NULL, 0, v->n);
     v->under_way = !mlp_pass_advance(&v->pass);
+    v->pass.team = NULL; /* it is of this call */
     fit->work -= v->pass.work;
     if (!v->under_way)
         v->cost = v->pass.cost.high;

@@ -116,7 +116,6 @@ def fit(
     watch = check_validation(network, validation, patience, x.shape[0], checked)
     problem = _problem.of(network, y, labels, sample_weight, class_weight, l1, l2)
     problem = problem._replace(dropout=_problem.dropout(network, dropout))
-    given = _problem.weights(sample_weight, x.shape[0])
     if not solvers:
         chosen, max_epochs = choose(network, x.shape[0] - watch.held, problem, max_epochs)
         solvers = (chosen,)
@@ -133,10 +132,10 @@ def fit(
         if watch.held:
             split = stream.position if resumed is None or resumed.split is None else resumed.split
             held, rows = set_aside(x.shape[0], watch.held, stream, split)
-            s, own_weights = given, given
-            if given is not None:
-                check_parts(given, held, rows)
-                s, own_weights = given[rows], given[held]
+            s = own_weights = _problem.weights(sample_weight, x.shape[0])
+            if s is not None:
+                check_parts(s, held, rows)
+                s, own_weights = s[rows], s[held]
             watch = replace(watch, given=(x[held], y[held], labels, own_weights))
             x, y = x[rows], y[rows]
             weighted = _problem.of(network, y, labels, s, class_weight)
