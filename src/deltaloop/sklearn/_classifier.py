@@ -206,9 +206,11 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         a = self._outputs(X)
         kind = self._label_binarizer.y_type_
         if kind == "multiclass":
-            return np.take(self.classes_, a.argmax(axis=1))
+            classes: Array = np.take(self.classes_, a.argmax(axis=1))
+            return classes
         if kind == "binary" and len(self.classes_) == 2:
-            return np.take(self.classes_, (a[:, 0] > 0.5).view(np.int8))
+            classes = np.take(self.classes_, (a[:, 0] > 0.5).view(np.int8))
+            return classes
         result: Array = self._label_binarizer.inverse_transform(a[:, 0] if a.shape[1] == 1 else a)
         return result
 
