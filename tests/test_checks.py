@@ -241,7 +241,7 @@ def test_plot_of_a_validation(pyplot):
     assert best.get_ydata().tolist() == [result.validation_cost / n_validation]
     assert "per instance" in ax.get_ylabel()
     labels = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert labels == ["training", "validation", f"lowest, epoch {result.best_epoch}"]
+    assert labels == ["training", "validation", f"lowest, epoch {result.best_epoch} (kept)"]
     assert "patience" in ax.get_title()
     assert ax.get_yscale() == "log"
 
