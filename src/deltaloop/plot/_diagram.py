@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -84,15 +85,14 @@ def diagram(
     _inputs.finite("network.parameters", network.parameters)
     axes = _axes.axes(ax)
     layers = _place(sizes, most)
+    pairs = list(pairwise(layers))
     parts = [
         (w[np.ix_(before.units, layer.units)], b[layer.units])
-        for w, b, before, layer in zip(
-            network.weights, network.biases, layers, layers[1:], strict=True
-        )
+        for w, b, (before, layer) in zip(network.weights, network.biases, pairs, strict=True)
     ]
     largest = max(float(np.abs(part).max()) for pair in parts for part in pair)
     per_size = WIDEST / (largest or 1.0)
-    for (w, _), before, layer in zip(parts, layers, layers[1:], strict=True):
+    for (w, _), (before, layer) in zip(parts, pairs, strict=True):
         _lines(axes, w * per_size, before, layer)
     for l, layer in enumerate(layers):
         rings = None if l == 0 else parts[l - 1][1] * per_size
