@@ -71,7 +71,7 @@ def learning_curve(result: Any, ax: Axes | None = None) -> Axes:
         )
     from matplotlib.ticker import MaxNLocator
 
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     axes.set_xlabel("epoch")
     return axes
 
@@ -99,16 +99,15 @@ def _draw_fit(result: FitResult, ax: Axes) -> None:
     border = before
     for stage, following in zip(result.stages, result.stages[1:], strict=False):
         border += stage.epochs
-        label = f"{type(following.solver).__name__} from here"
+        label = f"epoch {border:,}: {type(following.solver).__name__}"
         ax.axvline(border, color="gray", linewidth=1.2, linestyle=":", label=label)
     if len(ax.get_legend_handles_labels()[1]) > 1:
-        ax.legend()
+        _axes.legend(ax, costs.size)
     loss = str(result.loss).replace("_", " ")
     ax.set_ylabel(f"cost {'per instance' if watched else '(sum over instances)'}\n{loss}")
     plural = "" if result.epochs == 1 else "s"
-    ax.set_title(
-        f"{result.stop_reason} after {result.epochs:,} epoch{plural}, C = {result.cost:.4g}",
-        fontsize="medium",
+    _axes.title(
+        ax, f"{result.stop_reason} after {result.epochs:,} epoch{plural}, C = {result.cost:.4g}"
     )
 
 
@@ -128,12 +127,12 @@ def _draw_estimator(estimator: Any, ax: Axes) -> None:
             best = int(np.nanargmax(values))
             label = f"highest, epoch {best + 1:,}"
             curves += other.plot(best + 1, values[best], "o", color="black", label=label)
-        other.set_ylabel(f"{name} on the validation instances")
-        other.legend(curves, [curve.get_label() for curve in curves], loc="center right")
+        other.set_ylabel(f"validation {name}")
+        _axes.legend(other, values.size, handles=curves, loc="center right")
     loss = getattr(estimator, "loss", None)
     also = "\n" + loss.replace("_", " ") if isinstance(loss, str) else ""
     ax.set_ylabel(f"loss (mean over instances){also}")
-    ax.set_title(f"{type(estimator).__name__}, {losses.size:,} epochs", fontsize="medium")
+    _axes.title(ax, f"{type(estimator).__name__}, {losses.size:,} epochs")
 
 
 def _curve(ax: Axes, x: NDArray[Any], y: NDArray[Any], *style: str, **options: Any) -> list[Any]:
