@@ -184,6 +184,8 @@ def _lines(ax: Axes, w: NDArray[np.float64], before: _Layer, layer: _Layer) -> N
     segments = np.stack(ends, axis=1)
     for sign, colour, style in ((-1, NEGATIVE, DASHES), (1, POSITIVE, "solid")):
         chosen = np.flatnonzero(sign * widths > 0)
+        if not chosen.size:
+            continue
         chosen = chosen[np.argsort(np.abs(widths[chosen]), kind="stable")]
         lines = LineCollection(
             list(segments[chosen]),

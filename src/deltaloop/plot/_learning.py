@@ -13,6 +13,8 @@ from deltaloop.results import FitResult
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+# matplotlib makes no logarithmic axis up to 1e300; such costs are those of a diverging fit.
+LARGEST = 1e200
 # Costs that differ by this factor are easier to read on a logarithmic axis.
 LOG_FROM = 30.0
 
@@ -137,11 +139,12 @@ def _draw_estimator(estimator: Any, ax: Axes) -> None:
 
 def _curve(ax: Axes, x: NDArray[Any], y: NDArray[Any], *style: str, **options: Any) -> list[Any]:
     """Draw a curve, or the single point that it has."""
+    y = np.where(np.abs(y) < LARGEST, y, np.nan)
     return ax.plot(x, y, *style, marker="o" if y.size == 1 else None, **options)
 
 
 def _scale(ax: Axes, costs: NDArray[Any]) -> None:
     """Make the axis logarithmic where the costs ask for it."""
-    costs = costs[np.isfinite(costs)]
+    costs = costs[np.abs(costs) < LARGEST]
     if costs.size and costs.min() > 0 and costs.max() >= LOG_FROM * costs.min():
         ax.set_yscale("log")

@@ -189,7 +189,7 @@ def _flat(name: str, values: object, width: int | None) -> NDArray[Any]:
         table = _inputs.numbers(name, array)
         if name == "y" and width is None:
             return np.asarray(table.argmax(axis=1))
-        whole = [_classes.classes(name, column) for column in table.T]
+        whole = [_classes.classes(name, column).astype(np.int64) for column in table.T]
         return np.array([", ".join(map(str, row)) for row in np.column_stack(whole).tolist()])
     return _classes.classes(name, array)
 
