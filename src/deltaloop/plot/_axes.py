@@ -23,7 +23,8 @@ def axes(ax: object, size: tuple[float, float] | None = None) -> Axes:
     if ax is None:
         from matplotlib import pyplot
 
-        return pyplot.subplots(layout="constrained", figsize=size)[1]
+        made: Axes = pyplot.subplots(layout="constrained", figsize=size)[1]
+        return made
     if not isinstance(ax, Axes):
         raise TypeError(f"ax must be a matplotlib Axes or None, got {type(ax).__name__}")
     return ax

@@ -88,40 +88,28 @@ def diagram(
     _inputs.finite("network.parameters", network.parameters)
     axes = _axes.axes(ax)
     layers, gap = _place(sizes, units, depth)
-    width, height = _axes.extent(axes)
-    longest = min(_axes.LONGEST, max(int(0.3 * width / LETTER), 6))
-    beside = [
-        [_axes.shorten(names[unit], longest) for unit in layer.units]
-        for names, layer in ((of_inputs, layers[0]), (of_outputs, layers[-1]))
-    ]
-    taken = LETTER * sum(max(map(len, names)) for names in beside)
-    step = (width - taken) / (layers[-1].x + 0.5)
-    turned = step < CAPTION
-    rows = max(layer.slots for layer in layers)
-    # 60 or 100 for the legend and the captions.
-    height = max(height - (100.0 if turned else 60.0), 0.3 * height)
-    size = min(0.6 * height / rows, 0.4 * step, LARGEST)
+    room = _room(axes, layers, of_inputs, of_outputs)
     parts = _parts(network, layers)
     largest = max(float(np.abs(part).max(initial=0.0)) for pair in parts for part in pair)
-    per_size = min(WIDEST, size / 4) / (largest or 1.0)
-    for (w, _), (before, layer) in zip(parts, pairwise(layers), strict=True):
-        _lines(axes, w * per_size, before, layer)
-    for l, layer in enumerate(layers):
-        rings = None if l == 0 else parts[l - 1][1] * per_size
-        _units(axes, layer, rings, size)
-    _write(axes, layers[0], beside[0], -1, size)
-    _write(axes, layers[-1], beside[1], 1, size)
-    skips = set(_layers.skips(sizes) if network.residual else ())
+    widths = [[room.widest * (part / (largest or 1.0)) for part in pair] for pair in parts]
+    for (w, _), (before, layer) in zip(widths, pairwise(layers), strict=True):
+        _lines(axes, w, before, layer)
+    _units(axes, layers[0], None, room.size)
+    for (_, b), layer in zip(widths, layers[1:], strict=True):
+        _units(axes, layer, b, room.size)
+    _write(axes, layers[0], room.inputs, -1, room.size)
+    _write(axes, layers[-1], room.outputs, 1, room.size)
+    skips = _layers.skips(sizes) if network.residual else ()
     for before, layer in pairwise(layers):
         if layer.l in skips and before.l == layer.l - 1:
-            _skip(axes, before, layer, size, step)
+            _skip(axes, before, layer, room)
     if gap is not None:
         at = gap + np.array([-0.1, 0.0, 0.1])
-        axes.plot(at, np.zeros(3), ".", color="black", markersize=min(size / 3, 3.0))
-    top = rows / 2 + (2 * ARC / height * rows if skips else 0.0)
+        axes.plot(at, np.zeros(3), ".", color="black", markersize=min(room.size / 3, 3.0))
+    half = max(layer.slots for layer in layers) / 2
     axes.set_xlim(-0.25, layers[-1].x + 0.25)
-    axes.set_ylim(-rows / 2, top)
-    _captions(axes, network, layers, gap, turned=turned)
+    axes.set_ylim(-half, half + (2 * ARC / room.row if skips else 0.0))
+    _captions(axes, network, layers, gap, turned=room.turned)
     _legend(axes, largest, bool(skips))
     axes.set_axis_off()
     return axes
@@ -159,6 +147,39 @@ def _place(sizes: tuple[int, ...], units: int, depth: int) -> tuple[list[_Layer]
         y = middle - slots.astype(np.float64)
         layers.append(_Layer(l, x, chosen, y, n, None if gap is None else middle - gap))
     return layers, missing
+
+
+@dataclass(frozen=True)
+class _Room:
+    """What there is room for, in points.
+
+    Between layers and rows, for circles and lines; whether captions are turned; names as shown.
+    """
+
+    step: float
+    row: float
+    size: float
+    widest: float
+    turned: bool
+    inputs: list[str]
+    outputs: list[str]
+
+
+def _room(ax: Axes, layers: list[_Layer], inputs: list[str], outputs: list[str]) -> _Room:
+    width, height = _axes.extent(ax)
+    longest = min(_axes.LONGEST, max(int(0.3 * width / LETTER), 6))
+    left, right = (
+        [_axes.shorten(names[unit], longest) for unit in layer.units]
+        for names, layer in ((inputs, layers[0]), (outputs, layers[-1]))
+    )
+    taken = LETTER * (max(map(len, left)) + max(map(len, right)))
+    step = (width - taken) / (layers[-1].x + 0.5)
+    turned = step < CAPTION
+    # 60 or 100 for the legend and the captions.
+    height = max(height - (100.0 if turned else 60.0), 0.3 * height)
+    row = height / max(layer.slots for layer in layers)
+    size = min(0.6 * row, 0.4 * step, LARGEST)
+    return _Room(step, row, size, min(WIDEST, size / 4), turned, left, right)
 
 
 def _parts(
@@ -260,15 +281,15 @@ def _captions(
         )
 
 
-def _skip(ax: Axes, before: _Layer, layer: _Layer, size: float, step: float) -> None:
+def _skip(ax: Axes, before: _Layer, layer: _Layer, room: _Room) -> None:
     """Draw an arc over a layer whose activation is added to that of the one before."""
     arrow = {
         "arrowstyle": "-|>",
-        "connectionstyle": f"arc3,rad={-2 * ARC / step:.3f}",
+        "connectionstyle": f"arc3,rad={-2 * ARC / room.step:.3f}",
         "color": NEUTRAL,
         "linewidth": 1.2,
-        "shrinkA": size / 2 + 2,
-        "shrinkB": size / 2 + 2,
+        "shrinkA": room.size / 2 + 2,
+        "shrinkB": room.size / 2 + 2,
     }
     ax.annotate("", (layer.x, layer.y[0]), (before.x, before.y[0]), arrowprops=arrow, zorder=3)
 
