@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deltaloop.losses import Huber, Quantile
 from deltaloop.plot import _axes
 from deltaloop.results import FitResult
 
@@ -132,7 +133,8 @@ def _draw_estimator(estimator: Any, ax: Axes) -> None:
         other.set_ylabel(f"validation {name}")
         _axes.legend(other, values.size, handles=curves, loc="center right")
     loss = getattr(estimator, "loss", None)
-    also = "\n" + loss.replace("_", " ") if isinstance(loss, str) else ""
+    known = isinstance(loss, str | Huber | Quantile)
+    also = "\n" + str(loss).replace("_", " ") if known else ""
     ax.set_ylabel(f"loss (mean over instances){also}")
     _axes.title(ax, f"{type(estimator).__name__}, {losses.size:,} epochs")
 
