@@ -18,6 +18,8 @@ static enum mlp_status step_new(struct mlp_step *step, const struct mlp_network 
     *step = (struct mlp_step){.plain = !adam && !momentum,
                               .rate = adam ? options->adam.learning_rate
                                            : options->descent.learning_rate,
+                              .scale = 1.0,
+                              .raw_epsilon = options->raw_epsilon,
                               .options = options->descent,
                               .adam = options->adam,
                               .powers = {1.0, 1.0},
@@ -60,13 +62,16 @@ static void step_prepare(struct mlp_step *step)
     const struct mlp_adam *o = &step->adam;
     if (step->m == NULL)
         return;
+    const double rate = step->rate / (1.0 - step->powers[0] * o->beta1);
+    const double second = sqrt(1.0 - step->powers[1] * o->beta2);
     step->next = (struct mlp_adam_step){
         .beta1 = o->beta1,
         .beta2 = o->beta2,
         .epsilon = o->epsilon,
-        .rate = step->rate / (1.0 - step->powers[0] * o->beta1),
-        .root = 1.0 / sqrt(1.0 - step->powers[1] * o->beta2),
+        .rate = step->raw_epsilon ? rate * second : rate,
+        .root = step->raw_epsilon ? 1.0 : 1.0 / second,
         .keep = 1.0 - step->rate * o->weight_decay,
+        .scale = step->scale,
     };
 }
 
@@ -82,13 +87,14 @@ void mlp_step_take(const struct mlp_step *step, const struct mlp_network *net, s
                    size_t n)
 {
     const struct mlp_descent *o = &step->options;
+    const double rate = step->rate * step->scale;
     if (step->plain)
-        net->kernels->descend(n, step->rate, step->gradient + begin, net->parameters + begin);
+        net->kernels->descend(n, rate, step->gradient + begin, net->parameters + begin);
     else if (step->m != NULL)
         net->kernels->adam(n, &step->next, step->gradient + begin, step->m + begin, step->v + begin,
                            net->parameters + begin);
     else
-        net->kernels->descend_momentum(n, step->rate, o->momentum, o->nesterov,
+        net->kernels->descend_momentum(n, rate, o->momentum, o->nesterov,
                                        step->gradient + begin, step->velocity + begin,
                                        net->parameters + begin);
 }
@@ -292,8 +298,9 @@ const char *mlp_trainer_resume(struct mlp_trainer *trainer, const struct mlp_arr
 struct descent {
     struct mlp_step step;
     struct mlp_full full; /* of a full batch; the others are of mini-batches */
-    size_t *order;        /* (n,) the epoch's permutation, or NULL */
-    size_t unshuffled;    /* entries of order that are still to be drawn */
+    size_t *drawn;        /* (n,) the epoch's permutation, with shuffle */
+    size_t unshuffled;    /* entries of it that are still to be drawn */
+    const size_t *order;  /* the epoch's, or NULL */
     int in_epoch, in_batch;
     size_t batch; /* first row of the current batch */
     struct mlp_pair sum;
@@ -306,7 +313,7 @@ static void descent_free(struct mlp_fit *fit)
     if (d == NULL)
         return;
     mlp_release(d->step.gradient);
-    free(d->order);
+    free(d->drawn);
     free(d);
 }
 
@@ -321,10 +328,10 @@ static enum mlp_status descent_start(struct mlp_fit *fit)
         return status;
     if (o->batch_size && o->shuffle) {
         size_t bytes;
-        if (!mlp_size_multiply(fit->n, sizeof *d->order, &bytes))
+        if (!mlp_size_multiply(fit->n, sizeof *d->drawn, &bytes))
             return MLP_TOO_LARGE;
-        d->order = malloc(bytes);
-        if (d->order == NULL)
+        d->drawn = malloc(bytes);
+        if (d->drawn == NULL)
             return MLP_NO_MEMORY;
     }
     fit->pass.gradient = d->step.gradient;
@@ -426,6 +433,22 @@ static size_t online_steps(struct mlp_fit *fit)
     return steps;
 }
 
+/* 1 / sum s over the next n rows, or 0 where these are all 0. */
+static double inverse_weight(const struct mlp_fit *fit, size_t n)
+{
+    const struct descent *d = fit->memory;
+    if (fit->pass.weights == NULL)
+        return 1.0 / (double)n;
+    double sum = 0.0, buffer[256];
+    for (size_t i = 0, rows; i < n; i += rows) {
+        rows = n - i < 256 ? n - i : 256;
+        const double *s = mlp_rows(fit->pass.weights, d->order, d->batch + i, rows, buffer);
+        for (size_t k = 0; k < rows; k++)
+            sum += s[k];
+    }
+    return sum > 0.0 ? 1.0 / sum : 0.0;
+}
+
 /* One chunk of a mini-batch, and the step when it was the batch's last; or part of the shuffle. */
 static enum mlp_event advance_batches(struct mlp_fit *fit)
 {
@@ -433,8 +456,9 @@ static enum mlp_event advance_batches(struct mlp_fit *fit)
     if (!d->in_epoch) {
         mlp_fit_keep(fit);
         set_rate(fit);
-        if (d->order) {
-            mlp_identity(fit->n, d->order);
+        d->order = d->drawn != NULL ? d->drawn : fit->options.order;
+        if (d->drawn != NULL) {
+            mlp_identity(fit->n, d->drawn);
             d->unshuffled = fit->n;
         }
         d->batch = 0;
@@ -443,7 +467,7 @@ static enum mlp_event advance_batches(struct mlp_fit *fit)
         d->in_batch = 0;
     }
     if (d->unshuffled > 1) {
-        d->unshuffled = mlp_random_shuffle(&fit->options.stream, d->unshuffled, SHUFFLE, d->order);
+        d->unshuffled = mlp_random_shuffle(&fit->options.stream, d->unshuffled, SHUFFLE, d->drawn);
         fit->work -= 10.0 * (double)SHUFFLE;
         return MLP_PAUSED;
     }
@@ -451,6 +475,8 @@ static enum mlp_event advance_batches(struct mlp_fit *fit)
         return d->batch < fit->n ? MLP_PAUSED : finish_epoch(fit);
     if (!d->in_batch) {
         const size_t left = fit->n - d->batch, size = fit->options.batch_size;
+        if (fit->options.mean)
+            d->step.scale = inverse_weight(fit, left < size ? left : size);
         step_prepare(&d->step);
         mlp_fit_batch(fit, d->order, d->batch, left < size ? left : size);
         fit->pass.keep = left <= size; /* for its norm */
@@ -461,7 +487,9 @@ static enum mlp_event advance_batches(struct mlp_fit *fit)
     if (!complete)
         return MLP_PAUSED;
     fit->evaluated = 1;
-    d->sum = mlp_pair_add(d->sum, fit->pass.cost);
+    const double share = fit->options.mean ? (double)fit->pass.n * d->step.scale : 1.0;
+    d->sum = mlp_pair_add(d->sum, (struct mlp_pair){share * fit->pass.cost.high,
+                                                    share * fit->pass.cost.low});
     if (!isfinite(d->sum.high))
         return mlp_fit_diverge(fit);
     if (fit->pass.step == NULL)
@@ -504,6 +532,11 @@ static enum mlp_event descent_advance(struct mlp_fit *fit)
     if (small_epochs(fit))
         return MLP_EPOCH;
     return mlp_full_advance(fit, &((struct descent *)fit->memory)->full, full_step);
+}
+
+void mlp_fit_set_rate(struct mlp_fit *fit, double rate)
+{
+    ((struct descent *)fit->memory)->step.rate = rate;
 }
 
 static void descent_describe(struct mlp_fit *fit, struct mlp_fit_report *report)

@@ -174,7 +174,7 @@ enum mlp_status mlp_fit_new(struct mlp_fit **fit, struct mlp_network *network,
 void mlp_fit_batch(struct mlp_fit *fit, const size_t *order, size_t begin, size_t n)
 {
     const struct mlp_problem *p = &fit->options.problem;
-    const double share = (double)n / (double)fit->n;
+    const double share = fit->options.mean ? 1.0 : (double)n / (double)fit->n;
     fit->pass.penalty = (struct mlp_penalty){p->l1 * share, p->l2 * share};
     if (fit->dropping != NULL)
         fit->pass.masks = mlp_masks_take(fit->net, &fit->options.stream, n);
@@ -187,6 +187,7 @@ int mlp_fit_pass(struct mlp_fit *fit, int *under_way)
         mlp_fit_batch(fit, NULL, 0, fit->n);
     *under_way = !mlp_pass_advance(&fit->pass);
     fit->work -= fit->pass.work;
+    fit->evaluations += !*under_way;
     return !*under_way;
 }
 
@@ -348,6 +349,32 @@ int mlp_fit_finish(struct mlp_fit *fit, double work, double *cost, double *valid
     *cost = fit->pass.cost.high;
     *validation = fit->validation.n > 0 ? fit->validation.cost : (double)NAN;
     return 1;
+}
+
+void mlp_fit_replace(struct mlp_fit *fit, const struct mlp_matrix *x, const struct mlp_matrix *y,
+                     const struct mlp_matrix *weights, size_t n, const size_t *order)
+{
+    fit->x = *x;
+    fit->y = *y;
+    fit->n = n;
+    fit->options.order = order;
+    if (weights != NULL)
+        fit->weights = *weights;
+    fit->pass.weights = fit->options.problem.weights = weights != NULL ? &fit->weights : NULL;
+}
+
+size_t mlp_fit_evaluations(const struct mlp_fit *fit) { return fit->evaluations; }
+
+double mlp_fit_largest_gradient(const struct mlp_fit *fit)
+{
+    double largest = 0.0;
+    if (!fit->evaluated || fit->gradient == NULL)
+        return (double)NAN;
+    for (size_t j = 0; j < fit->net->n_parameters; j++) {
+        const double size = fabs(fit->gradient[j]);
+        largest = size > largest ? size : largest;
+    }
+    return largest;
 }
 
 uint64_t mlp_fit_position(const struct mlp_fit *fit) { return fit->options.stream.position; }

@@ -79,6 +79,7 @@ struct mlp_fit {
     double initial_cost;
     struct mlp_stream start_stream; /* the stream at the epoch's start */
     int evaluated;                  /* gradient holds one */
+    size_t evaluations;             /* passes over all instances that are complete */
     int diverged;
     enum { MLP_TRAINING = 0, MLP_FINAL_COST, MLP_FINAL_VALIDATION, MLP_FINISHED } stage;
     int validated;      /* in the last ones: there is nothing to do in MLP_FINAL_VALIDATION */

@@ -57,9 +57,10 @@ static inline size_t mlp_padded(size_t n) { return (n + 7) & ~(size_t)7; }
 
 /* Step t of Adam: m <- beta1 m + (1 - beta1) g, v <- beta2 v + (1 - beta2) g^2 and
  * w <- keep w - rate m / (root sqrt(v) + epsilon), where rate = alpha / (1 - beta1^t),
- * root = 1 / sqrt(1 - beta2^t) and keep = 1 - alpha weight_decay. */
+ * root = 1 / sqrt(1 - beta2^t) and keep = 1 - alpha weight_decay; g is `scale` times the gradient
+ * given. */
 struct mlp_adam_step {
-    double beta1, beta2, epsilon, rate, root, keep;
+    double beta1, beta2, epsilon, rate, root, keep, scale;
 };
 
 /* A step of Rprop; with `back` the cost has risen, and what changes its sign takes back its last

@@ -352,8 +352,9 @@ static void descend_momentum(size_t n, double alpha, double mu, int nesterov, co
 }
 
 /* The new m and v; returns the new w. */
-INLINE v_f64 adam_step(const struct mlp_adam_step *o, v_f64 g, v_f64 *m, v_f64 *v, v_f64 w)
+INLINE v_f64 adam_step(const struct mlp_adam_step *o, v_f64 gradient, v_f64 *m, v_f64 *v, v_f64 w)
 {
+    const v_f64 g = v_set(o->scale) * gradient;
     *m = v_fma(v_set(o->beta1), *m, v_set(1.0 - o->beta1) * g);
     *v = v_fma(v_set(o->beta2), *v, v_set(1.0 - o->beta2) * g * g);
     const v_f64 d = v_fma(v_set(o->root), v_sqrt(*v), v_set(o->epsilon));

@@ -203,7 +203,7 @@ static void gradient_tile(const struct mlp_network *net, const struct mlp_layer 
     struct mlp_epilogue fused = {net->parameters + offset, row, 0.0, keep};
     const int fuse = step != NULL && step->plain && first && rows <= FUSED_ROWS && penalty == NULL;
     if (fuse)
-        fused.alpha = step->rate;
+        fused.alpha = step->rate * step->scale;
     if (m_out == 1) { /* one column: its transpose is a row, which fills vectors */
         net->kernels->product(1, t.r1 - t.r0, rows, delta, 0, 1, a + t.r0, (ptrdiff_t)m_in, 1,
                               first ? NULL : dw, 0, dw, 0, fuse ? &fused : NULL, panel);

@@ -340,11 +340,20 @@ struct mlp_fit_options {
     size_t batch_size;          /* 0: all n instances in one step */
     int shuffle;                /* a new permutation each epoch, from the stream */
     struct mlp_stream stream;
+    /* Of mini-batches: the order (n,) of the rows in each epoch, which is read while it is under way
+     * and may be changed between two; NULL: as they stand or, with `shuffle`, a permutation. */
+    const size_t *order;
+    /* Of mini-batches without clipping: each one's objective is its mean, (sum_i s_i loss_i + the whole
+     * penalty) / sum_i s_i, and an epoch's cost the sum over its batches of their number of rows times
+     * that. Nothing is learned from a batch whose weights are all 0. */
+    int mean;
     double tol, goal; /* goal = -infinity: none */
     size_t n_threads;
     struct mlp_levenberg levenberg; /* of MLP_LEVENBERG_MARQUARDT */
     struct mlp_adam adam;           /* of MLP_ADAM */
-    struct mlp_schedule schedule;   /* of both */
+    int raw_epsilon; /* of MLP_ADAM: epsilon is added to sqrt(v), before that is divided by
+                        sqrt(1 - beta2^t) */
+    struct mlp_schedule schedule; /* of both */
     /* Of both, 0 for none: the gradient's largest Euclidean norm, each element's largest size. */
     double clip_norm, clip_value;
     struct mlp_rprop rprop; /* of MLP_RPROP */
@@ -409,6 +418,20 @@ const char *mlp_fit_resume(struct mlp_fit *fit, const struct mlp_array *arrays, 
                            size_t epochs);
 /* Words drawn from the stream so far. */
 uint64_t mlp_fit_position(const struct mlp_fit *fit);
+
+/* From outside, between two epochs of mini-batches by MLP_GRADIENT_DESCENT or MLP_ADAM: */
+
+/* The learning rate from now on; without a schedule. */
+void mlp_fit_set_rate(struct mlp_fit *fit, double rate);
+/* Goes on with n >= 1 other instances, their weights or NULL, and an order of theirs or NULL; without
+ * `shuffle`, and mlp_fit_finish must not be called. They must outlive the fit. */
+void mlp_fit_replace(struct mlp_fit *fit, const struct mlp_matrix *x, const struct mlp_matrix *y,
+                     const struct mlp_matrix *weights, size_t n, const size_t *order);
+
+/* Evaluations of C over all instances so far, and the largest |dC/dw| of the last one, NaN if its
+ * gradient is not kept. */
+size_t mlp_fit_evaluations(const struct mlp_fit *fit);
+double mlp_fit_largest_gradient(const struct mlp_fit *fit);
 /* Whether mlp_fit_describe's cost is C of the parameters as they are, and no epoch waits for its
  * validation: then a fit by MLP_LBFGS, MLP_SCG or MLP_LEVENBERG_MARQUARDT can end between any two calls
  * of mlp_fit_run. */

@@ -119,7 +119,22 @@ class Fit:
         goal: float,
         n_threads: int,
         most: int,
+        order: NDArray[np.uintp] | None = None,
+        mean: bool = False,
     ) -> None: ...
+    def replace(
+        self,
+        x: NDArray[Any],
+        y: NDArray[Any],
+        labels: bool,
+        weights: NDArray[np.float64] | None,
+        order: NDArray[np.uintp] | None = None,
+    ) -> None: ...
+    def set_rate(self, rate: float) -> None: ...
+    @property
+    def evaluations(self) -> int: ...
+    @property
+    def largest_gradient(self) -> float: ...
     def validate(
         self,
         x: NDArray[Any],

@@ -771,19 +771,34 @@ cdef int accept(const char *refused) except -1:
     return 0
 
 
+cdef const size_t *order_of(cnp.ndarray order, size_t n) except? NULL:
+    """The order of n rows, which the caller has made and keeps, or NULL for None."""
+    if order is None:
+        return NULL
+    if order.dtype != np.uintp or order.ndim != 1 or order.size != <Py_ssize_t>n or (
+            not cnp.PyArray_ISCARRAY_RO(order)):
+        raise ValueError(f"an order of {n} rows is needed here")
+    return <const size_t *>cnp.PyArray_DATA(order)
+
+
 cdef class Fit:
-    """One run of training in slices: the C state, and the arrays that it reads."""
+    """One run of training in slices: the C state, and the arrays that it reads.
+
+    With `mean` mini-batches have means as their objectives (mlp.h), and Adam its raw epsilon; `order`
+    (n,), np.uintp, is theirs. Its values are believed: they must be rows of x.
+    """
 
     cdef mlp_fit *fit
     cdef Core core
-    cdef object x, y, others
+    cdef object x, y, others, order
     cdef Weights weights, other_weights
     cdef cnp.ndarray epochs  # (5, at least as many as there are)
     cdef size_t recorded
+    cdef bint batched  # by mini-batches, in an order that is given
 
     def __cinit__(self, Core core not None, cnp.ndarray x not None, cnp.ndarray y not None,
                   bint labels, solver, problem, Stream stream not None, double tol, double goal,
-                  size_t n_threads, size_t most):
+                  size_t n_threads, size_t most, cnp.ndarray order=None, bint mean=False):
         cdef mlp_matrix mx, my
         cdef mlp_fit_options options
         self.fit = NULL
@@ -798,13 +813,52 @@ cdef class Fit:
         options.tol = tol
         options.goal = goal
         options.n_threads = n_threads
-        self.core, self.x, self.y = core, x, y
+        options.order = order_of(order, x.shape[0])
+        options.mean = options.raw_epsilon = mean
+        self.core, self.x, self.y, self.order = core, x, y, order
+        self.batched = options.batch_size > 0 and not options.shuffle
         self.epochs = np.empty((5, min(most, EPOCHS_AT_ONCE)))
         self.recorded = 0
         check(mlp_fit_new(&self.fit, core.network, &mx, &my, x.shape[0], &options))
 
     def __dealloc__(self):
         mlp_fit_free(self.fit)
+
+    def replace(self, cnp.ndarray x not None, cnp.ndarray y not None, bint labels, weights,
+                cnp.ndarray order=None):
+        """Goes on with other validated instances, and a history of their epochs alone.
+
+        For mini-batches without shuffle, after a complete epoch; `finish` must not be called then.
+        """
+        cdef mlp_matrix mx, my
+        cdef Weights described = Weights(weights, x.shape[0])
+        self.check_batched()
+        matrix_of(x, x.shape[0], self.core.n_inputs, False, &mx)
+        matrix_of(y, x.shape[0], self.core.n_outputs, labels, &my)
+        mlp_fit_replace(self.fit, &mx, &my, described.pointer(), x.shape[0],
+                        order_of(order, x.shape[0]))
+        self.x, self.y, self.weights, self.order = x, y, described, order
+        self.recorded = 0
+
+    def set_rate(self, double rate):
+        """The learning rate from now on, of gradient descent or Adam without a schedule."""
+        self.check_batched()
+        mlp_fit_set_rate(self.fit, rate)
+
+    cdef int check_batched(self) except -1:
+        if not self.batched:
+            raise ValueError("mini-batches without shuffle are needed here")
+        return 0
+
+    @property
+    def evaluations(self):
+        """Evaluations of C over all instances so far."""
+        return mlp_fit_evaluations(self.fit)
+
+    @property
+    def largest_gradient(self):
+        """The largest abs(dC/dw) of the last one."""
+        return mlp_fit_largest_gradient(self.fit)
 
     def validate(self, cnp.ndarray x not None, cnp.ndarray y not None, bint labels, weights,
                  size_t patience, double best, double best_epoch):

@@ -165,11 +165,14 @@ cdef extern from "mlp.h" nogil:
         size_t batch_size
         int shuffle
         mlp_stream stream
+        const size_t *order
+        int mean
         double tol
         double goal
         size_t n_threads
         mlp_levenberg levenberg
         mlp_adam adam
+        int raw_epsilon
         mlp_schedule schedule
         double clip_norm
         double clip_value
@@ -264,6 +267,11 @@ cdef extern from "mlp.h" nogil:
     void mlp_fit_describe(mlp_fit *, mlp_fit_report *)
     const char *mlp_fit_resume(mlp_fit *, const mlp_array *, size_t, size_t)
     uint64_t mlp_fit_position(const mlp_fit *)
+    void mlp_fit_set_rate(mlp_fit *, double)
+    void mlp_fit_replace(mlp_fit *, const mlp_matrix *, const mlp_matrix *, const mlp_matrix *,
+                         size_t, const size_t *)
+    size_t mlp_fit_evaluations(const mlp_fit *)
+    double mlp_fit_largest_gradient(const mlp_fit *)
     int mlp_fit_settled(const mlp_fit *)
     int mlp_fit_finish(mlp_fit *, double, double *, double *)
 

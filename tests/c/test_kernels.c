@@ -557,12 +557,14 @@ static void test_steps(const struct mlp_kernels *k)
     for (size_t n = 1; n <= 67; n++) {
         struct array g = array(n), p = array(n), v = array(n), w = array(n);
         double p1[67], v1[67], w1[67];
-        const struct mlp_adam_step adam = {0.9, 0.999, 1e-8, 0.01, 3.0, n % 2 ? 1.0 : 0.875};
+        const struct mlp_adam_step adam = {0.9, 0.999, 1e-8, 0.01, 3.0, n % 2 ? 1.0 : 0.875,
+                                            n % 3 ? 1.0 : 0.3};
         fill_widely(n, g.p);
         for (size_t i = 0; i < n; i++) {
             v.p[i] = fabs(v.p[i]);
-            p1[i] = multiply_add(k, 0.9, p.p[i], (1.0 - 0.9) * g.p[i]);
-            v1[i] = multiply_add(k, 0.999, v.p[i], (1.0 - 0.999) * g.p[i] * g.p[i]);
+            const double gi = adam.scale * g.p[i];
+            p1[i] = multiply_add(k, 0.9, p.p[i], (1.0 - 0.9) * gi);
+            v1[i] = multiply_add(k, 0.999, v.p[i], (1.0 - 0.999) * gi * gi);
             const double d = multiply_add(k, 3.0, sqrt(v1[i]), 1e-8);
             w1[i] = multiply_add(k, adam.keep, w.p[i], -(0.01 * p1[i] / d));
         }

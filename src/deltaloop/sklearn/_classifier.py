@@ -1,0 +1,275 @@
+"""The classifier."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from sklearn.base import ClassifierMixin
+from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils import column_or_1d
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
+
+from deltaloop.sklearn._document import documented
+from deltaloop.sklearn._estimator import Array, Perceptron, is_stochastic
+from deltaloop.sklearn._rows import Rows, dense_blocks
+
+if TYPE_CHECKING:
+    import os
+
+    from deltaloop.losses import Loss
+    from deltaloop.sklearn._settings import Settings
+
+
+@documented
+class MLPClassifier(ClassifierMixin, Perceptron):
+    """Multilayer perceptron for classification: scikit-learn's, on deltaloop's core.
+
+    It minimises the log loss over mini-batches, or over all instances, plus a penalty. Two classes
+    have one logistic output, more have a softmax, and several labels at a time an independent
+    logistic output each.
+
+    Parameters
+    ----------
+    {parameters}
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The classes, sorted.
+    {attributes}
+
+    See Also
+    --------
+    MLPRegressor : For values.
+    deltaloop.Network : What it is made of, with more to set.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from deltaloop.sklearn import MLPClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = MLPClassifier((10,), solver="lbfgs", random_state=0).fit(X, y)
+    >>> bool(model.score(X, y) > 0.97)
+    True
+    >>> model.predict_proba(X[:1]).shape
+    (1, 3)
+    """
+
+    classes_: Array
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Any = (100,),
+        activation: Any = "relu",
+        *,
+        solver: Any = "adam",
+        alpha: float = 0.0001,
+        batch_size: Any = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: Any = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: Any = 10,
+        max_fun: int = 15000,
+        n_threads: int | None = None,
+    ) -> None:
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.n_iter_no_change = n_iter_no_change
+        self.max_fun = max_fun
+        self.n_threads = n_threads
+
+    # ---- fitting ----
+
+    def _targets(self, y: Array, incremental: bool) -> tuple[Array, bool, int]:
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        if "classes_" not in self.__dict__ or not (self.warm_start or incremental):
+            self._label_binarizer = LabelBinarizer().fit(y)
+            self.classes_ = self._label_binarizer.classes_
+        else:
+            self._check_classes(unique_labels(y))
+        if self._label_binarizer.y_type_ == "multiclass":
+            return np.searchsorted(self.classes_, y).astype(np.int64), True, len(self.classes_)
+        columns = self._label_binarizer.transform(y).astype(bool)
+        return columns, False, columns.shape[1]
+
+    def _check_classes(self, found: Array) -> None:
+        if self.warm_start:
+            if set(found) != set(self.classes_):
+                raise ValueError(
+                    "warm_start can only be used where `y` has the same classes as in the previous "
+                    f"call to fit. Previously got {self.classes_}, `y` has {found}"
+                )
+        elif len(np.setdiff1d(found, self.classes_, assume_unique=True)):
+            raise ValueError(
+                f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. "
+                f"'y' has {found}."
+            )
+
+    def _loss(self, settings: Settings) -> tuple[Loss, str]:
+        kind = self._label_binarizer.y_type_
+        if kind == "multiclass":
+            return "cross_entropy", "softmax"
+        return ("cross_entropy" if kind == "binary" else "binary_cross_entropy"), "sigmoid"
+
+    def _validation_score(self, rows: Rows) -> float:
+        network = self.network_
+        a = np.concatenate([network.predict(x) for x in dense_blocks(rows.X)])
+        if not np.isfinite(a).all():
+            return float("nan")
+        right = a.argmax(axis=1) == rows.y if rows.labels else ((a > 0.5) == rows.y).all(axis=1)
+        return float(np.average(right, weights=rows.weights))
+
+    @available_if(is_stochastic)
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
+        """Train for one epoch of mini-batches of these instances, from where the model is.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Instances.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Their classes, or labels as columns of 0 and 1.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the instances, at least 0; 1 each by default.
+        classes : array-like of shape (n_classes,), default=None
+            All classes that any call will see; the first call needs them, except with several
+            labels at a time.
+
+        Returns
+        -------
+        self
+            The estimator.
+
+        Examples
+        --------
+        >>> from deltaloop.sklearn import MLPClassifier
+        >>> model = MLPClassifier((3,), random_state=0)
+        >>> model.partial_fit([[0.0], [1.0]], ["a", "b"], classes=["a", "b"]).n_iter_
+        1
+        """
+        if _check_partial_fit_first_call(self, classes):
+            several = type_of_target(y).startswith("multilabel")
+            self._label_binarizer = LabelBinarizer().fit(y if several else classes)
+        return self._fit(X, y, sample_weight, True)
+
+    # ---- prediction ----
+
+    def predict(self, X: Any) -> Array:
+        """Classes of instances.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Instances.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_classes)
+            The class with the highest probability; with several labels at a time a 1 where a
+            probability is above one half.
+        """
+        a = self._outputs(X)
+        kind = self._label_binarizer.y_type_
+        if kind == "multiclass":
+            return np.take(self.classes_, a.argmax(axis=1))
+        if kind == "binary" and len(self.classes_) == 2:
+            return np.take(self.classes_, (a[:, 0] > 0.5).view(np.int8))
+        result: Array = self._label_binarizer.inverse_transform(a[:, 0] if a.shape[1] == 1 else a)
+        return result
+
+    def predict_proba(self, X: Any) -> Array:
+        """Probabilities of the classes.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Instances.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            In the order of ``classes_``.
+        """
+        a = self._outputs(X)
+        if a.shape[1] > 1:
+            return a
+        result = np.empty((len(a), 2))
+        result[:, 0] = 1.0 - a[:, 0]
+        result[:, 1] = a[:, 0]
+        return result
+
+    def predict_log_proba(self, X: Any) -> Array:
+        """Logarithms of ``predict_proba``; a probability of 0 gives minus infinity.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Instances.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            In the order of ``classes_``.
+        """
+        a = self.predict_proba(X)
+        with np.errstate(divide="ignore"):
+            np.log(a, out=a)
+        return a
+
+    def to_onnx(self, path: str | os.PathLike[str]) -> None:
+        """Write the model as an ONNX file in float64: see ``deltaloop.Network.to_onnx``.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+            The file. Its graph has the outputs ``label`` and ``probabilities``.
+
+        Raises
+        ------
+        ImportError
+            Without onnx: ``pip install 'deltaloop[onnx]'``.
+        """
+        from deltaloop import _onnx
+
+        multilabel = self._label_binarizer.y_type_.startswith("multilabel")
+        _onnx.write(self._ready(), path, classes=self.classes_.tolist(), multilabel=multilabel)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags

@@ -1,0 +1,260 @@
+"""What takes the steps: mini-batches as scikit-learn's sgd and adam, and deltaloop's solvers.
+
+The steps themselves are C's (``csrc/descent.c``); here is what lies around an epoch.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deltaloop import _core, _fit_arguments, _problem, _random
+from deltaloop.sklearn._rows import Rows
+from deltaloop.sklearn._settings import Settings
+from deltaloop.solvers import Adam, GradientDescent, Solver
+from deltaloop.training import FIRST_WORK, adapted
+
+if TYPE_CHECKING:
+    from deltaloop.network import Network
+
+# scikit-learn's rules for L-BFGS: SciPy's default for the relative decrease of the loss.
+LEAST_DECREASE = 2.220446049250313e-09
+# An adaptive learning rate is divided by 5 until it is at most this.
+ADAPTIVE_FACTOR, ADAPTIVE_LEAST = 5.0, 1e-6
+
+
+class DivergedError(Exception):
+    """The loss or the parameters are not finite."""
+
+
+class _Slices:
+    """Calls of C that leave Python the time to look after signals."""
+
+    def __init__(self) -> None:
+        self.work = FIRST_WORK
+
+    def epoch(self, run: _core.Fit, until: int) -> tuple[str, float | None]:
+        """Run one epoch; the event that ended it, and its cost unless none was completed."""
+        while True:
+            before = time.perf_counter()
+            event, part = run.run(until, self.work)
+            if event == "diverged":
+                raise DivergedError
+            if event != "paused":
+                return event, float(part[0, -1]) if part.shape[1] else None
+            self.work = adapted(self.work, time.perf_counter() - before)
+
+
+class Optimizer:
+    """Steps of sgd or adam, whose moments and learning rate are kept from call to call.
+
+    A pickled one holds plain arrays; the C object is made anew when it is needed.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.learning_rate = settings.learning_rate_init
+        self.epochs = 0
+        self._arrays: dict[str, object] | None = None
+        self._run: _core.Fit | None = None
+        self._network: Network | None = None
+        self._batch_size = 0
+        self._slices = _Slices()
+
+    def __getstate__(self) -> dict[str, Any]:
+        self.suspend()
+        return self.__dict__ | {"_network": None, "_slices": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._slices = _Slices()
+
+    def suspend(self) -> None:
+        """Keep what is remembered as arrays alone; also what an interrupted epoch needs."""
+        if self._run is not None:
+            self._arrays = self._run.report()["arrays"]
+            self._run = None
+
+    def open(self, network: Network, settings: Settings, rows: Rows) -> None:
+        """Get ready to train these rows, by what the parameters are now."""
+        old, self.settings = self.settings, settings
+        if settings.learning_rate_init != old.learning_rate_init:
+            self.learning_rate = settings.learning_rate_init
+        batch_size = settings.rows(rows.n)
+        same = (
+            self._run is not None
+            and self._network is network
+            and batch_size <= self._batch_size == settings.rows(self._batch_size)
+            and _options(settings) == _options(old)
+        )
+        if not same:
+            self.suspend()
+            self._batch_size = batch_size
+            self._network = network
+            self._run = self._start(network, settings, rows)
+        assert self._run is not None
+        self._run.set_rate(self.learning_rate)
+
+    def _start(self, network: Network, settings: Settings, rows: Rows) -> _core.Fit:
+        first = next(rows.blocks(None, self._batch_size))
+        run = _core.Fit(
+            network,
+            first.x,
+            first.y,
+            rows.labels,
+            _solver(settings, self._batch_size),
+            _problem.penalised(0.0, settings.alpha),
+            _random.stream(0),
+            0.0,
+            -np.inf,
+            settings.n_threads,
+            1,
+            None,
+            True,
+        )
+        arrays = self._arrays
+        if arrays is not None and _names(settings) <= set(arrays):
+            kept = {name: arrays[name] for name in _names(settings)}
+            own = run.report()["arrays"]
+            run.resume({**own, **kept, "parameters": network.parameters.copy()}, self.epochs)
+        return run
+
+    def epoch(self, rows: Rows, order: NDArray[np.uintp] | None) -> float:
+        """Train on all rows once; the mean over them of the loss of their batches."""
+        run, total = self._run, 0.0
+        assert run is not None
+        for block in rows.blocks(order, self._batch_size):
+            run.replace(block.x, block.y, rows.labels, block.weights, block.order)
+            self.epochs += 1
+            cost = self._slices.epoch(run, self.epochs)[1]
+            assert cost is not None
+            total += cost
+        return total / rows.n
+
+    def close(self, rows: Rows) -> None:
+        """Let go of the rows."""
+        if self._run is not None:
+            self._run.replace(np.zeros((1, rows.X.shape[1])), rows.y[:1].copy(), rows.labels, None)
+
+    def epoch_ends(self, t: int) -> None:
+        """Follow the schedule, when t rows have been seen."""
+        s = self.settings
+        if s.method == "sgd" and s.learning_rate == "invscaling":
+            self._set_rate(s.learning_rate_init / (t + 1) ** s.power_t)
+
+    def stalls(self, message: str) -> bool:
+        """Return whether a loss that falls no more is the end; if not the learning rate is cut."""
+        s = self.settings
+        if s.method != "sgd" or s.learning_rate != "adaptive":
+            _say(s, message + " Stopping.")
+            return True
+        if self.learning_rate <= ADAPTIVE_LEAST:
+            _say(s, message + " Learning rate too small. Stopping.")
+            return True
+        self._set_rate(self.learning_rate / ADAPTIVE_FACTOR)
+        _say(s, message + f" Setting learning rate to {self.learning_rate:f}")
+        return False
+
+    def _set_rate(self, rate: float) -> None:
+        self.learning_rate = rate
+        assert self._run is not None
+        self._run.set_rate(rate)
+
+
+def _say(settings: Settings, message: str) -> None:
+    if settings.verbose:
+        print(message)
+
+
+def _options(s: Settings) -> tuple[object, ...]:
+    """Return what a C object was made with."""
+    return (
+        s.method, s.alpha, s.momentum, s.nesterovs_momentum,
+        s.beta_1, s.beta_2, s.epsilon, s.n_threads,
+    )  # fmt: skip
+
+
+def _names(s: Settings) -> set[str]:
+    """Return the arrays that a method remembers."""
+    if s.method == "adam":
+        return {"m", "v", "powers", "steps"}
+    return {"velocity"} if s.momentum > 0 else set()
+
+
+def _solver(s: Settings, batch_size: int) -> Solver:
+    """Return sgd or adam; scikit-learn's ranges of the parameters are closed."""
+    if s.method == "adam":
+        solver: Solver = Adam(s.learning_rate_init, batch_size=batch_size, shuffle=False)
+        values = {"beta1": s.beta_1, "beta2": s.beta_2, "epsilon": s.epsilon}
+    else:
+        solver = GradientDescent(s.learning_rate_init, batch_size=batch_size, shuffle=False)
+        values = {"momentum": s.momentum, "nesterov": s.nesterovs_momentum and s.momentum > 0}
+    for name, value in values.items():
+        object.__setattr__(solver, name, value)
+    return solver
+
+
+class FullBatch:
+    """One of deltaloop's solvers, on sums over all instances; or scikit-learn's lbfgs."""
+
+    def __init__(self, network: Network, settings: Settings, rows: Rows, seed: int) -> None:
+        solver = settings.solver
+        assert solver is not None
+        self._own_penalty = "l2" not in solver._penalties
+        alpha = 0.0 if self._own_penalty else settings.alpha
+        problem = _problem.penalised(0.0, alpha)._replace(weights=rows.weights)
+        _fit_arguments.check_stage(network, solver, rows.n, problem)
+        self.settings = settings
+        self.total = rows.total_weight
+        self.epochs = 0
+        self.stopped = ""  # why
+        self._slices = _Slices()
+        self._last: float | None = None
+        x = rows.dense()
+        self._data = network, rows, x, problem
+        self._run = _core.Fit(
+            network, x, rows.y, rows.labels, solver, problem, _random.stream(seed),
+            0.0, -np.inf, settings.n_threads, settings.max_iter,
+        )  # fmt: skip
+
+    def epoch(self) -> float | None:
+        """Do one iteration; the mean loss after it, None if the solver could make none."""
+        event, cost = self._slices.epoch(self._run, self.epochs + 1)
+        if cost is not None:
+            self.epochs += 1
+        if cost is not None and self._own_penalty:
+            cost = self._plain_cost()
+        if event == "own":
+            self.stopped = self._run.report()["reason"]
+        if self.settings.method == "lbfgs" and not self.stopped:
+            self.stopped = self._lbfgs_rule(cost)
+        return None if cost is None else cost / self.total
+
+    @property
+    def loss(self) -> float:
+        """The mean loss where the parameters are."""
+        cost = self._plain_cost() if self._own_penalty else float(self._run.report()["cost"])
+        return cost / self.total
+
+    def _plain_cost(self) -> float:
+        """Evaluate the loss without the penalty that a solver estimates."""
+        network, rows, x, problem = self._data
+        threads = self.settings.n_threads
+        return network._cost(x, rows.y, rows.labels, False, threads, problem)[0]
+
+    def _lbfgs_rule(self, cost: float | None) -> str:
+        """Return the reason to stop, if there is one."""
+        s, before = self.settings, self._last
+        if before is None:
+            before = self._run.report()["initial_cost"]
+        self._last = cost
+        if self._run.largest_gradient <= s.tol * self.total:
+            return "tol"
+        if cost is not None:
+            size = max(abs(before), abs(cost), self.total)
+            if before - cost <= LEAST_DECREASE * size:
+                return "decrease"
+        return "max_fun" if self._run.evaluations >= s.max_fun else ""

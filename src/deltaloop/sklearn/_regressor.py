@@ -1,0 +1,225 @@
+"""The regressor."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from scipy.special import xlogy
+from sklearn.base import RegressorMixin
+from sklearn.metrics import r2_score
+from sklearn.utils import column_or_1d
+from sklearn.utils.metaestimators import available_if
+
+from deltaloop import _inputs
+from deltaloop.sklearn._document import documented
+from deltaloop.sklearn._estimator import Array, Perceptron, is_stochastic
+from deltaloop.sklearn._rows import Rows, dense_blocks
+
+if TYPE_CHECKING:
+    import os
+
+    from deltaloop.losses import Loss
+    from deltaloop.sklearn._settings import Settings
+
+
+@documented
+class MLPRegressor(RegressorMixin, Perceptron):
+    """Multilayer perceptron for regression: scikit-learn's, on deltaloop's core.
+
+    It minimises a loss over mini-batches, or over all instances, plus a penalty, for one target or
+    several.
+
+    Parameters
+    ----------
+    loss : str, deltaloop.Huber or deltaloop.Quantile, default="squared_error"
+        ``"squared_error"``, half the squared error, summed over the outputs; ``"poisson"``, half
+        the Poisson deviance, for counts, with outputs that are exponentials; beyond
+        scikit-learn's ``"absolute_error"``, ``"huber"`` and ``"quantile"``, or the last two as
+        objects with their parameters.
+    {parameters}
+
+    Attributes
+    ----------
+    {attributes}
+
+    See Also
+    --------
+    MLPClassifier : For classes.
+    deltaloop.Network : What it is made of, with more to set.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from deltaloop.sklearn import MLPRegressor
+    >>> X = np.linspace(-1, 1, 100).reshape(-1, 1)
+    >>> y = np.sin(3 * X[:, 0])
+    >>> model = MLPRegressor(
+    ...     hidden_layer_sizes=(10,), activation="tanh", solver="lm", tol=0, random_state=0
+    ... ).fit(X, y)
+    >>> bool(model.score(X, y) > 0.999999)
+    True
+    """
+
+    def __init__(
+        self,
+        loss: Any = "squared_error",
+        hidden_layer_sizes: Any = (100,),
+        activation: Any = "relu",
+        *,
+        solver: Any = "adam",
+        alpha: float = 0.0001,
+        batch_size: Any = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: Any = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: Any = 10,
+        max_fun: int = 15000,
+        n_threads: int | None = None,
+    ) -> None:
+        self.loss = loss
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.n_iter_no_change = n_iter_no_change
+        self.max_fun = max_fun
+        self.n_threads = n_threads
+
+    # ---- fitting ----
+
+    def _numeric_targets(self) -> bool:
+        return True
+
+    def _targets(self, y: Array, incremental: bool) -> tuple[Array, bool, int]:
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        y = _inputs.numbers("y", y if y.ndim == 2 else y.reshape(-1, 1))
+        if isinstance(self.loss, str) and self.loss == "poisson":
+            _inputs.not_negative(y, "y")
+        return y, False, y.shape[1]
+
+    def _loss(self, settings: Settings) -> tuple[Loss, str]:
+        return settings.loss, "exp" if settings.loss == "poisson" else "identity"
+
+    def _loss_shift(self, rows: Rows, order: Array | None, batch_size: int) -> float:
+        """Return the mean of y log y - y, which the network's Poisson loss leaves out."""
+        if self.network_.loss != "poisson":
+            return 0.0
+        y = rows.y.astype(np.float64)
+        terms = (xlogy(y, y) - y).sum(axis=1)
+        if rows.weights is None:
+            return float(terms.mean())
+        s = rows.weights
+        if order is not None:
+            terms, s = terms[order], s[order]
+        starts = np.arange(0, rows.n, batch_size)
+        counts = np.diff(np.append(starts, rows.n))
+        weights = np.add.reduceat(s, starts)
+        sums = np.add.reduceat(s * terms, starts)
+        means = np.divide(sums, weights, out=np.zeros_like(sums), where=weights > 0)
+        return float((means * counts).sum() / rows.n)
+
+    def _validation_score(self, rows: Rows) -> float:
+        a = np.concatenate([self.network_.predict(x) for x in dense_blocks(rows.X)])
+        if not np.isfinite(a).all():
+            return float("nan")
+        with np.errstate(over="ignore"):
+            return float(r2_score(rows.y, a, sample_weight=rows.weights))
+
+    @available_if(is_stochastic)
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train for one epoch of mini-batches of these instances, from where the model is.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Instances.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Their targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the instances, at least 0; 1 each by default.
+
+        Returns
+        -------
+        self
+            The estimator.
+
+        Examples
+        --------
+        >>> from deltaloop.sklearn import MLPRegressor
+        >>> model = MLPRegressor(hidden_layer_sizes=(3,), random_state=0)
+        >>> model.partial_fit([[0.0], [1.0]], [1.0, 2.0]).n_iter_
+        1
+        """
+        return self._fit(X, y, sample_weight, True)
+
+    # ---- prediction ----
+
+    def predict(self, X: Any) -> Array:
+        """Values for instances.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Instances.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            Float64.
+        """
+        a = self._outputs(X)
+        return a.ravel() if a.shape[1] == 1 else a
+
+    def to_onnx(self, path: str | os.PathLike[str]) -> None:
+        """Write the model as an ONNX file in float64: see ``deltaloop.Network.to_onnx``.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+            The file.
+
+        Raises
+        ------
+        ImportError
+            Without onnx: ``pip install 'deltaloop[onnx]'``.
+        """
+        from deltaloop import _onnx
+
+        _onnx.write(self._ready(), path)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags

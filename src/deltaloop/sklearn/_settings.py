@@ -1,0 +1,193 @@
+"""The parameters of an estimator, validated: scikit-learn's, and deltaloop's as further values."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from deltaloop import _inputs, _layers, _threads
+from deltaloop.losses import Loss
+from deltaloop.losses import check as check_loss
+from deltaloop.solvers import (
+    LBFGS,
+    BayesianRegularization,
+    LevenbergMarquardt,
+    Rprop,
+    ScaledConjugateGradient,
+    Solver,
+)
+
+if TYPE_CHECKING:
+    from deltaloop.sklearn._estimator import Perceptron
+
+# scikit-learn's names of activations that have another one here.
+ACTIVATIONS = {"logistic": "sigmoid"}
+THEIRS = ("identity", "logistic", "tanh", "relu")
+HIDDEN = (*THEIRS, *(name for name in _layers.HIDDEN if name not in (*THEIRS, "step")))
+OUT_ACTIVATIONS = {"sigmoid": "logistic"}
+STOCHASTIC = ("sgd", "adam")
+# Solvers on all instances: scikit-learn's lbfgs, whose line search takes up to 20 evaluations, and
+# deltaloop's by the names of the command line.
+FULL_BATCH: dict[str, Solver] = {
+    "lbfgs": LBFGS(10, max_evaluations=20, min_gradient=0.0),
+    "scg": ScaledConjugateGradient(),
+    "rprop": Rprop(),
+    "lm": LevenbergMarquardt(),
+    "br": BayesianRegularization(),
+}
+SOLVERS = (*STOCHASTIC, *FULL_BATCH)
+SCHEDULES = ("constant", "invscaling", "adaptive")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One call's parameters, by scikit-learn's names; `method` is the solver's."""
+
+    hidden: tuple[int, ...]
+    activation: tuple[str, ...]
+    method: str  # one of STOCHASTIC, "lbfgs" or "own"
+    solver: Solver | None  # but for STOCHASTIC
+    loss: Loss
+    alpha: float
+    batch_size: int | None  # None: auto
+    learning_rate: str
+    learning_rate_init: float
+    power_t: float
+    max_iter: int
+    shuffle: bool
+    tol: float
+    verbose: bool
+    warm_start: bool
+    momentum: float
+    nesterovs_momentum: bool
+    early_stopping: bool
+    validation_fraction: float
+    beta_1: float
+    beta_2: float
+    epsilon: float
+    n_iter_no_change: float
+    max_fun: int
+    n_threads: int  # 0: as many as pay
+
+    def rows(self, n: int) -> int:
+        """Return the rows of a mini-batch of n."""
+        return min(200 if self.batch_size is None else self.batch_size, n)
+
+
+def check(estimator: Perceptron) -> Settings:
+    """Return an estimator's parameters. TypeError or ValueError for the first that is wrong."""
+    e: Any = estimator
+    hidden = hidden_sizes(e.hidden_layer_sizes)
+    method, solver = solver_of(e.solver)
+    flag, integer = _inputs.flag, _inputs.integer
+    return Settings(
+        hidden=hidden,
+        activation=activations(e.activation, len(hidden)),
+        method=method,
+        solver=solver,
+        loss="cross_entropy" if not hasattr(e, "loss") else loss_of(e.loss),
+        alpha=interval("alpha", e.alpha, 0.0),
+        batch_size=batch_size(e.batch_size),
+        learning_rate=_inputs.choice("learning_rate", e.learning_rate, SCHEDULES),
+        learning_rate_init=interval("learning_rate_init", e.learning_rate_init, 0.0, above=True),
+        power_t=interval("power_t", e.power_t, 0.0),
+        max_iter=integer("max_iter", e.max_iter, at_least=1),
+        shuffle=flag("shuffle", e.shuffle),
+        tol=interval("tol", e.tol, 0.0, math.inf),
+        verbose=bool(e.verbose)
+        if isinstance(e.verbose, bool | np.bool_)
+        else integer("verbose", e.verbose, at_least=0) > 0,
+        warm_start=flag("warm_start", e.warm_start),
+        momentum=interval("momentum", e.momentum, 0.0, 1.0),
+        nesterovs_momentum=flag("nesterovs_momentum", e.nesterovs_momentum),
+        early_stopping=flag("early_stopping", e.early_stopping),
+        validation_fraction=interval("validation_fraction", e.validation_fraction, 0.0, 1.0),
+        beta_1=interval("beta_1", e.beta_1, 0.0, 1.0),
+        beta_2=interval("beta_2", e.beta_2, 0.0, 1.0),
+        epsilon=interval("epsilon", e.epsilon, 0.0, above=True),
+        n_iter_no_change=patience(e.n_iter_no_change),
+        max_fun=integer("max_fun", e.max_fun, at_least=1),
+        n_threads=_threads.resolve(e.n_threads),
+    )
+
+
+def interval(
+    name: str, value: object, low: float, high: float | None = None, *, above: bool = False
+) -> float:
+    """Return a number in [low, high], finite without `high`; with `above` it is not low itself."""
+    number = _inputs.real(name, value)
+    most = math.inf if high is None else high
+    inside = (low < number if above else low <= number) and number <= most
+    if inside and (high is not None or math.isfinite(number)):
+        return number
+    start = "(" if above else "["
+    end = ", inf)" if high is None else f", {high:g}]"
+    raise ValueError(f"{name} must be in {start}{low:g}{end}, got {value!r}")
+
+
+def hidden_sizes(given: object) -> tuple[int, ...]:
+    """Return the units of the hidden layers, from a list of them or one number."""
+    if isinstance(given, np.ndarray) and given.ndim == 1:
+        given = given.tolist()
+    if not _inputs.is_list(given):
+        return (_inputs.integer("hidden_layer_sizes", given, at_least=1),)
+    assert isinstance(given, list | tuple) or hasattr(given, "__iter__")
+    for size in given:
+        if _inputs.integer("hidden_layer_sizes", size, at_least=-(2**62)) <= 0:
+            raise ValueError(f"hidden_layer_sizes must be > 0, got {list(given)}.")
+    return tuple(int(size) for size in given)
+
+
+def activations(given: object, n_hidden: int) -> tuple[str, ...]:
+    """Return deltaloop's name of each hidden layer's activation."""
+    if isinstance(given, list | tuple):
+        if len(given) != n_hidden:
+            raise ValueError(
+                f"activation must be one name, or one for each of {n_hidden} hidden layers, "
+                f"got {given!r}"
+            )
+        names = [_inputs.choice(f"activation[{l}]", name, HIDDEN) for l, name in enumerate(given)]
+    else:
+        names = [_inputs.choice("activation", given, HIDDEN)] * n_hidden
+    return tuple(ACTIVATIONS.get(name, name) for name in names)
+
+
+def solver_of(given: object) -> tuple[str, Solver | None]:
+    """Return the method, and deltaloop's solver where it is one of those."""
+    if isinstance(given, Solver):
+        return "own", given
+    if not isinstance(given, str):
+        raise TypeError(
+            f"solver must be one of {', '.join(SOLVERS)} or a solver object of deltaloop, "
+            f"got {given!r}"
+        )
+    name = _inputs.choice("solver", given, SOLVERS)
+    if name in STOCHASTIC:
+        return name, None
+    return name if name == "lbfgs" else "own", FULL_BATCH[name]
+
+
+def loss_of(given: object) -> Loss:
+    """Return a loss of regression."""
+    known = ("squared_error", "poisson", "absolute_error", "huber", "quantile")
+    if isinstance(given, str):
+        return _inputs.choice("loss", given, known)
+    return check_loss(given)
+
+
+def batch_size(given: object) -> int | None:
+    """Return the rows of a mini-batch, None for auto."""
+    if isinstance(given, str):
+        _inputs.choice("batch_size", given, ("auto",))
+        return None
+    return _inputs.integer("batch_size", given, at_least=1)
+
+
+def patience(given: object) -> float:
+    """Return n_iter_no_change: an integer, or infinity."""
+    if isinstance(given, float | np.floating) and given == math.inf:
+        return math.inf
+    return _inputs.integer("n_iter_no_change", given, at_least=1)
