@@ -781,6 +781,7 @@ def test_fields_of_a_result(momentum, batch_size):
     result = net.fit(X, Y, solver=solver, max_epochs=5, tol=0)
     kinds = {
         "cost": float,
+        "loss": str,
         "initial_cost": float,
         "epochs": int,
         "n_instances": int,

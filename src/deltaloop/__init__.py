@@ -6,6 +6,7 @@
 (1,)
 """
 
+from deltaloop import plot as plot
 from deltaloop._core import Predictor, Trainer, __version__
 from deltaloop._files import load
 from deltaloop.checks import GradientCheck

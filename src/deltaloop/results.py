@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deltaloop import _plot
+from deltaloop.losses import Loss
 from deltaloop.solvers import Solver
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from deltaloop.network import Network
 
 
@@ -158,6 +160,8 @@ class FitResult:
     cost : float
         C of the final parameters over all instances, with the weights and the penalty of the fit
         and no unit dropped; the same bits as ``network.cost`` of the same arguments.
+    loss : str, Huber or Quantile
+        The network's, which C sums.
     initial_cost : float
         C before the first step of this call; NaN with mini-batches, where it is not computed. With
         dropout, as the history, of the units that were not dropped.
@@ -215,6 +219,7 @@ class FitResult:
     """
 
     cost: float
+    loss: Loss
     initial_cost: float
     epochs: int
     n_instances: int
@@ -231,11 +236,8 @@ class FitResult:
     stages: tuple[Stage, ...] = field(repr=False)
     state: Mapping[str, NDArray[Any]] = field(repr=False)
 
-    def plot(self, ax: Any = None) -> Any:
-        """Draw the cost after each epoch, with the initial one at epoch 0 where it is known.
-
-        With validation its cost too, and a point where it was lowest; both are then divided by the
-        number of their instances. Dotted lines stand between the stages of several solvers.
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the cost after each epoch: ``deltaloop.plot.learning_curve`` of this result.
 
         Parameters
         ----------
@@ -245,7 +247,6 @@ class FitResult:
         Returns
         -------
         matplotlib.axes.Axes
-            With a logarithmic axis of costs where these are positive and differ by a factor of 30.
 
         Raises
         ------
@@ -259,7 +260,9 @@ class FitResult:
         >>> import deltaloop as dl
         >>> net = dl.Network([1, 1], activation="identity", seed=0)
         >>> result = net.fit([[1.0]], [2.0], solver=dl.GradientDescent(0.25), goal=1e-6)
-        >>> ax = result.plot()  # doctest: +SKIP
+        >>> ax = result.plot()
         >>> ax.figure.savefig("cost.png")  # doctest: +SKIP
         """
-        return _plot.plot(self, ax)
+        from deltaloop.plot import learning_curve
+
+        return learning_curve(self, ax)

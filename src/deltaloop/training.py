@@ -170,6 +170,7 @@ def fit(
     history = History(*(np.concatenate(course.epochs, axis=1) if several else course.epochs[0]))
     return FitResult(
         cost=cost,
+        loss=network.loss,
         initial_cost=course.initial_cost,
         epochs=course.epoch - done,
         n_instances=x.shape[0],
