@@ -57,6 +57,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):
     (1, 3)
     """
 
+    loss = "log_loss"
     classes_: Array
 
     def __init__(

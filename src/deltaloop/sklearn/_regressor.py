@@ -55,9 +55,9 @@ class MLPRegressor(RegressorMixin, Perceptron):
     >>> X = np.linspace(-1, 1, 100).reshape(-1, 1)
     >>> y = np.sin(3 * X[:, 0])
     >>> model = MLPRegressor(
-    ...     hidden_layer_sizes=(10,), activation="tanh", solver="lm", tol=0, random_state=0
+    ...     hidden_layer_sizes=(10,), activation="tanh", solver="lm", alpha=0, random_state=0
     ... ).fit(X, y)
-    >>> bool(model.score(X, y) > 0.999999)
+    >>> bool(model.score(X, y) > 0.9999)
     True
     """
 

@@ -88,7 +88,7 @@ def check(estimator: Perceptron) -> Settings:
         activation=activations(e.activation, len(hidden)),
         method=method,
         solver=solver,
-        loss="cross_entropy" if not hasattr(e, "loss") else loss_of(e.loss),
+        loss="cross_entropy" if e.loss == "log_loss" else loss_of(e.loss),
         alpha=interval("alpha", e.alpha, 0.0),
         batch_size=batch_size(e.batch_size),
         learning_rate=_inputs.choice("learning_rate", e.learning_rate, SCHEDULES),
