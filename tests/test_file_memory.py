@@ -10,44 +10,15 @@ from __future__ import annotations
 import json
 import os
 import struct
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
+import memory
 import pytest
 
 import deltaloop as dl
 
 LIMIT = 1 << 19  # of a header's bytes
 CRAB = "\N{CRAB}"  # one such character makes every other one of a str take four bytes
-
-# Each file is read by a child of a process that has loaded a good one. The kernel forgets the peak
-# when it is told to; the parent's pages are counted before and after.
-READ = """
-import os, sys
-import deltaloop as dl
-
-def peak():
-    with open("/proc/self/status") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith("VmHWM"))
-
-dl.load(sys.argv[1])
-for path in sys.argv[2:]:
-    sys.stdout.flush()
-    if os.fork() == 0:
-        with open("/proc/self/clear_refs", "w") as file:
-            file.write("5")
-        before = peak()
-        try:
-            dl.load(path)
-            message = "loaded"
-        except ValueError as error:
-            message = str(error)
-        print(peak() - before, message, flush=True)
-        os._exit(0)
-    os.wait()
-"""
 
 
 def full(template: str, piece: str, limit: int = LIMIT) -> str:
@@ -117,54 +88,39 @@ def bombs(header: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def read(tmp_path: Path) -> Callable[[dict[str, bytes]], dict[str, tuple[int, str]]]:
-    """What reading files in processes of their own took, in kB, and the message, by their names.
-
-    The last one may be followed by a hole of so many bytes.
-    """
-    clear = Path("/proc/self/clear_refs")
-    try:
-        clear.write_text("5")
-    except OSError:
-        pytest.skip("needs a kernel that resets the peak of a process's memory")
-
-    good = tmp_path / "first"
-    dl.Network([2, 3, 1], activation="tanh", seed=5).save(good)
-
-    def run(files: dict[str, bytes], *, hole: int = 0) -> dict[str, tuple[int, str]]:
-        paths = [tmp_path / name for name in files]
-        for path, content in zip(paths, files.values(), strict=True):
-            path.write_bytes(content)
-        if hole:
-            os.truncate(path, len(content) + hole)
-        command = [sys.executable, "-c", READ, str(good), *map(str, paths)]
-        lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        found = [line.split(" ", 1) for line in lines.splitlines()]
-        assert len(found) == len(files)
-        return {name: (int(kb), text) for name, (kb, text) in zip(files, found, strict=True)}
-
-    return run
-
-
-def test_headers(read, tmp_path):
-    path = tmp_path / "good"
+def good(tmp_path: Path) -> Path:
+    path = tmp_path / "a good one"
     dl.Network([2, 3, 1], activation="tanh", seed=5).save(path)
+    return path
+
+
+def parts(path: Path) -> tuple[dict, bytes]:
+    """Header and tensor data of a file."""
     content = path.read_bytes()
     (length,) = struct.unpack("<Q", content[:8])
-    header = json.dumps(json.loads(content[8 : 8 + length]))
-    files = {}
-    for name, text in bombs(header).items():
-        encoded = text.encode()
-        assert len(encoded) <= LIMIT, name
-        files[name] = struct.pack("<Q", len(encoded)) + encoded + content[8 + length :]
-    notes = {
+    return json.loads(content[8 : 8 + length]), content[8 + length :]
+
+
+def assembled(header: str, data: bytes) -> bytes:
+    text = header.encode()
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def test_headers(good, tmp_path):
+    header, data = parts(good)
+    headers = bombs(json.dumps(header))
+    for name, text in headers.items():
+        assert len(text.encode()) <= LIMIT, name
+        (tmp_path / name).write_bytes(assembled(text, data))
+    notes = (
         "good",
         "long value",
         "long wide value",
         "wide characters",
         "as many notes as are taken",
-    }
-    for name, (kilobytes, message) in read(files).items():
+    )
+    found = memory.of_reading("load", good, [tmp_path / name for name in headers])
+    for name, (kilobytes, message) in zip(headers, found, strict=True):
         assert kilobytes < 10_000, (name, kilobytes, message)
         if name in notes:
             assert message == "loaded"
@@ -173,29 +129,27 @@ def test_headers(read, tmp_path):
             assert "expected" in message or "damaged" in message
 
 
-def test_memory_is_measured(read, tmp_path):
+def test_memory_is_measured(good, tmp_path):
     network = dl.Network([1000, 1000, 1000], seed=0)
-    small, large = tmp_path / "small", tmp_path / "large"
-    dl.Network([1, 1], seed=0).save(small)
-    network.save(large)
-    found = read({"a": small.read_bytes(), "b": large.read_bytes()})
-    assert found["a"][0] < 5_000
-    assert found["b"][0] > 8 * network.n_parameters / 1024
+    network.save(tmp_path / "large")
+    small, large = memory.of_reading("load", good, [good, tmp_path / "large"])
+    assert small[0] < 5_000
+    assert large[0] > 8 * network.n_parameters / 1024
 
 
-def test_declared_sizes(read, tmp_path):
+def test_declared_sizes(good, tmp_path):
     """A terabyte that is not there, and one that a sparse file has, of other layers."""
-    path = tmp_path / "good"
-    dl.Network([2, 3, 1], activation="tanh", seed=5).save(path)
-    content = path.read_bytes()
-    (length,) = struct.unpack("<Q", content[:8])
-    header = json.loads(content[8 : 8 + length])
-    header["__metadata__"]["layers"] = f"[2, {1 << 35}, 1]"
-    header["weights.1"] = {"dtype": "F64", "shape": [2, 1 << 35], "data_offsets": [0, 1 << 39]}
-    text = json.dumps({"__metadata__": header["__metadata__"], "weights.1": header["weights.1"]})
-    start = struct.pack("<Q", len(text)) + text.encode()
-    found = read({"declared": start + bytes(104), "sparse": start}, hole=1 << 39)
-    for name, (kilobytes, message) in found.items():
+    header, data = parts(good)
+    metadata = header["__metadata__"] | {"layers": f"[2, {1 << 35}, 1]"}
+    tensor = {"dtype": "F64", "shape": [2, 1 << 35], "data_offsets": [0, 1 << 39]}
+    text = json.dumps({"__metadata__": metadata, "weights.1": tensor})
+    paths = [tmp_path / "declared", tmp_path / "sparse"]
+    paths[0].write_bytes(assembled(text, data))
+    paths[1].write_bytes(assembled(text, b""))
+    os.truncate(paths[1], paths[1].stat().st_size + (1 << 39))
+    for path, (kilobytes, message) in zip(
+        paths, memory.of_reading("load", good, paths), strict=True
+    ):
         assert kilobytes < 10_000
-        assert message.startswith(str(tmp_path / name))
-    assert "bytes of tensors" in found["sparse"][1]
+        assert message.startswith(f"{path}: ")
+        assert "bytes of tensors" in message or "damaged" in message

@@ -108,19 +108,21 @@ def save(
     for number, (w, b) in enumerate(zip(network.weights, network.biases, strict=True), start=1):
         tensors[f"weights.{number}"] = w
         tensors[f"biases.{number}"] = b
-    try:
+    with _writing(name):
         for tensor, values in tensors.items():
             _check_finite(tensor, values)
         entries = _network_entries(network) | user
         with _replacement(name) as temporary:
             save_file(tensors, temporary, metadata=entries)
             _sort_metadata(temporary)
-    except SafetensorError as error:
-        raise OSError(f"{name}: {error}") from error
-    except OSError as error:  # named after the file that was asked for, not the temporary one
-        raise OSError(error.errno, error.strerror, name) from error
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from error
+
+
+def write_bytes(name: str, content: bytes) -> None:
+    """Write a file, completely or not at all; errors name it."""
+    with _writing(name), _replacement(name) as temporary, open(temporary, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def load(path: str | os.PathLike[str]) -> Network:
@@ -205,6 +207,19 @@ def _naming(name: str) -> Iterator[None]:
     except SafetensorError as error:
         # Its message may quote the header, raw and at any length.
         raise ValueError(f"{name}: damaged safetensors file: {_short(str(error), 200)}") from error
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
+
+
+@contextmanager
+def _writing(name: str) -> Iterator[None]:
+    """Name errors after the file that was asked for, not the temporary one."""
+    try:
+        yield
+    except SafetensorError as error:
+        raise OSError(f"{name}: {error}") from error
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, name) from error
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
 
