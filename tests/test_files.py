@@ -22,6 +22,7 @@ from safetensors.numpy import load_file
 import deltaloop as dl
 from deltaloop import _files
 
+DATA = Path(__file__).parent / "data"
 IS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
 NETWORKS = {
     "xor": lambda: dl.Network([2, 2, 1], seed=1),
@@ -182,6 +183,53 @@ class TestRoundTrip:
         assert peak < 2.5 * network_bytes
 
 
+class TestRecordedFiles:
+    """Files as they were once written keep loading, and predict the same."""
+
+    def test_version_1(self):
+        network = dl.load(DATA / "version1.safetensors")
+        assert state(network)[:-1] == (
+            (3, 4, 3, 2),
+            ("tanh", "gelu"),
+            "identity",
+            dl.Huber(0.5),
+            dl.Uniform(-0.5, 0.5),
+            2026,
+            74,
+        )
+        assert not network.residual
+        np.testing.assert_allclose(
+            network.predict(np.linspace(-1, 1, 6).reshape(2, 3)),
+            [
+                [-0.16862435214492535, -0.21648642432547108],
+                [0.14612462230170856, -0.34338881332633564],
+            ],
+            rtol=1e-12,
+        )
+        note = "written as version 1 \N{EM DASH} a fixture"
+        assert _files.read_metadata(DATA / "version1.safetensors") == {"note": note}
+
+    def test_version_2(self):
+        network = dl.load(DATA / "version2.safetensors")
+        expected = ((4, 4, 4, 3), ("relu", "relu"), "softmax", "cross_entropy", "he_uniform", 7, 44)
+        assert state(network)[:-1] == expected
+        assert network.residual
+        np.testing.assert_allclose(
+            network.predict(np.linspace(-1, 1, 8).reshape(2, 4)),
+            [
+                [0.2805360078305718, 0.5531021164100174, 0.16636187575941075],
+                [0.06052113482883714, 0.6001074593307589, 0.3393714058404039],
+            ],
+            rtol=1e-12,
+        )
+
+    @pytest.mark.parametrize("version", [1, 2])
+    def test_written_again_they_are_the_same_bytes(self, version, path):
+        recorded = DATA / f"version{version}.safetensors"
+        dl.load(recorded).save(path, metadata=_files.read_metadata(recorded))
+        assert path.read_bytes() == recorded.read_bytes()
+
+
 class TestMetadata:
     def test_none_is_empty(self, path):
         dl.Network([1, 1], seed=0).save(path)
@@ -231,12 +279,25 @@ class TestMetadata:
         assert not path.exists()
 
     def test_more_than_load_accepts_is_not_written(self, path):
-        with pytest.raises(ValueError, match=r"header of at most 1048576 bytes.*take 10\d{5}"):
+        with pytest.raises(ValueError, match=r"header of at most 524288 bytes.*take 10\d{5}"):
             dl.Network([1, 1], seed=0).save(path, metadata={"a": "x" * (1 << 20)})
         assert os.listdir(path.parent) == []
 
+    def test_more_parts_than_load_accepts_are_not_written(self, path):
+        with pytest.raises(ValueError, match="at most 40000 values and brackets, found more"):
+            dl.Network([1, 1], seed=0).save(path, metadata={str(i): "" for i in range(14_000)})
+        assert os.listdir(path.parent) == []
+        metadata = {str(i): '[{"," \\' for i in range(13_000)}
+        dl.Network([1, 1], seed=0).save(path, metadata=metadata)
+        assert _files.read_metadata(path) == metadata
+
+    def test_a_thousand_layers_are_written(self, path):
+        network = dl.Network([2] * 1501, activation="leaky_relu", seed=0)
+        network.save(path)
+        assert state(dl.load(path)) == state(network)
+
     def test_nearly_the_limit_is_written(self, path):
-        metadata = {"a": "x" * ((1 << 20) - 1000)}
+        metadata = {"a": "x" * ((1 << 19) - 1000)}
         dl.Network([1, 1], seed=0).save(path, metadata=metadata)
         assert _files.read_metadata(path) == metadata
 
@@ -450,12 +511,21 @@ class TestHostileFiles:
 
     def test_header_above_the_limit(self, content, path):
         header, data = parts(content)
-        text = json.dumps(header).encode().ljust((1 << 20) + 1)
+        text = json.dumps(header).encode().ljust((1 << 19) + 1)
         refused(
             path,
             struct.pack("<Q", len(text)) + text + data,
-            "header of 2 to 1048576 bytes, found a length of 1048577",
+            "header of 2 to 524288 bytes, found a length of 524289",
         )
+
+    def test_key_that_is_there_twice(self, content, path):
+        header, data = parts(content)
+        text = json.dumps(header)
+        entry = f', "weights.1": {json.dumps(header["weights.1"])}}}'
+        metadata = text.replace('"layers": ', '"layers": "[9, 9]", "layers": ')
+        for twice, key in ((text[:-1] + entry, "weights.1"), (metadata, "layers")):
+            damaged = struct.pack("<Q", len(twice)) + twice.encode() + data
+            refused(path, damaged, f"each key of the header once, found '{key}' twice")
 
     @pytest.mark.parametrize(
         "text",
@@ -713,6 +783,15 @@ class TestHostileFiles:
         header["weights.2"]["data_offsets"] = header["biases.1"]["data_offsets"]
         refused(path, assembled(header, data))
 
+    @pytest.mark.parametrize("name", ["weights.1", "weights.2", "biases.1", "biases.2"])
+    def test_hole_before_a_tensor(self, name, content, path):
+        header, data = parts(content)
+        hole = header[name]["data_offsets"][0]
+        for entry in header.values():
+            if "data_offsets" in entry and entry["data_offsets"][0] >= hole:
+                entry["data_offsets"] = [place + 8 for place in entry["data_offsets"]]
+        refused(path, assembled(header, data[:hole] + bytes(8) + data[hole:]))
+
     @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
     @pytest.mark.parametrize("name", ["weights.1", "weights.2", "biases.1", "biases.2"])
     def test_values_that_are_not_finite(self, content, path, name, value):
@@ -721,6 +800,22 @@ class TestHostileFiles:
         damaged = data[: end - 8] + struct.pack("<d", value) + data[end:]
         message = rf"expected finite values in {name}, found {value} at \["
         refused(path, assembled(header, damaged), message)
+
+
+@pytest.mark.parametrize("module", ["pickle", "_pickle"])
+def test_loading_never_unpickles(module, path, monkeypatch):
+    network = dl.Network([2, 3, 1], seed=0)
+    network.save(path)
+
+    def fail(*args, **kwargs):
+        raise AssertionError("unpickled")
+
+    for name in ("load", "loads", "Unpickler", "_load", "_loads", "_Unpickler"):
+        monkeypatch.setattr(f"{module}.{name}", fail, raising=False)
+    assert state(dl.load(path)) == state(network)
+    path.write_bytes(pickle.dumps({"layers": [2, 3, 1]}))
+    with pytest.raises(ValueError, match="safetensors"):
+        dl.load(path)
 
 
 def loads_or_is_refused(path, content: bytes) -> None:

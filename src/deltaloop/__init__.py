@@ -10,6 +10,7 @@ from deltaloop import plot as plot
 from deltaloop._core import Predictor, Trainer, __version__
 from deltaloop._files import load
 from deltaloop.checks import GradientCheck
+from deltaloop.convert import from_onnx, from_sklearn, from_torch
 from deltaloop.inits import Uniform
 from deltaloop.losses import Huber, Quantile
 from deltaloop.network import Network
@@ -48,6 +49,9 @@ __all__ = [
     "Trainer",
     "Uniform",
     "__version__",
+    "from_onnx",
+    "from_sklearn",
+    "from_torch",
     "load",
     "runtime",
 ]

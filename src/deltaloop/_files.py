@@ -40,9 +40,15 @@ FORMAT = "deltaloop"
 VERSION = 2
 USER_PREFIX = "user."
 
-# A layer takes about 150 bytes of header, so this is room for thousands of layers; safetensors
-# itself would parse 100 MB of JSON.
-MAX_HEADER_BYTES = 1 << 20
+# What a file can make a reader allocate before it is known to be one of ours. safetensors (0.8.0)
+# takes 100 MB of JSON; 1 MiB of it took up to 32 MB of memory: about 110 bytes for each value and
+# bracket, 7 for each byte of a long string. With both limits a reader stays below 10 MB, which
+# tests/test_files.py measures. A layer takes 150 bytes and 26 values and brackets: 1,500 layers.
+MAX_HEADER_BYTES = 1 << 19
+MAX_HEADER_PARTS = 40_000
+
+# The entries that are JSON themselves: "[{},{},..." takes 30 bytes of memory for each of its own.
+MAX_JSON_CHARACTERS = 1 << 15
 
 # sys.set_int_max_str_digits cannot go below 640: that many digits convert in any interpreter.
 MAX_SEED_DIGITS = 640
@@ -102,19 +108,21 @@ def save(
     for number, (w, b) in enumerate(zip(network.weights, network.biases, strict=True), start=1):
         tensors[f"weights.{number}"] = w
         tensors[f"biases.{number}"] = b
-    try:
+    with _writing(name):
         for tensor, values in tensors.items():
             _check_finite(tensor, values)
         entries = _network_entries(network) | user
         with _replacement(name) as temporary:
             save_file(tensors, temporary, metadata=entries)
             _sort_metadata(temporary)
-    except SafetensorError as error:
-        raise OSError(f"{name}: {error}") from error
-    except OSError as error:  # named after the file that was asked for, not the temporary one
-        raise OSError(error.errno, error.strerror, name) from error
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from error
+
+
+def write_bytes(name: str, content: bytes) -> None:
+    """Write a file, completely or not at all; errors name it."""
+    with _writing(name), _replacement(name) as temporary, open(temporary, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def load(path: str | os.PathLike[str]) -> Network:
@@ -199,6 +207,19 @@ def _naming(name: str) -> Iterator[None]:
     except SafetensorError as error:
         # Its message may quote the header, raw and at any length.
         raise ValueError(f"{name}: damaged safetensors file: {_short(str(error), 200)}") from error
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
+
+
+@contextmanager
+def _writing(name: str) -> Iterator[None]:
+    """Name errors after the file that was asked for, not the temporary one."""
+    try:
+        yield
+    except SafetensorError as error:
+        raise OSError(f"{name}: {error}") from error
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, name) from error
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
 
@@ -295,7 +316,7 @@ def _sort_metadata(path: str) -> None:
                 f"expected a header of at most {MAX_HEADER_BYTES} bytes, layers and metadata "
                 f"take {length}"
             )
-        header: dict[str, Any] = json.loads(file.read(length))
+        header = _json_header(file.read(length))
         header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
         text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
         if len(text) > length:
@@ -315,15 +336,60 @@ def _check_size(name: str) -> int:
         raise ValueError("expected a regular file, found something else")
     with open(name, "rb") as file:
         start = file.read(8)
-    if len(start) < 8:
-        raise ValueError(f"expected a safetensors file of more than 8 bytes, found {len(start)}")
-    length = int.from_bytes(start, "little")
-    limit = min(MAX_HEADER_BYTES, status.st_size - 8)
-    if not 2 <= length <= limit:
-        raise ValueError(
-            f"expected a safetensors header of 2 to {limit} bytes, found a length of {length}"
-        )
+        if len(start) < 8:
+            raise ValueError(
+                f"expected a safetensors file of more than 8 bytes, found {len(start)}"
+            )
+        length = int.from_bytes(start, "little")
+        limit = min(MAX_HEADER_BYTES, status.st_size - 8)
+        if not 2 <= length <= limit:
+            raise ValueError(
+                f"expected a safetensors header of 2 to {limit} bytes, found a length of {length}"
+            )
+        _json_header(file.read(length))
     return status.st_size - 8 - length
+
+
+def _json_header(text: bytes) -> dict[str, Any]:
+    """Parse a header. ValueError if it takes much memory, is no object, or says a thing twice."""
+    parts, quoted = 0, False
+    for match in re.finditer(rb'\\.|["\[{,]', text):
+        if match[0] == b'"':
+            quoted = not quoted
+            parts += quoted
+        elif not quoted:
+            parts += 1
+        if parts > MAX_HEADER_PARTS:
+            raise ValueError(
+                f"expected a header of at most {MAX_HEADER_PARTS} values and brackets, found more"
+            )
+    try:
+        header = json.loads(text, object_pairs_hook=_object)
+    except _DuplicateKeyError:
+        raise
+    except (ValueError, RecursionError):
+        found = _short(text[:100].decode(errors="replace"))
+        raise ValueError(f"expected a header of JSON, found {found}") from None
+    if not isinstance(header, dict):
+        raise ValueError(
+            f"expected a header that is a JSON object, found a {type(header).__name__}"
+        )
+    return header
+
+
+class _DuplicateKeyError(ValueError):
+    """A JSON object with the same key twice, of which readers take one or the other."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise _DuplicateKeyError(
+                f"expected each key of the header once, found {_short(key)} twice"
+            )
+        found[key] = value
+    return found
 
 
 def _describe(entries: Mapping[str, str] | None) -> _Description:
@@ -387,6 +453,11 @@ def _listed(names: Set[str]) -> str:
 
 
 def _json(key: str, text: str) -> Any:
+    if len(text) > MAX_JSON_CHARACTERS:
+        raise ValueError(
+            f"expected {key} to be JSON of at most {MAX_JSON_CHARACTERS} characters, found "
+            f"{len(text)}"
+        )
     # RecursionError is how the parser ends on thousands of nested brackets.
     try:
         return json.loads(text)
@@ -460,7 +531,8 @@ def _check_tensors(file: Any, description: _Description, data_bytes: int) -> Non
             raise ValueError(f"expected {name} to be F64, found {view.get_dtype()}")
         if tuple(view.get_shape()) != shape:
             raise ValueError(
-                f"expected {name} to have shape {shape}, found {tuple(view.get_shape())}"
+                f"expected {name} to have shape {shape}, found "
+                f"{_short(str(tuple(view.get_shape())[:20]))}"
             )
 
 

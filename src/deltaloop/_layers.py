@@ -75,6 +75,18 @@ def skips(sizes: Sequence[int]) -> tuple[int, ...]:
     return tuple(l for l in range(1, len(sizes) - 1) if sizes[l] == sizes[l - 1])
 
 
+def is_residual(sizes: Sequence[int], skipped: Sequence[bool]) -> bool:
+    """Whether all layers are skipped that can be. ValueError if some are and others not."""
+    found = tuple(l for l, skip in enumerate(skipped, start=1) if skip)
+    expected = skips(sizes)
+    if found and found != expected:
+        raise ValueError(
+            "expected skip connections around all hidden layers as wide as the layer before them, "
+            f"{list(expected)}, or none, found them around {list(found)}"
+        )
+    return bool(found)
+
+
 def default_init(hidden: tuple[str, ...], output: str) -> str:
     """Return the initialisation that suits the hidden units (the outputs when there are none)."""
     names = set(hidden) or {output}

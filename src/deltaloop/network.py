@@ -16,9 +16,11 @@ from deltaloop import (
     _html,
     _inputs,
     _layers,
+    _onnx,
     _problem,
     _random,
     _threads,
+    convert,
     inits,
     losses,
     training,
@@ -875,6 +877,98 @@ class Network(_core.Core):
         True
         """
         _files.save(self, path, metadata)
+
+    def to_onnx(self, path: str | os.PathLike[str]) -> None:
+        """Write the network to an ONNX file, which `deltaloop.from_onnx` reads back, bit for bit.
+
+        The graph computes in float64, of operators that ONNX Runtime has in that type: inputs
+        ``X`` (n, m^(0)), outputs ``Y`` (n, m^(L)), opset 17. All weights are in the file.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+            Replaced as a whole, or left as it was if writing fails.
+
+        Raises
+        ------
+        ImportError
+            Without onnx: ``pip install 'deltaloop[onnx]'``.
+        TypeError, ValueError
+            If `path` is wrong, a parameter is not finite, or there are more than 2 GB of them.
+        OSError
+            If the file cannot be written.
+
+        Examples
+        --------
+        >>> import deltaloop as dl, os, tempfile
+        >>> path = os.path.join(tempfile.mkdtemp(), "net.onnx")
+        >>> net = dl.Network([2, 3, 1], activation="elu", seed=0)
+        >>> net.to_onnx(path)
+        >>> bool((dl.from_onnx(path).parameters == net.parameters).all())
+        True
+        """
+        _onnx.write(self, path)
+
+    def to_sklearn(self, classes: ArrayLike | None = None) -> Any:
+        """Make a fitted estimator of scikit-learn that predicts the same.
+
+        Parameters
+        ----------
+        classes : sequence, optional
+            The labels of a classifier in ascending order, by default 0, 1, ...
+
+        Returns
+        -------
+        sklearn.neural_network.MLPClassifier or MLPRegressor
+            A classifier for the cross-entropies, of several labels for independent outputs; else a
+            regressor. The parameters are copied; two softmax units become one sigmoid, of the
+            difference of their weights, as scikit-learn has for two classes. It trains on with
+            scikit-learn's losses, which for a regressor take outputs to be linear (exp for
+            Poisson): of others only the predictions are right.
+
+        Raises
+        ------
+        ImportError
+            Without scikit-learn.
+        TypeError, ValueError
+            If scikit-learn has no such network, or `classes` do not fit.
+
+        Examples
+        --------
+        >>> import deltaloop as dl
+        >>> net = dl.Network([2, 3, 2], activation="tanh", loss="cross_entropy", seed=0)
+        >>> estimator = net.to_sklearn(classes=["no", "yes"])
+        >>> estimator.predict_proba([[0.0, 1.0]]).shape
+        (1, 2)
+        """
+        return convert.to_sklearn(self, classes)
+
+    def to_torch(self) -> Any:
+        """Make a ``torch.nn.Sequential`` in float64 that computes the same.
+
+        Returns
+        -------
+        torch.nn.Sequential
+            ``Linear`` layers and activations. Units of exp, steps and layers with skip connections
+            are modules of `deltaloop.torch`. The parameters are copied.
+
+        Raises
+        ------
+        ImportError
+            Without PyTorch.
+
+        Examples
+        --------
+        >>> import deltaloop as dl
+        >>> dl.Network([2, 3, 1], activation="tanh", seed=0).to_torch()
+        Sequential(
+          (0): Linear(in_features=2, out_features=3, bias=True)
+          (1): Tanh()
+          (2): Linear(in_features=3, out_features=1, bias=True)
+          (3): Tanh()
+        )
+        """
+        return convert.to_torch(self)
 
     def copy(self) -> Self:
         """Return an independent copy: parameters, settings and the position in the stream.
