@@ -534,7 +534,7 @@ class TestTraining:
         model = tmp_path / "model"
         argv = "train", npz(X=X, y=Y), "--activation", "relu", "--output-model", model
         message = fails(*argv, "--learning-rate", "10")
-        assert re.search(r"diverged in epoch \d+: try a --learning-rate smaller than 10$", message)
+        assert re.search(r"diverged in epoch \d+: try a learning rate below 10$", message)
         assert not model.exists()
 
     def test_a_failed_run_leaves_the_old_model(self, fails, npz, tmp_path):

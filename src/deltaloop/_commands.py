@@ -11,7 +11,6 @@ import json
 import math
 import os
 import sys
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from importlib.util import find_spec
@@ -23,7 +22,7 @@ from numpy.typing import NDArray
 import deltaloop as dl
 from deltaloop import _datafiles, _files
 from deltaloop._datafiles import Data, Label
-from deltaloop._scaling import Scaling, fold, r2, split
+from deltaloop._scaling import Scaling, fit, r2, split
 from deltaloop._solver_arguments import fit_arguments
 from deltaloop.datasets import load_digits
 from deltaloop.losses import Loss
@@ -137,7 +136,7 @@ def _fit(
     network: dl.Network,
     data: Data,
     rows: NDArray[np.intp],
-    arguments: Mapping[str, Any],
+    arguments: dict[str, Any],
 ) -> dl.FitResult:
     """Train on scaled columns and fold the scaling into the network."""
     X, y = data.X[rows], data.y[rows]
@@ -145,21 +144,11 @@ def _fit(
     # its weights, which are still the random ones, into 0.
     inputs = data.scaling or Scaling.of(X, f"X in {data.name}", constant=math.inf)
     outputs = Scaling.of(y, f"y in {data.name}") if network.output == "identity" else None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", dl.DivergenceWarning)
-        result = network.fit(
-            inputs.apply(X),
-            y if outputs is None else outputs.apply(y),
-            progress=find_spec("tqdm") is not None,
-            **arguments,
-        )
-    if result.stop_reason == "diverged":
-        rate = getattr(result.stages[-1].solver, "learning_rate", None)
-        known = isinstance(rate, float)
-        advice = f": try a --learning-rate smaller than {rate:g}" if known else ""
-        raise ValueError(f"training diverged in epoch {result.epochs + 1}{advice}")
-    fold(network, inputs, outputs)
-    return result
+    return fit(network, X, y, inputs, outputs, arguments | _progress())
+
+
+def _progress() -> dict[str, bool]:
+    return {"progress": find_spec("tqdm") is not None}
 
 
 def _score(network: dl.Network, data: Data, rows: NDArray[np.intp]) -> float:
