@@ -792,7 +792,7 @@ class TestUsage:
         for option, default in {
             "--hidden": "64",
             "--activation": "tanh",
-            "--solver": "gd",
+            "--solver": "gd; auto for tables",
             "--epochs": "100",
             "--learning-rate": "0.05 / batch size",
             "--momentum": "0.9",

@@ -52,7 +52,7 @@ def strength(
             copy = network.copy()
             solver, epochs = _choice.general(copy, len(rows), max_epochs=options.get("max_epochs"))
             limits = {"max_epochs": epochs, "tol": TOLERANCE * len(rows)}
-            copy.fit(X[rows], y[rows], solver=solver, l2=l2, **options | limits)
+            copy.fit(X[rows], y[rows], solver=solver, l2=l2, **{**options, **limits})
             cost += copy.cost(X[held], y[held])
         if not cost < best:
             break

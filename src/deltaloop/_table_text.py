@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import asdict
 from itertools import pairwise
 from typing import Any
 
@@ -28,16 +29,7 @@ def to_text(table: Table, target: Target) -> str:
         "version": VERSION,
         "target": target.names[0] if target.single else list(target.names),
         "classes": None if target.classes is None else list(target.classes),
-        "columns": [
-            {
-                "name": column.name,
-                "kind": column.kind,
-                "missing": column.missing,
-                "categories": list(column.categories),
-                "means": list(column.means),
-            }
-            for column in table.columns
-        ],
+        "columns": [asdict(column) for column in table.columns],
     }
     return json.dumps(description, allow_nan=False, ensure_ascii=False)
 

@@ -50,7 +50,7 @@ OPTIONS = (
     "n_threads",
 )
 # Those after which nobody asks for a strength of the penalty to be found.
-DECIDING = ("solver", "l1", "l2", "dropout", "max_time")
+DECIDING = ("solver", "l1", "dropout", "max_time")
 # Those that hold for the fits that find it too.
 SHARED = ("max_epochs", "class_weight", "n_threads")
 
@@ -214,7 +214,7 @@ def columns_of(frame: Any, argument: str, names: object) -> list[str]:
             raise TypeError(f"{argument} must be a name or a list of names, got {name!r}")
         if name not in frame.columns:
             raise ValueError(
-                f"{argument}: frame has no column {name!r}; {closest(name, frame.columns)}"
+                f"{argument}: there is no column {name!r}; {closest(name, frame.columns)}"
             )
         if name in found:
             raise ValueError(f"{argument} names the column {name!r} twice")

@@ -25,30 +25,40 @@ from deltaloop._solver_arguments import (
     SCHEDULES,
     SOLVERS,
 )
+from deltaloop._target import TASKS
 from deltaloop.inits import NAMES
 from deltaloop.losses import REGRESSION
 
 __all__ = ["main"]
 
 _TRAIN_DESCRIPTION = """\
-Train a network on rows of numbers and measure it on rows held out.
+Train a network on rows and measure it on rows held out.
 
-DATA is the word digits (1,797 handwritten digits that ship with the package)
-or a NumPy .npz file with two arrays: X, shape (n, inputs), and y. Integers,
-strings or booleans in y, shape (n,), are classes: softmax outputs,
-cross-entropy. Floats in y, shape (n,) or (n, k), are values to predict:
-identity outputs, squared error. Inputs (and values) are standardised by the
-mean and the standard deviation of the training rows; a saved model contains
-that scaling, takes raw inputs and gives raw values.
+DATA is a table, the word digits (1,797 handwritten digits that ship with the
+package) or a NumPy file.
+
+A table is a .csv, .tsv or .parquet file with names of columns; --target names
+the one to predict. Text, booleans and whole numbers of few different values
+are classes, other numbers values. Categories, dates and missing values in the
+other columns are encoded (docs/tables.md). A saved model takes raw rows.
+
+A .npz file has two arrays: X, shape (n, inputs), and y. Integers, strings or
+booleans in y, shape (n,), are classes: softmax outputs, cross-entropy. Floats
+in y, shape (n,) or (n, k), are values to predict: identity outputs, squared
+error. Inputs (and values) are standardised by the mean and the standard
+deviation of the training rows; a saved model contains that scaling, takes raw
+inputs and gives raw values.
 """
 
 _PREDICT_DESCRIPTION = """\
 Print a model's prediction for each row, one a line: the class, or the values
 of the outputs.
 
-FILE is a NumPy .npz file with an array X, shape (n, inputs), or a .npy file
-of that array alone, or the word digits. With an array y in the .npz file, the
-accuracy or R^2 is printed on the standard error.
+FILE is a table with the columns that the model was trained on, in any order;
+others do not matter. For a model of arrays it is a NumPy .npz file with an
+array X, shape (n, inputs), or a .npy file of that array alone, or the word
+digits. With the target's column in the table, or an array y in the .npz file,
+the accuracy or R^2 is printed on the standard error.
 """
 
 
@@ -86,7 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         named = error.filename is not None and error.strerror is not None
         return _fail(f"{error.filename}: {error.strerror}" if named else str(error), 1)
-    except (TypeError, ValueError) as error:
+    except (ImportError, TypeError, ValueError) as error:
         return _fail(str(error), 1)
 
 
@@ -188,7 +198,12 @@ def _parser() -> argparse.ArgumentParser:
         commands, "predict", _commands.predict, "use a saved model", _PREDICT_DESCRIPTION
     )
     predict.add_argument("model", metavar="MODEL", help="file written by --output-model")
-    predict.add_argument("file", metavar="FILE", help="a .npz file with X, or a .npy file")
+    predict.add_argument("file", metavar="FILE", help="a table, a .npz file with X, or a .npy file")
+    predict.add_argument(
+        "--output",
+        metavar="PATH",
+        help="write the predictions to a table (.csv, .tsv, .parquet) instead of printing them",
+    )
     info_text = "Describe the installation, or a model file."
     info = _command(
         commands, "info", _commands.info, "describe the installation or a model", info_text
@@ -213,7 +228,29 @@ def _command(
 
 def _add_train(train: argparse.ArgumentParser) -> None:
     add = train.add_argument
-    add("data", metavar="DATA", help="digits, or a .npz file with arrays X and y")
+    add(
+        "data",
+        metavar="DATA",
+        help="digits, a table (.csv, .tsv, .parquet), or a .npz file with arrays X and y",
+    )
+    add(
+        "--target",
+        action="append",
+        metavar="COLUMN",
+        help="of a table: the column to predict; several times for several values",
+    )
+    add(
+        "--task",
+        choices=TASKS,
+        help="of a table: classification or regression (found out from the target)",
+    )
+    add(
+        "--drop",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="of a table: a column to leave out; may be given several times",
+    )
     add(
         "--hidden",
         type=_hidden,
@@ -256,12 +293,11 @@ def _add_train(train: argparse.ArgumentParser) -> None:
     add(
         "--solver",
         type=_solvers,
-        default=["gd"],
         metavar="NAME",
         help="gd, adam and adamw step along mini-batches; the others along all training rows at "
         "once: rprop, lbfgs (limited-memory BFGS), scg (scaled conjugate gradients), lm "
         "(Levenberg-Marquardt) and br (Bayesian regularisation); several, as in adam,lm, take "
-        f"turns; {AUTO} chooses by the sizes of data and network (gd)",
+        f"turns; {AUTO} chooses by the sizes of data and network (gd; {AUTO} for tables)",
     )
     add(
         "--epochs",
@@ -309,7 +345,12 @@ def _add_train(train: argparse.ArgumentParser) -> None:
         "fewer)",
     )
     add("--l1", type=_strength, default=0.0, metavar="X", help="penalty X sum |w| of the cost (0)")
-    add("--l2", type=_strength, default=0.0, metavar="X", help="penalty X/2 sum w^2 (0)")
+    add(
+        "--l2",
+        type=_strength,
+        metavar="X",
+        help="penalty X/2 sum w^2 (0; for tables what suits rows held back, see docs/tables.md)",
+    )
     add(
         "--dropout",
         type=_list(_probability),
@@ -339,7 +380,6 @@ def _add_train(train: argparse.ArgumentParser) -> None:
     add(
         "--tol",
         type=_strength,
-        default=1e-8,
         metavar="X",
         help="stop when the cost changes by less than this (1e-8)",
     )
@@ -362,3 +402,8 @@ def _add_train(train: argparse.ArgumentParser) -> None:
         "gives the same model, bit for bit",
     )
     add("--output-model", metavar="PATH", help="save the model as a safetensors file")
+    add(
+        "--plot",
+        metavar="PATH",
+        help="draw the learning curve and how held-out rows are predicted: .png, .svg or .pdf",
+    )

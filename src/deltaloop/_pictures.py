@@ -1,0 +1,57 @@
+"""The picture that `deltaloop train --plot FILE` writes."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deltaloop.results import FitResult
+
+__all__ = ["check", "draw"]
+
+_SUFFIXES = (".png", ".svg", ".pdf")
+
+
+def check(args: argparse.Namespace) -> None:
+    """Refuse what could not be drawn, before time is spent on training."""
+    if not args.plot.lower().endswith(_SUFFIXES):
+        expected = ", ".join(_SUFFIXES)
+        args.usage_error(
+            f"argument --plot: expected a name that ends in {expected}, got {args.plot!r}"
+        )
+    if find_spec("matplotlib") is None:
+        raise ImportError("--plot needs matplotlib: pip install 'deltaloop[plot]'")
+
+
+def draw(
+    path: str,
+    result: FitResult,
+    y: NDArray[Any],
+    predicted: NDArray[Any],
+    classes: Sequence[Any] | None,
+) -> None:
+    """Write the learning curve, beside it how held-out rows are predicted.
+
+    For class numbers y, (n,), a confusion matrix with the labels `classes`; for values, (n, k), the
+    predicted ones against the true ones, and residuals.
+    """
+    from matplotlib.figure import Figure
+
+    from deltaloop import plot
+
+    n = 2 if classes is not None else 3
+    figure = Figure(figsize=(5.2 * n, 4.6), layout="constrained")
+    axes = figure.subplots(1, n)
+    plot.learning_curve(result, ax=axes[0])
+    if classes is not None:
+        labels = np.array(classes)
+        plot.confusion_matrix(labels[y], labels[predicted], labels=list(classes), ax=axes[1])
+    else:
+        plot.predicted_against_true(y, predicted, ax=axes[1])
+        plot.residuals(y, predicted, ax=axes[2])
+    figure.savefig(path, dpi=150)
