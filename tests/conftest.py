@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 import hypothesis
@@ -11,6 +12,9 @@ hypothesis.settings.register_profile(
     "deltaloop", deadline=None, max_examples=50, derandomize=True, database=None
 )
 hypothesis.settings.load_profile("deltaloop")
+
+# Pictures are drawn without a screen.
+os.environ["MPLBACKEND"] = "Agg"
 
 # A shell's background jobs ignore Ctrl-C, and so would the processes that tests start.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:

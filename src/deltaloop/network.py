@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from deltaloop import (
     _core,
     _files,
+    _html,
     _inputs,
     _layers,
     _problem,
@@ -937,6 +938,9 @@ class Network(_core.Core):
             parts.append("residual=True")
         parts.append(f"seed={self.seed}")
         return f"{type(self).__name__}({', '.join(parts)})"
+
+    def _repr_html_(self) -> str:
+        return _html.table(self)
 
 
 def _unpickle(cls: type[Network], *state: Any) -> Network:

@@ -13,8 +13,10 @@ from deltaloop.plot import _axes, _classes
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Beyond so many classes counts could not be read, and there is only the shade of the cells.
-MOST_COUNTS = 40
+# Smaller counts, in points, could not be read: then there is only the shade of the cells.
+SMALLEST = 3.5
+# The usual size of names and counts in points, and how wide a letter is in parts of that.
+SIZE, WIDTH = 9.0, 0.62
 # Up to so many classes a count of 0 is written too.
 MOST_ZEROS = 10
 
@@ -48,7 +50,8 @@ def confusion_matrix(
     Returns
     -------
     matplotlib.axes.Axes
-        Cells without counts beyond 40 classes, and without zeros beyond 10.
+        Without counts of 0 beyond 10 classes, and with the shades alone where counts would be too
+        small to be read.
 
     Raises
     ------
@@ -77,15 +80,13 @@ def confusion_matrix(
     known, names = _classes.named(labels, np.concatenate([true, predicted]))
     counts = _counts(true, predicted, known)
     k = len(names)
-    side = max(4.8, 1.8 + 0.3 * k)
+    side = min(max(4.8, 1.8 + 0.3 * k), 15.0)
     axes = _axes.axes(ax, (1.1 * side, side))
     parts = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     axes.imshow(parts, cmap="Blues", vmin=0.0, vmax=1.0)
-    _label(axes, names)
-    if k <= MOST_COUNTS:
-        _write(axes, counts, parts)
+    _write(axes, counts, parts, _label(axes, names))
     right, n = int(np.trace(counts)), true.size
-    axes.set_title(f"accuracy {right / n:.4g} ({right:,} of {n:,})", fontsize="medium")
+    _axes.title(axes, f"accuracy {right / n:.4g} ({right:,} of {n:,})")
     return axes
 
 
@@ -98,42 +99,36 @@ def _counts(true: NDArray[Any], predicted: NDArray[Any], known: list[Any]) -> ND
     return np.bincount(rows * k + columns, minlength=k * k).reshape(k, k)
 
 
-def _label(ax: Axes, names: list[str]) -> None:
-    """Name rows and columns, with long names on their sides and small where there are many."""
-    k, cell = len(names), _cell(ax, len(names))
-    size = min(_points(ax), max(0.9 * cell, 4.0))
-    shown = [_axes.shorten(name) for name in names]
-    wide = max(map(len, shown)) * 0.62 * size > 0.9 * cell
-    # The names of hundreds of classes would lie on each other.
-    step = -(-k // 60)
-    at = range(0, k, step)
+def _label(ax: Axes, names: list[str]) -> float:
+    """Name rows and columns, long names on their sides; return about how wide a cell is, in points.
+
+    Where there are many classes names are small, and then there is not one for each.
+    """
+    k, side = len(names), min(_axes.extent(ax))
+    size = max(min(SIZE, 0.75 * side / k), SMALLEST)
+    step = int(np.ceil(1.25 * size / (side / k)))
+    # Names may take a quarter of the picture.
+    longest = max(int(0.25 * side / (WIDTH * size)), 6)
+    shown = [_axes.shorten(name, min(longest, _axes.LONGEST)) for name in names[::step]]
+    length = max(map(len, shown)) * WIDTH * size
+    cell = (side - length - 40.0) / k  # 40 for the names of the axes and the title
     options: dict[str, Any] = {"fontsize": size, "parse_math": False}
-    ax.set_xticks(at, shown[::step], rotation=90 if wide else 0, **options)
-    ax.set_yticks(at, shown[::step], **options)
+    ax.set_xticks(range(0, k, step), shown, rotation=90 if length > cell else 0, **options)
+    ax.set_yticks(range(0, k, step), shown, **options)
     ax.set_xlabel("predicted class")
     ax.set_ylabel("true class")
+    return cell
 
 
-def _write(ax: Axes, counts: NDArray[np.intp], parts: NDArray[np.float64]) -> None:
-    """Write the counts into the cells."""
+def _write(ax: Axes, counts: NDArray[np.intp], parts: NDArray[np.float64], cell: float) -> None:
+    """Write the counts into the cells, if there is room."""
     k = len(counts)
-    longest = len(f"{counts.max():,}")
-    cell = _cell(ax, k)
-    size = min(_points(ax), 0.6 * cell, 0.85 * cell / (0.62 * longest))
+    size = min(SIZE, 0.7 * cell, 0.95 * cell / (WIDTH * len(f"{counts.max():,}")))
+    if size < SMALLEST:
+        return
     for i, j in np.ndindex(counts.shape):
         if counts[i, j] or k <= MOST_ZEROS:
             colour = "white" if parts[i, j] > 0.5 else "black"
             ax.text(
                 j, i, f"{counts[i, j]:,}", ha="center", va="center", color=colour, fontsize=size
             )
-
-
-def _cell(ax: Axes, k: int) -> float:
-    """Return about how many points wide a cell will be."""
-    box = ax.get_window_extent()
-    return 0.85 * 72.0 * min(box.width, box.height) / ax.figure.dpi / k
-
-
-def _points(ax: Axes) -> float:
-    """Return the usual size of text."""
-    return float(ax.xaxis.label.get_fontsize())

@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
     from deltaloop.network import Network
 
-# In units of the distance between two circles of a layer.
-RADIUS = 0.32
-# Width over height of the whole, and the least distance between two layers.
-SHAPE, NEAREST = 1.3, 2.2
-# In points: the line of the largest weight or bias, and the outline of a unit.
-WIDEST, OUTLINE = 3.0, 0.7
+# In points: the largest circle, the line of the largest weight or bias, the outline of a unit, and
+# how high the arcs of skip connections are.
+LARGEST, WIDEST, OUTLINE, ARC = 26.0, 2.8, 0.7, 16.0
 # Dark and solid, light and dashed: to be told apart in grey too.
 POSITIVE, NEGATIVE, NEUTRAL = "#08306b", "#e08214", "0.45"
 DASHES = (0, (2.5, 1.2))
+# Captions are about so many points wide, and are turned where layers are nearer to each other;
+# their letters, and those of names, are about so wide.
+CAPTION, LETTER = 46.0, 5.0
 
 
 def diagram(
@@ -34,6 +34,7 @@ def diagram(
     ax: Axes | None = None,
     *,
     max_units: int = 12,
+    max_layers: int = 12,
     inputs: Sequence[str] | None = None,
     outputs: Sequence[str] | None = None,
 ) -> Axes:
@@ -42,8 +43,8 @@ def diagram(
     The width of a line is the size of its weight, relative to the largest that is drawn; positive
     weights are dark and solid, negative ones light and dashed. Rings around the units tell their
     biases in the same way. Under each layer stand the true number of its units and the activation;
-    an ellipsis stands for units that are left out. Arcs are the skip connections of residual
-    networks.
+    an ellipsis stands for units or layers that are left out. Arcs are the skip connections of
+    residual networks.
 
     Parameters
     ----------
@@ -52,6 +53,9 @@ def diagram(
         What to draw on; by default a new figure of pyplot's.
     max_units : int, default 12
         Circles of a layer at most, at least 1. Of larger layers the first and the last are drawn.
+    max_layers : int, default 12
+        Layers at most, inputs and outputs among them, at least 2. Of deeper networks the first and
+        the last are drawn.
     inputs, outputs : sequence of str, optional
         A name for each input and output. By default x and y with their column, from 0.
 
@@ -71,70 +75,102 @@ def diagram(
     --------
     >>> import deltaloop as dl
     >>> ax = dl.plot.diagram(dl.Network([2, 3, 1], seed=0), inputs=["width", "height"])
-    >>> len(ax.patches)  # units
-    6
+    >>> [text.get_text() for text in ax.texts][:3]
+    ['width', 'height', 'y0']
     """
     if not isinstance(network, _core.Core):
         raise TypeError(f"network must be a Network, got {type(network).__name__}")
-    most = _inputs.integer("max_units", max_units, at_least=1)
+    units = _inputs.integer("max_units", max_units, at_least=1)
+    depth = _inputs.integer("max_layers", max_layers, at_least=2)
     sizes = network.layers
-    names = {
-        0: _names("inputs", inputs, sizes[0], "x"),
-        len(sizes) - 1: _names("outputs", outputs, sizes[-1], "y"),
-    }
+    of_inputs = _names("inputs", inputs, sizes[0], "x")
+    of_outputs = _names("outputs", outputs, sizes[-1], "y")
     _inputs.finite("network.parameters", network.parameters)
     axes = _axes.axes(ax)
-    layers = _place(sizes, most)
-    pairs = list(pairwise(layers))
-    parts = [
-        (w[np.ix_(before.units, layer.units)], b[layer.units])
-        for w, b, (before, layer) in zip(network.weights, network.biases, pairs, strict=True)
+    layers, gap = _place(sizes, units, depth)
+    width, height = _axes.extent(axes)
+    longest = min(_axes.LONGEST, max(int(0.3 * width / LETTER), 6))
+    beside = [
+        [_axes.shorten(names[unit], longest) for unit in layer.units]
+        for names, layer in ((of_inputs, layers[0]), (of_outputs, layers[-1]))
     ]
-    largest = max(float(np.abs(part).max()) for pair in parts for part in pair)
-    per_size = WIDEST / (largest or 1.0)
-    for (w, _), (before, layer) in zip(parts, pairs, strict=True):
+    taken = LETTER * sum(max(map(len, names)) for names in beside)
+    step = (width - taken) / (layers[-1].x + 0.5)
+    turned = step < CAPTION
+    rows = max(layer.slots for layer in layers)
+    # 60 or 100 for the legend and the captions.
+    height = max(height - (100.0 if turned else 60.0), 0.3 * height)
+    size = min(0.6 * height / rows, 0.4 * step, LARGEST)
+    parts = _parts(network, layers)
+    largest = max(float(np.abs(part).max(initial=0.0)) for pair in parts for part in pair)
+    per_size = min(WIDEST, size / 4) / (largest or 1.0)
+    for (w, _), (before, layer) in zip(parts, pairwise(layers), strict=True):
         _lines(axes, w * per_size, before, layer)
     for l, layer in enumerate(layers):
         rings = None if l == 0 else parts[l - 1][1] * per_size
-        _units(axes, layer, rings, sizes[l])
-        _label(axes, layer, names.get(l), left=l == 0)
-    _captions(axes, network, layers)
-    skips = _layers.skips(sizes) if network.residual else ()
-    _skips(axes, layers, skips)
+        _units(axes, layer, rings, size)
+    _write(axes, layers[0], beside[0], -1, size)
+    _write(axes, layers[-1], beside[1], 1, size)
+    skips = set(_layers.skips(sizes) if network.residual else ())
+    for before, layer in pairwise(layers):
+        if layer.l in skips and before.l == layer.l - 1:
+            _skip(axes, before, layer, size, step)
+    if gap is not None:
+        at = gap + np.array([-0.1, 0.0, 0.1])
+        axes.plot(at, np.zeros(3), ".", color="black", markersize=min(size / 3, 3.0))
+    top = rows / 2 + (2 * ARC / height * rows if skips else 0.0)
+    axes.set_xlim(-0.25, layers[-1].x + 0.25)
+    axes.set_ylim(-rows / 2, top)
+    _captions(axes, network, layers, gap, turned=turned)
     _legend(axes, largest, bool(skips))
-    height = max(layer.height for layer in layers)
-    axes.set_xlim(-2 * RADIUS, layers[-1].x + 2 * RADIUS)
-    axes.set_ylim(-height - 2 * RADIUS, height + (0.9 if skips else 2 * RADIUS))
-    axes.set_aspect("equal")
     axes.set_axis_off()
     return axes
 
 
 @dataclass(frozen=True)
 class _Layer:
-    """Where a layer is drawn: the units shown, their heights, that of its end, of an ellipsis."""
+    """Layer l: which units are drawn, where, in how many slots, and where an ellipsis is."""
 
+    l: int
     x: float
     units: NDArray[np.intp]
     y: NDArray[np.float64]
-    height: float
+    slots: int
     gap: float | None
 
 
-def _place(sizes: tuple[int, ...], most: int) -> list[_Layer]:
-    slots = [min(m, most) + (m > most) for m in sizes]
-    distance = max(NEAREST, SHAPE * max(slots) / (len(sizes) - 1))
+def _shown(m: int, most: int) -> tuple[NDArray[np.intp], NDArray[np.intp], int | None]:
+    """Return which of m things are drawn, in which slots, and the slot of an ellipsis."""
+    if m <= most:
+        return np.arange(m), np.arange(m), None
+    first = (most + 1) // 2
+    shown = np.concatenate([np.arange(first), np.arange(m - (most - first), m)])
+    return shown, np.delete(np.arange(most + 1), first), first
+
+
+def _place(sizes: tuple[int, ...], units: int, depth: int) -> tuple[list[_Layer], int | None]:
+    """Return the layers that are drawn, and where an ellipsis stands for others."""
+    shown, columns, missing = _shown(len(sizes), depth)
     layers = []
-    for l, (m, n) in enumerate(zip(sizes, slots, strict=True)):
-        heights = (n - 1) / 2 - np.arange(n, dtype=np.float64)
-        units, gap = np.arange(m), None
-        if m > most:
-            first = (most + 1) // 2
-            units = np.concatenate([units[:first], units[m - (most - first) :]])
-            gap = float(heights[first])
-            heights = np.delete(heights, first)
-        layers.append(_Layer(l * distance, units, heights, (n - 1) / 2, gap))
-    return layers
+    for l, x in zip(shown.tolist(), columns.tolist(), strict=True):
+        chosen, slots, gap = _shown(sizes[l], units)
+        n = slots.size + (gap is not None)
+        middle = (n - 1) / 2
+        y = middle - slots.astype(np.float64)
+        layers.append(_Layer(l, x, chosen, y, n, None if gap is None else middle - gap))
+    return layers, missing
+
+
+def _parts(
+    network: Network, layers: list[_Layer]
+) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Return what is drawn of w^(l) and b^(l), without weights from a layer that is left out."""
+    parts = []
+    for before, layer in pairwise(layers):
+        w, b = network.weights[layer.l - 1], network.biases[layer.l - 1]
+        rows = before.units if before.l == layer.l - 1 else before.units[:0]
+        parts.append((w[np.ix_(rows, layer.units)], b[layer.units]))
+    return parts
 
 
 def _lines(ax: Axes, w: NDArray[np.float64], before: _Layer, layer: _Layer) -> None:
@@ -148,6 +184,8 @@ def _lines(ax: Axes, w: NDArray[np.float64], before: _Layer, layer: _Layer) -> N
     segments = np.stack(ends, axis=1)
     for sign, colour, style in ((-1, NEGATIVE, DASHES), (1, POSITIVE, "solid")):
         chosen = np.flatnonzero(sign * widths > 0)
+        if not chosen.size:
+            continue
         chosen = chosen[np.argsort(np.abs(widths[chosen]), kind="stable")]
         lines = LineCollection(
             list(segments[chosen]),
@@ -159,40 +197,33 @@ def _lines(ax: Axes, w: NDArray[np.float64], before: _Layer, layer: _Layer) -> N
         ax.add_collection(lines, autolim=False)
 
 
-def _units(ax: Axes, layer: _Layer, rings: NDArray[np.float64] | None, m: int) -> None:
+def _units(ax: Axes, layer: _Layer, rings: NDArray[np.float64] | None, size: float) -> None:
     """Draw the units of a layer, with rings of these signed widths where there are biases."""
-    from matplotlib.patches import Circle
-
     widths = np.zeros(layer.units.size) if rings is None else rings
-    for y, width in zip(layer.y, widths, strict=True):
-        colour = POSITIVE if width > 0 else NEGATIVE if width < 0 else NEUTRAL
-        circle = Circle(
-            (layer.x, float(y)),
-            RADIUS,
-            facecolor="white" if rings is not None else "0.85",
-            edgecolor=colour,
-            linestyle=DASHES if width < 0 else "solid",
-            linewidth=max(abs(float(width)), OUTLINE),
-            zorder=2,
-        )
-        ax.add_patch(circle)
+    ax.scatter(
+        np.full(layer.y.size, layer.x),
+        layer.y,
+        s=size**2,
+        facecolors="0.85" if rings is None else "white",
+        edgecolors=[POSITIVE if b > 0 else NEGATIVE if b < 0 else NEUTRAL for b in widths],
+        linestyles=[DASHES if b < 0 else "solid" for b in widths],
+        linewidths=np.maximum(np.abs(widths), OUTLINE).tolist(),
+        zorder=2,
+    )
     if layer.gap is not None:
         dots = layer.gap + np.array([-0.22, 0.0, 0.22])
-        ax.plot([layer.x] * 3, dots, ".", color="black", markersize=3, zorder=2)
+        ax.plot([layer.x] * 3, dots, ".", color="black", markersize=min(size / 3, 3.0), zorder=2)
 
 
-def _label(ax: Axes, layer: _Layer, names: list[str] | None, *, left: bool) -> None:
-    """Write the names of inputs left of them, of outputs right of them."""
-    if names is None:
-        return
-    side = -1 if left else 1
-    for unit, y in zip(layer.units, layer.y, strict=True):
+def _write(ax: Axes, layer: _Layer, names: list[str], side: int, size: float) -> None:
+    """Write the names of inputs left of their units, of outputs right of them."""
+    for name, y in zip(names, layer.y, strict=True):
         ax.annotate(
-            _axes.shorten(names[unit]),
-            (layer.x + side * RADIUS, float(y)),
-            (side * 4, 0),
+            name,
+            (layer.x, float(y)),
+            (side * (size / 2 + 4), 0),
             textcoords="offset points",
-            ha="right" if left else "left",
+            ha="right" if side < 0 else "left",
             va="center",
             fontsize="small",
             annotation_clip=False,
@@ -200,40 +231,46 @@ def _label(ax: Axes, layer: _Layer, names: list[str] | None, *, left: bool) -> N
         )
 
 
-def _captions(ax: Axes, network: Network, layers: list[_Layer]) -> None:
+def _captions(
+    ax: Axes, network: Network, layers: list[_Layer], gap: int | None, *, turned: bool
+) -> None:
     """Write under each layer how many units it has, and their activation."""
-    bottom = -max(layer.height for layer in layers) - RADIUS
+    kinds = ["inputs", *["units"] * len(network.activation), "outputs"]
     activations = ["", *network.activation, network.output]
-    last = len(layers) - 1
-    for l, (layer, m, activation) in enumerate(
-        zip(layers, network.layers, activations, strict=True)
-    ):
-        kind = "input" if l == 0 else "output" if l == last else "unit"
+    captions = []
+    for layer in layers:
+        m, kind, activation = network.layers[layer.l], kinds[layer.l], activations[layer.l]
+        kind = kind if m > 1 else kind[:-1]
+        lines = [f"{m:,}", activation or kind] if turned else [f"{m:,} {kind}", activation]
+        captions.append((layer.x, lines))
+    if gap is not None:
+        captions.append((gap, [f"{len(kinds) - len(layers):,} more", "layers"]))
+    for x, lines in captions:
+        text = (" " if turned else "\n").join(lines).rstrip()
         ax.annotate(
-            f"{m:,} {kind}{'' if m == 1 else 's'}\n{activation}".rstrip(),
-            (layer.x, bottom),
-            (0, -5),
+            text,
+            (x, ax.get_ylim()[0]),
+            (0, -2),
             textcoords="offset points",
             ha="center",
             va="top",
             fontsize="small",
+            rotation=90 if turned else 0,
             annotation_clip=False,
         )
 
 
-def _skips(ax: Axes, layers: list[_Layer], skips: tuple[int, ...]) -> None:
-    """Draw an arc over each layer whose activation is added to that of the one before."""
-    for l in skips:
-        top = layers[l].height + RADIUS + 0.05
-        arrow = {
-            "arrowstyle": "-|>",
-            "connectionstyle": "arc3,rad=-0.25",
-            "color": NEUTRAL,
-            "linewidth": 1.2,
-            "shrinkA": 0.0,
-            "shrinkB": 0.0,
-        }
-        ax.annotate("", (layers[l].x, top), (layers[l - 1].x, top), arrowprops=arrow)
+def _skip(ax: Axes, before: _Layer, layer: _Layer, size: float, step: float) -> None:
+    """Draw an arc over a layer whose activation is added to that of the one before."""
+    arrow = {
+        "arrowstyle": "-|>",
+        "connectionstyle": f"arc3,rad={-2 * ARC / step:.3f}",
+        "color": NEUTRAL,
+        "linewidth": 1.2,
+        "shrinkA": size / 2 + 2,
+        "shrinkB": size / 2 + 2,
+    }
+    ax.annotate("", (layer.x, layer.y[0]), (before.x, before.y[0]), arrowprops=arrow, zorder=3)
 
 
 def _legend(ax: Axes, largest: float, skips: bool) -> None:

@@ -13,6 +13,8 @@ from deltaloop.results import FitResult
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+# matplotlib makes no logarithmic axis up to 1e300; such costs are those of a diverging fit.
+LARGEST = 1e200
 # Costs that differ by this factor are easier to read on a logarithmic axis.
 LOG_FROM = 30.0
 
@@ -71,7 +73,7 @@ def learning_curve(result: Any, ax: Axes | None = None) -> Axes:
         )
     from matplotlib.ticker import MaxNLocator
 
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     axes.set_xlabel("epoch")
     return axes
 
@@ -99,16 +101,15 @@ def _draw_fit(result: FitResult, ax: Axes) -> None:
     border = before
     for stage, following in zip(result.stages, result.stages[1:], strict=False):
         border += stage.epochs
-        label = f"{type(following.solver).__name__} from here"
+        label = f"epoch {border:,}: {type(following.solver).__name__}"
         ax.axvline(border, color="gray", linewidth=1.2, linestyle=":", label=label)
     if len(ax.get_legend_handles_labels()[1]) > 1:
-        ax.legend()
+        _axes.legend(ax, costs.size)
     loss = str(result.loss).replace("_", " ")
     ax.set_ylabel(f"cost {'per instance' if watched else '(sum over instances)'}\n{loss}")
     plural = "" if result.epochs == 1 else "s"
-    ax.set_title(
-        f"{result.stop_reason} after {result.epochs:,} epoch{plural}, C = {result.cost:.4g}",
-        fontsize="medium",
+    _axes.title(
+        ax, f"{result.stop_reason} after {result.epochs:,} epoch{plural}, C = {result.cost:.4g}"
     )
 
 
@@ -128,21 +129,22 @@ def _draw_estimator(estimator: Any, ax: Axes) -> None:
             best = int(np.nanargmax(values))
             label = f"highest, epoch {best + 1:,}"
             curves += other.plot(best + 1, values[best], "o", color="black", label=label)
-        other.set_ylabel(f"{name} on the validation instances")
-        other.legend(curves, [curve.get_label() for curve in curves], loc="center right")
+        other.set_ylabel(f"validation {name}")
+        _axes.legend(other, values.size, handles=curves, loc="center right")
     loss = getattr(estimator, "loss", None)
     also = "\n" + loss.replace("_", " ") if isinstance(loss, str) else ""
     ax.set_ylabel(f"loss (mean over instances){also}")
-    ax.set_title(f"{type(estimator).__name__}, {losses.size:,} epochs", fontsize="medium")
+    _axes.title(ax, f"{type(estimator).__name__}, {losses.size:,} epochs")
 
 
 def _curve(ax: Axes, x: NDArray[Any], y: NDArray[Any], *style: str, **options: Any) -> list[Any]:
     """Draw a curve, or the single point that it has."""
+    y = np.where(np.abs(y) < LARGEST, y, np.nan)
     return ax.plot(x, y, *style, marker="o" if y.size == 1 else None, **options)
 
 
 def _scale(ax: Axes, costs: NDArray[Any]) -> None:
     """Make the axis logarithmic where the costs ask for it."""
-    costs = costs[np.isfinite(costs)]
+    costs = costs[np.abs(costs) < LARGEST]
     if costs.size and costs.min() > 0 and costs.max() >= LOG_FROM * costs.min():
         ax.set_yscale("log")

@@ -24,7 +24,7 @@ def predicted_against_true(y_true: ArrayLike, y_pred: ArrayLike, ax: Axes | None
     """Draw predicted against true values, and the diagonal where they are equal.
 
     R^2 and the root of the mean squared error (RMSE, in the unit of the values) stand in the title,
-    or in the legend for each of 2 to 8 outputs. Beyond 8, all outputs are drawn alike and the title
+    or in the legend for each of 2 to 8 outputs. Beyond 8 all outputs are drawn alike and the title
     tells the mean R^2 and the RMSE over all.
 
     Parameters
@@ -140,12 +140,13 @@ def _scores(true: Floats, predicted: Floats) -> list[str]:
     """Return R^2 and RMSE as text: of each output, or where there are many of all."""
     k = true.shape[1]
     groups = [[j] for j in range(k)] if k <= MOST_OUTPUTS else [list(range(k))]
+    digits = 4 if len(groups) == 1 else 3
     mean = "" if k <= MOST_OUTPUTS else "mean "
     texts = []
     for group in groups:
         rmse = np.sqrt(((true[:, group] - predicted[:, group]) ** 2).mean())
         score = r2(true[:, group], predicted[:, group])
-        texts.append(f"{mean}R\N{SUPERSCRIPT TWO} = {score:.4g}, RMSE = {rmse:.4g}")
+        texts.append(f"{mean}R\N{SUPERSCRIPT TWO} = {score:.{digits}g}, RMSE = {rmse:.{digits}g}")
     return texts
 
 
@@ -154,7 +155,7 @@ def _points(ax: Axes, x: Floats, y: Floats, scores: list[str]) -> None:
     n, k = x.shape
     if len(scores) == 1:
         groups: list[Any] = [slice(None)]
-        ax.set_title(scores[0] if k == 1 else f"{k} outputs: {scores[0]}", fontsize="medium")
+        _axes.title(ax, scores[0] if k == 1 else f"{k} outputs: {scores[0]}")
     else:
         groups = list(range(k))
     shades = _axes.shades(len(groups))
@@ -168,10 +169,10 @@ def _points(ax: Axes, x: Floats, y: Floats, scores: list[str]) -> None:
             color=shades[j],
             alpha=0.6,
             markeredgewidth=0.0,
-            label=f"output {j}: {score}",
+            label=f"{j}: {score}",
         )
     if len(groups) > 1:
-        ax.legend(fontsize="small", loc="best" if n * k <= 2000 else "upper left")
+        _axes.legend(ax, n * k, title="output", fontsize="x-small")
 
 
 def _padded(low: float, high: float) -> tuple[float, float]:

@@ -189,7 +189,7 @@ def _flat(name: str, values: object, width: int | None) -> NDArray[Any]:
         table = _inputs.numbers(name, array)
         if name == "y" and width is None:
             return np.asarray(table.argmax(axis=1))
-        whole = [_classes.classes(name, column) for column in table.T]
+        whole = [_classes.classes(name, column).astype(np.int64) for column in table.T]
         return np.array([", ".join(map(str, row)) for row in np.column_stack(whole).tolist()])
     return _classes.classes(name, array)
 
@@ -242,8 +242,7 @@ def _groups(
         chosen = points[:0] if codes is None else points[codes == code]
         marker = "s" if codes is None else _axes.MARKERS[code % len(_axes.MARKERS)]
         ax.plot(*chosen.T, marker=marker, color=shade, label=name, **options)
-    legend = ax.legend(title="class", fontsize="small", title_fontsize="small", loc="upper right")
-    _axes.literal(legend)
+    _axes.legend(ax, points.shape[0], title="class")
 
 
 def _surface(
@@ -255,13 +254,14 @@ def _surface(
     y: NDArray[np.float64] | None,
 ) -> None:
     from matplotlib.colors import Normalize
+    from matplotlib.ticker import MaxNLocator
 
     shown = values if y is None else np.concatenate([values.ravel(), y])
     low, high = float(shown.min()), float(shown.max())
     if low == high:
         low, high = low - 0.5, high + 0.5
-    norm = Normalize(low, high)
-    levels = np.linspace(low, high, 13)
+    levels = MaxNLocator(12).tick_values(low, high)
+    norm = Normalize(levels[0], levels[-1])
     filled = ax.contourf(x0, x1, values, levels=levels, cmap="viridis", norm=norm)
     given = y is not None
     ax.scatter(
