@@ -6,8 +6,9 @@ takes the tables that ship with scikit-learn, or those named, each with 20 seeds
 fifth of the rows is held out, the same rows on both sides, of each class in proportion.
 scikit-learn's MLPClassifier and MLPRegressor, in a pipeline after a StandardScaler, have their
 defaults, once with 200 epochs at most, which is one of them, and once with 2,000, within which all
-but the regressors of values as they are converge; values are as they are, or standardised. The best of these variants, by its mean over
-all seeds, is the one to compare with. One process with one thread; about ten minutes.
+but the regressors of values as they are converge; values are as they are, or standardised. The best
+of these variants, by its mean over all seeds, is the one to compare with. One process with one
+thread; about ten minutes.
 """
 
 from __future__ import annotations

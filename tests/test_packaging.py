@@ -160,10 +160,14 @@ def test_public_name_has_an_example(name):
 
 
 @pytest.mark.parametrize(
-    ("page", "examples"), [("README.md", 30), ("docs/fitting.md", 30), ("docs/plots.md", 15)]
+    ("page", "examples"),
+    [("README.md", 30), ("docs/fitting.md", 30), ("docs/plots.md", 15), ("docs/tables.md", 12)],
 )
 def test_examples_of_pages(page, examples):
     pyplot = pytest.importorskip("matplotlib.pyplot")
+    if page == "docs/tables.md":
+        pytest.importorskip("polars")
+        pytest.importorskip("narwhals")
     failed, tried = doctest.testfile(str(ROOT / page), module_relative=False)
     pyplot.close("all")
     assert (failed, tried >= examples) == (0, True)
@@ -173,6 +177,9 @@ def test_examples_of_pages(page, examples):
 def test_examples_of_docstrings(name):
     if name.startswith(("deltaloop.plot", "deltaloop.results")):
         pytest.importorskip("matplotlib")
+    if name == "deltaloop.tabular":
+        pytest.importorskip("polars")
+        pytest.importorskip("narwhals")
     module = importlib.import_module(name)
     result = doctest.testmod(
         module, optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE, verbose=False

@@ -286,7 +286,7 @@ def _file_score(
 
 
 def info(args: argparse.Namespace) -> None:
-    report = dl.runtime() if args.model is None else _model_report(args.model)
+    report: dict[str, Any] = {**dl.runtime()} if args.model is None else _model_report(args.model)
     if args.json:
         print(to_json(report))
         return

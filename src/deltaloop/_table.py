@@ -74,7 +74,8 @@ class Column:
             known = values.numbers[rows][~missing]
             if _constant(len(known) < len(rows), np.unique(known).size):
                 return "constant"
-            mean = float(known.mean())
+            with np.errstate(over="ignore"):
+                mean = float(known.mean())
             if not np.isfinite(mean):
                 raise ValueError(f"column {values.name!r} is too large to standardise")
             return cls(values.name, values.kind, bool(missing.any()), means=(mean,))
@@ -174,8 +175,8 @@ class Table:
         absent = [column.name for column in self.columns if column.name not in frame.columns]
         if absent:
             raise ValueError(
-                f"frame has no column {', '.join(map(repr, absent))}, which the model needs; it "
-                f"has {_listed(frame.columns)}"
+                f"there is no column {', '.join(map(repr, absent))}, which the model needs; the "
+                f"columns are {_listed(frame.columns)}"
             )
         return {column.name: _frames.column(frame[column.name]) for column in self.columns}
 

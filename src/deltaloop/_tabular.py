@@ -199,9 +199,9 @@ def closest(name: str, names: Sequence[str]) -> str:
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
     lowered = [other for other in names if other.lower() == name.lower()]
     meant = " or ".join(map(repr, lowered or near))
-    return (
-        f"did you mean {meant}?" if meant else f"there is {', '.join(map(repr, names)) or 'none'}"
-    )
+    if meant:
+        return f"did you mean {meant}?"
+    return f"the columns are {', '.join(map(repr, names)) or 'none'}"
 
 
 def columns_of(frame: Any, argument: str, names: object) -> list[str]:

@@ -427,7 +427,12 @@ class TabularModel:
             _table_text.check_network(table, target, network)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from error
-        model = cls(hidden=network.layers[1:-1], activation=network.activation, loss=network.loss)
+        model = cls(
+            hidden=network.layers[1:-1],
+            activation=network.activation,
+            loss=network.loss,
+            residual=network.residual,
+        )
         model.network, model._table, model._target = network, table, target
         return model
 
