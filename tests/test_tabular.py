@@ -544,9 +544,7 @@ class TestFiles:
 
     def test_a_network_alone_is_no_table(self, tmp_path):
         dl.Network([2, 1], seed=0).save(tmp_path / "net")
-        with pytest.raises(
-            ValueError, match=r"net: holds a network, but no table"
-        ):
+        with pytest.raises(ValueError, match=r"net: holds a network, but no table"):
             TabularModel.load(tmp_path / "net")
         with pytest.raises(FileNotFoundError):
             TabularModel.load(tmp_path / "none")

@@ -125,6 +125,8 @@ def series(name: str, values: Any) -> Any:
             f"column {name!r} must be a list or an array with one value a row, "
             f"got {type(values).__name__}"
         )
+    if isinstance(values, np.ndarray) and values.dtype == object:
+        values = values.tolist()  # polars takes the objects of an array for bytes
     try:
         return nw.new_series(name, values, backend=_backend())
     except Exception as error:  # each library has kinds of its own

@@ -8,6 +8,7 @@ scikit-learn the best ones are 1 (iris) to 30 (linnerud), and of a smooth functi
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -17,8 +18,9 @@ from numpy.typing import NDArray
 from deltaloop import _choice
 from deltaloop._scaling import Floats, shuffled
 from deltaloop.network import Network
+from deltaloop.results import DivergenceWarning
 
-__all__ = ["TOLERANCE", "strength"]
+__all__ = ["how", "strength"]
 
 # From the strongest to the weakest, as stronger ones need fewer epochs and most searches end early.
 STRENGTHS = (100.0, 10.0, 1.0, 0.1, 0.01, 0.001)
@@ -26,7 +28,7 @@ FOLDS = 3
 # More rows change the strength little, and cost time; and with so many one fold is enough.
 MAX_ROWS = 10_000
 # A change of the cost, a row, that is too small to matter on other rows.
-TOLERANCE = 1e-6
+TOLERANCE = 1e-5
 
 
 def strength(
@@ -45,19 +47,28 @@ def strength(
     parts = list(folds(y, order))
     if n > _choice.FULL_BATCH_ROWS:
         parts = parts[:1]
+    most = options.get("max_epochs")
     best, chosen = np.inf, STRENGTHS[0]
     for l2 in STRENGTHS:
         cost = 0.0
         for rows, held in parts:
             copy = network.copy()
-            solver, epochs = _choice.general(copy, len(rows), max_epochs=options.get("max_epochs"))
-            limits = {"max_epochs": epochs, "tol": TOLERANCE * len(rows)}
-            copy.fit(X[rows], y[rows], solver=solver, l2=l2, **{**options, **limits})
+            with warnings.catch_warnings():  # what diverges costs much on other rows
+                warnings.simplefilter("ignore", DivergenceWarning)
+                copy.fit(X[rows], y[rows], l2=l2, **{**options, **how(copy, len(rows), most)})
             cost += copy.cost(X[held], y[held])
         if not cost < best:
             break
         best, chosen = cost, l2
     return chosen
+
+
+def how(network: Network, n: int, max_epochs: int | None) -> dict[str, Any]:
+    """Return the solver, epochs and tolerance for a penalised cost of n rows."""
+    solver, epochs = _choice.general(network, n, max_epochs=max_epochs)
+    # The costs of mini-batches waver, and a schedule should come to its end.
+    tolerance = TOLERANCE * n if solver.batch_size is None else 0.0
+    return {"solver": solver, "max_epochs": epochs, "tol": tolerance}
 
 
 def folds(

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deltaloop import _choice, _frames, _inputs, _scaling
+from deltaloop import _frames, _inputs, _scaling
 from deltaloop._scaling import Floats, Scaling
-from deltaloop._strength import TOLERANCE, strength
+from deltaloop._strength import how, strength
 from deltaloop._table import Table
 from deltaloop._target import Target
 from deltaloop.losses import REGRESSION, parts
@@ -166,9 +166,7 @@ def train(
         shared = {name: value for name, value in options.items() if name in SHARED}
         scaled = y if outputs is None else outputs.apply(y)
         options["l2"] = strength(network, inputs.apply(X), scaled, seed, shared)
-        solver, epochs = _choice.general(network, len(X), max_epochs=options.get("max_epochs"))
-        chosen = {"solver": solver, "max_epochs": epochs, "tol": TOLERANCE * len(X)}
-        options = chosen | options
+        options = how(network, len(X), options.get("max_epochs")) | options
     result = _scaling.fit(network, X, y, inputs, outputs, options)
     found = {
         "task": data.target.task,
