@@ -461,6 +461,10 @@ class TestPlot:
         assert ">yes<" in text
         report("train", csv, "--target", "rent", *QUICK, "--plot", path)
         assert "predicted value" in path.read_text()
+        both = ("--target", "rent", "--target", "area")
+        report("train", csv, *both, *QUICK, "--plot", path)
+        assert ">rent: R" in path.read_text()
+        assert ">area: R" in path.read_text()
 
     def test_arrays(self, report, tmp_path):
         path, data = tmp_path / "picture.png", tmp_path / "data.npz"

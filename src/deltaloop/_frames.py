@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from deltaloop._scaling import Floats
 
-__all__ = ["MICROSECONDS_PER_DAY", "Values", "column", "frame", "series", "where"]
+__all__ = ["MICROSECONDS_PER_DAY", "Columns", "Values", "column", "frame", "series", "where"]
 
 MICROSECONDS_PER_DAY = 86_400_000_000
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
@@ -62,8 +62,22 @@ class Values:
         return replace(self, text=[self.text[row] for row in rows.tolist()])
 
 
+class Columns:
+    """Series under names: as much of a narwhals frame as is used, whatever holds each of them."""
+
+    def __init__(self, series: Mapping[str, Any]) -> None:
+        self._series = series
+        self.columns = list(series)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._series[name]
+
+    def __len__(self) -> int:
+        return next(map(len, self._series.values()), 0)
+
+
 def frame(data: Any) -> Any:
-    """Return data as a narwhals frame. TypeError or ValueError if they are no table."""
+    """Return a narwhals frame, or `Columns` of a dict. TypeError or ValueError for no table."""
     try:
         import narwhals as nw
     except ImportError:
@@ -150,21 +164,19 @@ def where(name: str, row: int | np.integer[Any]) -> str:
     return f"column {name!r}, row {row}"
 
 
-def _of_mapping(data: Mapping[Any, Any]) -> Any:
-    """Make a frame of a dict of columns, with the first library of frames that there is."""
-    import narwhals as nw
-
-    columns: list[Any] = []
+def _of_mapping(data: Mapping[Any, Any]) -> Columns:
+    columns: dict[str, Any] = {}
     for name, values in data.items():
         if not isinstance(name, str):
             raise TypeError(f"frame: names of columns must be text, got {name!r}")
-        columns.append(series(name, values))
-        if len(columns[-1]) != len(columns[0]):
+        columns[name] = series(name, values)
+        first = next(iter(columns))
+        if len(columns[name]) != len(columns[first]):
             raise ValueError(
-                f"column {name!r} has {len(columns[-1])} rows, {columns[0].name!r} has "
-                f"{len(columns[0])}; they must be as many"
+                f"column {name!r} has {len(columns[name])} rows, {first!r} has "
+                f"{len(columns[first])}; they must be as many"
             )
-    return nw.from_dict({each.name: each for each in columns}, backend=_backend())
+    return Columns(columns)
 
 
 def _numbers(

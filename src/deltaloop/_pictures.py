@@ -34,11 +34,12 @@ def draw(
     y: NDArray[Any],
     predicted: NDArray[Any],
     classes: Sequence[Any] | None,
+    names: Sequence[str] = (),
 ) -> None:
     """Write the learning curve, beside it how held-out rows are predicted.
 
     For class numbers y, (n,), a confusion matrix with the labels `classes`; for values, (n, k), the
-    predicted ones against the true ones, and residuals.
+    predicted ones against the true ones, and residuals; `names` are those of several values.
     """
     from matplotlib.figure import Figure
 
@@ -54,4 +55,13 @@ def draw(
     else:
         plot.predicted_against_true(y, predicted, ax=axes[1])
         plot.residuals(y, predicted, ax=axes[2])
+        for ax in axes[1:]:
+            _name_outputs(ax.get_legend(), names)
     figure.savefig(path, dpi=150)
+
+
+def _name_outputs(legend: Any, names: Sequence[str]) -> None:
+    """Write names in the place of output 0, output 1, ... of a legend, if there is one."""
+    if legend is not None:
+        for i, (name, text) in enumerate(zip(names, legend.get_texts(), strict=False)):
+            text.set_text(text.get_text().replace(f"output {i}", name))

@@ -76,7 +76,7 @@ def train(args: argparse.Namespace) -> None:
         X, y = data.X[data.test], data.y[data.test]
         classes = data.target.classes
         guess = model.network.predict(X) if classes is None else model.network.classify(X)
-        _pictures.draw(args.plot, model.result, y, np.asarray(guess), classes)
+        _pictures.draw(args.plot, model.result, y, np.asarray(guess), classes, data.target.names)
     if args.json:
         print(to_json(report))
         return
