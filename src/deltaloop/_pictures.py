@@ -61,7 +61,8 @@ def draw(
 
 
 def _name_outputs(legend: Any, names: Sequence[str]) -> None:
-    """Write names in the place of output 0, output 1, ... of a legend, if there is one."""
-    if legend is not None:
-        for i, (name, text) in enumerate(zip(names, legend.get_texts(), strict=False)):
-            text.set_text(text.get_text().replace(f"output {i}", name))
+    """Write names in the place of the numbers of outputs in a legend, if there is one."""
+    if legend is not None and names:
+        legend.set_title("target")
+        for name, text in zip(names, legend.get_texts(), strict=False):
+            text.set_text(f"{name}:{text.get_text().partition(':')[2]}")
