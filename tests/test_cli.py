@@ -49,48 +49,6 @@ TRAIN_KEYS = {
 
 
 @pytest.fixture
-def run(capsys):
-    """Run the command line in this process; returns status, output and messages."""
-
-    def run(*argv: object) -> tuple[int, str, str]:
-        try:
-            status = main([str(arg) for arg in argv])
-        except SystemExit as end:
-            status = int(end.code or 0)
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return run
-
-
-@pytest.fixture
-def report(run):
-    """Run a command with --json that must succeed; returns its one object."""
-
-    def report(*argv: object) -> dict:
-        status, out, err = run(*argv, "--json")
-        assert (status, err) == (0, "")
-        assert out.count("\n") == 1
-        return json.loads(out, parse_constant=pytest.fail)
-
-    return report
-
-
-@pytest.fixture
-def fails(run):
-    """Run a command that must fail with status 1 and one line; returns that line."""
-
-    def fails(*argv: object) -> str:
-        status, out, err = run(*argv)
-        assert (status, out) == (1, "")
-        assert err.startswith("deltaloop: ")
-        assert err.count("\n") == 1
-        return err.removeprefix("deltaloop: ").rstrip("\n")
-
-    return fails
-
-
-@pytest.fixture
 def npz(tmp_path):
     def npz(name: str = "data", **arrays: object) -> Path:
         path = tmp_path / f"{name}.npz"
@@ -534,7 +492,7 @@ class TestTraining:
         model = tmp_path / "model"
         argv = "train", npz(X=X, y=Y), "--activation", "relu", "--output-model", model
         message = fails(*argv, "--learning-rate", "10")
-        assert re.search(r"diverged in epoch \d+: try a --learning-rate smaller than 10$", message)
+        assert re.search(r"diverged in epoch \d+: try a learning rate below 10$", message)
         assert not model.exists()
 
     def test_a_failed_run_leaves_the_old_model(self, fails, npz, tmp_path):
@@ -792,7 +750,7 @@ class TestUsage:
         for option, default in {
             "--hidden": "64",
             "--activation": "tanh",
-            "--solver": "gd",
+            "--solver": "gd; auto for tables",
             "--epochs": "100",
             "--learning-rate": "0.05 / batch size",
             "--momentum": "0.9",

@@ -163,10 +163,14 @@ def test_public_name_has_an_example(name):
 
 
 @pytest.mark.parametrize(
-    ("page", "examples"), [("README.md", 30), ("docs/fitting.md", 30), ("docs/plots.md", 15)]
+    ("page", "examples"),
+    [("README.md", 30), ("docs/fitting.md", 30), ("docs/plots.md", 15), ("docs/tables.md", 12)],
 )
 def test_examples_of_pages(page, examples):
     pyplot = pytest.importorskip("matplotlib.pyplot")
+    if page == "docs/tables.md":
+        pytest.importorskip("polars")
+        pytest.importorskip("narwhals")
     failed, tried = doctest.testfile(str(ROOT / page), module_relative=False)
     pyplot.close("all")
     assert (failed, tried >= examples) == (0, True)
@@ -191,6 +195,8 @@ def _needs(text):
     }
     if re.search(r"\.plot\(|dl\.plot", text):
         uses.add("matplotlib")
+    if "tabular" in text:
+        uses |= {"narwhals", "polars"}
     return {name for name in uses if importlib.util.find_spec(name) is None}
 
 

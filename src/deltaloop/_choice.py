@@ -105,8 +105,16 @@ def choose(
                 return LevenbergMarquardt(), max_epochs or LEAST_SQUARES_EPOCHS
             if network.output == "identity" and errors >= ERRORS_FOR_BAYES:
                 return BayesianRegularization(), max_epochs or LEAST_SQUARES_EPOCHS
-        if n <= FULL_BATCH_ROWS and n * network.n_parameters <= FULL_BATCH_WORK:
-            return LBFGS(), max_epochs or FULL_BATCH_EPOCHS
+    return general(network, n, dropout=dropout, max_epochs=max_epochs)
+
+
+def general(
+    network: Network, n: int, *, dropout: bool = False, max_epochs: int | None = None
+) -> tuple[Solver, int]:
+    """Return L-BFGS or Adam and its epochs at most, whatever the loss; see `choose`."""
+    full = n <= FULL_BATCH_ROWS and n * network.n_parameters <= FULL_BATCH_WORK
+    if full and not dropout:
+        return LBFGS(), max_epochs or FULL_BATCH_EPOCHS
     batch = min(BATCH, n)
     steps = -(-n // batch)
     epochs = max_epochs or max(MINI_BATCH_EPOCHS, -(-MINI_BATCH_STEPS // steps))

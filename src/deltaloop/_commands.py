@@ -10,10 +10,7 @@ import argparse
 import json
 import math
 import os
-import sys
-import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any
 
@@ -21,20 +18,42 @@ import numpy as np
 from numpy.typing import NDArray
 
 import deltaloop as dl
-from deltaloop import _datafiles, _files
+from deltaloop import _datafiles, _files, _pictures, _table_commands, _tablefiles
 from deltaloop._datafiles import Data, Label
-from deltaloop._scaling import Scaling, fold, r2, split
+from deltaloop._reports import (
+    aligned,
+    description,
+    fit_report,
+    flat,
+    print_predictions,
+    score_name,
+    to_json,
+    train_text,
+)
+from deltaloop._scaling import Scaling, fit, r2, split
 from deltaloop._solver_arguments import fit_arguments
 from deltaloop.datasets import load_digits
 from deltaloop.losses import Loss
-from deltaloop.schedules import Schedule
-from deltaloop.solvers import Solver
+from deltaloop.tabular import METADATA
 
 __all__ = ["info", "predict", "train"]
 
 
 def train(args: argparse.Namespace) -> None:
-    _check_output(args)
+    _check_output(args, "--output-model", args.output_model)
+    _check_output(args, "--plot", args.plot)
+    if args.plot is not None:
+        _pictures.check(args)
+    if _tablefiles.is_table(args.data):
+        _table_commands.train(args)
+        return
+    for flag in ("target", "task", "drop"):
+        if getattr(args, flag):
+            kinds = ", ".join(_tablefiles.SUFFIXES)
+            args.usage_error(
+                f"argument --{flag}: it is for tables ({kinds}), {args.data} has no named columns"
+            )
+    _set_defaults(args)
     data = _datafiles.digits() if args.data == "digits" else _datafiles.training(args.data)
     rows, held_out = split(len(data.X), args.test_fraction, args.seed)
     if len(rows) < 2:
@@ -50,14 +69,8 @@ def train(args: argparse.Namespace) -> None:
         "data": data.name,
         "n_train": len(rows),
         "n_test": len(held_out),
-        **_description(network),
-        "solver": _solver_report(result.solver),
-        "epochs": result.epochs,
-        "cost": result.cost,
-        "seconds": result.seconds,
-        "stop_reason": result.stop_reason,
-        **_stages_report(result),
-        _score_name(data.task): _score(network, data, held_out),
+        **fit_report(network, result),
+        score_name(data.task): _score(network, data, held_out),
         "isa": dl.runtime()["isa"],
         "version": dl.__version__,
         "classes": data.classes,
@@ -65,21 +78,25 @@ def train(args: argparse.Namespace) -> None:
     }
     if args.output_model is not None:
         network.save(args.output_model, metadata=_metadata(data))
-    print(_json(report) if args.json else _train_text(data, report))
+    if args.plot is not None:
+        X, y = data.X[held_out], data.y[held_out]
+        predicted = network.predict(X) if data.classes is None else network.classify(X)
+        _pictures.draw(args.plot, result, y, np.asarray(predicted), data.classes)
+    print(to_json(report) if args.json else train_text(report, _data_text(data), {}))
 
 
-def _check_output(args: argparse.Namespace) -> None:
-    """Refuse a file that could not be saved, before time is spent on training."""
-    path = args.output_model
-    if path is None:
-        return
-    directory = os.path.dirname(path) or "."
-    if path == "" or os.path.isdir(path):
-        args.usage_error(f"argument --output-model: expected the name of a file, got {path!r}")
-    if not os.path.isdir(directory):
-        args.usage_error(f"argument --output-model: there is no directory {directory!r}")
-    if not os.access(directory, os.W_OK):
-        args.usage_error(f"argument --output-model: cannot write to directory {directory!r}")
+def _set_defaults(args: argparse.Namespace) -> None:
+    """Set what has another default for tables."""
+    args.solver = args.solver or ["gd"]
+    args.l2 = 0.0 if args.l2 is None else args.l2
+    args.tol = 1e-8 if args.tol is None else args.tol
+
+
+def _check_output(args: argparse.Namespace, flag: str, path: str | None) -> None:
+    """Refuse a file that could not be written, before time is spent on training."""
+    problem = None if path is None else _tablefiles.check_output(path)
+    if problem is not None:
+        args.usage_error(f"argument {flag}: {problem}")
 
 
 def _loss(data: Data, args: argparse.Namespace) -> Loss:
@@ -137,7 +154,7 @@ def _fit(
     network: dl.Network,
     data: Data,
     rows: NDArray[np.intp],
-    arguments: Mapping[str, Any],
+    arguments: dict[str, Any],
 ) -> dl.FitResult:
     """Train on scaled columns and fold the scaling into the network."""
     X, y = data.X[rows], data.y[rows]
@@ -145,21 +162,11 @@ def _fit(
     # its weights, which are still the random ones, into 0.
     inputs = data.scaling or Scaling.of(X, f"X in {data.name}", constant=math.inf)
     outputs = Scaling.of(y, f"y in {data.name}") if network.output == "identity" else None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", dl.DivergenceWarning)
-        result = network.fit(
-            inputs.apply(X),
-            y if outputs is None else outputs.apply(y),
-            progress=find_spec("tqdm") is not None,
-            **arguments,
-        )
-    if result.stop_reason == "diverged":
-        rate = getattr(result.stages[-1].solver, "learning_rate", None)
-        known = isinstance(rate, float)
-        advice = f": try a --learning-rate smaller than {rate:g}" if known else ""
-        raise ValueError(f"training diverged in epoch {result.epochs + 1}{advice}")
-    fold(network, inputs, outputs)
-    return result
+    return fit(network, X, y, inputs, outputs, arguments | _progress())
+
+
+def _progress() -> dict[str, bool]:
+    return {"progress": find_spec("tqdm") is not None}
 
 
 def _score(network: dl.Network, data: Data, rows: NDArray[np.intp]) -> float:
@@ -169,18 +176,6 @@ def _score(network: dl.Network, data: Data, rows: NDArray[np.intp]) -> float:
     return float(np.mean(network.classify(X) == y))
 
 
-def _score_name(task: str) -> str:
-    return "accuracy" if task == "classification" else "r2"
-
-
-def _score_label(task: str) -> str:
-    return "accuracy" if task == "classification" else "R^2"
-
-
-def _score_text(score: float, rows: str) -> str:
-    return f"{score:.4f} on {rows}" if math.isfinite(score) else f"undefined on {rows}"
-
-
 def _metadata(data: Data) -> dict[str, str]:
     entries = {"task": data.task}
     if data.classes is not None:
@@ -188,133 +183,27 @@ def _metadata(data: Data) -> dict[str, str]:
     return entries
 
 
-def _description(network: dl.Network) -> dict[str, Any]:
-    return {
-        "layers": list(network.layers),
-        "activation": list(network.activation),
-        "output": network.output,
-        "loss": str(network.loss),
-        "residual": network.residual,
-        "init": None if network.init is None else str(network.init),
-        "seed": network.seed,
-        "n_parameters": network.n_parameters,
-    }
-
-
-def _layers_text(description: Mapping[str, Any]) -> str:
-    sizes = "-".join(map(str, description["layers"]))
-    names = ", ".join([*dict.fromkeys(description["activation"]), description["output"]])
-    kind = ", residual" if description["residual"] else ""
-    return f"{sizes} ({names}{kind}), {description['n_parameters']} parameters"
-
-
-def _train_text(data: Data, report: Mapping[str, Any]) -> str:
+def _data_text(data: Data) -> str:
     n, m = data.X.shape
-    target = (
-        f"{data.y.shape[1]} output{'s' * (data.y.shape[1] > 1)}"
-        if data.classes is None
-        else f"{len(data.classes)} classes"
-    )
-    units = ", in standardised units" if report["output"] == "identity" else ""
-    rows = {
-        "data": f"{data.name}: {n} rows, {m} inputs, {target}",
-        "rows": f"{report['n_train']} to train on, {report['n_test']} held out",
-        "layers": _layers_text(report),
-        "solver": _solver_text(report["solver"]),
-        "seed": report["seed"],
-        "epochs": f"{report['epochs']}, stopped by {report['stop_reason']}",
-        "cost": f"{report['cost']:.6g} ({report['loss']}, sum over the training rows{units})",
-        **_validation_text(report),
-        "seconds": f"{report['seconds']:.2f} ({report['isa']})",
-        _score_label(data.task): _score_text(report[_score_name(data.task)], "the held-out rows"),
-        "model": report["model"] or "not saved; --output-model PATH saves it",
-    }
-    return _table(rows)
-
-
-def _validation_text(report: Mapping[str, Any]) -> dict[str, str]:
-    if "best_epoch" not in report:
-        return {}
-    cost, epoch = report["validation_cost"], report["best_epoch"]
-    return {"validation": f"{cost:.6g}; lowest after epoch {epoch}"}
-
-
-def _solver_report(solver: Solver | tuple[Solver, ...]) -> Any:
-    """Return the name and the options of a solver, or of each one in a chain."""
-    if isinstance(solver, tuple):
-        return [_solver_report(part) for part in solver]
-    return {"name": type(solver).__name__, **_options(solver)}
-
-
-def _stages_report(result: dl.FitResult) -> dict[str, Any]:
-    """Return what a chain of solvers and held-back rows add to the report."""
-    report: dict[str, Any] = {}
-    if len(result.stages) > 1:
-        report["stages"] = [
-            {
-                "solver": type(stage.solver).__name__,
-                "epochs": stage.epochs,
-                "stop_reason": stage.stop_reason,
-                "cost": stage.cost,
-                "seconds": stage.seconds,
-            }
-            for stage in result.stages
-        ]
-    if result.best_epoch is not None:
-        report["validation_cost"] = result.validation_cost
-        report["best_epoch"] = result.best_epoch
-    return report
-
-
-def _options(value: Any) -> dict[str, Any]:
-    """Return the fields of a solver; its learning rate may be a schedule with fields of its own."""
-    options = {f.name: getattr(value, f.name) for f in fields(value)}
-    return {
-        name: {"name": type(option).__name__, **_options(option)}
-        if isinstance(option, Schedule)
-        else option
-        for name, option in options.items()
-    }
-
-
-def _solver_text(solver: Any) -> str:
-    if isinstance(solver, list):
-        return "; then ".join(map(_solver_text, solver))
-    shown = ("learning_rate", "momentum", "batch_size", "weight_decay")
-    options = [
-        f"{key.replace('_', ' ')} {_option_text(solver[key])}" for key in shown if key in solver
-    ]
-    return ", ".join([solver["name"], *options])
-
-
-def _option_text(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return f"{value['learning_rate']:g} ({value['name']})"
-    return "none" if value is None else f"{value:g}"
-
-
-def _table(rows: Mapping[str, Any]) -> str:
-    width = max(map(len, rows))
-    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows.items())
-
-
-def _json(value: Mapping[str, Any]) -> str:
-    """Return one JSON object; numbers that JSON lacks (NaN, infinities) become null."""
-    return json.dumps(_jsonable(value), allow_nan=False)
-
-
-def _jsonable(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _jsonable(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_jsonable(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+    if data.classes is not None:
+        return f"{n} rows, {m} inputs, {len(data.classes)} classes"
+    return f"{n} rows, {m} inputs, {data.y.shape[1]} output{'s' * (data.y.shape[1] > 1)}"
 
 
 def predict(args: argparse.Namespace) -> None:
+    _check_output(args, "--output", args.output)
+    if args.output is not None and not _tablefiles.is_table(args.output):
+        kinds = ", ".join(_tablefiles.SUFFIXES)
+        args.usage_error(f"argument --output: expected a name that ends in {kinds}")
+    if METADATA in _files.read_metadata(args.model):
+        _table_commands.predict(args)
+        return
     network = dl.load(args.model)
+    if _tablefiles.is_table(args.file):
+        raise ValueError(
+            f"{args.model}: was trained on arrays, not on the columns of a table, which "
+            f"{args.file} is; it takes a NumPy file with X"
+        )
     classes = _classes(args.model, network)
     task = _task(network, classes)
     if args.file == "digits":
@@ -330,15 +219,12 @@ def predict(args: argparse.Namespace) -> None:
     predictions = outputs.tolist() if classes is None else [classes[i] for i in outputs]
     report = {"task": task, "model": args.model, "n": len(X), "predictions": predictions}
     if "y" in arrays:
-        report[_score_name(task)] = _file_score(args.file, arrays["y"], outputs, task, classes)
-    if args.json:
-        print(_json(report))
-        return
-    for prediction in predictions:
-        print(*prediction if isinstance(prediction, list) else [prediction])
-    if "y" in arrays:
-        text = _score_text(report[_score_name(task)], f"{len(X)} rows")
-        print(f"{_score_label(task)} {text}", file=sys.stderr)
+        report[score_name(task)] = _file_score(args.file, arrays["y"], outputs, task, classes)
+    if args.output is not None:
+        columns = np.array(predictions).reshape(len(X), -1).T
+        names = ["y"] if len(columns) == 1 else [f"y.{i}" for i in range(len(columns))]
+        _tablefiles.write(args.output, dict(zip(names, columns, strict=True)))
+    print_predictions(args, report)
 
 
 def _task(network: dl.Network, classes: Sequence[Label] | None) -> str:
@@ -400,23 +286,19 @@ def _file_score(
 
 
 def info(args: argparse.Namespace) -> None:
-    report = dl.runtime() if args.model is None else _model_report(args.model)
-    print(_json(report) if args.json else _table({key: _flat(report[key]) for key in report}))
+    report: dict[str, Any] = {**dl.runtime()} if args.model is None else _model_report(args.model)
+    if args.json:
+        print(to_json(report))
+        return
+    rows = {key: flat(report[key]) for key in report}
+    if "columns" in report:
+        rows["columns"] = _table_commands.columns_text(report["columns"])
+    print(aligned(rows))
 
 
 def _model_report(path: str) -> dict[str, Any]:
-    network = dl.load(path)
-    return {
-        "model": path,
-        "bytes": os.path.getsize(path),
-        **_description(network),
-        "metadata": _files.read_metadata(path),
-    }
-
-
-def _flat(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key}={item}" for key, item in value.items()) or "none"
-    if isinstance(value, list | tuple):
-        return ", ".join(map(str, value)) or "none"
-    return str(value)
+    network, metadata = dl.load(path), _files.read_metadata(path)
+    report = {"model": path, "bytes": os.path.getsize(path), **description(network)}
+    if METADATA in metadata:
+        return report | _table_commands.description(path)
+    return report | {"metadata": metadata}

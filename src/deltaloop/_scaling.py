@@ -1,4 +1,4 @@
-"""What surrounds training on the command line: scaled columns, rows held out, R^2.
+"""What surrounds training on data of a user: scaled columns, rows held out, R^2.
 
 Columns are standardised, because one learning rate then suits all of them, and the scaling is
 folded into the trained network, because a model that takes raw inputs and gives raw outputs
@@ -7,14 +7,18 @@ cannot be used with the wrong scaling.
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deltaloop.network import Network
+from deltaloop.results import DivergenceWarning, FitResult
 
-__all__ = ["Floats", "Scaling", "fold", "r2", "split"]
+__all__ = ["Floats", "Scaling", "fit", "fold", "r2", "shuffled", "split", "split_classes"]
 
 Floats = NDArray[np.float64]
 
@@ -45,6 +49,30 @@ class Scaling:
         return scaled
 
 
+def fit(
+    network: Network,
+    X: Floats,
+    y: NDArray[Any],
+    inputs: Scaling,
+    outputs: Scaling | None,
+    options: Mapping[str, Any],
+) -> FitResult:
+    """Train on scaled columns and fold the scaling into the network.
+
+    ValueError if the fit diverges: what it leaves is of no use.
+    """
+    scaled = y if outputs is None else outputs.apply(y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DivergenceWarning)
+        result = network.fit(inputs.apply(X), scaled, **options)
+    if result.stop_reason == "diverged":
+        rate = getattr(result.stages[-1].solver, "learning_rate", None)
+        advice = f": try a learning rate below {rate:g}" if isinstance(rate, float) else ""
+        raise ValueError(f"training diverged in epoch {result.epochs + 1}{advice}")
+    fold(network, inputs, outputs)
+    return result
+
+
 def fold(network: Network, inputs: Scaling, outputs: Scaling | None) -> None:
     """Make a network that was trained on scaled columns take and give raw ones.
 
@@ -70,11 +98,32 @@ def fold(network: Network, inputs: Scaling, outputs: Scaling | None) -> None:
 def split(n: int, fraction: float, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return the rows to train on and those to hold out, at least two: the last of a shuffle."""
     n_train = max(0, n - max(2, round(fraction * n)))
+    order = shuffled(n, seed, 1)
+    return order[:n_train], order[n_train:]
+
+
+def split_classes(
+    y: NDArray[np.int64], fraction: float, seed: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the rows to train on and those to hold out: of each class the last of a shuffle.
+
+    One row of each class at least is trained on. y, (n,), are class numbers.
+    """
+    order = shuffled(len(y), seed, 1)
+    held = np.zeros(len(y), dtype=bool)
+    for number in np.unique(y):
+        rows = order[y[order] == number]
+        n_held = min(round(fraction * len(rows)), len(rows) - 1)
+        held[rows[len(rows) - n_held :]] = True
+    return order[~held[order]], order[held[order]]
+
+
+def shuffled(n: int, seed: int, purpose: int) -> NDArray[np.intp]:
+    """Return a permutation of n rows; each purpose has a stream of its own."""
     # Sorting random words shuffles by a stream that NumPy promises to keep; the spawn key makes
     # it another stream than the one the network's weights are drawn from.
-    words = np.random.Philox(np.random.SeedSequence(seed, spawn_key=(1,))).random_raw(n)
-    order = np.argsort(words, kind="stable")
-    return order[:n_train], order[n_train:]
+    words = np.random.Philox(np.random.SeedSequence(seed, spawn_key=(purpose,))).random_raw(n)
+    return np.argsort(words, kind="stable")
 
 
 def r2(y: Floats, predicted: Floats) -> float:

@@ -7,13 +7,13 @@ wrong with data, files or training, 2 for wrong arguments, 130 after Ctrl-C.
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import deltaloop as dl
+from deltaloop import _argument_types as _types
 from deltaloop import _commands
 from deltaloop._layers import HIDDEN
 from deltaloop._solver_arguments import (
@@ -23,32 +23,41 @@ from deltaloop._solver_arguments import (
     MOMENTUM,
     RATE_PER_INSTANCE,
     SCHEDULES,
-    SOLVERS,
 )
+from deltaloop._target import TASKS
 from deltaloop.inits import NAMES
 from deltaloop.losses import REGRESSION
 
 __all__ = ["main"]
 
 _TRAIN_DESCRIPTION = """\
-Train a network on rows of numbers and measure it on rows held out.
+Train a network on rows and measure it on rows held out.
 
-DATA is the word digits (1,797 handwritten digits that ship with the package)
-or a NumPy .npz file with two arrays: X, shape (n, inputs), and y. Integers,
-strings or booleans in y, shape (n,), are classes: softmax outputs,
-cross-entropy. Floats in y, shape (n,) or (n, k), are values to predict:
-identity outputs, squared error. Inputs (and values) are standardised by the
-mean and the standard deviation of the training rows; a saved model contains
-that scaling, takes raw inputs and gives raw values.
+DATA is a table, the word digits (1,797 handwritten digits that ship with the
+package) or a NumPy file.
+
+A table is a .csv, .tsv or .parquet file with names of columns; --target names
+the one to predict. Text, booleans and whole numbers of few different values
+are classes, other numbers values. Categories, dates and missing values in the
+other columns are encoded (docs/tables.md). A saved model takes raw rows.
+
+A .npz file has two arrays: X, shape (n, inputs), and y. Integers, strings or
+booleans in y, shape (n,), are classes: softmax outputs, cross-entropy. Floats
+in y, shape (n,) or (n, k), are values to predict: identity outputs, squared
+error. Inputs (and values) are standardised by the mean and the standard
+deviation of the training rows; a saved model contains that scaling, takes raw
+inputs and gives raw values.
 """
 
 _PREDICT_DESCRIPTION = """\
 Print a model's prediction for each row, one a line: the class, or the values
 of the outputs.
 
-FILE is a NumPy .npz file with an array X, shape (n, inputs), or a .npy file
-of that array alone, or the word digits. With an array y in the .npz file, the
-accuracy or R^2 is printed on the standard error.
+FILE is a table with the columns that the model was trained on, in any order;
+others do not matter. For a model of arrays it is a NumPy .npz file with an
+array X, shape (n, inputs), or a .npy file of that array alone, or the word
+digits. With the target's column in the table, or an array y in the .npz file,
+the accuracy or R^2 is printed on the standard error.
 """
 
 
@@ -86,95 +95,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         named = error.filename is not None and error.strerror is not None
         return _fail(f"{error.filename}: {error.strerror}" if named else str(error), 1)
-    except (TypeError, ValueError) as error:
+    except (ImportError, TypeError, ValueError) as error:
         return _fail(str(error), 1)
 
 
 def _fail(message: str, status: int) -> int:
     print("deltaloop:", " ".join(message.split()), file=sys.stderr)
     return status
-
-
-def _checked(
-    kind: type[int] | type[float], accepts: Callable[[Any], bool], expected: str
-) -> Callable[[str], Any]:
-    """Return a converter of an argument; argparse puts the argument's name before its message."""
-
-    def convert(text: str) -> Any:
-        try:
-            value = kind(text)
-        except ValueError:
-            value = math.nan
-        if not accepts(value):
-            raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}")
-        return value
-
-    return convert
-
-
-_count = _checked(int, lambda value: value >= 1, "a whole number from 1")
-_seed = _checked(int, lambda value: value >= 0, "a whole number from 0")
-_rate = _checked(float, lambda value: 0 < value < math.inf, "a finite number above 0")
-_momentum = _checked(float, lambda value: 0 <= value < 1, "a number from 0 to below 1")
-_parameter = _checked(float, lambda value: 0 < value < math.inf, "a finite number above 0")
-_fraction = _checked(float, lambda value: 0 < value < 1, "a number between 0 and 1")
-_strength = _checked(float, lambda value: 0 <= value < math.inf, "a finite number from 0")
-_probability = _checked(float, lambda value: 0 <= value < 1, "a number from 0 to below 1")
-
-
-def _hidden(text: str) -> tuple[int, ...]:
-    if text.strip() in ("", "none"):
-        return ()
-    try:
-        sizes = tuple(int(part) for part in text.split(","))
-    except ValueError:
-        sizes = (0,)
-    if min(sizes) < 1:
-        raise argparse.ArgumentTypeError(
-            f"expected sizes from 1 separated by commas, or none, got {text!r}"
-        )
-    return sizes
-
-
-def _list(of: Callable[[str], Any]) -> Callable[[str], Any]:
-    """Return a converter of values separated by commas."""
-    return lambda text: [of(part) for part in text.split(",")]
-
-
-def _solvers(text: str) -> list[str]:
-    names = text.split(",")
-    for name in names:
-        if name not in SOLVERS and names != [AUTO]:
-            known = f"{', '.join(SOLVERS)}, some of them separated by commas, or {AUTO}"
-            raise argparse.ArgumentTypeError(f"expected {known}, got {text!r}")
-    return names
-
-
-def _value(text: str) -> Any:
-    """Return what a value given as text stands for: none, true, false, a number or a name."""
-    known = {"none": None, "true": True, "false": False}
-    if text.lower() in known:
-        return known[text.lower()]
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
-
-
-def _option(text: str) -> tuple[str, Any]:
-    name, equals, value = text.partition("=")
-    if not (equals and name.isidentifier()):
-        raise argparse.ArgumentTypeError(f"expected NAME=VALUE, got {text!r}")
-    return name, _value(value)
-
-
-def _schedule(text: str) -> tuple[str, dict[str, Any]]:
-    name, *options = text.split(",")
-    if name not in SCHEDULES:
-        raise argparse.ArgumentTypeError(f"expected {', '.join(SCHEDULES)}, got {name!r}")
-    return name, dict(_option(option) for option in options)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -188,7 +115,12 @@ def _parser() -> argparse.ArgumentParser:
         commands, "predict", _commands.predict, "use a saved model", _PREDICT_DESCRIPTION
     )
     predict.add_argument("model", metavar="MODEL", help="file written by --output-model")
-    predict.add_argument("file", metavar="FILE", help="a .npz file with X, or a .npy file")
+    predict.add_argument("file", metavar="FILE", help="a table, a .npz file with X, or a .npy file")
+    predict.add_argument(
+        "--output",
+        metavar="PATH",
+        help="write the predictions to a table (.csv, .tsv, .parquet) instead of printing them",
+    )
     info_text = "Describe the installation, or a model file."
     info = _command(
         commands, "info", _commands.info, "describe the installation or a model", info_text
@@ -213,10 +145,32 @@ def _command(
 
 def _add_train(train: argparse.ArgumentParser) -> None:
     add = train.add_argument
-    add("data", metavar="DATA", help="digits, or a .npz file with arrays X and y")
+    add(
+        "data",
+        metavar="DATA",
+        help="digits, a table (.csv, .tsv, .parquet), or a .npz file with arrays X and y",
+    )
+    add(
+        "--target",
+        action="append",
+        metavar="COLUMN",
+        help="of a table: the column to predict; several times for several values",
+    )
+    add(
+        "--task",
+        choices=TASKS,
+        help="of a table: classification or regression (found out from the target)",
+    )
+    add(
+        "--drop",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="of a table: a column to leave out; may be given several times",
+    )
     add(
         "--hidden",
-        type=_hidden,
+        type=_types.hidden,
         default=(64,),
         metavar="SIZES",
         help="units of the hidden layers, as in 64 or 64,32; none for no hidden layer (64)",
@@ -238,7 +192,7 @@ def _add_train(train: argparse.ArgumentParser) -> None:
     )
     add(
         "--loss-parameter",
-        type=_parameter,
+        type=_types.parameter,
         metavar="VALUE",
         help="delta of huber (1, in standardised units), or tau of quantile (0.5)",
     )
@@ -255,17 +209,16 @@ def _add_train(train: argparse.ArgumentParser) -> None:
     )
     add(
         "--solver",
-        type=_solvers,
-        default=["gd"],
+        type=_types.solvers,
         metavar="NAME",
         help="gd, adam and adamw step along mini-batches; the others along all training rows at "
         "once: rprop, lbfgs (limited-memory BFGS), scg (scaled conjugate gradients), lm "
         "(Levenberg-Marquardt) and br (Bayesian regularisation); several, as in adam,lm, take "
-        f"turns; {AUTO} chooses by the sizes of data and network (gd)",
+        f"turns; {AUTO} chooses by the sizes of data and network (gd; {AUTO} for tables)",
     )
     add(
         "--epochs",
-        type=_list(_count),
+        type=_types.list_of(_types.count),
         metavar="N",
         help="passes over the training rows, at most, of the solver or of each one, as in 50,200; "
         f"without it --solver {AUTO} chooses the number too ({EPOCHS})",
@@ -273,7 +226,7 @@ def _add_train(train: argparse.ArgumentParser) -> None:
     add(
         "--option",
         "-o",
-        type=_option,
+        type=_types.option,
         action="append",
         default=[],
         metavar="NAME=VALUE",
@@ -282,7 +235,7 @@ def _add_train(train: argparse.ArgumentParser) -> None:
     )
     add(
         "--schedule",
-        type=_schedule,
+        type=_types.schedule,
         metavar="NAME[,OPTION=VALUE]",
         help="of the learning rate, with the arguments that it has in Python: "
         + ", ".join(SCHEDULES)
@@ -290,29 +243,40 @@ def _add_train(train: argparse.ArgumentParser) -> None:
     )
     add(
         "--learning-rate",
-        type=_rate,
+        type=_types.rate,
         metavar="RATE",
         help="step along the gradient, which is a sum over the rows of a batch "
         f"({RATE_PER_INSTANCE} / batch size); with adam and adamw about the size of a step (0.001)",
     )
     add(
         "--momentum",
-        type=_momentum,
+        type=_types.momentum,
         metavar="MU",
         help=f"part of the last step that is kept by gd, from 0 to below 1 ({MOMENTUM})",
     )
     add(
         "--batch-size",
-        type=_count,
+        type=_types.count,
         metavar="N",
         help=f"rows a step of gd, adam or adamw ({BATCH_SIZE}, or all training rows where they are "
         "fewer)",
     )
-    add("--l1", type=_strength, default=0.0, metavar="X", help="penalty X sum |w| of the cost (0)")
-    add("--l2", type=_strength, default=0.0, metavar="X", help="penalty X/2 sum w^2 (0)")
+    add(
+        "--l1",
+        type=_types.strength,
+        default=0.0,
+        metavar="X",
+        help="penalty X sum |w| of the cost (0)",
+    )
+    add(
+        "--l2",
+        type=_types.strength,
+        metavar="X",
+        help="penalty X/2 sum w^2 (0; for tables what suits rows held back, see docs/tables.md)",
+    )
     add(
         "--dropout",
-        type=_list(_probability),
+        type=_types.list_of(_types.probability),
         default=[0.0],
         metavar="P",
         help="probability with which units are dropped from a training step of gd, adam or adamw, "
@@ -325,40 +289,45 @@ def _add_train(train: argparse.ArgumentParser) -> None:
     )
     add(
         "--validation",
-        type=_fraction,
+        type=_types.fraction,
         metavar="F",
         help="part of the training rows to watch the cost on after each epoch",
     )
     add(
         "--patience",
-        type=_count,
+        type=_types.count,
         metavar="N",
         help="stop when N epochs in a row have not lowered that cost, and keep the best model; "
         "needs --validation",
     )
     add(
         "--tol",
-        type=_strength,
-        default=1e-8,
+        type=_types.strength,
         metavar="X",
-        help="stop when the cost changes by less than this (1e-8)",
+        help="stop when the cost changes by less than this (1e-8; for tables 1e-5 a training row, "
+        "where the solver is chosen and it is L-BFGS)",
     )
-    add("--goal", type=_strength, metavar="X", help="stop when the cost is at most this")
-    add("--max-time", type=_rate, metavar="S", help="stop after S seconds")
-    add("--threads", type=_count, metavar="N", help="at most so many (all CPUs)")
+    add("--goal", type=_types.strength, metavar="X", help="stop when the cost is at most this")
+    add("--max-time", type=_types.rate, metavar="S", help="stop after S seconds")
+    add("--threads", type=_types.count, metavar="N", help="at most so many (all CPUs)")
     add(
         "--test-fraction",
-        type=_fraction,
+        type=_types.fraction,
         default=0.2,
         metavar="F",
         help="part of the rows to hold out: the last ones of a shuffle (0.2)",
     )
     add(
         "--seed",
-        type=_seed,
+        type=_types.seed,
         default=0,
         metavar="N",
         help="of the shuffle, the initial weights and the order of the rows (0); the same seed "
         "gives the same model, bit for bit",
     )
     add("--output-model", metavar="PATH", help="save the model as a safetensors file")
+    add(
+        "--plot",
+        metavar="PATH",
+        help="draw the learning curve and how held-out rows are predicted: .png, .svg or .pdf",
+    )

@@ -1,0 +1,211 @@
+"""What the commands of the command line print, as text or as one JSON object."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+import deltaloop as dl
+from deltaloop.schedules import Schedule
+from deltaloop.solvers import Solver
+
+__all__ = [
+    "aligned",
+    "description",
+    "fit_report",
+    "flat",
+    "layers_text",
+    "print_predictions",
+    "score_label",
+    "score_name",
+    "score_text",
+    "solver_report",
+    "solver_text",
+    "stages_report",
+    "to_json",
+    "train_text",
+    "validation_text",
+]
+
+
+def score_name(task: str) -> str:
+    return "accuracy" if task == "classification" else "r2"
+
+
+def score_label(task: str) -> str:
+    return "accuracy" if task == "classification" else "R^2"
+
+
+def score_text(score: float, rows: str) -> str:
+    return f"{score:.4f} on {rows}" if math.isfinite(score) else f"undefined on {rows}"
+
+
+def description(network: dl.Network) -> dict[str, Any]:
+    return {
+        "layers": list(network.layers),
+        "activation": list(network.activation),
+        "output": network.output,
+        "loss": str(network.loss),
+        "residual": network.residual,
+        "init": None if network.init is None else str(network.init),
+        "seed": network.seed,
+        "n_parameters": network.n_parameters,
+    }
+
+
+def fit_report(network: dl.Network, result: dl.FitResult) -> dict[str, Any]:
+    """Return what there is to say about a network and its training."""
+    return {
+        **description(network),
+        "solver": solver_report(result.solver),
+        "epochs": result.epochs,
+        "cost": result.cost,
+        "seconds": result.seconds,
+        "stop_reason": result.stop_reason,
+        **stages_report(result),
+    }
+
+
+def train_text(report: Mapping[str, Any], data: str, more: Mapping[str, str]) -> str:
+    """Return a training's report as text; `data` and `more` say what its data are like."""
+    units = ", in standardised units" if report["output"] == "identity" else ""
+    held_out = f"{report['n_train']} to train on, {report['n_test']} held out"
+    left = report.get("n_without_target")
+    rows = {
+        "data": f"{report['data']}: {data}",
+        **more,
+        "rows": f"{held_out}, {left} without a target" if left else held_out,
+        "layers": layers_text(report),
+        "solver": solver_text(report["solver"]),
+        **({"penalty": f"l2 {report['l2']:g}"} if report.get("l2") else {}),
+        "seed": report["seed"],
+        "epochs": f"{report['epochs']}, stopped by {report['stop_reason']}",
+        "cost": f"{report['cost']:.6g} ({report['loss']}, sum over the training rows{units})",
+        **validation_text(report),
+        "seconds": f"{report['seconds']:.2f} ({report['isa']})",
+        score_label(report["task"]): score_text(
+            report[score_name(report["task"])], "the held-out rows"
+        ),
+        "model": report["model"] or "not saved; --output-model PATH saves it",
+    }
+    return aligned(rows)
+
+
+def layers_text(description: Mapping[str, Any]) -> str:
+    sizes = "-".join(map(str, description["layers"]))
+    names = ", ".join([*dict.fromkeys(description["activation"]), description["output"]])
+    kind = ", residual" if description["residual"] else ""
+    return f"{sizes} ({names}{kind}), {description['n_parameters']} parameters"
+
+
+def validation_text(report: Mapping[str, Any]) -> dict[str, str]:
+    if "best_epoch" not in report:
+        return {}
+    cost, epoch = report["validation_cost"], report["best_epoch"]
+    return {"validation": f"{cost:.6g}; lowest after epoch {epoch}"}
+
+
+def solver_report(solver: Solver | tuple[Solver, ...]) -> Any:
+    """Return the name and the options of a solver, or of each one in a chain."""
+    if isinstance(solver, tuple):
+        return [solver_report(part) for part in solver]
+    return {"name": type(solver).__name__, **_options(solver)}
+
+
+def stages_report(result: dl.FitResult) -> dict[str, Any]:
+    """Return what a chain of solvers and held-back rows add to the report."""
+    report: dict[str, Any] = {}
+    if len(result.stages) > 1:
+        report["stages"] = [
+            {
+                "solver": type(stage.solver).__name__,
+                "epochs": stage.epochs,
+                "stop_reason": stage.stop_reason,
+                "cost": stage.cost,
+                "seconds": stage.seconds,
+            }
+            for stage in result.stages
+        ]
+    if result.best_epoch is not None:
+        report["validation_cost"] = result.validation_cost
+        report["best_epoch"] = result.best_epoch
+    return report
+
+
+def _options(value: Any) -> dict[str, Any]:
+    """Return the fields of a solver; its learning rate may be a schedule with fields of its own."""
+    options = {f.name: getattr(value, f.name) for f in fields(value)}
+    return {
+        name: {"name": type(option).__name__, **_options(option)}
+        if isinstance(option, Schedule)
+        else option
+        for name, option in options.items()
+    }
+
+
+def solver_text(solver: Any) -> str:
+    if isinstance(solver, list):
+        return "; then ".join(map(solver_text, solver))
+    shown = ("learning_rate", "momentum", "batch_size", "weight_decay")
+    options = [
+        f"{key.replace('_', ' ')} {_option_text(solver[key])}" for key in shown if key in solver
+    ]
+    return ", ".join([solver["name"], *options])
+
+
+def _option_text(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"{value['learning_rate']:g} ({value['name']})"
+    return "none" if value is None else f"{value:g}"
+
+
+def aligned(rows: Mapping[str, Any]) -> str:
+    """Return names and values in two columns; a value may have several lines."""
+    width = max(map(len, rows))
+    gap = "\n" + " " * (width + 2)
+    return "\n".join(
+        f"{name:<{width}}  {str(value).replace(chr(10), gap)}" for name, value in rows.items()
+    )
+
+
+def to_json(value: Mapping[str, Any]) -> str:
+    """Return one JSON object; numbers that JSON lacks (NaN, infinities) become null."""
+    return json.dumps(_jsonable(value), allow_nan=False)
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _jsonable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_jsonable(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def flat(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}={item}" for key, item in value.items()) or "none"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or "none"
+    return str(value)
+
+
+def print_predictions(args: argparse.Namespace, report: Mapping[str, Any]) -> None:
+    """Print predictions, one a line, and a score, if there is one, on the standard error."""
+    if args.json:
+        print(to_json(report))
+        return
+    if args.output is None:
+        for prediction in report["predictions"]:
+            print(*prediction if isinstance(prediction, list) else [prediction])
+    task = report["task"]
+    if score_name(task) in report:
+        n = report.get("n_with_target", report["n"])
+        text = score_text(report[score_name(task)], f"{n} rows")
+        print(f"{score_label(task)} {text}", file=sys.stderr)
