@@ -31,8 +31,8 @@ import deltaloop.sklearn
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "scikit-learn.md"
 MARKER = "<!-- estimators table -->"
 MODULES = {"deltaloop": deltaloop.sklearn, "scikit-learn": neural_network}
-# Seconds before each run: OpenBLAS's threads go on looking for work for a while after a call, and would
-# take a processor from whoever comes next.
+# Seconds before each run: OpenBLAS's threads look for work for a while after a call, and would take
+# a processor from whoever comes next.
 PAUSE = 0.5
 # How far losses may be apart, in parts of them.
 SAME = 1e-6
