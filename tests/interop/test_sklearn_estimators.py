@@ -352,6 +352,21 @@ def test_a_batch_without_weight_teaches_nothing():
     assert np.isfinite(model.loss_)
 
 
+def test_the_log_loss_is_not_cut_off():
+    X = np.array([[1.0], [-1.0]])
+    weights = [np.array([[100.0]])]
+
+    def loss(module):
+        model = module.MLPClassifier((), solver="sgd", learning_rate_init=1e-9, max_iter=1)
+        model.set_params(warm_start=True, alpha=0.0, shuffle=False).fit(X, [0, 1])
+        model.coefs_ = [w.copy() for w in weights]
+        model.intercepts_ = [np.zeros(1)]
+        return model.fit(X, [0, 1]).loss_
+
+    assert loss(dl.sklearn) == pytest.approx(100.0, rel=1e-6)
+    assert loss(theirs) == pytest.approx(-np.log(np.finfo(float).eps), rel=1e-3)
+
+
 def test_float32_is_computed_in_float64():
     model = quick().fit(IRIS[0].astype(np.float32), IRIS[1])
     assert model.coefs_[0].dtype == np.float64
