@@ -920,11 +920,13 @@ print(result.epochs)
 
 
 def test_progress_is_silent_off_a_terminal():
+    pytest.importorskip("tqdm")
     done = subprocess.run([sys.executable, "-c", PROGRESS], capture_output=True, text=True)
     assert (done.stdout, done.stderr, done.returncode) == ("321\n", "", 0)
 
 
 def test_progress_on_a_terminal():
+    pytest.importorskip("tqdm")
     pty = pytest.importorskip("pty")
     termios = pytest.importorskip("termios")
     master, slave = pty.openpty()
