@@ -94,9 +94,8 @@ void mlp_step_take(const struct mlp_step *step, const struct mlp_network *net, s
         net->kernels->adam(n, &step->next, step->gradient + begin, step->m + begin, step->v + begin,
                            net->parameters + begin);
     else
-        net->kernels->descend_momentum(n, rate, o->momentum, o->nesterov,
-                                       step->gradient + begin, step->velocity + begin,
-                                       net->parameters + begin);
+        net->kernels->descend_momentum(n, rate, o->momentum, o->nesterov, step->gradient + begin,
+                                       step->velocity + begin, net->parameters + begin);
 }
 
 /* arrays <- what the step remembers, its number included if it is counted; how many these are. */
@@ -488,8 +487,8 @@ static enum mlp_event advance_batches(struct mlp_fit *fit)
         return MLP_PAUSED;
     fit->evaluated = 1;
     const double share = fit->options.mean ? (double)fit->pass.n * d->step.scale : 1.0;
-    d->sum = mlp_pair_add(d->sum, (struct mlp_pair){share * fit->pass.cost.high,
-                                                    share * fit->pass.cost.low});
+    d->sum = mlp_pair_add(
+        d->sum, (struct mlp_pair){share * fit->pass.cost.high, share * fit->pass.cost.low});
     if (!isfinite(d->sum.high))
         return mlp_fit_diverge(fit);
     if (fit->pass.step == NULL)
@@ -537,6 +536,22 @@ static enum mlp_event descent_advance(struct mlp_fit *fit)
 void mlp_fit_set_rate(struct mlp_fit *fit, double rate)
 {
     ((struct descent *)fit->memory)->step.rate = rate;
+}
+
+int mlp_fit_replace(struct mlp_fit *fit, const struct mlp_matrix *x, const struct mlp_matrix *y,
+                    const struct mlp_matrix *weights, size_t n, const size_t *order)
+{
+    const struct descent *d = fit->memory;
+    if (d->in_epoch)
+        return 0;
+    fit->x = *x;
+    fit->y = *y;
+    fit->n = n;
+    fit->options.order = order;
+    if (weights != NULL)
+        fit->weights = *weights;
+    fit->pass.weights = fit->options.problem.weights = weights != NULL ? &fit->weights : NULL;
+    return 1;
 }
 
 static void descent_describe(struct mlp_fit *fit, struct mlp_fit_report *report)

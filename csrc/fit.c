@@ -351,18 +351,6 @@ int mlp_fit_finish(struct mlp_fit *fit, double work, double *cost, double *valid
     return 1;
 }
 
-void mlp_fit_replace(struct mlp_fit *fit, const struct mlp_matrix *x, const struct mlp_matrix *y,
-                     const struct mlp_matrix *weights, size_t n, const size_t *order)
-{
-    fit->x = *x;
-    fit->y = *y;
-    fit->n = n;
-    fit->options.order = order;
-    if (weights != NULL)
-        fit->weights = *weights;
-    fit->pass.weights = fit->options.problem.weights = weights != NULL ? &fit->weights : NULL;
-}
-
 size_t mlp_fit_evaluations(const struct mlp_fit *fit) { return fit->evaluations; }
 
 double mlp_fit_largest_gradient(const struct mlp_fit *fit)

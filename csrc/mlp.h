@@ -419,14 +419,15 @@ const char *mlp_fit_resume(struct mlp_fit *fit, const struct mlp_array *arrays, 
 /* Words drawn from the stream so far. */
 uint64_t mlp_fit_position(const struct mlp_fit *fit);
 
-/* From outside, between two epochs of mini-batches by MLP_GRADIENT_DESCENT or MLP_ADAM: */
+/* From outside, of mini-batches by MLP_GRADIENT_DESCENT or MLP_ADAM: */
 
 /* The learning rate from now on; without a schedule. */
 void mlp_fit_set_rate(struct mlp_fit *fit, double rate);
 /* Goes on with n >= 1 other instances, their weights or NULL, and an order of theirs or NULL; without
- * `shuffle`, and mlp_fit_finish must not be called. They must outlive the fit. */
-void mlp_fit_replace(struct mlp_fit *fit, const struct mlp_matrix *x, const struct mlp_matrix *y,
-                     const struct mlp_matrix *weights, size_t n, const size_t *order);
+ * `shuffle`, and mlp_fit_finish must not be called. They must outlive the fit. Returns 0, and nothing
+ * has changed, while an epoch is under way. */
+int mlp_fit_replace(struct mlp_fit *fit, const struct mlp_matrix *x, const struct mlp_matrix *y,
+                    const struct mlp_matrix *weights, size_t n, const size_t *order);
 
 /* Evaluations of C over all instances so far, and the largest |dC/dw| of the last one, NaN if its
  * gradient is not kept. */

@@ -828,15 +828,17 @@ cdef class Fit:
                 cnp.ndarray order=None):
         """Goes on with other validated instances, and a history of their epochs alone.
 
-        For mini-batches without shuffle, after a complete epoch; `finish` must not be called then.
+        For mini-batches without shuffle; `finish` must not be called then. RuntimeError while an
+        epoch is under way.
         """
         cdef mlp_matrix mx, my
         cdef Weights described = Weights(weights, x.shape[0])
         self.check_batched()
         matrix_of(x, x.shape[0], self.core.n_inputs, False, &mx)
         matrix_of(y, x.shape[0], self.core.n_outputs, labels, &my)
-        mlp_fit_replace(self.fit, &mx, &my, described.pointer(), x.shape[0],
-                        order_of(order, x.shape[0]))
+        if not mlp_fit_replace(self.fit, &mx, &my, described.pointer(), x.shape[0],
+                               order_of(order, x.shape[0])):
+            raise RuntimeError("an epoch over other instances is under way")
         self.x, self.y, self.weights, self.order = x, y, described, order
         self.recorded = 0
 

@@ -268,7 +268,7 @@ cdef extern from "mlp.h" nogil:
     const char *mlp_fit_resume(mlp_fit *, const mlp_array *, size_t, size_t)
     uint64_t mlp_fit_position(const mlp_fit *)
     void mlp_fit_set_rate(mlp_fit *, double)
-    void mlp_fit_replace(mlp_fit *, const mlp_matrix *, const mlp_matrix *, const mlp_matrix *,
+    bint mlp_fit_replace(mlp_fit *, const mlp_matrix *, const mlp_matrix *, const mlp_matrix *,
                          size_t, const size_t *)
     size_t mlp_fit_evaluations(const mlp_fit *)
     double mlp_fit_largest_gradient(const mlp_fit *)

@@ -111,14 +111,16 @@ static void test_rows_that_change(size_t n_threads)
                                               .n_threads = n_threads};
             CHECK(mlp_fit_new(&fit, net, &X, &Y, n, &o) == MLP_OK);
         } else {
-            mlp_fit_replace(fit, &X, &Y, weighted ? &S : NULL, n, in_order);
+            CHECK(mlp_fit_replace(fit, &X, &Y, weighted ? &S : NULL, n, in_order));
         }
         double cost[512];
         size_t recorded = 0;
         const struct mlp_history h = costs_only(cost);
         enum mlp_event event = MLP_PAUSED;
-        while (event == MLP_PAUSED) /* as little as can be at a time */
+        while (event == MLP_PAUSED) { /* as little as can be at a time */
             event = mlp_fit_run(fit, k + 1, 1.0, 1, &h, &recorded);
+            CHECK(event == MLP_EPOCH || !mlp_fit_replace(fit, &X, &Y, NULL, n, NULL));
+        }
         CHECK(event == MLP_EPOCH && recorded == 1);
         const double wanted = epoch(twin, x, y, weighted ? s : NULL, in_order, n);
         CHECK(fabs(cost[0] - wanted) <= 1e-11);

@@ -306,6 +306,23 @@ def test_warm_start_takes_new_parameters_of_the_solver():
     assert model.score(*IRIS) > 0.9
 
 
+def test_warm_start_with_another_activation_or_loss():
+    model = quick(warm_start=True, shuffle=False).fit(*IRIS)
+    other = theirs.MLPClassifier(
+        **{k: v for k, v in model.get_params().items() if k != "n_threads"}
+    ).fit(*IRIS)
+    for estimator in (model, other):
+        if estimator is model:
+            model._optimizer = None  # theirs makes a new one
+        estimator.set_params(activation="tanh").fit(*IRIS)
+    assert model.network_.activation == ("tanh",)
+    np.testing.assert_allclose(model.coefs_[0], other.coefs_[0], atol=1e-10)
+    counts = quick(MLPRegressor, warm_start=True).fit(*IRIS)
+    counts.set_params(loss="poisson").fit(*IRIS)
+    assert counts.out_activation_ == "exp"
+    assert counts.predict(IRIS[0]).min() > 0
+
+
 def test_warm_start_with_early_stopping_sets_the_same_rows_aside(monkeypatch):
     seen = []
     original = MLPClassifier._validation_score
@@ -545,6 +562,98 @@ def test_wrong_calls_of_partial_fit_and_warm_start():
     np.testing.assert_array_equal(warm.network_.parameters, before)
 
 
+def test_a_call_that_fails_leaves_the_model_as_it_was():
+    model = quick().fit(*IRIS)
+    expected = model.predict_proba(IRIS[0])
+    known = dict(model.__dict__)
+    letters = np.array(list("abcdefghij"))[np.arange(150) % 10]
+    for parameters, X, y in (
+        ({"random_state": "bad"}, IRIS[0], letters),
+        ({"alpha": -1}, IRIS[0], letters),
+        ({}, IRIS[0][:, :2], np.arange(149)),
+        ({"early_stopping": True, "validation_fraction": 0.001}, IRIS[0], letters),
+        ({"solver": "sgd", "learning_rate_init": 1e200}, 1e150 * IRIS[0][:, :2], letters),
+    ):
+        with pytest.raises(ValueError, match=r"."):
+            model.set_params(**parameters).fit(X, y)
+        model.set_params(**quick().get_params())
+        assert dict(model.__dict__) == known
+        np.testing.assert_array_equal(model.predict_proba(IRIS[0]), expected)
+        assert model.predict(IRIS[0]).dtype == np.intp
+    fresh = quick(random_state="bad")
+    with pytest.raises(ValueError, match="seed"):
+        fresh.fit(*IRIS)
+    assert not hasattr(fresh, "classes_")
+
+
+@pytest.mark.parametrize("how", ["partial_fit", "warm_start"])
+def test_an_exception_within_an_epoch(how):
+    """Whatever breaks an epoch off, the next call begins one of its own rows."""
+    code = f"""
+import signal
+import numpy as np
+from deltaloop.sklearn import MLPRegressor
+class Late(Exception): pass
+def late(*_): raise Late
+signal.signal(signal.SIGALRM, late)
+rng = np.random.default_rng(0)
+X = rng.standard_normal((60_000, 100))
+y = X[:, 0]
+warm = {how == "warm_start"}
+model = MLPRegressor("squared_error", (200,), random_state=0, warm_start=warm, max_iter=50)
+call = model.fit if warm else model.partial_fit
+model.set_params(max_iter=1)
+call(X[:1000], y[:1000])
+model.set_params(max_iter=10**6, tol=0.0)
+broken = 0
+for batch_size in (200, 20_000):
+    model.set_params(batch_size=batch_size)
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    try:
+        while True: call(X, y)
+    except Late:
+        broken += 1
+    model.set_params(max_iter=1)
+    few = rng.standard_normal((900, 100))
+    call(few, few[:, 0])
+    assert np.isfinite(model.network_.parameters).all()
+print(broken)
+"""
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=120
+    )
+    assert (run.stdout.strip(), run.returncode) == ("2", 0), run.stderr
+
+
+def test_copying_while_it_trains():
+    """One of the two goes first; the other one is told so."""
+    model = quick(hidden_layer_sizes=(300,))
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((20_000, 60))
+    model.partial_fit(X, X[:, 0] > 0, classes=[False, True])
+    done, told = [], []
+
+    def tried(call):
+        try:
+            done.append(call())
+        except RuntimeError as error:
+            told.append(str(error))
+
+    def train():
+        for _ in range(4):
+            tried(lambda: model.partial_fit(X, X[:, 0] > 0))
+
+    thread = threading.Thread(target=train)
+    thread.start()
+    while thread.is_alive():
+        tried(lambda: pickle.loads(pickle.dumps(model)))
+    thread.join()
+    assert all(type(value) is MLPClassifier for value in done)
+    assert all("is being trained already" in text for text in told)
+    assert np.isfinite(model.network_.parameters).all()
+    assert len(model.partial_fit(X, X[:, 0] > 0).loss_curve_) >= 2
+
+
 def test_divergence():
     with pytest.raises(ValueError, match="non-finite parameter weights"):
         quick(MLPRegressor, solver="sgd", learning_rate_init=1e5).fit(*DIABETES)
@@ -631,6 +740,16 @@ def test_a_missing_scikit_learn_is_named():
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert run.returncode == 1
     assert "pip install 'deltaloop[sklearn]'" in run.stderr
+
+
+def test_it_can_be_imported_without_docstrings():
+    code = (
+        "import deltaloop.sklearn, deltaloop.plot; print(deltaloop.sklearn.MLPClassifier.__doc__)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-OO", "-c", code], capture_output=True, text=True, timeout=60
+    )
+    assert run.stdout.strip() == "None", run.stderr
 
 
 def test_importing_deltaloop_imports_no_scikit_learn():

@@ -86,6 +86,7 @@ def test_activations(task, solver, activation):
 
 
 VARIATIONS = [
+    {"hidden_layer_sizes": (), "activation": "logistic"},
     {"batch_size": 1, "max_iter": 2},
     {"batch_size": 7},
     {"batch_size": N},

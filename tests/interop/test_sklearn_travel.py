@@ -8,6 +8,7 @@ import pytest
 pytest.importorskip("sklearn")
 
 from sklearn.datasets import make_multilabel_classification
+from sklearn.exceptions import NotFittedError
 
 import deltaloop as dl
 from deltaloop.sklearn import MLPClassifier, MLPRegressor
@@ -70,6 +71,13 @@ def test_regressor_as_onnx(task, tmp_path):
     np.testing.assert_allclose(found, model.predict(X).reshape(found.shape), rtol=0, atol=1e-12)
     again = dl.from_onnx(tmp_path / "model.onnx")
     np.testing.assert_array_equal(again.parameters, model.network_.parameters)
+
+
+@pytest.mark.parametrize("cls", [MLPClassifier, MLPRegressor])
+def test_without_a_fit(cls, tmp_path):
+    pytest.importorskip("onnx")
+    with pytest.raises(NotFittedError):
+        cls().to_onnx(tmp_path / "model.onnx")
 
 
 def test_to_and_from_scikit_learn():

@@ -216,8 +216,9 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         """
         from deltaloop import _onnx
 
+        network = self._ready()
         multilabel = self._label_binarizer.y_type_.startswith("multilabel")
-        _onnx.write(self._ready(), path, classes=self.classes_.tolist(), multilabel=multilabel)
+        _onnx.write(network, path, classes=self.classes_.tolist(), multilabel=multilabel)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -98,8 +98,9 @@ out_activation_ : str
 
 def documented(cls: type[T]) -> type[T]:
     """Fill in what both have in common."""
+    if cls.__doc__ is None:  # python -OO
+        return cls
     shared = {"parameters": PARAMETERS, "attributes": ATTRIBUTES}
     for name, text in shared.items():
-        assert cls.__doc__ is not None
         cls.__doc__ = cls.__doc__.replace("{" + name + "}", indent(text, "    ").lstrip())
     return cls

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from dataclasses import replace
 from itertools import pairwise
@@ -175,12 +176,14 @@ class Perceptron(BaseEstimator):
         self._link()
 
     def __getstate__(self) -> dict[str, Any]:
-        if "network_" in self.__dict__:
-            self._ready()
-        state: dict[str, Any] = super().__getstate__()
-        if "network_" in state:
-            state = {k: v for k, v in state.items() if k not in ("_views", "coefs_", "intercepts_")}
-        return state
+        if "network_" not in self.__dict__:
+            return dict(super().__getstate__())
+        self._ready()
+        with exclusive(self.network_):
+            state = dict(super().__getstate__())
+            # The arrays of the state are copies already, and a run cannot be copied while it runs.
+            state["_optimizer"] = copy.copy(self._optimizer)
+        return {k: v for k, v in state.items() if k not in ("_views", "coefs_", "intercepts_")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
@@ -235,10 +238,20 @@ class Perceptron(BaseEstimator):
         return self._fit(X, y, sample_weight, False)
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, incremental: bool) -> Self:
+        if "network_" in self.__dict__ and (self.warm_start is True or incremental):
+            return self._go_on(X, y, sample_weight, False, incremental)
+        before = dict(self.__dict__)
+        try:
+            return self._go_on(X, y, sample_weight, True, incremental)
+        except BaseException:  # the model that there was is left as it was
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+
+    def _go_on(self, X: Any, y: Any, sample_weight: Any, first: bool, incremental: bool) -> Self:
         settings = _settings.check(self)
         if incremental and settings.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
-        first = "network_" not in self.__dict__ or not (settings.warm_start or incremental)
         X, y = validate_data(
             self,
             X,
@@ -264,6 +277,11 @@ class Perceptron(BaseEstimator):
                 "warm_start and partial_fit need the layers of the previous call, "
                 f"{list(self.network_.layers)}, got {layers}"
             )
+        elif (
+            self.network_.activation != settings.activation
+            or self.network_.loss != (self._loss(settings)[0])
+        ):
+            self._make_network(settings, layers, self.network_.parameters)
         with exclusive(self.network_):
             try:
                 self._train(settings, rows, incremental)
@@ -278,29 +296,15 @@ class Perceptron(BaseEstimator):
     def _begin(self, settings: Settings, layers: list[int]) -> None:
         """Make a network with scikit-learn's initial parameters and reset what is known of it."""
         self._random_state = check_random_state(self.random_state)
-        factor = 2.0 if set(settings.activation) == {"sigmoid"} else 6.0
+        factor = 2.0 if settings.logistic else 6.0
         parts = []
         for fan_in, fan_out in pairwise(layers):
             bound = np.sqrt(factor / (fan_in + fan_out))
             parts.append(self._random_state.uniform(-bound, bound, (fan_in, fan_out)).ravel())
             parts.append(self._random_state.uniform(-bound, bound, fan_out))
-        loss, output = self._loss(settings)
-        seed = self.random_state
-        self.network_ = Network._restore(
-            layers,
-            settings.activation,
-            output,
-            loss,
-            False,
-            None,
-            int(seed) if isinstance(seed, int | np.integer) else 0,
-            0,
-            np.concatenate(parts),
-        )
-        self._link()
+        self._make_network(settings, layers, np.concatenate(parts))
         self.n_layers_ = len(layers)
         self.n_outputs_ = layers[-1]
-        self.out_activation_ = _settings.OUT_ACTIVATIONS.get(output, output)
         self.t_ = 0
         self.loss_curve_ = []
         self._no_improvement_count = 0
@@ -312,6 +316,23 @@ class Perceptron(BaseEstimator):
         self._best_parameters = self.network_.parameters.copy() if early else None
         self._split_state: Any = None
         self._order: NDArray[np.uintp] | None = None
+
+    def _make_network(self, settings: Settings, layers: list[int], parameters: Array) -> None:
+        loss, output = self._loss(settings)
+        seed = self.random_state
+        self.network_ = Network._restore(
+            layers,
+            settings.activation,
+            output,
+            loss,
+            False,
+            None,
+            int(seed) if isinstance(seed, int | np.integer) else 0,
+            0,
+            parameters,
+        )
+        self._link()
+        self.out_activation_ = _settings.OUT_ACTIVATIONS.get(output, output)
 
     def _train(self, settings: Settings, rows: Rows, incremental: bool) -> None:
         held: Rows | None = None
@@ -371,7 +392,7 @@ class Perceptron(BaseEstimator):
         if incremental and rows.n * self.network_.n_parameters < SHORT_WORK:
             settings = replace(settings, n_threads=1)
         optimizer.open(self.network_, settings, rows)
-        batch_size = settings.rows(rows.n)
+        batch_size = settings.batch(rows.n)
         order = self._order
         if incremental or order is None or len(order) != rows.n:
             order = np.arange(rows.n, dtype=np.uintp)
@@ -398,14 +419,14 @@ class Perceptron(BaseEstimator):
                 if self.n_iter_ == settings.max_iter:
                     self._warn_unconverged(settings)
         except KeyboardInterrupt:
-            optimizer.suspend()
             warnings.warn("Training interrupted by user.", stacklevel=5)
         except DivergedError:
             self._optimizer = None
             if held is None:
                 raise
             self._note_divergence()
-        optimizer.close(rows)
+        finally:
+            optimizer.close(rows)
         self._order = order if settings.warm_start else None
 
     def _train_full_batch(self, settings: Settings, rows: Rows, held: Rows | None) -> None:

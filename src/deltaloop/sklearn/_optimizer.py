@@ -57,7 +57,7 @@ class Optimizer:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.learning_rate = settings.learning_rate_init
-        self.epochs = 0
+        self.passes = 0  # calls of C: one an epoch, or one a block of sparse rows
         self._arrays: dict[str, object] | None = None
         self._run: _core.Fit | None = None
         self._network: Network | None = None
@@ -65,29 +65,29 @@ class Optimizer:
         self._slices = _Slices()
 
     def __getstate__(self) -> dict[str, Any]:
-        self.suspend()
-        return self.__dict__ | {"_network": None, "_slices": None}
+        arrays = self._arrays if self._run is None else self._run.report()["arrays"]
+        return self.__dict__ | {"_arrays": arrays, "_run": None, "_network": None, "_slices": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._slices = _Slices()
 
     def suspend(self) -> None:
-        """Keep what is remembered as arrays alone; also what an interrupted epoch needs."""
-        if self._run is not None:
-            self._arrays = self._run.report()["arrays"]
-            self._run = None
+        """Keep what is remembered as arrays alone: an epoch that was broken off cannot go on."""
+        run, self._run = self._run, None
+        if run is not None:
+            self._arrays = run.report()["arrays"]
 
     def open(self, network: Network, settings: Settings, rows: Rows) -> None:
         """Get ready to train these rows, by what the parameters are now."""
         old, self.settings = self.settings, settings
         if settings.learning_rate_init != old.learning_rate_init:
             self.learning_rate = settings.learning_rate_init
-        batch_size = settings.rows(rows.n)
+        batch_size = settings.batch(rows.n)
         same = (
             self._run is not None
             and self._network is network
-            and batch_size <= self._batch_size == settings.rows(self._batch_size)
+            and batch_size <= self._batch_size == settings.batch(self._batch_size)
             and _options(settings) == _options(old)
         )
         if not same:
@@ -119,19 +119,23 @@ class Optimizer:
         if arrays is not None and _names(settings) <= set(arrays):
             kept = {name: arrays[name] for name in _names(settings)}
             own = run.report()["arrays"]
-            run.resume({**own, **kept, "parameters": network.parameters.copy()}, self.epochs)
+            run.resume({**own, **kept, "parameters": network.parameters.copy()}, self.passes)
         return run
 
     def epoch(self, rows: Rows, order: NDArray[np.uintp] | None) -> float:
         """Train on all rows once; the mean over them of the loss of their batches."""
         run, total = self._run, 0.0
         assert run is not None
-        for block in rows.blocks(order, self._batch_size):
-            run.replace(block.x, block.y, rows.labels, block.weights, block.order)
-            self.epochs += 1
-            cost = self._slices.epoch(run, self.epochs)[1]
-            assert cost is not None
-            total += cost
+        try:
+            for block in rows.blocks(order, self._batch_size):
+                run.replace(block.x, block.y, rows.labels, block.weights, block.order)
+                self.passes += 1
+                cost = self._slices.epoch(run, self.passes)[1]
+                assert cost is not None
+                total += cost
+        except BaseException:
+            self.suspend()
+            raise
         return total / rows.n
 
     def close(self, rows: Rows) -> None:

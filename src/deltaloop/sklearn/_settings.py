@@ -48,6 +48,7 @@ class Settings:
 
     hidden: tuple[int, ...]
     activation: tuple[str, ...]
+    logistic: bool  # all of them, or the one name that was given
     method: str  # one of STOCHASTIC, "lbfgs" or "own"
     solver: Solver | None  # but for STOCHASTIC
     loss: Loss
@@ -72,8 +73,8 @@ class Settings:
     max_fun: int
     n_threads: int  # 0: as many as pay
 
-    def rows(self, n: int) -> int:
-        """Return the rows of a mini-batch of n."""
+    def batch(self, n: int) -> int:
+        """Return how many of n rows a mini-batch has."""
         return min(200 if self.batch_size is None else self.batch_size, n)
 
 
@@ -86,6 +87,7 @@ def check(estimator: Perceptron) -> Settings:
     return Settings(
         hidden=hidden,
         activation=activations(e.activation, len(hidden)),
+        logistic=set(activations(e.activation, len(hidden) or 1)) == {"sigmoid"},
         method=method,
         solver=solver,
         loss="cross_entropy" if e.loss == "log_loss" else loss_of(e.loss),
