@@ -197,7 +197,10 @@ def _numeric(text: str | None) -> bool:
 def numbers_as_text(values: Values) -> str:
     """Say which entry made a column text whose entries look like numbers; else return nothing."""
     known = [(row, text) for row, text in enumerate(values.text or ()) if text is not None]
-    if 2 * sum(_numeric(text) for _, text in known) > len(known):
+    n = sum(_numeric(text) for _, text in known)
+    if known and n == len(known):
+        return f", all of them numbers as text, as {known[0][1]!r} in row {known[0][0]}"
+    if 2 * n > len(known):
         row = not_a_number(values)
         assert values.text is not None
         return f", most of them numbers, but row {row} holds {_short(values.text[row])}"

@@ -166,7 +166,8 @@ def predict(args: argparse.Namespace) -> None:
 def _score(model: TabularModel, target: Target, frame: Any) -> dict[str, Any]:
     """Return what a report says of the rows with a target; a note if there is no score."""
     try:
-        rows = target.encode({name: _frames.column(frame[name]) for name in target.names})[1]
+        found = _frames.frame(frame)
+        rows = target.encode({name: _frames.column(found[name]) for name in target.names})[1]
         score = model.score(frame)
     except (TypeError, ValueError) as error:
         print(f"deltaloop: no {score_label(target.task)}: {error}", file=sys.stderr)
