@@ -15,6 +15,7 @@ __all__ = ["read"]
 
 _BOM = b"\xef\xbb\xbf"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_BLANK = re.compile(rb"\n(?: *\r?\n| +\r?\Z)")
 # What is quoted, to keep it, or a line that holds nothing.
 _QUOTED_OR_BLANK = re.compile(rb'("[^"]*")|^ *\r?(?:\n|\Z)', re.MULTILINE)
 
@@ -43,7 +44,7 @@ def read(content: bytes, separator: str | None) -> Any:
     if twice is not None:
         raise ValueError(f"the first line names the column {twice!r} twice; names must differ")
     rows = content[stream.tell() :]
-    if len(names) > 1:
+    if len(names) > 1 and _BLANK.search(content, max(0, stream.tell() - 1)):
         rows = _QUOTED_OR_BLANK.sub(lambda found: found[1] or b"", rows)
     header = separator.join(map(str, range(len(names)))).encode()
     try:
