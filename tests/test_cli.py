@@ -712,7 +712,7 @@ class TestUsage:
                 ("train", "digits", "--batch-size", "1439"),
                 "--batch-size: expected at most the 1438 training rows of digits, got 1439",
             ),
-            (("train", "digits", "--test-fraction", "0"), "argument --test-fraction: expected a"),
+            (("train", "digits", "--test-fraction", "-1"), "argument --test-fraction: expected a"),
             (("train", "digits", "--test-fraction", "1"), "argument --test-fraction: expected a"),
             (("train", "digits", "--test-fraction", "nan"), "argument --test-fraction: expected"),
             (("train", "digits", "--seed=-1"), "argument --seed: expected a whole number from 0"),

@@ -159,6 +159,21 @@ class TestTrain:
         ]
         assert found == ["classification", "regression", "classification"]
 
+    def test_nothing_held_out(self, run, report, csv, tmp_path):
+        data = tmp_path / "data.npz"
+        X = np.random.default_rng(0).normal(size=(50, 2))
+        np.savez(data, X=X, y=X[:, 0])
+        for argv, n in (
+            (("train", csv, "--target", "rent"), 120),
+            (("train", csv, "--target", "dear"), 120),
+            (("train", data), 50),
+        ):
+            argv = (*argv, "--hidden", 4, "--epochs", 2, "--test-fraction", 0)
+            result = report(*argv)
+            name = "accuracy" if result["task"] == "classification" else "r2"
+            assert (result["n_train"], result["n_test"], result[name]) == (n, 0, None)
+            assert re.search(r"^(accuracy|R\^2) +none held out$", run(*argv)[1], re.MULTILINE)
+
     def test_losses(self, report, csv):
         argv = ("train", csv, "--target", "rent", "--drop", "dear", "--hidden", 4, "--loss")
         result = report(*argv, "huber", "--loss-parameter", 0.5)
@@ -229,10 +244,23 @@ class TestMessages:
     @pytest.mark.parametrize(
         ("content", "message"),
         [
-            (b"", "empty"),
+            (b"", "is empty; expected a first line with names of columns"),
+            (b"\n\r\n", "is empty; expected a first line with names of columns"),
             (b"a,y\n", "holds no rows"),
-            (b"a,y\n1,2,3\n", "found more fields than defined"),
-            (b"a,y\n\xff,2\n", "utf-8"),
+            (b"a,y\n\n\n", "holds no rows"),
+            (b"a,y\n1,2\n\n1,2,3\n", "line 4 has 3 entries, the first line has 2 names; expected"),
+            (b'a,y\n"1\n",2\n1,2,3\n', "line 4 has 3 entries, the first line has 2 names; expect"),
+            (b"# comment\na,y\n1,2\n", "line 2 has 2 entries, the first line has 1 name; expected"),
+            (b"a,y\n1,2\n\xff,2\n", "expected UTF-8 text, line 3 is not"),
+            ("größe,y\n1,2\n".encode("latin-1"), "expected UTF-8 text, line 1 is not"),
+            (
+                "a,y\n1,2\n".encode("utf-16"),
+                "expected UTF-8 text, line 1 is not, it looks like UTF",
+            ),
+            ("a,y\n1,2\n".encode("utf-16-le"), "expected UTF-8 text, line 1 is not, it looks like"),
+            (b"a,y,y\n1,2,3\n", "the first line names the column 'y' twice; names must differ"),
+            (b"y, a ,a\n1,2,3\n", "the first line names the column 'a' twice; names must differ"),
+            (b'a,y\n1,"2\n3,4\n', "a quotation mark is not closed, or stands inside an entry"),
         ],
     )
     @pytest.mark.parametrize("suffix", ["csv", "txt"])
@@ -241,7 +269,27 @@ class TestMessages:
         path.write_bytes(content)
         line = fails("train", path, "--target", "y")
         assert line.startswith(f"{path}: ")
-        assert re.search(message, line, re.IGNORECASE)
+        assert message in line
+
+    @pytest.mark.parametrize("name", ['he said "hi"', "a\nb", "a,b;c;d;e", "größe"])
+    def test_names(self, report, tmp_path, name):
+        path = tmp_path / "t.csv"
+        pl.DataFrame({"x": range(40), name: np.arange(40) * 0.5}).write_csv(path)
+        assert report("train", path, "--target", name, *QUICK)["target"] == name
+
+    def test_flags_in_the_place_of_arguments(self, fails, csv):
+        pl.DataFrame({"x": range(40), "y": np.arange(40), "z": np.arange(40) * 0.5}).write_csv(csv)
+        for target in "yz":
+            line = fails("train", csv, "--target", target, "--task", "classification")
+            assert line.endswith("; --task regression predicts values") or "got 0.5;" in line
+            assert "--task regression predicts values" in line
+
+    def test_too_long_for_a_file(self, fails, csv, monkeypatch):
+        monkeypatch.setattr(dl.Network, "fit", lambda *args, **kwargs: pytest.fail("trained"))
+        towns = [f"{i} " * 1800 for i in range(100, 200)]
+        pl.DataFrame({"town": towns * 3, "y": np.arange(300) * 0.5}).write_csv(csv)
+        line = fails("train", csv, "--target", "y", "--output-model", csv.with_name("m"))
+        assert line.startswith(f"{csv}: expected a header of at most 524288 bytes, the columns")
 
     def test_of_other_files(self, fails, tmp_path, csv):
         path = tmp_path / "bad.parquet"
@@ -315,10 +363,21 @@ class TestFiles:
             "gaps": pl.Int64,
             "none": frame["none"].dtype,
         }
-        assert frame.height == 2
-        assert frame["text"].to_list() == ["a", "b, c"]
-        assert frame["gaps"].to_list() == [None, 5]
-        assert _tablefiles.read(str(path), ["whole"])["whole"].to_list() == ["1", "-2"]
+        assert frame.height == 3
+        assert frame["text"].to_list() == ["a", "b, c", None]
+        assert frame["gaps"].to_list() == [None, 5, None]
+        assert _tablefiles.read(str(path), ["whole"])["whole"].to_list() == ["1", "-2", None]
+
+    @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+    def test_rows_without_entries_stay(self, tmp_path, end):
+        path = tmp_path / "t.csv"
+        lines = ["", "a,b", "", "1,x", ",", "  ", " , NA", '"\n\n",y', "", '2,"u\n\nv"', "3", ""]
+        path.write_text(end.join(lines).replace("\n", end[-1]), newline="")
+        frame = _tablefiles.read(str(path))
+        assert frame["a"].to_list() == [1, None, None, None, 2, 3]
+        assert frame["b"].to_list() == ["x", None, None, "y", "u\n\nv", None]
+        path.write_text(end.join(["a", "1", "", '""', "2", ""]), newline="")
+        assert _tablefiles.read(str(path))["a"].to_list() == [1, None, None, 2]
 
 
 class TestPredict:
@@ -352,7 +411,55 @@ class TestPredict:
         assert (result["accuracy"], result["n_with_target"]) == (right, 120)
         assert run("predict", model, csv)[2] == f"accuracy {right:.4f} on 120 rows\n"
         frame[:3].with_columns(dear=pl.lit(None)).write_csv(csv)
-        assert "accuracy" not in report("predict", model, csv)
+        status, out, err = run("predict", model, csv, "--json")
+        assert status == 0
+        assert not {"accuracy", "n_with_target"} & set(json.loads(out))
+        note = "no accuracy: there is no row with a target to measure the model on"
+        assert err == f"deltaloop: {note}\n"
+
+    def test_a_row_for_each_line(self, report, fails, model, csv):
+        lines = csv.read_text().splitlines()
+        whole = report("predict", model, csv)["predictions"]
+        csv.write_text("\n".join([*lines[:4], ",,,,,", "", *lines[4:]]))
+        found = report("predict", model, csv)["predictions"]
+        assert len(found) == 121
+        assert found[:3] + found[4:] == whole
+        csv.write_text(
+            "\n".join([lines[0], ",,,,,", "", lines[1].replace("true", "?"), "x" + lines[2]])
+        )
+        assert "column 'area', row 2: expected numbers" in fails("predict", model, csv)
+
+    @pytest.mark.parametrize(
+        ("rent", "note"),
+        [
+            (["1.5", "TBD"] * 60, "target column 'rent', row 1: expected numbers, got 'TBD'"),
+            ([float("nan")] * 120, "there is no row with a target to measure the model on"),
+            ([[1.0]] * 120, "column 'rent', row 0: expected a number, text, a date or a dur"),
+            ([float("inf")] * 120, "column 'rent', row 0: holds inf; numbers must be finite"),
+        ],
+    )
+    def test_a_target_that_cannot_be_measured(self, run, csv, tmp_path, rent, note):
+        model, path = tmp_path / "m", tmp_path / "t.parquet"
+        run("train", csv, "--target", "rent", "--output-model", model, *QUICK)
+        frame = _tablefiles.read(str(csv))
+        frame.drop("rent").write_parquet(path)
+        expected = run("predict", model, path)
+        frame.with_columns(rent=pl.Series(rent)).write_parquet(path)
+        status, out, err = run("predict", model, path)
+        assert (status, out) == expected[:2]
+        assert err.startswith("deltaloop: no R^2: ")
+        assert note in err
+        assert err.count("\n") == 1
+
+    def test_nan_is_no_target(self, report, csv, tmp_path):
+        model, path = tmp_path / "m", tmp_path / "t.parquet"
+        report("train", csv, "--target", "rent", "--output-model", model, *QUICK)
+        rent = [float("nan"), None, *range(118)]
+        frame = _tablefiles.read(str(csv)).with_columns(rent=pl.Series(rent, dtype=pl.Float64))
+        frame.write_parquet(path)
+        result = report("predict", model, path)
+        assert result["n_with_target"] == 118
+        assert result["r2"] == TabularModel.load(model).score(frame[2:])
 
     @pytest.mark.parametrize("suffix", ["csv", "tsv", "parquet"])
     def test_output(self, run, report, model, csv, tmp_path, suffix):
@@ -460,11 +567,19 @@ class TestPlot:
         assert ">no<" in text
         assert ">yes<" in text
         report("train", csv, "--target", "rent", *QUICK, "--plot", path)
-        assert "predicted value" in path.read_text()
+        for name in ("true rent", "predicted rent"):
+            assert name in path.read_text()
         both = ("--target", "rent", "--target", "area")
         report("train", csv, *both, *QUICK, "--plot", path)
         assert ">rent: R" in path.read_text()
         assert ">area: R" in path.read_text()
+
+    @pytest.mark.parametrize("target", ["dear", "rent"])
+    def test_nothing_held_out(self, report, csv, tmp_path, target):
+        path = tmp_path / "picture.png"
+        argv = ("train", csv, "--target", target, *QUICK, "--test-fraction", 0)
+        assert report(*argv, "--plot", path)["n_test"] == 0
+        assert path.read_bytes().startswith(b"\x89PNG")
 
     def test_arrays(self, report, tmp_path):
         path, data = tmp_path / "picture.png", tmp_path / "data.npz"

@@ -97,7 +97,7 @@ class TestTask:
             (["a"] * 40, None, ValueError, "column 'y' has the class 'a' alone, two are needed"),
             ([None] * 40, None, ValueError, "column 'y' has no values"),
             ([DAY] * 40, None, TypeError, r"column 'y' has dates \(Date\); expected numbers"),
-            ([str(i) for i in range(40)], None, ValueError, "40 classes in 40 rows, too few"),
+            ([str(i) for i in range(40)], None, ValueError, "40 rows, all of them numbers as"),
             (["a", "b"] * 20, "regression", TypeError, "'y', row 0: expected numbers, got 'a'"),
             ([1.0, 0.5] * 20, "classification", ValueError, "'y', row 1: classes are .* got 0.5"),
             ([1, 2**53] * 20, "classification", ValueError, r"must be below 2\*\*53"),
@@ -684,3 +684,60 @@ def test_any_frame_is_learned_or_refused_by_name(data):
     found = model.predict(columns)
     assert set(found) <= {"a", "b"}
     assert model.predict(frame(**columns)[::-1]).tolist() == found[::-1].tolist()
+
+
+class TestNaN:
+    """NaN is missing like None, whatever the other values are."""
+
+    @pytest.mark.parametrize(
+        "nan", [[math.nan], np.array([np.nan]), np.array([np.nan], object), pl.Series([math.nan])]
+    )
+    @pytest.mark.parametrize("name", ["x", "town", "since", "took", "member"])
+    def test_alone(self, model, nan, name):
+        row = {key: values[:1] for key, values in table().items()}
+        expected = model.predict_proba(row | {name: [None]})
+        assert model.predict_proba(row | {name: nan}).tobytes() == expected.tobytes()
+
+    @pytest.mark.parametrize("kind", [list, lambda values: np.array(values, object)])
+    def test_among_text(self, model, kind):
+        rows = {key: values[:3] for key, values in table().items()}
+        expected = model.predict_proba(rows | {"town": ["Ulm", None, "Bonn"]})
+        found = model.predict_proba(rows | {"town": kind(["Ulm", math.nan, "Bonn"])})
+        assert found.tobytes() == expected.tobytes()
+
+    def test_alone_in_a_target(self):
+        with pytest.raises(ValueError, match="target column 'y' has no values"):
+            TabularModel().fit({"x": [1.0, 2.0] * 9, "y": [math.nan] * 18}, "y")
+
+
+class TestNumbersThatAreText:
+    """What is said where an entry keeps a column from being numbers."""
+
+    def test_ignored(self):
+        text = [None, None, *map(str, range(40))]
+        text[20] = "unknown"
+        y = [None, *np.arange(41) * 0.5]
+        why = "text with 40 different values, most of them numbers, but row 20 holds 'unknown'"
+        with pytest.warns(UserWarning, match=f"column 'a' is ignored: {why}; a category has"):
+            model = TabularModel().fit({"a": text, "b": [1.0, 2.0, 4.0] * 14, "y": y}, "y", **QUICK)
+        assert model.ignored == {"a": why}
+
+    def test_decimal_commas(self):
+        commas = [f"{i},5" for i in range(40)]
+        data = {"a": commas, "b": [1.0, 2.0] * 20, "y": np.arange(40) * 0.5}
+        with pytest.warns(UserWarning, match="numbers with decimal commas, as '0,5' in row 0;"):
+            TabularModel().fit(data, "y", **QUICK)
+        message = "'a' has 40 classes in 40 rows, numbers with decimal commas, as '0,5' in row 0;"
+        with pytest.raises(ValueError, match=message):
+            TabularModel().fit(data, "a")
+
+    def test_target(self):
+        data = {"x": range(40), "y": [None, *map(str, range(38)), "TBD"]}
+        message = "39 classes in 39 rows, most of them numbers, but row 39 holds 'TBD'; too few"
+        with pytest.raises(ValueError, match=message):
+            TabularModel().fit(data, "y")
+        with pytest.raises(TypeError, match="'y', row 39: expected numbers, got 'TBD'"):
+            TabularModel(task="regression").fit(data, "y")
+        names = {"x": range(40), "y": [f"flat {i}" for i in range(40)]}
+        with pytest.raises(ValueError, match="40 classes in 40 rows, as 'flat 0' in row 0; too"):
+            TabularModel().fit(names, "y")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 from collections.abc import Callable
 from typing import Any
 
 from deltaloop._solver_arguments import AUTO, SCHEDULES, SOLVERS
 
 __all__ = [
+    "check_output",
     "count",
     "fraction",
     "hidden",
@@ -17,6 +19,7 @@ __all__ = [
     "momentum",
     "option",
     "parameter",
+    "part",
     "probability",
     "rate",
     "schedule",
@@ -46,11 +49,11 @@ def _checked(
 count = _checked(int, lambda value: value >= 1, "a whole number from 1")
 seed = _checked(int, lambda value: value >= 0, "a whole number from 0")
 rate = _checked(float, lambda value: 0 < value < math.inf, "a finite number above 0")
-momentum = _checked(float, lambda value: 0 <= value < 1, "a number from 0 to below 1")
 parameter = _checked(float, lambda value: 0 < value < math.inf, "a finite number above 0")
 fraction = _checked(float, lambda value: 0 < value < 1, "a number between 0 and 1")
 strength = _checked(float, lambda value: 0 <= value < math.inf, "a finite number from 0")
-probability = _checked(float, lambda value: 0 <= value < 1, "a number from 0 to below 1")
+part = _checked(float, lambda value: 0 <= value < 1, "a number from 0 to below 1")
+momentum = probability = part
 
 
 def hidden(text: str) -> tuple[int, ...]:
@@ -106,3 +109,16 @@ def schedule(text: str) -> tuple[str, dict[str, Any]]:
     if name not in SCHEDULES:
         raise argparse.ArgumentTypeError(f"expected {', '.join(SCHEDULES)}, got {name!r}")
     return name, dict(option(part) for part in options)
+
+
+def check_output(args: argparse.Namespace, flag: str, path: str | None) -> None:
+    """Refuse a file that could not be written, before time is spent on training."""
+    if path is None:
+        return
+    directory = os.path.dirname(path) or "."
+    if path == "" or os.path.isdir(path):
+        args.usage_error(f"argument {flag}: expected the name of a file, got {path!r}")
+    if not os.path.isdir(directory):
+        args.usage_error(f"argument {flag}: there is no directory {directory!r}")
+    if not os.access(directory, os.W_OK):
+        args.usage_error(f"argument {flag}: cannot write to directory {directory!r}")

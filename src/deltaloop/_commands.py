@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 import deltaloop as dl
 from deltaloop import _datafiles, _files, _pictures, _table_commands, _tablefiles
+from deltaloop._argument_types import check_output
 from deltaloop._datafiles import Data, Label
 from deltaloop._reports import (
     aligned,
@@ -30,7 +31,7 @@ from deltaloop._reports import (
     to_json,
     train_text,
 )
-from deltaloop._scaling import Scaling, fit, r2, split
+from deltaloop._scaling import Scaling, fit, r2, shuffled, split
 from deltaloop._solver_arguments import fit_arguments
 from deltaloop.datasets import load_digits
 from deltaloop.losses import Loss
@@ -40,8 +41,8 @@ __all__ = ["info", "predict", "train"]
 
 
 def train(args: argparse.Namespace) -> None:
-    _check_output(args, "--output-model", args.output_model)
-    _check_output(args, "--plot", args.plot)
+    check_output(args, "--output-model", args.output_model)
+    check_output(args, "--plot", args.plot)
     if args.plot is not None:
         _pictures.check(args)
     if _tablefiles.is_table(args.data):
@@ -55,7 +56,10 @@ def train(args: argparse.Namespace) -> None:
             )
     _set_defaults(args)
     data = _datafiles.digits() if args.data == "digits" else _datafiles.training(args.data)
-    rows, held_out = split(len(data.X), args.test_fraction, args.seed)
+    n, fraction = len(data.X), args.test_fraction
+    rows, held_out = split(n, fraction, args.seed)
+    if fraction == 0.0:
+        rows, held_out = shuffled(n, args.seed, 1), held_out[:0]
     if len(rows) < 2:
         raise ValueError(
             f"{data.name}: {len(data.X)} rows are too few to train on some and hold out "
@@ -70,7 +74,7 @@ def train(args: argparse.Namespace) -> None:
         "n_train": len(rows),
         "n_test": len(held_out),
         **fit_report(network, result),
-        score_name(data.task): _score(network, data, held_out),
+        score_name(data.task): _score(network, data, held_out) if len(held_out) else None,
         "isa": dl.runtime()["isa"],
         "version": dl.__version__,
         "classes": data.classes,
@@ -90,13 +94,6 @@ def _set_defaults(args: argparse.Namespace) -> None:
     args.solver = args.solver or ["gd"]
     args.l2 = 0.0 if args.l2 is None else args.l2
     args.tol = 1e-8 if args.tol is None else args.tol
-
-
-def _check_output(args: argparse.Namespace, flag: str, path: str | None) -> None:
-    """Refuse a file that could not be written, before time is spent on training."""
-    problem = None if path is None else _tablefiles.check_output(path)
-    if problem is not None:
-        args.usage_error(f"argument {flag}: {problem}")
 
 
 def _loss(data: Data, args: argparse.Namespace) -> Loss:
@@ -191,7 +188,7 @@ def _data_text(data: Data) -> str:
 
 
 def predict(args: argparse.Namespace) -> None:
-    _check_output(args, "--output", args.output)
+    check_output(args, "--output", args.output)
     if args.output is not None and not _tablefiles.is_table(args.output):
         kinds = ", ".join(_tablefiles.SUFFIXES)
         args.usage_error(f"argument --output: expected a name that ends in {kinds}")

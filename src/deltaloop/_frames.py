@@ -19,7 +19,18 @@ from numpy.typing import NDArray
 
 from deltaloop._scaling import Floats
 
-__all__ = ["MICROSECONDS_PER_DAY", "Columns", "Values", "column", "frame", "series", "where"]
+__all__ = [
+    "MICROSECONDS_PER_DAY",
+    "Columns",
+    "Values",
+    "column",
+    "first_line",
+    "frame",
+    "not_a_number",
+    "numbers_as_text",
+    "series",
+    "where",
+]
 
 MICROSECONDS_PER_DAY = 86_400_000_000
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
@@ -94,7 +105,11 @@ def frame(data: Any) -> Any:
             f"got {what}{hint}"
         ) from None
     except nw.exceptions.DuplicateError as error:
-        raise ValueError(f"frame: {_line(error)}") from None
+        names = list(data.columns if hasattr(data, "iloc") else data.schema.names)
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(
+            f"frame: there is more than one column {twice!r}; names must differ"
+        ) from error
     for name in found.columns:
         if not isinstance(name, str):
             raise TypeError(f"frame: names of columns must be text, got {name!r}")
@@ -141,11 +156,13 @@ def series(name: str, values: Any) -> Any:
         )
     if isinstance(values, np.ndarray) and values.dtype == object:
         values = values.tolist()  # polars takes the objects of an array for bytes
+    if listed or isinstance(values, list):  # among text NaN would be of another type
+        values = [None if isinstance(item, float) and item != item else item for item in values]
     try:
         return nw.new_series(name, values, backend=_backend())
     except Exception as error:  # each library has kinds of its own
         raise ValueError(
-            f"column {name!r} cannot be read as values of one type: {_line(error)}"
+            f"column {name!r} cannot be read as values of one type: {first_line(error)}"
         ) from error
 
 
@@ -162,6 +179,35 @@ def _backend() -> Any:
 def where(name: str, row: int | np.integer[Any]) -> str:
     """Return how messages call a place."""
     return f"column {name!r}, row {row}"
+
+
+def not_a_number(values: Values) -> int:
+    """Return the first row of text that is no number, or, if all are, that is not missing."""
+    row = int(np.argmin(values.missing))
+    return next((i for i, text in enumerate(values.text or ()) if not _numeric(text)), row)
+
+
+def _numeric(text: str | None) -> bool:
+    try:
+        return text is None or float(text) is not None
+    except ValueError:
+        return False
+
+
+def numbers_as_text(values: Values) -> str:
+    """Say which entry made a column text whose entries look like numbers; else return nothing."""
+    known = [(row, text) for row, text in enumerate(values.text or ()) if text is not None]
+    n = sum(_numeric(text) for _, text in known)
+    if known and n == len(known):
+        return f", all of them numbers as text, as {known[0][1]!r} in row {known[0][0]}"
+    if 2 * n > len(known):
+        row = not_a_number(values)
+        assert values.text is not None
+        return f", most of them numbers, but row {row} holds {_short(values.text[row])}"
+    if known and all(_numeric(text.replace(",", ".")) for _, text in known):
+        row, text = known[0]
+        return f", numbers with decimal commas, as {text!r} in row {row}"
+    return ""
 
 
 def _of_mapping(data: Mapping[Any, Any]) -> Columns:
@@ -189,6 +235,8 @@ def _numbers(
 ) -> Values:
     """Check numbers; pandas may mark a missing one by more than NaN."""
     values = np.where(missing, np.nan, values).astype(np.float64)
+    if np.isnan(values).all():
+        return Values(name, "nothing", dtype, values)
     infinite = np.isinf(values)
     if infinite.any():
         row = int(np.argmax(infinite))
@@ -246,10 +294,14 @@ def _of_items(name: str, dtype: str, items: list[Any]) -> Values:
 
 
 def _quote(item: object) -> str:
+    return f"{_short(item)} ({type(item).__name__})"
+
+
+def _short(item: object) -> str:
     text = repr(item)
-    return f"{text if len(text) <= 60 else text[:57] + '...'} ({type(item).__name__})"
+    return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     """Return the first line of a message of another library."""
     return str(error).strip().partition("\n")[0]

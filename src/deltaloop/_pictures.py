@@ -39,17 +39,21 @@ def draw(
     """Write the learning curve, beside it how held-out rows are predicted.
 
     For class numbers y, (n,), a confusion matrix with the labels `classes`; for values, (n, k), the
-    predicted ones against the true ones, and residuals; `names` are those of several values.
+    predicted ones against the true ones, and residuals; `names` are those of the values. Without
+    rows held out, the learning curve alone.
     """
     from matplotlib.figure import Figure
 
     from deltaloop import plot
+    from deltaloop.plot._axes import shorten
 
-    n = 2 if classes is not None else 3
+    n = 1 if not len(y) else 2 if classes is not None else 3
     figure = Figure(figsize=(5.2 * n, 4.6), layout="constrained")
-    axes = figure.subplots(1, n)
+    axes = figure.subplots(1, n, squeeze=False)[0]
     plot.learning_curve(result, ax=axes[0])
-    if classes is not None:
+    if not len(y):
+        pass
+    elif classes is not None:
         labels = np.array(classes)
         plot.confusion_matrix(labels[y], labels[predicted], labels=list(classes), ax=axes[1])
     else:
@@ -57,6 +61,11 @@ def draw(
         plot.residuals(y, predicted, ax=axes[2])
         for ax in axes[1:]:
             _name_outputs(ax.get_legend(), names)
+        if len(names) == 1:
+            name = shorten(names[0])
+            axes[1].set_xlabel(f"true {name}", parse_math=False)
+            axes[1].set_ylabel(f"predicted {name}", parse_math=False)
+            axes[2].set_xlabel(f"predicted {name}", parse_math=False)
     figure.savefig(path, dpi=150)
 
 

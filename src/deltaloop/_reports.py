@@ -41,7 +41,9 @@ def score_label(task: str) -> str:
     return "accuracy" if task == "classification" else "R^2"
 
 
-def score_text(score: float, rows: str) -> str:
+def score_text(score: float | None, rows: str) -> str:
+    if score is None:
+        return "none held out"
     return f"{score:.4f} on {rows}" if math.isfinite(score) else f"undefined on {rows}"
 
 

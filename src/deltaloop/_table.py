@@ -121,12 +121,8 @@ class Column:
         expected = "category" if values.kind == "text" else values.kind
         if expected == self.kind:
             return
-        row = int(np.argmin(values.missing))
-        got = f"{values.dtype}"
-        if values.text is not None:
-            # In a column of numbers one entry alone may be what made it text.
-            row = next((i for i, text in enumerate(values.text) if not _numeric(text)), row)
-            got = repr(values.text[row])
+        row = _frames.not_a_number(values)  # one entry alone may be what made it text
+        got = f"{values.dtype}" if values.text is None else repr(values.text[row])
         raise TypeError(
             f"{where(self.name, row)}: expected {_EXPECTED[self.kind]}, as in training, got {got}"
         )
@@ -196,13 +192,6 @@ class Table:
 def _constant(missing: bool, n_values: int) -> bool:
     """Whether there is one value alone, where a missing one counts as another."""
     return n_values + missing < 2
-
-
-def _numeric(text: str | None) -> bool:
-    try:
-        return text is None or float(text) is not None
-    except ValueError:
-        return False
 
 
 def _listed(names: Sequence[str], most: int = 10) -> str:

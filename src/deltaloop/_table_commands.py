@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from dataclasses import asdict
 from importlib.util import find_spec
 from typing import Any
@@ -10,17 +11,20 @@ from typing import Any
 import numpy as np
 
 import deltaloop as dl
-from deltaloop import _pictures, _tablefiles
+from deltaloop import _frames, _pictures, _tablefiles
 from deltaloop._reports import (
     fit_report,
     print_predictions,
+    score_label,
     score_name,
     to_json,
     train_text,
 )
 from deltaloop._solver_arguments import AUTO, fit_arguments
 from deltaloop._table import Column
+from deltaloop._table_text import check_size
 from deltaloop._tabular import Prepared
+from deltaloop._target import Target
 from deltaloop.losses import of_text
 from deltaloop.tabular import TabularModel
 
@@ -53,9 +57,12 @@ def train(args: argparse.Namespace) -> None:
         data = model._prepare(frame, target, args.drop)
         if args.class_weight is not None and data.target.classes is None:
             args.usage_error(f"argument --class-weight: {args.data} has values, not classes")
+        if args.output_model is not None:
+            check_size(data.table, data.target)
         model._train(data, _options(args, data))
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{args.data}: {error}") from error
+        message = str(error).replace("task='regression'", "--task regression")
+        raise ValueError(f"{args.data}: {message}") from error
     assert model.network is not None
     assert model.result is not None
     assert model.report is not None
@@ -146,17 +153,26 @@ def predict(args: argparse.Namespace) -> None:
             "target": model.target,
             "predictions": predictions.tolist(),
         }
-        if all(name in frame.columns for name in target.names):
-            known = frame.drop_nulls(list(target.names))
-            if known.height:
-                report["n_with_target"] = known.height
-                report[score_name(target.task)] = model.score(known)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{args.file}: {error}") from error
+    if all(name in frame.columns for name in target.names):
+        report |= _score(model, target, frame)
     if args.output is not None:
         columns = predictions.reshape(len(predictions), -1).T
         _tablefiles.write(args.output, dict(zip(target.names, columns, strict=True)))
     print_predictions(args, report)
+
+
+def _score(model: TabularModel, target: Target, frame: Any) -> dict[str, Any]:
+    """Return what a report says of the rows with a target; a note if there is no score."""
+    try:
+        found = _frames.frame(frame)
+        rows = target.encode({name: _frames.column(found[name]) for name in target.names})[1]
+        score = model.score(frame)
+    except (TypeError, ValueError) as error:
+        print(f"deltaloop: no {score_label(target.task)}: {error}", file=sys.stderr)
+        return {}
+    return {"n_with_target": len(rows), score_name(target.task): score}
 
 
 def description(path: str) -> dict[str, Any]:

@@ -13,12 +13,12 @@ from itertools import pairwise
 from typing import Any
 
 from deltaloop._datafiles import Label
-from deltaloop._files import _short
+from deltaloop._files import MAX_HEADER_BYTES, _short
 from deltaloop._table import NUMERIC, Column, Table
 from deltaloop._target import MAX_WHOLE, Target
 from deltaloop.network import Network
 
-__all__ = ["check_network", "of_text", "to_text"]
+__all__ = ["check_network", "check_size", "of_text", "to_text"]
 
 VERSION = 1
 
@@ -32,6 +32,16 @@ def to_text(table: Table, target: Target) -> str:
         "columns": [asdict(column) for column in table.columns],
     }
     return json.dumps(description, allow_nan=False, ensure_ascii=False)
+
+
+def check_size(table: Table, target: Target) -> None:
+    """ValueError if the description is too long for the header of a file, whatever the network."""
+    length = len(json.dumps(to_text(table, target), ensure_ascii=False).encode())
+    if length > MAX_HEADER_BYTES:
+        raise ValueError(
+            f"expected a header of at most {MAX_HEADER_BYTES} bytes, the columns, their categories "
+            f"and the classes alone take {length}"
+        )
 
 
 def of_text(text: str) -> tuple[Table, Target]:

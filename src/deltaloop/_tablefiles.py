@@ -6,18 +6,19 @@ rows by one rule: whole numbers, numbers, true and false, dates as ISO 8601 writ
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deltaloop._frames import _line
+from deltaloop import _tablecsv
+from deltaloop._frames import first_line
 
 __all__ = ["SUFFIXES", "is_table", "read", "write"]
 
-_TEXT = (".csv", ".tsv", ".tab", ".txt")
+_TABS = (".tsv", ".tab")
+_TEXT = (".csv", *_TABS, ".txt")
 _PARQUET = (".parquet", ".pq")
 SUFFIXES = (*_TEXT, *_PARQUET)
 
@@ -46,40 +47,30 @@ def read(path: str, text: Collection[str] = ()) -> Any:
     """
     pl = _polars()
     with open(path, "rb") as file:  # for the errors of the operating system
-        start = file.read(1 << 16)
+        content = b"" if path.lower().endswith(_PARQUET) else file.read()
     try:
         if path.lower().endswith(_PARQUET):
             frame = pl.read_parquet(path)
         else:
-            frame = _typed(
-                pl.read_csv(path, separator=_separator(path, start), infer_schema=False), text
-            )
+            tabs = path.lower().endswith(_TABS)
+            frame = _typed(_tablecsv.read(content, "\t" if tabs else None), text)
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise ValueError(f"{path}: {_line(error)}") from error
+        raise ValueError(f"{path}: {first_line(error)}") from error
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
     if not frame.height:
         raise ValueError(f"{path}: holds no rows")
     return frame
 
 
-def _separator(path: str, start: bytes) -> str:
-    """Return what separates the names in the first line: the most frequent candidate."""
-    if path.lower().endswith((".tsv", ".tab")):
-        return "\t"
-    header = start.partition(b"\n")[0].decode(errors="replace")
-    return max(",;\t|", key=header.count)
-
-
 def _typed(frame: Any, text: Collection[str]) -> Any:
-    """Give columns of text the types of their values; lines without any are left out."""
+    """Give columns of text the types of their values."""
     import polars as pl
 
-    frame = frame.rename(str.strip)
     trimmed = pl.all().str.strip_chars()
     frame = frame.with_columns(
         pl.when(trimmed.is_in(["", *_MISSING])).then(None).otherwise(trimmed).name.keep()
     )
-    if frame.width > 1:
-        frame = frame.filter(~pl.all_horizontal(pl.all().is_null()))
     return frame.with_columns(
         [frame[name] if name in text else _values(frame[name]) for name in frame.columns]
     )
@@ -116,17 +107,5 @@ def write(path: str, columns: Mapping[str, NDArray[Any]]) -> None:
         if path.lower().endswith(_PARQUET):
             frame.write_parquet(file)
         else:
-            tabs = path.lower().endswith((".tsv", ".tab"))
+            tabs = path.lower().endswith(_TABS)
             frame.write_csv(file, separator="\t" if tabs else ",")
-
-
-def check_output(path: str) -> str | None:
-    """Say why a file cannot be written to, None if it can."""
-    directory = os.path.dirname(path) or "."
-    if path == "" or os.path.isdir(path):
-        return f"expected the name of a file, got {path!r}"
-    if not os.path.isdir(directory):
-        return f"there is no directory {directory!r}"
-    if not os.access(directory, os.W_OK):
-        return f"cannot write to directory {directory!r}"
-    return None

@@ -108,8 +108,12 @@ def prepare(
             f"{n} rows{what} are too few to train on some and hold out {fraction:g} of them"
         )
     others = [name for name in found.columns if name not in names and name not in dropped]
-    inputs = [_frames.column(found[name]).take(rows) for name in others]
+    whole = {name: _frames.column(found[name]) for name in others}
+    inputs = [values.take(rows) for values in whole.values()]
     table, ignored = Table.of(inputs, train)
+    for name, reason in ignored.items():
+        if reason != "constant":
+            ignored[name] = reason + _frames.numbers_as_text(whole[name])
     if not table.columns:
         why = "; ".join(f"{name!r} is {reason}" for name, reason in ignored.items())
         raise ValueError(f"no column is left to learn from{': ' if why else ''}{why}")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deltaloop._datafiles import Label
-from deltaloop._frames import Values, where
+from deltaloop._frames import Values, not_a_number, numbers_as_text, where
 from deltaloop._scaling import Floats
 
 __all__ = ["TASKS", "Target"]
@@ -116,7 +116,7 @@ def _fraction(values: Values) -> int | None:
 def _check_numbers(values: Values) -> Floats:
     """Return the numbers of a target. TypeError if it has none."""
     if values.numbers is None or values.kind in ("date", "duration"):
-        row = int(np.argmin(values.missing))
+        row = not_a_number(values)
         got = repr(values.text[row]) if values.text is not None else values.dtype
         raise TypeError(f"target {where(values.name, row)}: expected numbers, got {got}")
     return values.numbers
@@ -143,9 +143,14 @@ def _classes(values: Values) -> tuple[Label, ...]:
             f"target column {name!r} has the class {classes[0]!r} alone, two are needed"
         )
     if 2 * len(classes) > n:
-        hint = "" if values.text is not None else "; task='regression' predicts values"
+        hint = "; task='regression' predicts values"
+        found = ""
+        if values.text is not None:
+            row = not_a_number(values)
+            hint = ""
+            found = numbers_as_text(values) or f", as {values.text[row]!r} in row {row}"
         raise ValueError(
-            f"target column {name!r} has {len(classes)} classes in {n} rows, too few rows to "
-            f"learn them{hint}"
+            f"target column {name!r} has {len(classes)} classes in {n} rows{found}; too few rows "
+            f"to learn them{hint}"
         )
     return tuple(classes)

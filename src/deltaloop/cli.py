@@ -312,10 +312,10 @@ def _add_train(train: argparse.ArgumentParser) -> None:
     add("--threads", type=_types.count, metavar="N", help="at most so many (all CPUs)")
     add(
         "--test-fraction",
-        type=_types.fraction,
+        type=_types.part,
         default=0.2,
         metavar="F",
-        help="part of the rows to hold out: the last ones of a shuffle (0.2)",
+        help="part of the rows to hold out: the last ones of a shuffle, or 0 for none (0.2)",
     )
     add(
         "--seed",

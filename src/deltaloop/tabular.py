@@ -231,7 +231,7 @@ class TabularModel:
         for name, reason in data.ignored.items():
             if reason != "constant":
                 warnings.warn(
-                    f"column {name!r} is ignored: {reason}, more than a category has; "
+                    f"column {name!r} is ignored: {reason}; a category has fewer; "
                     f"drop=[{name!r}] says so without this warning",
                     stacklevel=2,
                 )

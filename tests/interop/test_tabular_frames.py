@@ -120,10 +120,17 @@ def test_wrong_columns_of_pandas(values, error, message):
 
 
 def test_names_of_pandas():
-    with pytest.raises(ValueError, match="frame: Expected unique column names"):
-        TabularModel().fit(pd.DataFrame(np.zeros((3, 2)), columns=["a", "a"]), "a")
+    with pytest.raises(ValueError, match="frame: there is more than one column 'b'; names must"):
+        TabularModel().fit(pd.DataFrame(np.zeros((3, 3)), columns=["a", "b", "b"]), "a")
     with pytest.raises(TypeError, match="names of columns must be text, got 0"):
         TabularModel().fit(pd.DataFrame(np.zeros((3, 2))), "a")
+
+
+def test_names_of_pyarrow():
+    pa = pytest.importorskip("pyarrow")
+    data = pa.table([[1.0, 2.0]] * 3, names=["a", "b", "b"])
+    with pytest.raises(ValueError, match="frame: there is more than one column 'b'; names must"):
+        TabularModel().fit(data, "a")
 
 
 @pytest.mark.parametrize(
