@@ -261,7 +261,9 @@ def from_torch(
     ImportError
         Without PyTorch.
     TypeError, ValueError
-        If the module is none, or has a part that a network cannot have; the message names it.
+        If the module is none, or has what a network cannot have: other parts, forward hooks, a
+        ``forward`` of its own, parametrizations, weights that are not dense real numbers. The
+        message has the dotted name of the part, ``module.1.0``.
 
     Examples
     --------

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.utils import parametrize
 
 from deltaloop import _layers
 
@@ -69,6 +70,9 @@ _SETTINGS: dict[str, dict[str, tuple[object, ...]]] = {
 }
 _ACTIVATIONS = {type(make()): name for name, make in _MODULES.items()}
 
+# What runs a module.
+_RUN = ("forward", "__call__", "_call_impl", "__iter__")
+
 
 def to_torch(network: Network) -> nn.Sequential:
     """Make a module of a network; see `Network.to_torch`."""
@@ -93,17 +97,30 @@ def _linear(w: Any, b: Any) -> nn.Linear:
 class _Layer:
     """A linear layer, and what was found behind it."""
 
-    def __init__(self, linear: nn.Linear) -> None:
-        self.weights = _numbers(linear.weight).T
+    def __init__(self, linear: nn.Linear, name: str) -> None:
+        self.weights = _numbers(linear.weight, 2, f"{name}.weight").T
         self.biases = (
-            np.zeros(self.weights.shape[1]) if linear.bias is None else _numbers(linear.bias)
+            np.zeros(self.weights.shape[1])
+            if linear.bias is None
+            else _numbers(linear.bias, 1, f"{name}.bias")
         )
         self.activation = "identity"
         self.open = True  # for an activation
         self.residual = False
 
 
-def _numbers(parameter: Any) -> Any:
+def _numbers(parameter: Any, ndim: int, name: str) -> Any:
+    """Return a parameter in float64; one whose numbers would be others is refused."""
+    if type(parameter) not in (nn.Parameter, torch.Tensor):
+        raise TypeError(f"{name} must be a torch.nn.Parameter, got {_shown_type(parameter)}")
+    if not parameter.is_floating_point():
+        raise TypeError(f"{name} must be of floats, got {parameter.dtype}")
+    if parameter.layout is not torch.strided:
+        raise ValueError(f"{name} must be dense, got {parameter.layout}; to_dense() makes it so")
+    if parameter.is_meta:
+        raise ValueError(f"{name} must be filled, got a tensor on the meta device, without values")
+    if parameter.ndim != ndim:
+        raise ValueError(f"{name} must be {ndim}-D, got shape {tuple(parameter.shape)}")
     return parameter.detach().cpu().double().numpy()
 
 
@@ -126,19 +143,25 @@ def layers(module: object) -> tuple[list[Any], list[Any], list[str], bool]:
 
 def _walk(module: nn.Module, name: str, found: list[_Layer]) -> None:
     """Add the layers of a module to those found."""
+    if parametrize.is_parametrized(module):
+        tensors = ", ".join(module.parametrizations)
+        raise ValueError(
+            f"{name} must have no parametrizations, got some, of {tensors}; make them permanent "
+            f"with torch.nn.utils.parametrize.remove_parametrizations"
+        )
     kind = type(module)
     if kind is Residual:
         before = len(found)
-        for number, part in enumerate(module):
-            _walk(part, f"{name}[{number}]", found)
+        _walk_parts(module, name, found)
         if len(found) != before + 1:
             raise ValueError(f"{name} must hold one torch.nn.Linear, got {len(found) - before}")
         found[-1].residual, found[-1].open = True, False
-    elif isinstance(module, nn.Sequential) and kind.forward is nn.Sequential.forward:
-        for number, part in enumerate(module):
-            _walk(part, f"{name}[{number}]", found)
+    elif isinstance(module, nn.Sequential) and all(
+        getattr(kind, method) is getattr(nn.Sequential, method) for method in _RUN
+    ):
+        _walk_parts(module, name, found)
     elif kind is nn.Linear:
-        found.append(_Layer(module))
+        found.append(_Layer(module, name))
     elif kind in _ACTIVATIONS:
         activation = _activation(module, name)
         if not (found and found[-1].open):
@@ -147,8 +170,34 @@ def _walk(module: nn.Module, name: str, found: list[_Layer]) -> None:
     elif not (kind in (nn.Dropout, nn.Identity) or (kind is nn.Flatten and _is_plain(module))):
         raise ValueError(
             f"{name} must be a torch.nn.Linear, an activation that deltaloop has, or a Sequential "
-            f"of them, got {_shown(module)}"
+            f"of them, got {_shown(module)}{_hint(module)}"
         )
+    _check_plain(module, name)
+
+
+def _walk_parts(module: nn.Module, name: str, found: list[_Layer]) -> None:
+    for key, part in module._modules.items():
+        if part is None:
+            raise TypeError(f"{name}.{key} must be a torch.nn.Module, got None")
+        _walk(part, f"{name}.{key}", found)
+
+
+def _check_plain(module: nn.Module, name: str) -> None:
+    """Refuse what makes a module return something else than others of its class do."""
+    for method in _RUN:
+        if method in vars(module):
+            raise ValueError(
+                f"{name}.{method} must be that of {_shown_type(module)}, got another one, set on "
+                f"the module itself"
+            )
+    hooks = {"forward pre-hooks": module._forward_pre_hooks, "forward hooks": module._forward_hooks}
+    for what, found in hooks.items():
+        if found:
+            names = (getattr(hook, "__name__", _shown_type(hook)) for hook in found.values())
+            raise ValueError(
+                f"{name} must have no {what}, which may change what it returns, got "
+                f"{', '.join(names)}; remove them first"
+            )
 
 
 def _activation(module: nn.Module, name: str) -> str:
@@ -169,6 +218,21 @@ def _is_plain(flatten: nn.Flatten) -> bool:
 
 
 def _shown(module: nn.Module) -> str:
-    text = repr(module).replace("\n", " ")
-    hint = "; leave out LogSoftmax and give loss='cross_entropy'"
-    return f"{text[:80]}{hint if type(module) is nn.LogSoftmax else ''}"
+    text, kind = repr(module).replace("\n", " ")[:80], _shown_type(module)
+    return text if text.startswith(kind) else f"{kind}: {text}"
+
+
+def _hint(module: nn.Module) -> str:
+    """Say why this module is refused, where that can be taken for a mistake."""
+    if type(module) is nn.LogSoftmax:
+        return "; leave out LogSoftmax and give loss='cross_entropy'"
+    if isinstance(module, nn.Sequential) and not isinstance(module, Residual):
+        return ", a subclass of Sequential with a forward pass of its own"
+    for kind in (nn.Linear, Residual, *_ACTIVATIONS):
+        if isinstance(module, kind):
+            return f", a subclass of {kind.__name__}, which may compute something else"
+    return ""
+
+
+def _shown_type(value: object) -> str:
+    return type(value).__name__

@@ -182,22 +182,22 @@ class TestFromTorch:
     @pytest.mark.parametrize(
         ("part", "match"),
         [
-            (nn.Conv1d(3, 3, 1), r"module\[1\] must be a torch.nn.Linear, an activation .* Conv1d"),
-            (nn.BatchNorm1d(3), r"module\[1\] must be .*, got BatchNorm1d"),
-            (nn.Sequential(nn.Mish()), r"module\[1\]\[0\] must be .*, got Mish"),
+            (nn.Conv1d(3, 3, 1), r"module\.1 must be a torch.nn.Linear, an activation .* Conv1d"),
+            (nn.BatchNorm1d(3), r"module\.1 must be .*, got BatchNorm1d"),
+            (nn.Sequential(nn.Mish()), r"module\.1\.0 must be .*, got Mish"),
             (
                 nn.LogSoftmax(-1),
                 r"got LogSoftmax\(dim=-1\); leave out LogSoftmax and give loss='cr",
             ),
-            (nn.LeakyReLU(0.2), r"module\[1\].negative_slope must be 0.01, got 0.2"),
-            (nn.ELU(0.5), r"module\[1\].alpha must be 1.0, got 0.5"),
-            (nn.Softplus(2.0), r"module\[1\].beta must be 1.0, got 2.0"),
-            (nn.Softplus(1.0, 5.0), r"module\[1\].threshold must be at least 20, got 5.0"),
-            (nn.GELU("tanh"), r"module\[1\].approximate must be 'none', got 'tanh'"),
-            (nn.Softmax(0), r"module\[1\].dim must be -1, got 0"),
+            (nn.LeakyReLU(0.2), r"module\.1\.negative_slope must be 0.01, got 0.2"),
+            (nn.ELU(0.5), r"module\.1\.alpha must be 1.0, got 0.5"),
+            (nn.Softplus(2.0), r"module\.1\.beta must be 1.0, got 2.0"),
+            (nn.Softplus(1.0, 5.0), r"module\.1\.threshold must be at least 20, got 5.0"),
+            (nn.GELU("tanh"), r"module\.1\.approximate must be 'none', got 'tanh'"),
+            (nn.Softmax(0), r"module\.1\.dim must be -1, got 0"),
             (
                 nn.Sequential(nn.ReLU(), nn.Tanh()),
-                r"module\[1\]\[1\] must follow a torch.nn.Linear",
+                r"module\.1\.1 must follow a torch.nn.Linear",
             ),
             (nn.Flatten(0), r"got Flatten\(start_dim=0, end_dim=-1\)"),
             (nn.Bilinear(3, 3, 3), "got Bilinear"),
@@ -210,23 +210,171 @@ class TestFromTorch:
             dl.from_torch(nn.Sequential(nn.Linear(2, 3), part))
         assert "\n" not in str(caught.value)
 
-    def test_a_forward_of_its_own(self):
-        class Twice(nn.Sequential):
-            def forward(self, x):
-                return 2 * super().forward(x)
+    @pytest.mark.parametrize(
+        ("base", "arguments"),
+        [
+            (nn.Linear, (2, 3)),
+            (nn.ReLU, ()),
+            (nn.Sequential, (nn.Linear(2, 3),)),
+            (deltaloop.torch.Residual, (nn.Linear(2, 2),)),
+        ],
+    )
+    @pytest.mark.parametrize("method", ["forward", "__call__"])
+    def test_subclasses_with_a_pass_of_their_own(self, method, base, arguments):
+        def twice(self, x):
+            return 2 * getattr(base, method)(self, x)
 
-        with pytest.raises(ValueError, match=r"module must be a torch.nn.Linear, .* got Twice"):
-            dl.from_torch(Twice(nn.Linear(2, 3)))
+        kind = type("Twice", (base,), {method: twice})
+        module = nn.Sequential(nn.Linear(2, 2), nn.Sequential(kind(*arguments)))
+        match = rf"module\.1\.0 must be .*, got Twice\(.*, a subclass of {base.__name__}\b"
+        with pytest.raises(ValueError, match=match) as caught:
+            dl.from_torch(module)
+        assert "\n" not in str(caught.value)
+
+    def test_a_sequential_that_iterates_otherwise(self):
+        class Backwards(nn.Sequential):
+            def __iter__(self):
+                return reversed(list(super().__iter__()))
+
+        with pytest.raises(ValueError, match=r"module must be .* got Backwards"):
+            dl.from_torch(Backwards(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2)))
+
+    def test_subclasses_of_sequential_without_one(self):
+        class Perceptron(nn.Sequential):
+            def __init__(self):
+                super().__init__(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1))
+
+        module = Perceptron().double()
+        X = np.random.default_rng().normal(size=(20, 2))
+        assert difference(output_of(module, X), dl.from_torch(module).predict(X)) < 1e-12
+
+    @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what PyTorch imports for it
+    def test_compiled(self):
+        module = nn.Sequential(nn.Linear(2, 3), nn.Tanh())
+        compiled = torch.compile(module, backend="eager")
+        with pytest.raises(ValueError, match=r"^module must be .*, got OptimizedModule\("):
+            dl.from_torch(compiled)
+        module.compile(backend="eager")
+        assert dl.from_torch(module).output == "tanh"
+
+    def test_lazy_layers(self):
+        module = nn.Sequential(nn.LazyLinear(3), nn.ReLU(), nn.LazyLinear(2)).double()
+        with pytest.raises(ValueError, match=r"module\.0 must be .*, got LazyLinear"):
+            dl.from_torch(module)
+        X = np.random.default_rng().normal(size=(20, 4))
+        expected = output_of(module, X)
+        assert difference(expected, dl.from_torch(module).predict(X)) < 1e-12
+
+    @pytest.mark.parametrize("name", ["", "0", "1", "1.inner", "1.inner.0", "1.inner.1", "2", "3"])
+    def test_what_was_done_to_a_module(self, name):
+        inner = nn.Sequential(nn.Linear(3, 4), nn.Tanh())
+        module = nn.Sequential(
+            nn.Linear(2, 3),
+            nn.Sequential(collections.OrderedDict(inner=inner)),
+            nn.Dropout(),
+            deltaloop.torch.Residual(nn.Linear(4, 4)),
+            nn.Linear(4, 1),
+        ).eval()
+        X = np.random.default_rng().normal(size=(5, 2)).astype(np.float32)
+        before, part = output_of(module, X), module.get_submodule(name)
+        dotted = ".".join(["module", *([name] if name else [])]).replace(".", r"\.")
+
+        def refused(match):
+            assert not np.array_equal(output_of(module, X), before)
+            with pytest.raises(ValueError, match=f"^{dotted}{match}"):
+                dl.from_torch(module)
+
+        def add_one(*args):
+            return args[-1] + 1
+
+        hook = part.register_forward_hook(add_one)
+        refused(r" must have no forward hooks, .* got add_one; remove")
+        hook.remove()
+        hook = part.register_forward_pre_hook(lambda _, args: (args[0] + 1,))
+        refused(r" must have no forward pre-hooks, .* got <lambda>; remove")
+        hook.remove()
+        theirs = part.forward
+        part.forward = lambda x: theirs(x) + 1
+        refused(rf"\.forward must be that of {type(part).__name__}, got another one")
+        del part.forward
+        part.register_full_backward_hook(lambda *_: None)
+        assert abs(dl.from_torch(module).predict(X) - before).max() < 1e-5
+
+    def test_parametrizations(self):
+        utils = nn.utils.parametrizations
+        for make in (utils.weight_norm, utils.spectral_norm, utils.orthogonal):
+            module = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), make(nn.Linear(3, 3))).double()
+            state = {key: value.clone() for key, value in module.state_dict().items()}
+            match = r"^module\.2 must have no parametrizations, got some, of weight; .*remove_param"
+            with pytest.raises(ValueError, match=match):
+                dl.from_torch(module)
+            assert all(torch.equal(state[key], value) for key, value in module.state_dict().items())
+            nn.utils.parametrize.remove_parametrizations(module[2], "weight")
+            X = np.random.default_rng().normal(size=(20, 4))
+            assert difference(output_of(module, X), dl.from_torch(module).predict(X)) < 1e-12
+
+    def test_pruning(self):
+        from torch.nn.utils import prune
+
+        module = nn.Sequential(nn.Linear(4, 3)).double()
+        prune.l1_unstructured(module[0], "weight", amount=0.5)
+        with pytest.raises(ValueError, match=r"module\.0 must have no forward pre-.* L1Unstruct"):
+            dl.from_torch(module)
+        prune.remove(module[0], "weight")
+        assert (dl.from_torch(module).weights[0] == 0).sum() == 6
+
+    @pytest.mark.parametrize(
+        ("name", "change", "error", "match"),
+        [
+            (
+                "weight",
+                lambda w: w.to(torch.complex64),
+                TypeError,
+                "of floats, got torch.complex64",
+            ),
+            ("bias", lambda b: b.to(torch.cdouble), TypeError, "of floats, got torch.complex128"),
+            ("weight", lambda w: w.to(torch.int8), TypeError, "of floats, got torch.int8"),
+            ("weight", lambda w: w.to_sparse(), ValueError, "dense, got torch.sparse_coo"),
+            ("weight", lambda w: w[0], ValueError, r"2-D, got shape \(3,\)"),
+            ("bias", lambda b: b[0], ValueError, r"1-D, got shape \(\)"),
+            ("bias", lambda b: b.to("meta"), ValueError, "filled, got a tensor on the meta device"),
+        ],
+        ids=lambda value: value if isinstance(value, str) else "",
+    )
+    def test_parameters_of_other_kinds(self, name, change, error, match):
+        module = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.Tanh(), nn.Linear(3, 4)))
+        changed = change(getattr(module[1][1], name).detach())
+        setattr(module[1][1], name, nn.Parameter(changed, requires_grad=False))
+        with pytest.raises(error, match=rf"^module\.1\.1\.{name} must be {match}"):
+            dl.from_torch(module)
+
+    def test_modules_on_the_meta_device(self):
+        module = nn.Sequential(nn.Linear(2, 3, device="meta"), nn.Tanh())
+        with pytest.raises(ValueError, match=r"module\.0\.weight must be filled, got .* the meta"):
+            dl.from_torch(module)
+
+    def test_no_weights(self):
+        module = nn.Sequential(nn.Linear(2, 3))
+        module[0].weight = None
+        with pytest.raises(TypeError, match=r"module\.0\.weight must be .*Parameter, got NoneType"):
+            dl.from_torch(module)
+
+    def test_tensors_without_memory(self):
+        with torch._subclasses.FakeTensorMode():
+            module = nn.Sequential(nn.Linear(2, 3))
+        match = r"module\.0\.weight must be a torch.nn.Parameter, got FakeTensor"
+        with pytest.raises(TypeError, match=match):
+            dl.from_torch(module)
 
     def test_wrong_arguments(self):
         with pytest.raises(TypeError, match=r"module must be a torch.nn.Sequential, got int"):
             dl.from_torch(3)
         with pytest.raises(ValueError, match=r"at least one torch.nn.Linear, got none"):
             dl.from_torch(nn.Sequential(nn.Dropout()))
-        with pytest.raises(ValueError, match=r"module\[0\] must follow a torch.nn.Linear"):
+        with pytest.raises(ValueError, match=r"module\.0 must follow a torch.nn.Linear"):
             dl.from_torch(nn.Sequential(nn.ReLU(), nn.Linear(2, 3)))
         residual = deltaloop.torch.Residual
-        with pytest.raises(ValueError, match=r"module\[0\] must hold one torch.nn.Linear, got 2"):
+        with pytest.raises(ValueError, match=r"module\.0 must hold one torch.nn.Linear, got 2"):
             dl.from_torch(
                 nn.Sequential(residual(nn.Linear(2, 2), nn.Linear(2, 2)), nn.Linear(2, 1))
             )
