@@ -19,13 +19,13 @@
 #define A_COLUMNS 512
 #define A_COLUMNS_FAR (20 * NR)
 #define A_COLUMNS_ALIASED (12 * NR)
-/* A tile that reads A across its rows (x^T of x^T delta) takes k lines of it that no prefetcher follows:
- * with k rows A_SPAN apart in all, 256 KB, the lines of neighbouring tiles no longer stay in the L1 cache
- * beside the panel of B, and packing pays from fewer columns on. 784 x 128 from 200 rows, Zen 3: 2.2
- * misses of the L1 cache a term of a tile as A lies, 1.0 packed; 37 and 45 GFLOP/s. Packing costs some 4
- * cycles where a panel of B takes 6 to work on: with 4 panels 5 % were lost, with 8 (AVX2: 64 columns) 5
- * to 30 % won. Below ACROSS_TERMS A stays in the cache: 32 terms lost up to 15 %. Not measured with
- * AVX-512, whose tiles are a line wide: more columns there. */
+/* A tile that reads A across its rows (x^T in x^T delta) takes a line from each of them, which no
+ * prefetcher foresees. Where the rows of a block span A_SPAN, 256 KB, those lines do not stay in the L1
+ * cache for the tile below, and packing pays from fewer columns on: 784 x 128 from 200 rows takes 2.2
+ * misses a term of a tile as A lies and 1.0 packed, 37 and 45 GFLOP/s (Zen 3, AVX2; huge pages change
+ * neither). Packing takes some 4 cycles a term and a panel of B 6: with 4 panels it lost up to 5 %, with
+ * 8 it won 4 to 30 %, and with fewer terms than ACROSS_TERMS it lost up to 15 %. AVX-512, whose tiles
+ * are a whole line wide, was not measured: 12 panels there. */
 #define A_COLUMNS_ACROSS ((VL > 4 ? 12 : 8) * NR)
 #define A_SPAN ((size_t)32768)
 #define ACROSS_TERMS 64
@@ -559,8 +559,8 @@ static void product(size_t m, size_t n, size_t k, const double *a, ptrdiff_t a_r
         return;
     }
     const int far = n >= FAR || a_row >= FAR || a_col >= FAR || b_row >= FAR || b_col >= FAR;
-    const int across =
-        m >= B_ROWS && n >= A_COLUMNS_ACROSS && k >= ACROSS_TERMS && k * (size_t)a_col >= A_SPAN;
+    const int across = m >= B_ROWS && n >= A_COLUMNS_ACROSS && k >= ACROSS_TERMS &&
+                       at_most(k, KC) * (size_t)a_col >= A_SPAN;
     const int packs_b = b_col != 1 || (m >= B_ROWS && (n > NR || b_row > NR));
     struct layout s = {a_row, a_col, MR * a_row, b_row, c0_row, c_row, 0, 0.0, 1};
     double *w = NULL;
