@@ -19,6 +19,16 @@
 #define A_COLUMNS 512
 #define A_COLUMNS_FAR (20 * NR)
 #define A_COLUMNS_ALIASED (12 * NR)
+/* A tile that reads A across its rows (x^T in x^T delta) takes a line from each of them, which no
+ * prefetcher foresees. Where the rows of a block span A_SPAN, 256 KB, those lines do not stay in the L1
+ * cache for the tile below, and packing pays from fewer columns on: 784 x 128 from 200 rows takes 2.2
+ * misses a term of a tile as A lies and 1.0 packed, 37 and 45 GFLOP/s (Zen 3, AVX2; huge pages change
+ * neither). Packing takes some 4 cycles a term and a panel of B 6: with 4 panels it lost up to 5 %, with
+ * 8 it won 4 to 30 %, and with fewer terms than ACROSS_TERMS it lost up to 15 %. AVX-512, whose tiles
+ * are a whole line wide, was not measured: 12 panels there. */
+#define A_COLUMNS_ACROSS ((VL > 4 ? 12 : 8) * NR)
+#define A_SPAN ((size_t)32768)
+#define ACROSS_TERMS 64
 /* Rows so far apart compete for the same lines of an L1 cache: a multiple of 4 KB. */
 #define ALIASED(stride) ((stride) >= 512 && (stride) % 512 == 0)
 /* From this stride on, rows are too far from each other for caches and their prefetchers. */
@@ -394,7 +404,9 @@ static size_t block_length(size_t n, size_t most, size_t of)
 static size_t panel_size(size_t m, size_t n, size_t k, size_t stride)
 {
     const size_t kc = at_most(k, 2 * KC);
-    const int packs_a = m >= MR && (n >= A_COLUMNS || (n >= A_COLUMNS_ALIASED && stride >= FAR));
+    const int packs_a =
+        m >= MR &&
+        (n >= A_COLUMNS || (n >= A_COLUMNS_ACROSS && (stride >= FAR || k * stride >= A_SPAN)));
     const size_t a = packs_a ? at_most(multiple(m, MR) * kc, A_BLOCK + 2 * MR * KC) : 0;
     return m == 1 ? 0 : a + 2 * NR * kc;
 }
@@ -547,6 +559,8 @@ static void product(size_t m, size_t n, size_t k, const double *a, ptrdiff_t a_r
         return;
     }
     const int far = n >= FAR || a_row >= FAR || a_col >= FAR || b_row >= FAR || b_col >= FAR;
+    const int across = m >= B_ROWS && n >= A_COLUMNS_ACROSS && k >= ACROSS_TERMS &&
+                       at_most(k, KC) * (size_t)a_col >= A_SPAN;
     const int packs_b = b_col != 1 || (m >= B_ROWS && (n > NR || b_row > NR));
     struct layout s = {a_row, a_col, MR * a_row, b_row, c0_row, c_row, 0, 0.0, 1};
     double *w = NULL;
@@ -556,14 +570,14 @@ static void product(size_t m, size_t n, size_t k, const double *a, ptrdiff_t a_r
         s.alpha = e->alpha;
         s.store = e->store;
     }
-    if (!far && k <= KC) {
+    if (!far && !across && k <= KC) {
         simple(m, n, k, &s, a, b, b_col, c0, c, w, packs_b ? panel : NULL);
     } else if (m == 1) {
         one_row(n, k, &s, a, b, c0, c, w);
     } else {
         const int aliased = ALIASED(a_row) || ALIASED(a_col);
-        const int packs_a =
-            n >= A_COLUMNS || (far && n >= A_COLUMNS_FAR) || (aliased && n >= A_COLUMNS_ALIASED);
+        const int packs_a = across || n >= A_COLUMNS || (far && n >= A_COLUMNS_FAR) ||
+                            (aliased && n >= A_COLUMNS_ALIASED);
         blocked(m, n, k, m >= MR && packs_a, 0, &s, a, b, b_col, c0, c, w, panel);
     }
 }
