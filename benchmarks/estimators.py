@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import machine
 import numpy as np
+import sklearn
 import table
 from sklearn import neural_network
 from sklearn.datasets import load_breast_cancer, load_digits
@@ -198,8 +199,9 @@ def main(names: list[str]) -> None:
     print(text)
     if not names:
         about = machine.describe(machine.environment.cpus())
-        lines = ", ".join(f"{about[key]}" for key in about)
-        table.insert(PAGE, f"{text}\n\n{lines}.", MARKER)
+        shown = ("machine", "deltaloop", "its instruction set", "NumPy", "Python")
+        lines = "; ".join(f"{key} {about[key]}" for key in shown)
+        table.insert(PAGE, f"{text}\n\nscikit-learn {sklearn.__version__}; {lines}.", MARKER)
 
 
 if __name__ == "__main__":

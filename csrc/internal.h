@@ -218,7 +218,7 @@ void mlp_output_deltas(const struct mlp_network *net, size_t rows, size_t k, con
 
 /* The memory of a solver of first order, and its step. */
 struct mlp_step {
-    int plain;   /* w <- w - rate g and nothing else: what a product can do with its result */
+    int plain; /* w <- w - rate g and nothing else: what a product can do with its result */
     int raw_epsilon;
     double rate;  /* alpha in this epoch */
     double scale; /* of the gradient: 1, or of a mean 1 / sum s */

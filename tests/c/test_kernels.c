@@ -560,8 +560,8 @@ static void test_steps(const struct mlp_kernels *k)
     for (size_t n = 1; n <= 67; n++) {
         struct array g = array(n), p = array(n), v = array(n), w = array(n);
         double p1[67], v1[67], w1[67];
-        const struct mlp_adam_step adam = {0.9, 0.999, 1e-8, 0.01, 3.0, n % 2 ? 1.0 : 0.875,
-                                            n % 3 ? 1.0 : 0.3};
+        const struct mlp_adam_step adam = {
+            0.9, 0.999, 1e-8, 0.01, 3.0, n % 2 ? 1.0 : 0.875, n % 3 ? 1.0 : 0.3};
         fill_widely(n, g.p);
         for (size_t i = 0; i < n; i++) {
             v.p[i] = fabs(v.p[i]);
