@@ -450,6 +450,10 @@ def test_weights_put_in_the_place_of_the_models():
     model.coefs_ = model.coefs_[:1]
     with pytest.raises(ValueError, match="must hold 4 arrays, got 3"):
         model.predict(IRIS[0])
+    model = quick().fit(*IRIS)
+    del model.intercepts_[1]
+    with pytest.raises(ValueError, match="must hold 4 arrays, got 3"):
+        model.predict(IRIS[0])
 
 
 def test_classes_of_any_kind():

@@ -156,6 +156,8 @@ class Perceptron(BaseEstimator):
                     self._adopt()
                     return network
                 i += 1
+        if i < len(views):
+            self._adopt()
         return network
 
     def _adopt(self) -> None:
@@ -238,7 +240,7 @@ class Perceptron(BaseEstimator):
         return self._fit(X, y, sample_weight, False)
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, incremental: bool) -> Self:
-        if "network_" in self.__dict__ and (self.warm_start is True or incremental):
+        if "network_" in self.__dict__ and (incremental or bool(self.warm_start)):
             return self._go_on(X, y, sample_weight, False, incremental)
         before = dict(self.__dict__)
         try:
