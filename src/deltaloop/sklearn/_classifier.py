@@ -13,7 +13,7 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_targ
 
 from deltaloop.sklearn._document import documented
 from deltaloop.sklearn._estimator import Array, Perceptron, is_stochastic
-from deltaloop.sklearn._rows import Rows, dense_blocks
+from deltaloop.sklearn._rows import Rows
 
 if TYPE_CHECKING:
     import os
@@ -94,11 +94,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):
             return "cross_entropy", "softmax"
         return ("cross_entropy" if kind == "binary" else "binary_cross_entropy"), "sigmoid"
 
-    def _validation_score(self, rows: Rows) -> float:
-        network = self.network_
-        a = np.concatenate([network.predict(x) for x in dense_blocks(rows.X)])
-        if not np.isfinite(a).all():
-            return float("nan")
+    def _score_of(self, a: Array, rows: Rows) -> float:
         right = a.argmax(axis=1) == rows.y if rows.labels else ((a > 0.5) == rows.y).all(axis=1)
         return float(np.average(right, weights=rows.weights))
 

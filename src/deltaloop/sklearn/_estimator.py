@@ -123,12 +123,13 @@ class Perceptron(BaseEstimator):
         """Return deltaloop's loss and the activation of the outputs."""
         raise NotImplementedError
 
-    def _validation_score(self, rows: Rows) -> float:
+    def _score_of(self, a: Array, rows: Rows) -> float:
+        """Return the score of finite outputs a^(L) for rows."""
         raise NotImplementedError
 
-    def _loss_shift(self, rows: Rows, order: Array | None, batch_size: int) -> float:
-        """Return what the loss has, in the mean over an epoch, that the network's cost has not."""
-        return 0.0
+    def _left_out(self, rows: Rows) -> Array | None:
+        """Return (n,), what each instance's loss has that the network's cost leaves out, if any."""
+        return None
 
     def _numeric_targets(self) -> bool:
         return False
@@ -209,8 +210,17 @@ class Perceptron(BaseEstimator):
         ):
             return network.predict(X)
         X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
-        parts = [network.predict(_inputs.numbers("X", block)) for block in dense_blocks(X)]
+        return self._predict_blocks(X)
+
+    def _predict_blocks(self, X: Any) -> Array:
+        """Return a^(L) of valid instances, dense or sparse."""
+        predict = self.network_.predict
+        parts = [predict(_inputs.numbers("X", block)) for block in dense_blocks(X)]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _validation_score(self, rows: Rows) -> float:
+        a = self._predict_blocks(rows.X)
+        return self._score_of(a, rows) if np.isfinite(a).all() else float("nan")
 
     # ---- fitting ----
 
@@ -399,6 +409,7 @@ class Perceptron(BaseEstimator):
         if incremental or order is None or len(order) != rows.n:
             order = np.arange(rows.n, dtype=np.uintp)
         several = batch_size < rows.n
+        left_out = self._left_out(rows)
         self.n_iter_ = 0
         try:
             while self.n_iter_ < settings.max_iter:
@@ -409,7 +420,8 @@ class Perceptron(BaseEstimator):
                     order = order[places]
                 sequence = order if settings.shuffle and several else None
                 loss = optimizer.epoch(rows, sequence)
-                loss += self._loss_shift(rows, sequence, batch_size)
+                if left_out is not None:
+                    loss += rows.epoch_mean(left_out, sequence, batch_size)
                 self._count(settings, loss, rows.n, held)
                 optimizer.epoch_ends(self.t_)
                 if self._no_improvement_count > settings.n_iter_no_change:
@@ -436,7 +448,8 @@ class Perceptron(BaseEstimator):
         if settings.solver is not None and settings.solver.shuffle:
             seed = int(self._random_state.randint(2**31))
         run = FullBatch(self.network_, settings, rows, seed)
-        shift = self._loss_shift(rows, None, rows.n)
+        left_out = self._left_out(rows)
+        shift = 0.0 if left_out is None else rows.epoch_mean(left_out, None, rows.n)
         self.n_iter_ = 0
         try:
             while self.n_iter_ < settings.max_iter:

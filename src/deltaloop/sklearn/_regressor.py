@@ -14,7 +14,7 @@ from sklearn.utils.metaestimators import available_if
 from deltaloop import _inputs
 from deltaloop.sklearn._document import documented
 from deltaloop.sklearn._estimator import Array, Perceptron, is_stochastic
-from deltaloop.sklearn._rows import Rows, dense_blocks
+from deltaloop.sklearn._rows import Rows
 
 if TYPE_CHECKING:
     import os
@@ -112,28 +112,15 @@ class MLPRegressor(RegressorMixin, Perceptron):
     def _loss(self, settings: Settings) -> tuple[Loss, str]:
         return settings.loss, "exp" if settings.loss == "poisson" else "identity"
 
-    def _loss_shift(self, rows: Rows, order: Array | None, batch_size: int) -> float:
-        """Return the mean of y log y - y, which the network's Poisson loss leaves out."""
+    def _left_out(self, rows: Rows) -> Array | None:
+        """Return y log y - y of the Poisson deviance."""
         if self.network_.loss != "poisson":
-            return 0.0
+            return None
         y = rows.y.astype(np.float64)
-        terms = (xlogy(y, y) - y).sum(axis=1)
-        if rows.weights is None:
-            return float(terms.mean())
-        s = rows.weights
-        if order is not None:
-            terms, s = terms[order], s[order]
-        starts = np.arange(0, rows.n, batch_size)
-        counts = np.diff(np.append(starts, rows.n))
-        weights = np.add.reduceat(s, starts)
-        sums = np.add.reduceat(s * terms, starts)
-        means = np.divide(sums, weights, out=np.zeros_like(sums), where=weights > 0)
-        return float((means * counts).sum() / rows.n)
+        terms: Array = (xlogy(y, y) - y).sum(axis=1)
+        return terms
 
-    def _validation_score(self, rows: Rows) -> float:
-        a = np.concatenate([self.network_.predict(x) for x in dense_blocks(rows.X)])
-        if not np.isfinite(a).all():
-            return float("nan")
+    def _score_of(self, a: Array, rows: Rows) -> float:
         with np.errstate(over="ignore"):
             return float(r2_score(rows.y, a, sample_weight=rows.weights))
 

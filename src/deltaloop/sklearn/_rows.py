@@ -48,6 +48,20 @@ class Rows:
         """Sum of the weights, of 1 each by default."""
         return float(self.n) if self.weights is None else float(self.weights.sum())
 
+    def epoch_mean(self, values: Array, order: Array | None, batch_size: int) -> float:
+        """Return the mean, by rows, of the weighted means of values (n,) in an epoch's batches."""
+        if self.weights is None:
+            return float(values.mean())
+        s = self.weights
+        if order is not None:
+            values, s = values[order], s[order]
+        starts = np.arange(0, self.n, batch_size)
+        counts = np.diff(np.append(starts, self.n))
+        weights = np.add.reduceat(s, starts)
+        sums = np.add.reduceat(s * values, starts)
+        means = np.divide(sums, weights, out=np.zeros_like(sums), where=weights > 0)
+        return float((means * counts).sum() / self.n)
+
     def dense(self) -> Array:
         """All rows at once."""
         result: Array = self.X.toarray() if sparse.issparse(self.X) else self.X
