@@ -50,7 +50,7 @@ class Cell(NamedTuple):
     required: float = 3.0
 
 
-def images() -> tuple[np.ndarray, np.ndarray]:
+def images(noise: float = 0.1) -> tuple[np.ndarray, np.ndarray]:
     """10,000 images of 28 x 28 pixels: digits enlarged, moved by up to four pixels, with noise."""
     rng = np.random.default_rng(0)
     X, y = load_digits(return_X_y=True)
@@ -60,8 +60,13 @@ def images() -> tuple[np.ndarray, np.ndarray]:
     canvas = np.zeros((10_000, 28, 28))
     for i, (down, right) in enumerate(rng.integers(0, 5, (10_000, 2))):
         canvas[i, down : down + 24, right : right + 24] = big[i]
-    noisy = canvas + 0.1 * rng.standard_normal(canvas.shape)
-    return noisy.reshape(10_000, 784), y[rows]
+    canvas += noise * rng.standard_normal(canvas.shape)
+    return canvas.reshape(10_000, 784), y[rows]
+
+
+def clean_images() -> tuple[np.ndarray, np.ndarray]:
+    """The same without noise: as in MNIST most pixels are 0, 63 % here and 81 % there."""
+    return images(noise=0.0)
 
 
 def curve() -> tuple[np.ndarray, np.ndarray]:
@@ -141,6 +146,12 @@ CELLS = {
     ),
     "images": Cell(
         "fit, 10,000 x 784, (128,), 10 epochs",
+        fit(clean_images, "MLPClassifier", hidden_layer_sizes=(128,), max_iter=10),
+        of_fit,
+        3,
+    ),
+    "noisy-images": Cell(
+        "the same, no pixel 0",
         fit(images, "MLPClassifier", hidden_layer_sizes=(128,), max_iter=10),
         of_fit,
         3,

@@ -122,7 +122,8 @@ struct mlp_kernels {
      * C (m, n) <- C0 + A B, each element one chain of FMAs over ascending k that starts at C0.
      * a_ik = a[i a_row + k a_col], b_kj = b[k b_row + j b_col], C0_ij = c0[i c0_row + j] (0 when c0
      * is NULL), C_ij = c[i c_row + j]. C may be C0, e may be NULL. With strides one loop serves
-     * z = a w + b, delta w^T and a^T delta. With m = 1 the panel is not used and may be NULL. */
+     * z = a w + b, delta w^T and a^T delta. With m = 1 the panel is not used and may be NULL. Where many
+     * a_ik are 0 their terms are left out, unless that would show. */
     void (*product)(size_t m, size_t n, size_t k, const double *a, ptrdiff_t a_row, ptrdiff_t a_col,
                     const double *b, ptrdiff_t b_row, ptrdiff_t b_col, const double *c0,
                     ptrdiff_t c0_row, double *c, ptrdiff_t c_row, const struct mlp_epilogue *e,

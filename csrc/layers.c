@@ -168,19 +168,36 @@ static struct tile share(const struct mlp_layer *layer, size_t rows, size_t part
                          part + 1 == parts};
 }
 
-static void step_tile(const struct mlp_network *net, const struct mlp_layer *layer, struct tile t,
-                      const struct mlp_step *step)
+/* Parameters of a run whose gradient takes the penalty's and, while it is in the L1 cache, the step. */
+#define RUN ((size_t)1024)
+
+/* Of parameters begin .. begin + n - 1, each unless it is NULL. */
+static void finish_run(const struct mlp_network *net, const struct mlp_penalty *penalty,
+                       const struct mlp_step *step, size_t begin, size_t n, double *gradient)
+{
+    for (size_t i = begin; i < begin + n; i += RUN) {
+        const size_t count = begin + n - i < RUN ? begin + n - i : RUN;
+        if (penalty != NULL)
+            mlp_penalise(net, penalty, i, count, gradient);
+        if (step != NULL)
+            mlp_step_take(step, net, i, count);
+    }
+}
+
+static void finish_tile(const struct mlp_network *net, const struct mlp_layer *layer, struct tile t,
+                        const struct mlp_penalty *penalty, const struct mlp_step *step,
+                        double *gradient)
 {
     const size_t m_out = layer->m_out, width = t.c1 - t.c0;
     if (width == m_out) { /* contiguous, and the bias follows the last row */
         const size_t rows = t.r1 - t.r0 + (t.bias ? 1 : 0);
-        mlp_step_take(step, net, layer->offset + t.r0 * m_out, rows * m_out);
+        finish_run(net, penalty, step, layer->offset + t.r0 * m_out, rows * m_out, gradient);
         return;
     }
     for (size_t r = t.r0; r < t.r1; r++)
-        mlp_step_take(step, net, layer->offset + r * m_out + t.c0, width);
+        finish_run(net, penalty, step, layer->offset + r * m_out + t.c0, width, gradient);
     if (t.bias)
-        mlp_step_take(step, net, layer->offset + layer->m_in * m_out + t.c0, width);
+        finish_run(net, NULL, step, layer->offset + layer->m_in * m_out + t.c0, width, gradient);
 }
 
 /* Terms up to which the step is taken with the product: see struct mlp_epilogue. */
@@ -214,12 +231,8 @@ static void gradient_tile(const struct mlp_network *net, const struct mlp_layer 
     if (t.bias)
         net->kernels->product(1, width, rows, &one, 0, 0, delta + t.c0, row, 1, first ? NULL : db,
                               0, db, 0, NULL, panel);
-    for (size_t r = t.r0; r < t.r1 && penalty != NULL; r++)
-        mlp_penalise(net, penalty, layer->offset + r * m_out + t.c0, width, gradient);
-    if (step == NULL)
-        return;
     if (!fuse)
-        step_tile(net, layer, t, step);
+        finish_tile(net, layer, t, penalty, step, gradient);
     else if (t.bias)
         mlp_step_take(step, net, (size_t)(db - gradient), width);
 }

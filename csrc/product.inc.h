@@ -51,15 +51,11 @@ struct layout {
     int store; /* with w: C too */
 };
 
-/* C (mr, n) <- C0 + A (mr, k) B (k, n): rank-1 updates of a tile that lives in registers. mr, nv
- * and edge are constants after inlining; n = nv VL, or with edge the last vector has only `last`
- * columns. */
-INLINE void tile(const size_t mr, const size_t nv, const int edge, size_t last, size_t k,
-                 const struct layout *s, const double *a, const double *b, const double *c0,
-                 double *c, double *w)
+/* acc <- C0 (mr, n), or 0. mr, nv and edge are constants after inlining; n = nv VL, or with edge the last
+ * vector has only `last` columns. */
+INLINE void load_tile(const size_t mr, const size_t nv, const int edge, size_t last,
+                      const struct layout *s, const double *c0, v_f64 *acc)
 {
-    const ptrdiff_t a_row = s->a_row, a_col = s->a_col, b_row = s->b_row;
-    v_f64 acc[16];
     UNROLL
     for (size_t r = 0; r < mr; r++) {
         UNROLL
@@ -71,21 +67,12 @@ INLINE void tile(const size_t mr, const size_t nv, const int edge, size_t last, 
             }
         }
     }
-    for (size_t p = 0; p < k; p++) {
-        v_f64 bv[8];
-        UNROLL
-        for (size_t v = 0; v < nv; v++)
-            bv[v] = edge && v + 1 == nv ? v_load_n(b + v * VL, last) : v_load(b + v * VL);
-        UNROLL
-        for (size_t r = 0; r < mr; r++) {
-            const v_f64 av = v_set(a[(ptrdiff_t)r * a_row]);
-            UNROLL
-            for (size_t v = 0; v < nv; v++)
-                acc[r * nv + v] = v_fma(av, bv[v], acc[r * nv + v]);
-        }
-        a += a_col;
-        b += b_row;
-    }
+}
+
+/* w <- w - alpha acc unless w is NULL, and C <- acc where it is wanted. */
+INLINE void store_tile(const size_t mr, const size_t nv, const int edge, size_t last,
+                       const struct layout *s, const v_f64 *acc, double *c, double *w)
+{
     if (w) {
         const v_f64 alpha = v_set(-s->alpha);
         UNROLL
@@ -113,6 +100,32 @@ INLINE void tile(const size_t mr, const size_t nv, const int edge, size_t last, 
                 v_store(p, acc[r * nv + v]);
         }
     }
+}
+
+/* C (mr, n) <- C0 + A (mr, k) B (k, n): rank-1 updates of a tile that lives in registers. */
+INLINE void tile(const size_t mr, const size_t nv, const int edge, size_t last, size_t k,
+                 const struct layout *s, const double *a, const double *b, const double *c0,
+                 double *c, double *w)
+{
+    const ptrdiff_t a_row = s->a_row, a_col = s->a_col, b_row = s->b_row;
+    v_f64 acc[16];
+    load_tile(mr, nv, edge, last, s, c0, acc);
+    for (size_t p = 0; p < k; p++) {
+        v_f64 bv[8];
+        UNROLL
+        for (size_t v = 0; v < nv; v++)
+            bv[v] = edge && v + 1 == nv ? v_load_n(b + v * VL, last) : v_load(b + v * VL);
+        UNROLL
+        for (size_t r = 0; r < mr; r++) {
+            const v_f64 av = v_set(a[(ptrdiff_t)r * a_row]);
+            UNROLL
+            for (size_t v = 0; v < nv; v++)
+                acc[r * nv + v] = v_fma(av, bv[v], acc[r * nv + v]);
+        }
+        a += a_col;
+        b += b_row;
+    }
+    store_tile(mr, nv, edge, last, s, acc, c, w);
 }
 
 /* Tiles of one height: two vectors wide or one, whole or at the right edge. */
@@ -401,6 +414,8 @@ static size_t block_length(size_t n, size_t most, size_t of)
     return multiple((n + blocks - 1) / blocks, of);
 }
 
+#include "sparse.inc.h"
+
 static size_t panel_size(size_t m, size_t n, size_t k, size_t stride)
 {
     const size_t kc = at_most(k, 2 * KC);
@@ -408,7 +423,9 @@ static size_t panel_size(size_t m, size_t n, size_t k, size_t stride)
         m >= MR &&
         (n >= A_COLUMNS || (n >= A_COLUMNS_ACROSS && (stride >= FAR || k * stride >= A_SPAN)));
     const size_t a = packs_a ? at_most(multiple(m, MR) * kc, A_BLOCK + 2 * MR * KC) : 0;
-    return m == 1 ? 0 : a + 2 * NR * kc;
+    const size_t dense = m == 1 ? 0 : a + 2 * NR * kc;
+    const size_t lists = may_be_sparse(m, n, k) ? sparse_size(m, k) : 0;
+    return dense > lists ? dense : lists;
 }
 
 /* One row of up to WIDE vectors, all of them at once: their chains hide each other's latency. */
@@ -570,7 +587,10 @@ static void product(size_t m, size_t n, size_t k, const double *a, ptrdiff_t a_r
         s.alpha = e->alpha;
         s.store = e->store;
     }
-    if (!far && !across && k <= KC) {
+    if (may_be_sparse(m, n, k) && (a_row == 1 || a_col == 1) &&
+        is_sparse(m, n, k, a, a_row, a_col)) {
+        sparse(m, n, k, &s, a, b, b_col, c0, c, w, panel);
+    } else if (!far && !across && k <= KC) {
         simple(m, n, k, &s, a, b, b_col, c0, c, w, packs_b ? panel : NULL);
     } else if (m == 1) {
         one_row(n, k, &s, a, b, c0, c, w);

