@@ -206,7 +206,7 @@ def _naming(name: str) -> Iterator[None]:
         yield
     except SafetensorError as error:
         # Its message may quote the header, raw and at any length.
-        raise ValueError(f"{name}: damaged safetensors file: {_short(str(error), 200)}") from error
+        raise ValueError(f"{name}: damaged safetensors file: {short(str(error), 200)}") from error
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
 
@@ -368,7 +368,7 @@ def _json_header(text: bytes) -> dict[str, Any]:
     except _DuplicateKeyError:
         raise
     except (ValueError, RecursionError):
-        found = _short(text[:100].decode(errors="replace"))
+        found = short(text[:100].decode(errors="replace"))
         raise ValueError(f"expected a header of JSON, found {found}") from None
     if not isinstance(header, dict):
         raise ValueError(
@@ -386,7 +386,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     for key, value in pairs:
         if key in found:
             raise _DuplicateKeyError(
-                f"expected each key of the header once, found {_short(key)} twice"
+                f"expected each key of the header once, found {short(key)} twice"
             )
         found[key] = value
     return found
@@ -401,7 +401,7 @@ def _describe(entries: Mapping[str, str] | None) -> _Description:
     known = {key for key in entries if not key.startswith(USER_PREFIX)}
     _check_names("metadata", _REQUIRED_KEYS | ({"residual"} if version > 1 else set()), known)
     if entries.get("residual", "true") != "true":
-        raise ValueError(f"expected residual to be true, found {_short(entries['residual'])}")
+        raise ValueError(f"expected residual to be true, found {short(entries['residual'])}")
     layers = _json_layers(entries["layers"])
     activation = _json_names("activation", entries["activation"], len(layers) - 2)
     init = _json("init", entries["init"])
@@ -425,7 +425,7 @@ def _describe(entries: Mapping[str, str] | None) -> _Description:
 def _check_version(entries: Mapping[str, str]) -> int:
     """Return the file's version."""
     if entries.get("format") != FORMAT:
-        found = _short(entries["format"]) if "format" in entries else "none"
+        found = short(entries["format"]) if "format" in entries else "none"
         raise ValueError(f"expected metadata with format {FORMAT!r}, found {found}")
     version = _decimal("version", entries.get("version", ""), None)
     if version > VERSION:
@@ -448,7 +448,7 @@ def _check_names(what: str, expected: frozenset[str], found: set[str]) -> None:
 
 def _listed(names: Set[str]) -> str:
     """Name at most three of them."""
-    shown = ", ".join(_short(name) for name in sorted(names)[:3]) or "none"
+    shown = ", ".join(short(name) for name in sorted(names)[:3]) or "none"
     return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
 
 
@@ -462,7 +462,7 @@ def _json(key: str, text: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
-        raise ValueError(f"expected {key} to be JSON, found {_short(text)}") from None
+        raise ValueError(f"expected {key} to be JSON, found {short(text)}") from None
 
 
 def _json_layers(text: str) -> tuple[int, ...]:
@@ -474,7 +474,7 @@ def _json_layers(text: str) -> tuple[int, ...]:
         and all(type(size) is int and 1 <= size <= MAX_UNITS for size in value)
     ):
         raise ValueError(
-            f"expected layers to be a JSON list of two or more sizes from 1, found {_short(text)}"
+            f"expected layers to be a JSON list of two or more sizes from 1, found {short(text)}"
         )
     return tuple(value)
 
@@ -484,7 +484,7 @@ def _json_names(key: str, text: str, count: int) -> tuple[str, ...]:
     if not (isinstance(value, list) and len(value) == count):
         raise ValueError(
             f"expected {key} to be a JSON list of {count} names, one a hidden layer, found "
-            f"{_short(text)}"
+            f"{short(text)}"
         )
     return tuple(_name(key, name) for name in value)
 
@@ -493,7 +493,7 @@ def _name(key: str, value: object) -> str:
     """Return what looks like a name; whether the network knows it is seen later."""
     if isinstance(value, str) and re.fullmatch(r"[a-z0-9_]{1,40}", value):
         return value
-    raise ValueError(f"expected {key} to be a name, found {_short(str(value))}")
+    raise ValueError(f"expected {key} to be a name, found {short(str(value))}")
 
 
 def _option(key: str, value: object, of_text: Callable[[str, tuple[float, ...]], T]) -> str | T:
@@ -512,8 +512,8 @@ def _decimal(key: str, text: str, maximum: int | None) -> int:
         value = int(text)
         if maximum is None or value <= maximum:
             return value
-        raise ValueError(f"expected {key} to be at most {maximum}, found {_short(text)}")
-    raise ValueError(f"expected {key} to be a decimal number, found {_short(text)}")
+        raise ValueError(f"expected {key} to be at most {maximum}, found {short(text)}")
+    raise ValueError(f"expected {key} to be a decimal number, found {short(text)}")
 
 
 def _check_tensors(file: Any, description: _Description, data_bytes: int) -> None:
@@ -521,7 +521,7 @@ def _check_tensors(file: Any, description: _Description, data_bytes: int) -> Non
     if 8 * description.n_parameters != data_bytes:
         raise ValueError(
             f"expected {description.n_parameters} float64 values of layers "
-            f"{_short(str(list(description.layers)))}, found {data_bytes} bytes of tensors"
+            f"{short(str(list(description.layers)))}, found {data_bytes} bytes of tensors"
         )
     shapes = dict(description.shapes())
     _check_names("tensors", frozenset(shapes), set(file.keys()))
@@ -532,7 +532,7 @@ def _check_tensors(file: Any, description: _Description, data_bytes: int) -> Non
         if tuple(view.get_shape()) != shape:
             raise ValueError(
                 f"expected {name} to have shape {shape}, found "
-                f"{_short(str(tuple(view.get_shape())[:20]))}"
+                f"{short(str(tuple(view.get_shape())[:20]))}"
             )
 
 
@@ -557,6 +557,6 @@ def _check_finite(name: str, values: NDArray[np.float64]) -> None:
         )
 
 
-def _short(text: str, limit: int = 60) -> str:
+def short(text: str, limit: int = 60) -> str:
     """Quote what a file holds, shortened, control characters escaped."""
     return repr(text if len(text) <= limit else text[: limit - 3] + "...")

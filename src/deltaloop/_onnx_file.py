@@ -58,7 +58,7 @@ def read_model(onnx: Any, name: str) -> Any:
         try:
             model.ParseFromString(view)
         except DecodeError as error:
-            raise ValueError(f"damaged ONNX file: {_files._short(str(error), 200)}") from None
+            raise ValueError(f"damaged ONNX file: {_files.short(str(error), 200)}") from None
     if not model.HasField("graph"):
         raise ValueError("expected an ONNX model, found none: it has no graph")
     return model
@@ -131,7 +131,7 @@ def array(tensor: Any) -> NDArray[Any] | None:
 
     ValueError if its values are not in the file, or not as many as its dimensions call for.
     """
-    what = f"initializer {_files._short(tensor.name)}"
+    what = f"initializer {_files.short(tensor.name)}"
     if tensor.data_location != 0 or len(tensor.external_data) > 0:
         raise ValueError(
             f"{what} is in another file, which is not read: export the model with its weights in "
@@ -141,7 +141,7 @@ def array(tensor: Any) -> NDArray[Any] | None:
         return None
     shape = tuple(tensor.dims)
     if len(shape) > 64 or any(size < 0 for size in shape):
-        raise ValueError(f"{what} has dimensions {_files._short(str(list(shape)))}")
+        raise ValueError(f"{what} has dimensions {_files.short(str(list(shape)))}")
     size = 1
     for length in shape:
         size *= length
@@ -151,7 +151,7 @@ def array(tensor: Any) -> NDArray[Any] | None:
     item = np.dtype(dtype).itemsize if raw else 1
     if len(values) != item * size:
         found = f"{len(values)} bytes" if raw else f"{len(values)}"
-        shown = _files._short(str(list(shape)))
+        shown = _files.short(str(list(shape)))
         raise ValueError(f"{what} of shape {shown} needs {size} values, found {found}")
     flat = np.frombuffer(values, dtype) if raw else np.fromiter(values, dtype, len(values))
     return flat.reshape(shape)

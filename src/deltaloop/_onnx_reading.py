@@ -32,7 +32,7 @@ def read(
             raise ValueError(f"expected an ONNX model of opset {MIN_OPSET} or newer")
         for function in model.functions:
             if function.domain in ("", "ai.onnx", "ai.onnx.ml"):
-                shown = _files._short(function.name)
+                shown = _files.short(function.name)
                 raise ValueError(
                     f"expected the operators of ONNX, found {shown} with another meaning"
                 )
@@ -71,8 +71,8 @@ def _network(
     if found != (said.layers, said.activation, said.output, said.residual):
         raise ValueError(
             "expected the graph that the model's metadata describes, layers "
-            f"{_files._short(str(list(said.layers)))}, found another, of layers "
-            f"{_files._short(str(list(sizes)))}: a model that was changed should not keep the "
+            f"{_files.short(str(list(said.layers)))}, found another, of layers "
+            f"{_files.short(str(list(sizes)))}: a model that was changed should not keep the "
             f"entries {PREFIX}* of its metadata_props"
         )
     return Network._restore(

@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 from deltaloop._datafiles import Label
-from deltaloop._files import MAX_HEADER_BYTES, _short
+from deltaloop._files import MAX_HEADER_BYTES, short
 from deltaloop._table import NUMERIC, Column, Table
 from deltaloop._target import MAX_WHOLE, Target
 from deltaloop.network import Network
@@ -50,18 +50,18 @@ def of_text(text: str) -> tuple[Table, Target]:
         found = json.loads(text)
     except (ValueError, RecursionError):
         raise ValueError(
-            f"expected the table's description to be JSON, found {_short(text)}"
+            f"expected the table's description to be JSON, found {short(text)}"
         ) from None
     version = found.get("version") if isinstance(found, dict) else None
     if type(version) is int and version > VERSION:
         raise ValueError(
-            f"expected version {VERSION} of the table's description, found {_short(str(version))}: "
+            f"expected version {VERSION} of the table's description, found {short(str(version))}: "
             "it was written by a newer deltaloop, which is needed to read it"
         )
     _check_keys("the table's description", found, ("version", "target", "classes", "columns"))
     if type(version) is not int or version != VERSION:
         raise ValueError(
-            f"expected version {VERSION} of the table's description, found {_short(str(version))}"
+            f"expected version {VERSION} of the table's description, found {short(str(version))}"
         )
     target = _target(found["target"], found["classes"])
     columns = found["columns"]
@@ -99,8 +99,8 @@ def _names(names: object) -> tuple[str, ...]:
         if len(set(names)) == len(names):
             return tuple(names)
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"expected each column once, found {_short(twice)} twice")
-    raise ValueError(f"expected names of columns, found {_short(str(names))}")
+        raise ValueError(f"expected each column once, found {short(twice)} twice")
+    raise ValueError(f"expected names of columns, found {short(str(names))}")
 
 
 def _target(names: object, classes: object) -> Target:
@@ -124,7 +124,7 @@ def _labels(classes: object) -> tuple[Label, ...]:
                     return tuple(classes)
     raise ValueError(
         "expected classes to be a sorted list of two or more texts, booleans or whole numbers, "
-        f"found {_short(str(classes))}"
+        f"found {short(str(classes))}"
     )
 
 
@@ -134,10 +134,10 @@ def _column(found: object) -> Column:
     name, kind, missing = found["name"], found["kind"], found["missing"]
     categories, means = found["categories"], found["means"]
     if not isinstance(name, str):
-        raise ValueError(f"expected the name of a column, found {_short(str(name))}")
-    where = f"column {_short(name)}"
+        raise ValueError(f"expected the name of a column, found {short(str(name))}")
+    where = f"column {short(name)}"
     if kind != "category" and kind not in NUMERIC:
-        raise ValueError(f"{where}: expected a kind that is known, found {_short(str(kind))}")
+        raise ValueError(f"{where}: expected a kind that is known, found {short(str(kind))}")
     if type(missing) is not bool:
         raise ValueError(f"{where}: expected missing to be true or false")
     if kind == "category":
@@ -153,7 +153,7 @@ def _column(found: object) -> Column:
     if not ok:
         raise ValueError(
             f"{where}: expected {'sorted' if kind == 'category' else 'no'} categories, found "
-            f"{_short(str(categories))}"
+            f"{short(str(categories))}"
         )
     if not (
         isinstance(means, list)
@@ -161,6 +161,6 @@ def _column(found: object) -> Column:
         and all(type(mean) is float and math.isfinite(mean) for mean in means)
     ):
         raise ValueError(
-            f"{where}: expected means to be {n_means} finite numbers, found {_short(str(means))}"
+            f"{where}: expected means to be {n_means} finite numbers, found {short(str(means))}"
         )
     return Column(name, kind, missing, tuple(categories), tuple(means))

@@ -224,7 +224,7 @@ def _classes(classes: ArrayLike | None, loss: str, n_outputs: int) -> Any:
     except TypeError:
         raise TypeError("classes must be labels of one kind that have an order") from None
     if not ascending:
-        shown = _files._short(str(labels.tolist()))
+        shown = _files.short(str(labels.tolist()))
         raise ValueError(f"classes must be in ascending order, each once, got {shown}")
     return labels
 
