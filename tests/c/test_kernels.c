@@ -155,17 +155,18 @@ static void test_product_blocks(const struct mlp_kernels *k)
     }
 }
 
-/* Terms that are left out where A has zeros: around 24 rows, 16 terms and the width of a tile, which is 8,
- * 16, 32 or 64 columns; blocks of 56, 112, 224 or 448 terms, and of rows whose lists have 32768 places,
- * 1024 at most. */
+/* Terms that are left out where A has zeros: around 24 rows, 16 terms, 524288 multiply-adds and the width
+ * of a tile, which is 8, 16, 32 or 64 columns; blocks of 56, 112, 224 or 448 terms, and of rows whose
+ * lists have 32768 places, 1024 at most. */
 static void test_product_zeros(const struct mlp_kernels *k)
 {
     static const size_t shapes[][3] = {
-        {24, 32, 16},   {23, 64, 40},    {25, 64, 15},   {24, 31, 100},  {31, 33, 17},
-        {32, 48, 56},   {33, 63, 57},    {40, 64, 111},  {64, 65, 112},  {30, 128, 113},
-        {29, 127, 224}, {37, 129, 225},  {50, 130, 447}, {26, 96, 449},  {291, 64, 112},
-        {293, 64, 113}, {586, 96, 56},   {1025, 32, 20}, {1030, 64, 32}, {147, 200, 230},
-        {75, 140, 900}, {392, 128, 200}, {96, 128, 784}};
+        {24, 128, 171},  {23, 128, 190}, {24, 128, 170}, {600, 64, 15},   {520, 64, 16},
+        {520, 64, 17},   {400, 31, 100}, {170, 33, 100}, {300, 32, 57},   {200, 48, 56},
+        {147, 63, 57},   {80, 64, 111},  {75, 65, 112},  {40, 128, 113},  {29, 127, 224},
+        {37, 129, 225},  {50, 130, 447}, {26, 96, 449},  {291, 64, 112},  {293, 64, 113},
+        {586, 96, 56},   {1025, 32, 20}, {1030, 64, 32}, {147, 200, 230}, {75, 140, 900},
+        {392, 128, 200}, {96, 128, 784}, {2060, 33, 16}};
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         const size_t *s = shapes[i];
         for (int layout = 0; layout < 4; layout++) {
@@ -179,9 +180,9 @@ static void test_product_zeros(const struct mlp_kernels *k)
     for (int trial = 0; trial < 300; trial++) {
         const struct zeros zeros = {1 + random_size(7), random_bits() % 2 == 0,
                                     random_bits() % 4 == 0};
-        check_product(k, 15 + random_size(60), 20 + random_size(120), 10 + random_size(200),
-                      (int)(random_bits() % 2), (int)(random_bits() % 2),
-                      (enum start)(random_bits() % 3), random_bits() % 3,
+        const size_t m = 40 + random_size(100), n = 24 + random_size(120);
+        check_product(k, m, n, 524288 / (m * n) + random_size(60), (int)(random_bits() % 2),
+                      (int)(random_bits() % 2), (enum start)(random_bits() % 3), random_bits() % 3,
                       (enum update)(random_bits() % 3), zeros);
     }
 }
