@@ -168,10 +168,11 @@ static struct tile share(const struct mlp_layer *layer, size_t rows, size_t part
                          part + 1 == parts};
 }
 
-/* Parameters of a run whose gradient takes the penalty's and, while it is in the L1 cache, the step. */
+/* Parameters that take the penalty's gradient and then their step: Adam's four arrays of them are 32 KB. */
 #define RUN ((size_t)1024)
 
-/* Of parameters begin .. begin + n - 1, each unless it is NULL. */
+/* Adds the penalty's gradient to that of parameters begin .. begin + n - 1, and takes their step; either may
+ * be NULL. */
 static void finish_run(const struct mlp_network *net, const struct mlp_penalty *penalty,
                        const struct mlp_step *step, size_t begin, size_t n, double *gradient)
 {

@@ -414,20 +414,6 @@ static size_t block_length(size_t n, size_t most, size_t of)
     return multiple((n + blocks - 1) / blocks, of);
 }
 
-#include "sparse.inc.h"
-
-static size_t panel_size(size_t m, size_t n, size_t k, size_t stride)
-{
-    const size_t kc = at_most(k, 2 * KC);
-    const int packs_a =
-        m >= MR &&
-        (n >= A_COLUMNS || (n >= A_COLUMNS_ACROSS && (stride >= FAR || k * stride >= A_SPAN)));
-    const size_t a = packs_a ? at_most(multiple(m, MR) * kc, A_BLOCK + 2 * MR * KC) : 0;
-    const size_t dense = m == 1 ? 0 : a + 2 * NR * kc;
-    const size_t lists = may_be_sparse(m, n, k) ? sparse_size(m, k) : 0;
-    return dense > lists ? dense : lists;
-}
-
 /* One row of up to WIDE vectors, all of them at once: their chains hide each other's latency. */
 APART void short_row(size_t n, size_t k, const struct layout *s, const double *a, const double *b,
                      const double *c0, double *c, double *w)
@@ -450,6 +436,20 @@ APART void short_row(size_t n, size_t k, const struct layout *s, const double *a
         break;
     }
 #undef ROW
+}
+
+#include "sparse.inc.h"
+
+static size_t panel_size(size_t m, size_t n, size_t k, size_t stride)
+{
+    const size_t kc = at_most(k, 2 * KC);
+    const int packs_a =
+        m >= MR &&
+        (n >= A_COLUMNS || (n >= A_COLUMNS_ACROSS && (stride >= FAR || k * stride >= A_SPAN)));
+    const size_t a = packs_a ? at_most(multiple(m, MR) * kc, A_BLOCK + 2 * MR * KC) : 0;
+    const size_t dense = m == 1 ? 0 : a + 2 * NR * kc;
+    const size_t lists = may_be_sparse(m, n, k) ? sparse_size(m, k) : 0;
+    return dense > lists ? dense : lists;
 }
 
 /* The product in one block, A as it lies, panels of B packed one at a time or as they lie (panel is

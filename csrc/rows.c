@@ -46,8 +46,9 @@ const double *mlp_rows_in_place(const struct mlp_matrix *x, size_t n)
     return (const double *)(const void *)x->data;
 }
 
-/* Rows that are copied at a time, eight elements of each in turn: one alone, somewhere in memory, would be
- * waited for from its first cache line on. 10,000 rows of 784 in any order: 4.4 ms instead of 9.4. */
+/* Rows that are copied side by side. No prefetcher foresees where the next row is, so that each row's
+ * first lines are waited for; those of four rows at once. 10,000 rows of 784 in any order: 4.4 ms, and 9.4
+ * one by one. */
 #define ABREAST ((size_t)4)
 
 /* out (rows, m) <- contiguous rows `order` of x. */

@@ -19,7 +19,6 @@ typedef double v_f64 __attribute__((vector_size(8 * VL)));
 typedef int64_t v_i64 __attribute__((vector_size(8 * VL)));
 #define v_lt(a, b) ((v_i64)((a) < (b)))
 #define v_eq(a, b) ((v_i64)((a) == (b)))
-#define v_eq_bits(a, b) ((v_i64)((a) == (b)))
 #define v_bits(a) ((v_i64)(a))
 #define v_double(a) ((v_f64)(a))
 /* Logical, not arithmetic: AVX2 has no 64-bit arithmetic shift. */
@@ -47,7 +46,6 @@ typedef double v_f64;
 typedef int64_t v_i64;
 #define v_lt(a, b) (-(int64_t)((a) < (b)))
 #define v_eq(a, b) (-(int64_t)((a) == (b)))
-#define v_eq_bits(a, b) (-(int64_t)((a) == (b)))
 INLINE int64_t v_bits(double a)
 {
     int64_t b;
@@ -115,7 +113,8 @@ INLINE v_f64 v_minus_abs(v_f64 a) { return v_double(v_bits(a) | v_set_bits(INT64
  * v_scale: (1 + s) 2^k, the sum and then the product rounded, from t = k + ROUNDER; |s| < 1/2 or
  *     NaN, |k| <= 1080
  * v_sqrt: correctly rounded
- * v_any: whether any lane of a mask is set
+ * v_any: whether the sign bit of any lane is set; a mask has it where it is true
+ * v_nonzero: of AVX2 alone, with HAS_NONZERO
  * v_load_n, v_store_n: the first n elements, 0 < n <= VL; the others read as 0, are not touched. */
 #if defined(__FMA__) && VL == 4
 #include <immintrin.h>
@@ -187,6 +186,8 @@ INLINE v_f64 v_scale(v_f64 s, v_f64 t)
     return (v_f64)_mm512_scalef_pd(v_set(1.0) + s, t - v_set(ROUNDER));
 }
 #define HAS_SCALE
+INLINE int v_any(v_i64 mask) { return _mm512_movepi64_mask((__m512i)mask) != 0; }
+#define HAS_ANY
 INLINE __mmask8 first_lanes(size_t n) { return (__mmask8)((1u << n) - 1u); }
 INLINE v_f64 v_load_n(const double *p, size_t n)
 {
@@ -290,7 +291,7 @@ INLINE int v_any(v_i64 mask)
     memcpy(t, &mask, sizeof t);
     for (size_t i = 0; i < VL; i++)
         any |= t[i];
-    return any != 0;
+    return any < 0;
 }
 #endif
 

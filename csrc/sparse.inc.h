@@ -2,7 +2,9 @@
  *
  * Pixels, one-hot columns, counts of words and what relu lets through are 0 for the most part. A term
  * 0 b changes nothing unless the sum is -0 or b is not finite; where one of these is found all terms
- * are computed. So the bits are those of the whole chain, and whether terms are left out may depend on
+ * are computed. (While b is finite a term that is left out can have turned -0 into +0 and nothing else;
+ * a later term then either makes both the same or leaves -0, so that one look at the end of a block is
+ * enough.) So the bits are those of the whole chain, and whether terms are left out may depend on
  * anything: here on a look at some numbers of A.
  *
  * For each block of the inner sum and of rows, the terms of A that are not 0 are listed row by row. A
@@ -11,11 +13,11 @@
 /* A panel of B is 28 KB and fills the L1 cache: a term reads a row of it from anywhere. */
 #define SPARSE_WIDTH ((size_t)WIDE * VL)
 #define SPARSE_TERMS ((size_t)3584 / SPARSE_WIDTH)
-/* The lists of a block of rows, as if nothing were 0: 256 KB. */
+/* The values that the lists of a block of rows have room for, 256 KB, and its rows at most. */
 #define SPARSE_BLOCK ((size_t)32768)
 #define SPARSE_ROWS_MAX ((size_t)1024)
-/* From so many rows, columns and terms, and multiply-adds on, lists can pay: 20 us of products, of which
- * looking for zeros is 1 %. */
+/* Lists can pay from so many rows, columns (a whole panel) and terms on, and beyond so many multiply-adds:
+ * 20 us of products, of which looking for zeros takes 1 %. */
 #define SPARSE_ROWS 24
 #define SPARSE_COLUMNS SPARSE_WIDTH
 #define SPARSE_INNER 16
@@ -39,8 +41,7 @@ static size_t sparse_rows(size_t m, size_t k)
 
 static int may_be_sparse(size_t m, size_t n, size_t k)
 {
-    return m >= SPARSE_ROWS && n >= SPARSE_COLUMNS && k >= SPARSE_INNER &&
-           m >= SPARSE_WORK / n / k + 1;
+    return m >= SPARSE_ROWS && n >= SPARSE_COLUMNS && k >= SPARSE_INNER && m > SPARSE_WORK / n / k;
 }
 
 /* Doubles of scratch: a panel of B, values, and places and counts, four to a double. */
@@ -58,11 +59,11 @@ INLINE uint64_t size_bits(double x)
     return bits << 1;
 }
 
-/* Whether so few of the numbers of A that are looked at are not 0 that lists pay: a share of at most 2/3 -
- * SPARSE_WIDTH / 2n. To list a term takes some 2.6 cycles and, where it is not 0, 0.18 a column,
- * instead of 0.15 (AVX2, Zen 3). */
-static int is_sparse(size_t m, size_t n, size_t k, const double *a, ptrdiff_t a_row,
-                     ptrdiff_t a_col)
+/* Whether so few of the numbers of A that are looked at are not 0 that lists pay. With AVX2 on Zen 3 a
+ * number takes up to 2.6 cycles to list and, for each tile of SPARSE_WIDTH columns, 0.6 and where it is
+ * not 0 another 5.6; in a product of all terms it takes 4.7. That is a share of 0.73 - 0.46 SPARSE_WIDTH / n;
+ * taken is 2/3 - SPARSE_WIDTH / 2n. */
+APART int is_sparse(size_t m, size_t n, size_t k, const double *a, ptrdiff_t a_row, ptrdiff_t a_col)
 {
     const size_t length = a_col == 1 ? k : m, lines = a_col == 1 ? m : k;
     const ptrdiff_t stride = a_col == 1 ? a_row : a_col;
@@ -70,7 +71,7 @@ static int is_sparse(size_t m, size_t n, size_t k, const double *a, ptrdiff_t a_
     size_t terms = 0, looks = 0;
     for (size_t i = 0; i < SPARSE_LINES; i++) {
         const double *line = a + (ptrdiff_t)((lines - 1) * i / (SPARSE_LINES - 1)) * stride;
-        for (size_t j = 5 * i % step; j < length; j += step, looks++)
+        for (size_t j = i * step / SPARSE_LINES; j < length; j += step, looks++)
             terms += size_bits(line[j]) != 0;
     }
     return (double)terms * 6.0 * (double)n <=
@@ -184,15 +185,6 @@ INLINE int panel_finite(const size_t nv, size_t k, const double *panel)
     return !v_any(~finite);
 }
 
-/* A row of C from all terms of A. */
-APART void all_terms(size_t n, size_t k, const struct layout *s, const double *a,
-                     const double *panel, const double *c0, double *c, double *w)
-{
-    for (size_t j = 0; j < n; j += VL)
-        tile(1, 1, 1, at_most(n - j, VL), k, s, a, panel + j, c0 ? c0 + j : NULL, c + j,
-             w ? w + j : NULL);
-}
-
 /* Rows of C, nv vectors wide, from `terms`, or from all terms of A where these do not have the same
  * bits. */
 INLINE void sparse_rows_of(const size_t nv, const int edge, size_t last, size_t m, size_t k,
@@ -216,11 +208,11 @@ INLINE void sparse_rows_of(const size_t nv, const int edge, size_t last, size_t 
         v_i64 minus_zero = v_set_bits(0);
         UNROLL
         for (size_t v = 0; v < nv; v++)
-            minus_zero |= v_eq_bits(v_bits(acc[v]), v_set_bits(INT64_MIN));
+            minus_zero |= v_eq(acc[v], v_set(0.0)) & v_bits(acc[v]); /* the sign */
         if (finite && !v_any(minus_zero))
             store_tile(1, nv, edge, last, s, acc, c, w);
         else
-            all_terms((nv - 1) * VL + last, k, s, a, panel, c0, c, w);
+            short_row((nv - 1) * VL + last, k, s, a, panel, c0, c, w);
         a += s->a_row;
         c0 = c0 ? c0 + s->c0_row : NULL;
         c += s->c_row;
@@ -287,6 +279,8 @@ APART void sparse(size_t m, size_t n, size_t k, const struct layout *layout, con
                 list_columns(mc, kc, ai, s.a_col, &terms);
             for (size_t j = 0; j < n; j += SPARSE_WIDTH) {
                 const size_t nr = at_most(n - j, SPARSE_WIDTH);
+                /* What is right of the last column is left of the panel before: numbers that do not
+                 * matter. */
                 pack_panel(kc, SPARSE_WIDTH, nr, b + (ptrdiff_t)p * b_row + (ptrdiff_t)j * b_col,
                            b_row, b_col, panel);
                 sparse_strip(mc, nr, kc, &s, ai, &terms, panel,

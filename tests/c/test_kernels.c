@@ -40,7 +40,7 @@ static int same_numbers(size_t n, const double *a, const double *b)
 }
 
 /* What A has: no zeros, some in so many of 8 places, and besides them what makes a term 0 b matter: sums
- * that are -0, in C0 or by underflow, and infinities in B. */
+ * that are -0, in C0 or by underflow, and numbers that are not finite. */
 struct zeros {
     size_t eighths;
     int minus, infinite;
@@ -59,8 +59,12 @@ static void put_zeros(struct zeros zeros, struct array a, size_t a_size, struct 
         b.p[i] *= random_bits() % 4 ? 0x1p-1000 : 0x1p-60;
     for (size_t i = 0; i < c_size && zeros.minus; i++)
         c.p[i] = random_bits() % 2 ? -0.0 : 0.0;
-    for (size_t i = 0; i < 3 && zeros.infinite; i++)
-        b.p[random_size(b_size) - 1] = i ? HUGE_VAL : -HUGE_VAL;
+    for (size_t i = 0; i < 4 && zeros.infinite; i++) {
+        const double values[] = {HUGE_VAL, -HUGE_VAL, NAN, HUGE_VAL};
+        b.p[random_size(b_size) - 1] = values[i];
+        if (random_bits() % 2)
+            a.p[random_size(a_size) - 1] = values[3 - i];
+    }
 }
 
 /* One product against the scalar chain, with guard pages behind all arrays. */
