@@ -148,13 +148,13 @@ CELLS = {
         "fit, 10,000 x 784, (128,), 10 epochs",
         fit(clean_images, "MLPClassifier", hidden_layer_sizes=(128,), max_iter=10),
         of_fit,
-        3,
+        7,
     ),
     "noisy-images": Cell(
         "the same, no pixel 0",
         fit(images, "MLPClassifier", hidden_layer_sizes=(128,), max_iter=10),
         of_fit,
-        3,
+        7,
     ),
     "row-class": Cell(
         "predict, one row, classes of digits", one_row(digits, "MLPClassifier"), of_row, 7, 500, 20

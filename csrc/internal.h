@@ -102,12 +102,17 @@ double mlp_seconds(void);
 /* How many threads so many multiply-adds between two barriers are worth. */
 size_t mlp_team_size(const struct mlp_team *team, const struct mlp_network *net, double work);
 
-/* Where part number `part` of n begins, when there are `parts`: multiples of 8 but for the end. */
+/* Where part number `part` of n begins, when there are `parts`: multiples of `unit` but for the end. */
+static inline size_t mlp_part_of(size_t n, size_t parts, size_t part, size_t unit)
+{
+    const size_t units = n / unit + (n % unit != 0);
+    const size_t start = unit * (units / parts * part + units % parts * part / parts);
+    return start < n ? start : n;
+}
+/* The same in cache lines of doubles. */
 static inline size_t mlp_part(size_t n, size_t parts, size_t part)
 {
-    const size_t eights = n / 8 + (n % 8 != 0);
-    const size_t start = 8 * (eights / parts * part + eights % parts * part / parts);
-    return start < n ? start : n;
+    return mlp_part_of(n, parts, part, 8);
 }
 
 /* Scratch for chunks of up to `rows` instances. */
