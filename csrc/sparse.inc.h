@@ -149,10 +149,11 @@ APART void list_columns(size_t m, size_t k, const double *a, ptrdiff_t a_col, co
                     x[q] = v_load(ap + (ptrdiff_t)q * a_col + i);
                 v_transpose(x);
                 UNROLL
-                for (size_t r = i; r < i + VL; r++)
-                    t->counts[r] =
-                        (uint16_t)append_vector(x[r - i], p * SPARSE_WIDTH, t->counts[r],
-                                                t->values + r * t->most, t->places + r * t->most);
+                for (size_t r = 0; r < VL; r++) {
+                    const size_t at = (i + r) * t->most;
+                    t->counts[i + r] = (uint16_t)append_vector(
+                        x[r], p * SPARSE_WIDTH, t->counts[i + r], t->values + at, t->places + at);
+                }
             }
             for (i = columns == VL ? whole : begin; i < end; i++) {
                 for (size_t q = 0; q < columns; q++)
