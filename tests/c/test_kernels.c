@@ -173,15 +173,15 @@ static void test_product_zeros(const struct mlp_kernels *k)
         {392, 128, 200}, {96, 128, 784}, {2060, 33, 16}};
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         const size_t *s = shapes[i];
-        for (int layout = 0; layout < 4; layout++) {
+        for (int layout = 0; layout < 2; layout++) {
             const struct zeros zeros = {random_size(8), random_bits() % 3 == 0,
                                         random_bits() % 4 == 0};
-            check_product(k, s[0], s[1], s[2], layout % 2, layout / 2,
+            check_product(k, s[0], s[1], s[2], layout, (int)(random_bits() % 2),
                           (enum start)((i + (size_t)layout) % 3), random_bits() % 3,
                           (enum update)(random_bits() % 3), zeros);
         }
     }
-    for (int trial = 0; trial < 100; trial++) {
+    for (int trial = 0; trial < 60; trial++) {
         const struct zeros zeros = {1 + random_size(7), random_bits() % 2 == 0,
                                     random_bits() % 4 == 0};
         const size_t m = 40 + random_size(100), n = 24 + random_size(120);
