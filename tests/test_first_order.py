@@ -18,7 +18,8 @@ import pytest
 from oracle import make_case, mp, permutations, relative_error
 
 import deltaloop as dl
-from deltaloop import _core, schedules, training
+from deltaloop import _core, schedules
+from deltaloop._fit import run as training
 from deltaloop.cli import main
 
 N = 23

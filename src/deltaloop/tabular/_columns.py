@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deltaloop import _frames
-from deltaloop._frames import Values, where
 from deltaloop._scaling import Floats, Scaling
+from deltaloop.tabular import _frames
+from deltaloop.tabular._frames import Values, where
 
 __all__ = ["NUMERIC", "Column", "Table"]
 

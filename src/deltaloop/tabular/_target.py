@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deltaloop._datafiles import Label
-from deltaloop._frames import Values, not_a_number, numbers_as_text, where
 from deltaloop._scaling import Floats
+from deltaloop.tabular._frames import Values, not_a_number, numbers_as_text, where
 
-__all__ = ["TASKS", "Target"]
+__all__ = ["TASKS", "Label", "Target"]
+
+Label = int | str | bool
 
 TASKS = ("classification", "regression")
 
