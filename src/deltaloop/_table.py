@@ -1,0 +1,5 @@
+"""Where pickles look for the columns of a table, whose code is in `tabular/_columns.py`."""
+
+from deltaloop.tabular._columns import Column, Table
+
+__all__ = ["Column", "Table"]
