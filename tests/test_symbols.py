@@ -13,9 +13,16 @@ import pytest
 from deltaloop import _core
 
 ROOT = Path(__file__).resolve().parents[1]
-SOURCES = sorted((ROOT / "csrc").glob("*.c"))
+SOURCES = sorted((ROOT / "csrc").rglob("*.c"))
 KERNELS = [path for path in SOURCES if path.name.startswith("kernels_")]
-OPTIONS = ["-std=c11", "-O3", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off"]
+OPTIONS = [
+    "-std=c11",
+    "-O3",
+    "-fPIC",
+    "-fvisibility=hidden",
+    "-ffp-contract=off",
+    f"-I{ROOT / 'csrc'}",
+]
 
 FORBIDDEN = re.compile(
     r"""(__)?v?(|f|d|s|sn|as)printf(_chk)?   # formatted output
