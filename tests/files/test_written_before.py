@@ -84,10 +84,7 @@ def test_table(kind):
     pytest.importorskip("narwhals")
     from deltaloop.tabular import TabularModel
 
-    if kind == "pickle":
-        model = unpickled("table")
-    else:
-        model = TabularModel.load(OLD / "table.safetensors")
+    model = unpickled("table") if kind == "pickle" else TabularModel.load(OLD / "table.safetensors")
     assert model.predict(TABLE).tolist() == EXPECTED["labels"]
     assert_bits(model.predict_proba(TABLE), "table")
 
