@@ -12,7 +12,7 @@ import pytest
 
 import deltaloop as dl
 
-OLD = Path(__file__).parents[1] / "data" / "0.1.0"
+OLD = Path(__file__).parent / "data" / "0.1.0"
 EXPECTED = json.loads((OLD / "expected.json").read_text(encoding="utf-8"))
 TABLE = {
     "size": [1.5, 2.5, None, 4.0, 5.0, 6.5, 7.0, 8.0, 9.0, 10.0] * 3,
