@@ -1,6 +1,6 @@
 /* update.c - prints nanoseconds a parameter, on one core, of Adam's update and of a loop that does
  * nothing but the same reads and writes: ISA name, P, then both. Built and run by update.py. */
-#include "internal.h"
+#include "network/network.h"
 
 #include <stdio.h>
 #include <time.h>

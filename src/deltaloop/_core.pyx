@@ -4,7 +4,7 @@
 
 The classes here take arrays that were validated in Python (``_arguments/arrays.py``); only ``predict``,
 ``Trainer.step`` and ``Predictor`` look at an array themselves, so that one that is exact already
-goes straight to C. Way to the hot loop: ``csrc/stream.c``, then ``csrc/kernels.inc.h``.
+goes straight to C. Way to the hot loop: ``csrc/network/layers.c``, then ``csrc/kernels/product.inc.h``.
 """
 
 cimport cython

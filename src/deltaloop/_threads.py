@@ -10,7 +10,7 @@ from pathlib import Path
 
 from deltaloop._arguments import arrays as _inputs
 
-# MLP_MAX_THREADS of csrc/internal.h.
+# MLP_MAX_THREADS of csrc/network/network.h.
 MOST = 256
 
 _limit = 1

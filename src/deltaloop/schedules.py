@@ -1,6 +1,6 @@
 """Schedules: small immutable objects that say how the learning rate changes from epoch to epoch.
 
-They are computed in C (``csrc/schedule.c``) when an epoch begins, and take the place of the number
+They are computed in C (``csrc/training/schedule.c``) when an epoch begins, and take the place of the number
 in ``learning_rate`` of ``GradientDescent``, ``Adam`` and ``AdamW``.
 """
 

@@ -2,7 +2,7 @@
  * is promised, with guard pages behind all arrays, over random shapes around the tiles' edges. */
 #include "check.h"
 
-#include "kernels.h"
+#include "kernels/kernels.h"
 
 /* One step of a sum as the variant does it. */
 static double multiply_add(const struct mlp_kernels *k, double a, double b, double c)

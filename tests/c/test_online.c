@@ -3,7 +3,7 @@
  * bit; and every way in which such a fit can end. */
 #include "check.h"
 
-#include "kernels.h"
+#include "kernels/kernels.h"
 
 struct problem {
     struct mlp_network *net;

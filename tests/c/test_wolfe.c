@@ -2,7 +2,7 @@
  * functions that are infinite somewhere included, and it ends when there is none to be had. */
 #include "check.h"
 
-#include "wolfe.h"
+#include "training/wolfe.h"
 
 struct function {
     double (*f)(double alpha, double *slope);

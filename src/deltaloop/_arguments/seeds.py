@@ -1,7 +1,7 @@
 """Seeds, and the initial parameters that are drawn from them.
 
 The words of a stream are those of ``numpy.random.Philox(seed)``; how they become numbers is written
-in ``csrc/random.c`` and, for reading and testing, in ``reference.py``.
+in ``csrc/network/random.c`` and, for reading and testing, in ``reference.py``.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Training: one call of ``fit``, from the arguments to the result.
 
-The epochs run in C (``csrc/fit.c``) in slices of about 50 ms. Between slices Python serves
+The epochs run in C (``csrc/training/fit.c``) in slices of about 50 ms. Between slices Python serves
 signals, the progress bar, the clock and, at exact epochs, the callback.
 """
 

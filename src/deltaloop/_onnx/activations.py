@@ -35,7 +35,7 @@ Form = Callable[[Graph[Any], Any], Any]
 FLOAT64, FLOAT32 = 11, 1
 
 # exp(t^2/2) Phi(-t) = P(q) / (t + 4), q = (t - 4) / (t + 4): the coefficients of P, lowest power
-# first, which csrc/coefficients.py computes; the relative error of P is 1e-17 for t <= 39.
+# first, which csrc/kernels/coefficients.py computes; the relative error of P is 1e-17 for t <= 39.
 _TAIL = [
     float.fromhex(text)
     for text in (

@@ -1,6 +1,6 @@
 """What takes the steps: mini-batches as scikit-learn's sgd and adam, and deltaloop's solvers.
 
-The steps themselves are C's (``csrc/descent.c``); here is what lies around an epoch.
+The steps themselves are C's (``csrc/training/descent.c``); here is what lies around an epoch.
 """
 
 from __future__ import annotations

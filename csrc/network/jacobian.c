@@ -1,0 +1,96 @@
+/* jacobian.c - derivatives of the outputs: one backward pass for each of them. */
+#include "network/network.h"
+
+#include <string.h>
+
+/* Instances at a time: enough to spread the cost of a product's call. */
+#define ROWS ((size_t)64)
+
+const double *mlp_output_activate(const struct mlp_network *net, size_t rows, double *z, double *d)
+{
+    const struct mlp_layer *last = &net->layers[net->n_layers - 1];
+    if (mlp_keeps_derivative(last->g)) {
+        net->kernels->activate_keep(last->g, rows * last->m_out, z, d);
+        return d;
+    }
+    net->kernels->activate(last->g, rows, last->m_out, z);
+    return z;
+}
+
+void mlp_output_deltas(const struct mlp_network *net, size_t rows, size_t k, const double *a,
+                       const double *derivable, double *delta)
+{
+    const struct mlp_layer *last = &net->layers[net->n_layers - 1];
+    const size_t m = last->m_out;
+    if (last->g != MLP_SOFTMAX) {
+        memset(delta, 0, rows * m * sizeof *delta);
+        for (size_t i = 0; i < rows; i++)
+            delta[i * m + k] = 1.0;
+        net->kernels->multiply_derivative(last->g, rows * m, derivable, delta);
+        return;
+    }
+    for (size_t i = 0; i < rows; i++, a += m, delta += m) {
+        for (size_t j = 0; j < m; j++)
+            delta[j] = a[k] * ((j == k ? 1.0 : 0.0) - a[j]);
+    }
+}
+
+/* What the derivatives of some instances need. */
+struct context {
+    const struct mlp_network *net;
+    struct mlp_arena arena;
+    double *rows; /* (ROWS, row) of parameters' derivatives, NULL for those by the inputs */
+    size_t row;
+};
+
+static void derive(const struct context *c, size_t rows, const double *x, double *out)
+{
+    const struct mlp_network *net = c->net;
+    const struct mlp_shape shape = mlp_shape_of(net);
+    const size_t L = net->n_layers, m = mlp_n_outputs(net), P = net->n_parameters;
+    const size_t m_in = mlp_n_inputs(net);
+    double *const *a = c->arena.a, *const *delta = c->arena.delta;
+    mlp_forward(net, 0, rows, x, a, a[L - 1], c->arena.panel, 1);
+    const double *derivable = mlp_output_activate(net, rows, a[L - 1], c->arena.terms);
+    for (size_t k = 0; k < m; k++) {
+        mlp_output_deltas(net, rows, k, a[L - 1], derivable, delta[L - 1]);
+        mlp_deltas(net, L - 1, 0, 0, rows, a, delta, c->arena.panel);
+        if (c->rows == NULL) {
+            mlp_input_delta(net, rows, delta, out + k * m_in, (ptrdiff_t)(m * m_in),
+                            c->arena.panel);
+            continue;
+        }
+        net->kernels->jacobian(&shape, 0, rows, x, a, delta, c->rows, c->row);
+        for (size_t i = 0; i < rows; i++)
+            memcpy(out + (i * m + k) * P, c->rows + i * c->row, P * sizeof *out);
+    }
+}
+
+enum mlp_status mlp_jacobian(const struct mlp_network *network, const struct mlp_matrix *x,
+                             size_t n, int inputs, double *out)
+{
+    const size_t rows = n < ROWS ? n : ROWS, m = mlp_n_outputs(network);
+    const size_t columns = inputs ? mlp_n_inputs(network) : network->n_parameters;
+    size_t size = 0;
+    struct context c = {.net = network, .row = network->n_parameters + 7};
+    if (n == 0)
+        return MLP_OK;
+    if (!inputs && !mlp_size_multiply(rows, c.row, &size))
+        return MLP_TOO_LARGE;
+    const enum mlp_status status = mlp_arenas_new(&c.arena, 1, network, MLP_TRAIN, rows, rows);
+    if (status != MLP_OK)
+        return status;
+    if (!inputs && (c.rows = mlp_allocate(size)) == NULL) {
+        mlp_arenas_free(&c.arena);
+        return MLP_NO_MEMORY;
+    }
+    const uint64_t saved = mlp_fp_enter();
+    for (size_t i = 0, count; i < n; i += count) {
+        count = n - i < rows ? n - i : rows;
+        derive(&c, count, mlp_rows(x, NULL, i, count, c.arena.x), out + i * m * columns);
+    }
+    mlp_fp_leave(saved);
+    mlp_release(c.rows);
+    mlp_arenas_free(&c.arena);
+    return MLP_OK;
+}

@@ -1,0 +1,545 @@
+/* pass.c - feedforward, delta and gradient of one chunk of instances after another, on a team of
+ * threads.
+ *
+ * A chunk's activations stay in the cache, and memory does not grow with n. Sums over instances run
+ * through the gradient buffer from chunk to chunk, so neither the size of a chunk nor the number of
+ * threads changes a bit. */
+#include "network/network.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- a pass over a batch ---- */
+
+/* Ranges only where their gradients fit in 4 MB, a part of the last-level cache, and are long
+ * enough (64 rows) for adding them up to be cheap. */
+#define RANGES_BYTES ((size_t)4 << 20)
+#define RANGES_MIN_ROWS 4096
+
+size_t mlp_n_ranges(const struct mlp_network *net, size_t n)
+{
+    const size_t largest = RANGES_BYTES / (MLP_RANGES * sizeof(double));
+    return n >= RANGES_MIN_ROWS && net->n_parameters <= largest ? MLP_RANGES : 1;
+}
+
+void mlp_pass_start(struct mlp_pass *pass, const size_t *order, size_t begin, size_t n)
+{
+    pass->order = order;
+    pass->begin = begin;
+    pass->n = n;
+    pass->n_ranges = mlp_n_ranges(pass->net, n);
+    pass->range = 0;
+    for (size_t r = 0; r < pass->n_ranges; r++) {
+        pass->ranges[r].row = mlp_part(n, pass->n_ranges, r);
+        memset(pass->ranges[r].sum, 0, sizeof pass->ranges[r].sum);
+    }
+}
+
+/* Units of a row whose mask is made at a time, on the stack: 2 KB. */
+#define MASK_UNITS ((size_t)256)
+
+/* The cost of all ranges, added in a binary tree: neighbours, then neighbours of neighbours. */
+static void add_costs(struct mlp_pass *pass)
+{
+    for (size_t stride = 1; stride < pass->n_ranges; stride *= 2) {
+        for (size_t r = 0; r + stride < pass->n_ranges; r += 2 * stride)
+            pass->ranges[r].cost =
+                mlp_pair_add(pass->ranges[r].cost, pass->ranges[r + stride].cost);
+    }
+    pass->cost = mlp_pair_normalise(pass->ranges[0].cost);
+}
+
+/* The data's cost is known: the penalty's is added. */
+static void add_penalty(struct mlp_pass *pass)
+{
+    if (!mlp_penalises(&pass->penalty))
+        return;
+    const struct mlp_pair c = {mlp_penalty_cost(pass->net, pass->team, &pass->penalty), 0.0};
+    pass->cost = mlp_pair_normalise(mlp_pair_add(pass->cost, c));
+}
+
+/* Columns c0 .. c1 - 1 of layer l + 1, of instances row .. row + rows - 1 of the batch, which the arena
+ * holds from `first` on: a^(l+1) from previous, a^(l), in training with units dropped. */
+static void forward_layer(const struct mlp_pass *pass, const struct mlp_arena *arena, size_t l,
+                          size_t row, size_t first, size_t rows, const double *previous, size_t c0,
+                          size_t c1, double *panel)
+{
+    const struct mlp_network *net = pass->net;
+    const size_t m = net->layers[l].m_out;
+    double *a = arena->a[l] + first * m, *d = mlp_kept(net, arena->a, l, first);
+    mlp_layer_forward(net, l, rows, previous, c0, c1, a, d, panel, l + 1 == net->n_layers);
+    if (net->layers[l].drop > 0.0) {
+        double mask[MASK_UNITS];
+        for (size_t i = 0; i < rows; i++) {
+            for (size_t c = c0; c < c1; c += MASK_UNITS) {
+                const size_t n = c1 - c < MASK_UNITS ? c1 - c : MASK_UNITS;
+                mlp_random_mask(net, &pass->masks, l, row + i, c, c + n, mask);
+                net->kernels->multiply(n, mask, a + i * m + c);
+                net->kernels->multiply(n, mask, d + i * m + c);
+            }
+        }
+    }
+    mlp_layer_skip(net, l, rows, previous, c0, c1, a);
+}
+
+/* c, and delta^(L), of instances row .. row + rows - 1 of the batch, in the arena from `first` on. */
+static void output_layer(const struct mlp_pass *pass, const struct mlp_arena *arena, size_t row,
+                         size_t first, size_t rows)
+{
+    const struct mlp_network *net = pass->net;
+    const struct mlp_layer *last = &net->layers[net->n_layers - 1];
+    const size_t L = net->n_layers, m = last->m_out;
+    double *delta = arena->delta[L - 1] + first * m, *c = arena->c + first;
+    const double *y = mlp_rows(pass->y, pass->order, pass->begin + row, rows, arena->y + first * m);
+    net->kernels->output(net->loss, net->loss_parameter, last->g, rows, m,
+                         arena->a[L - 1] + first * m, y, delta, arena->terms + first * m, c);
+    if (pass->weights != NULL)
+        net->kernels->weigh(
+            rows, m,
+            mlp_rows(pass->weights, pass->order, pass->begin + row, rows, arena->s + first), delta,
+            c);
+}
+
+/* The step that this pass takes now, with its cost known. */
+static const struct mlp_step *step_of(const struct mlp_pass *pass)
+{
+    return isfinite(pass->cost.high) ? pass->step : NULL;
+}
+
+/* Multiply-adds per instance of feedforward and, for a gradient, of delta. */
+static double row_work(const struct mlp_pass *pass)
+{
+    const struct mlp_network *net = pass->net;
+    const struct mlp_layer *l = &net->layers[0];
+    const double P = (double)net->n_parameters, activations = MLP_ACTIVATION * (double)net->units;
+    return activations +
+           (pass->gradient == NULL ? P : 2.0 * P - (double)l->m_in * (double)l->m_out);
+}
+
+/* ---- many ranges: each thread takes whole ones ---- */
+
+/* Multiply-adds of a task: some milliseconds, so that the caller can look after signals. */
+#define TASK_WORK 4e7
+
+/* Rows of its range that a task gets through. */
+static size_t task_rows(const struct mlp_pass *pass)
+{
+    const double rows = TASK_WORK / (row_work(pass) + (double)pass->net->n_parameters);
+    return rows < 1024.0 ? 1024 : (size_t)rows;
+}
+
+static void range_task(void *context, size_t thread, size_t part)
+{
+    const struct mlp_pass *pass = context;
+    const struct mlp_network *net = pass->net;
+    const struct mlp_arena *arena = &pass->space->arenas[thread];
+    const size_t index = pass->range + part;
+    struct mlp_range *range = &((struct mlp_pass *)context)->ranges[index];
+    const size_t start = mlp_part(pass->n, pass->n_ranges, index);
+    const size_t end = mlp_part(pass->n, pass->n_ranges, index + 1);
+    const size_t chunk = mlp_chunk_rows(net, 1, arena->rows);
+    for (size_t left = task_rows(pass); range->row < end && left > 0;) {
+        size_t rows = end - range->row < chunk ? end - range->row : chunk;
+        rows = rows < left ? rows : left;
+        const double *x = mlp_rows(pass->x, pass->order, pass->begin + range->row, rows, arena->x);
+        for (size_t l = 0; l < net->n_layers; l++)
+            forward_layer(pass, arena, l, range->row, 0, rows, l ? arena->a[l - 1] : x, 0,
+                          net->layers[l].m_out, arena->panel);
+        output_layer(pass, arena, range->row, 0, rows);
+        net->kernels->accumulate(rows, range->row - start, arena->c, range->sum);
+        if (pass->gradient != NULL) {
+            mlp_deltas(net, net->n_layers - 1, 0, 0, rows, arena->a, arena->delta, arena->panel);
+            mlp_gradient_part(net, 1, 0, rows, x, arena->a, arena->delta, range->row == start,
+                              pass->space->partial + index * net->n_parameters, arena->panel, NULL,
+                              NULL, 1);
+        }
+        range->row += rows;
+        left -= rows;
+    }
+}
+
+/* Part of the parameters: adds the ranges' gradients in the same tree, and steps. */
+struct sum_context {
+    const struct mlp_pass *pass;
+    size_t parts;
+};
+static void sum_task(void *context, size_t thread, size_t part)
+{
+    const struct sum_context *c = context;
+    const struct mlp_pass *pass = c->pass;
+    const struct mlp_network *net = pass->net;
+    const size_t P = net->n_parameters;
+    const size_t begin = mlp_part(P, c->parts, part), n = mlp_part(P, c->parts, part + 1) - begin;
+    double *partial = pass->space->partial + begin;
+    (void)thread;
+    for (size_t stride = 1; stride < pass->n_ranges; stride *= 2) {
+        for (size_t r = 0; r + stride < pass->n_ranges; r += 2 * stride)
+            net->kernels->add(n, partial + (r + stride) * P, partial + r * P);
+    }
+    memcpy(pass->gradient + begin, partial, n * sizeof(double));
+    if (mlp_penalises(&pass->penalty))
+        mlp_penalise(net, &pass->penalty, begin, n, pass->gradient);
+    if (step_of(pass) != NULL)
+        mlp_step_take(pass->step, net, begin, n);
+}
+
+static int advance_ranges(struct mlp_pass *pass)
+{
+    const size_t rows = task_rows(pass), per_range = pass->n / pass->n_ranges + 8;
+    const double per_row = row_work(pass) + (double)pass->net->n_parameters;
+    /* Four tasks a thread even out what the threads differ by, if all are to be short. */
+    size_t count = pass->n_ranges - pass->range;
+    if (per_range > rows / 8 && count > 4 * pass->team->n_threads)
+        count = 4 * pass->team->n_threads;
+    pass->work = (double)count * (double)(per_range < rows ? per_range : rows) * per_row;
+    mlp_team_run(pass->team, mlp_team_size(pass->team, pass->net, pass->work), count, range_task,
+                 pass);
+    while (pass->range < pass->n_ranges &&
+           pass->ranges[pass->range].row == mlp_part(pass->n, pass->n_ranges, pass->range + 1)) {
+        pass->ranges[pass->range].cost = mlp_pair_lanes(pass->ranges[pass->range].sum);
+        pass->range++;
+    }
+    if (pass->range < pass->n_ranges)
+        return 0;
+    add_costs(pass);
+    add_penalty(pass);
+    if (pass->gradient != NULL) {
+        const double P = (double)pass->net->n_parameters;
+        struct sum_context context = {
+            pass, mlp_team_size(pass->team, pass->net, (double)pass->n_ranges * P)};
+        mlp_team_run(pass->team, context.parts, context.parts, sum_task, &context);
+    }
+    return 1;
+}
+
+/* ---- one range: threads share each chunk, then the parameters ---- */
+
+struct chunk_context {
+    const struct mlp_pass *pass;
+    size_t row, rows, parts;
+    const double *x;                   /* (rows, m^(0)), known once its rows have been read */
+    const struct mlp_penalty *penalty; /* NULL: none, or not yet */
+    const struct mlp_step *step;
+    /* The phase's layers: forward through layers[from .. to - 1], with the output, then deltas
+     * through layers[back] down to layers[down + 1]. */
+    size_t from, to, back, down;
+    int output;
+};
+
+/* The part's instances: by fours, so that two threads have 100 each of 200, not 96 and 104. */
+static size_t part_rows(const struct chunk_context *c, size_t part, size_t *first)
+{
+    *first = mlp_part_of(c->rows, c->parts, part, 4);
+    return mlp_part_of(c->rows, c->parts, part + 1, 4) - *first;
+}
+
+/* Their rows of x, rows > 0. */
+static const double *read_rows(struct chunk_context *c, size_t first, size_t rows)
+{
+    const struct mlp_pass *pass = c->pass;
+    const double *x = mlp_rows(pass->x, pass->order, pass->begin + c->row + first, rows,
+                               pass->space->arenas[0].x + first * mlp_n_inputs(pass->net));
+    if (first == 0)
+        c->x = x;
+    return x;
+}
+
+static void read_task(void *context, size_t thread, size_t part)
+{
+    struct chunk_context *c = context;
+    size_t first;
+    const size_t rows = part_rows(c, part, &first);
+    (void)thread;
+    if (rows > 0)
+        read_rows(c, first, rows);
+}
+
+/* The phase's layers, of the part's instances. */
+static void rows_task(void *context, size_t thread, size_t part)
+{
+    struct chunk_context *c = context;
+    const struct mlp_pass *pass = c->pass;
+    const struct mlp_network *net = pass->net;
+    const struct mlp_arena *arena = &pass->space->arenas[0];
+    double *panel = pass->space->arenas[thread].panel;
+    size_t first;
+    const size_t rows = part_rows(c, part, &first);
+    if (rows == 0)
+        return;
+    const double *x = c->from == 0 ? read_rows(c, first, rows) : NULL;
+    for (size_t l = c->from; l < c->to; l++)
+        forward_layer(pass, arena, l, c->row + first, first, rows,
+                      l ? arena->a[l - 1] + first * net->layers[l].m_in : x, 0,
+                      net->layers[l].m_out, panel);
+    if (c->output)
+        output_layer(pass, arena, c->row + first, first, rows);
+    if (pass->gradient != NULL)
+        mlp_deltas(net, c->back, c->down, first, rows, arena->a, arena->delta, panel);
+}
+
+/* Layers[from], the part's columns. */
+static void forward_columns_task(void *context, size_t thread, size_t part)
+{
+    const struct chunk_context *c = context;
+    const struct mlp_network *net = c->pass->net;
+    const struct mlp_arena *arena = &c->pass->space->arenas[0];
+    const size_t l = c->from, m = net->layers[l].m_out;
+    forward_layer(c->pass, arena, l, c->row, 0, c->rows, l ? arena->a[l - 1] : c->x,
+                  mlp_part(m, c->parts, part), mlp_part(m, c->parts, part + 1),
+                  c->pass->space->arenas[thread].panel);
+}
+
+/* Through layers[back], the part's columns. */
+static void delta_columns_task(void *context, size_t thread, size_t part)
+{
+    const struct chunk_context *c = context;
+    const struct mlp_network *net = c->pass->net;
+    const struct mlp_arena *arena = &c->pass->space->arenas[0];
+    const size_t l = c->back, m = net->layers[l].m_in;
+    mlp_layer_delta(net, l, c->rows, arena->delta[l], mlp_derivable(net, arena->a, l - 1, 0),
+                    mlp_part(m, c->parts, part), mlp_part(m, c->parts, part + 1),
+                    arena->delta[l - 1], mlp_carried(net, arena->delta, 0),
+                    c->pass->space->arenas[thread].panel);
+}
+
+static void parameters_task(void *context, size_t thread, size_t part)
+{
+    const struct chunk_context *c = context;
+    const struct mlp_pass *pass = c->pass;
+    const struct mlp_arena *arena = &pass->space->arenas[0];
+    mlp_gradient_part(pass->net, c->parts, part, c->rows, c->x, arena->a, arena->delta, c->row == 0,
+                      pass->gradient, pass->space->arenas[thread].panel, c->penalty, c->step,
+                      pass->keep);
+}
+
+static void run_phase(struct chunk_context *c, mlp_task task)
+{
+    mlp_team_run(c->pass->team, c->parts, c->parts, task, c);
+}
+
+static int by_columns(const struct chunk_context *c, size_t l)
+{
+    return mlp_by_columns(&c->pass->net->layers[l], c->rows, c->parts);
+}
+
+/* Down from layers[l] to where the columns of a layer are shared, or the first. */
+static size_t down_from(const struct chunk_context *c, size_t l)
+{
+    while (l > 0 && !by_columns(c, l))
+        l--;
+    return l;
+}
+
+/* Forward, the output and deltas, in phases: layers whose rows are shared follow each other without
+ * a barrier, and one whose columns are shared stands between two. */
+static void forward_and_deltas(struct chunk_context *c)
+{
+    const struct mlp_pass *pass = c->pass;
+    const size_t L = pass->net->n_layers;
+    if (by_columns(c, 0))
+        run_phase(c, read_task);
+    for (size_t l = 0; l < L || !c->output;) {
+        c->from = l;
+        if (l < L && by_columns(c, l)) {
+            run_phase(c, forward_columns_task);
+            l++;
+            continue;
+        }
+        while (l < L && !by_columns(c, l))
+            l++;
+        c->to = l;
+        if (l == L) {
+            c->output = 1;
+            c->back = L - 1;
+            c->down = down_from(c, L - 1);
+        }
+        run_phase(c, rows_task);
+    }
+    c->from = c->to = L;
+    c->output = 0;
+    while (pass->gradient != NULL && c->down > 0) {
+        c->back = c->down;
+        run_phase(c, delta_columns_task);
+        c->back = c->down - 1;
+        c->down = down_from(c, c->back);
+        if (c->down < c->back)
+            run_phase(c, rows_task);
+    }
+}
+
+static int advance_chunk(struct mlp_pass *pass)
+{
+    const struct mlp_network *net = pass->net;
+    struct mlp_range *range = &pass->ranges[0];
+    const size_t left = pass->n - range->row, most = pass->space->arenas[0].rows;
+    struct chunk_context c = {.pass = pass, .row = range->row, .rows = left < most ? left : most};
+    const double rows = (double)c.rows, P = (double)net->n_parameters;
+    const int last = c.rows == left;
+    pass->work = rows * (row_work(pass) + P);
+
+    c.parts = mlp_team_size(pass->team, net, rows * row_work(pass));
+    forward_and_deltas(&c);
+    net->kernels->accumulate(c.rows, c.row, pass->space->arenas[0].c, range->sum);
+    range->row += c.rows;
+    if (last) {
+        range->cost = mlp_pair_lanes(range->sum);
+        pass->range = 1;
+        add_costs(pass);
+        add_penalty(pass);
+        c.penalty = mlp_penalises(&pass->penalty) ? &pass->penalty : NULL;
+        c.step = step_of(pass);
+    }
+    if (pass->gradient != NULL)
+        run_phase(&c, parameters_task);
+    return last;
+}
+
+int mlp_pass_advance(struct mlp_pass *pass)
+{
+    return pass->n_ranges > 1 ? advance_ranges(pass) : advance_chunk(pass);
+}
+
+/* ---- one call of the public surface ---- */
+
+struct rows_context {
+    size_t n, parts;
+    struct mlp_arena *arenas; /* (threads,) */
+    mlp_rows_task task;
+    const void *context;
+};
+
+static void some_rows(void *context, size_t thread, size_t part)
+{
+    const struct rows_context *c = context;
+    c->task(c->context, &c->arenas[thread], mlp_part(c->n, c->parts, part),
+            mlp_part(c->n, c->parts, part + 1));
+}
+
+enum mlp_status mlp_run_rows(const struct mlp_network *net, enum mlp_purpose purpose, size_t n,
+                             double work, size_t n_threads, mlp_rows_task task, const void *context)
+{
+    struct mlp_team team = {.n_threads = 1};
+    if (work >= 2.0 * net->grain)
+        mlp_team_open(&team, n_threads);
+    const size_t threads = mlp_team_size(&team, net, work);
+    /* Two parts a thread even out a little of what the threads differ by. */
+    struct mlp_arena alone;
+    struct rows_context c = {n, threads > 1 ? 2 * threads : 1, &alone, task, context};
+    const size_t rows = mlp_chunk_rows(net, 1, n / c.parts + 8 < n ? n / c.parts + 8 : n);
+    enum mlp_status status = MLP_NO_MEMORY;
+    if (threads == 1 || (c.arenas = calloc(threads, sizeof *c.arenas)) != NULL)
+        status = mlp_arenas_new(c.arenas, threads, net, purpose, rows, rows);
+    if (status == MLP_OK) {
+        const uint64_t saved = mlp_fp_enter();
+        mlp_team_run(&team, threads, c.parts, some_rows, &c);
+        mlp_fp_leave(saved);
+        mlp_arenas_free(c.arenas);
+    }
+    if (c.arenas != &alone)
+        free(c.arenas);
+    mlp_team_close(&team);
+    return status;
+}
+
+void mlp_predict_in(const struct mlp_arena *arena, const struct mlp_network *network,
+                    const struct mlp_matrix *x, size_t begin, size_t end, int linear, double *out)
+{
+    const size_t m = mlp_n_outputs(network);
+    for (size_t i = begin, rows; i < end; i += rows) {
+        rows = end - i < arena->rows ? end - i : arena->rows;
+        mlp_forward(network, 0, rows, mlp_rows(x, NULL, i, rows, arena->x), arena->a, out + i * m,
+                    arena->panel, linear);
+    }
+}
+
+struct predict_context {
+    const struct mlp_network *net;
+    const struct mlp_matrix *x;
+    int linear;
+    double *out;
+};
+
+static void predict_task(const void *context, const struct mlp_arena *arena, size_t begin,
+                         size_t end)
+{
+    const struct predict_context *c = context;
+    mlp_predict_in(arena, c->net, c->x, begin, end, c->linear, c->out);
+}
+
+static double predict_work(const struct mlp_network *net, size_t n)
+{
+    return (double)n * ((double)net->n_parameters + MLP_ACTIVATION * (double)net->units);
+}
+
+int mlp_predict_shares(const struct mlp_network *network, size_t n)
+{
+    return predict_work(network, n) >= 2.0 * network->grain;
+}
+
+enum mlp_status mlp_predict(const struct mlp_network *network, const struct mlp_matrix *x, size_t n,
+                            int linear, size_t n_threads, double *out)
+{
+    const struct predict_context c = {network, x, linear, out};
+    return mlp_run_rows(network, MLP_FORWARD, n, predict_work(network, n), n_threads, predict_task,
+                        &c);
+}
+
+enum mlp_status mlp_activations(const struct mlp_network *network, const struct mlp_matrix *x,
+                                size_t n, double *const *a)
+{
+    struct mlp_arena arena;
+    const enum mlp_status status =
+        mlp_arenas_new(&arena, 1, network, MLP_FORWARD, mlp_chunk_rows(network, 1, n), 0);
+    if (status != MLP_OK)
+        return status;
+    const uint64_t saved = mlp_fp_enter();
+    for (size_t i = 0; i < n; i += arena.rows) {
+        const size_t rows = n - i < arena.rows ? n - i : arena.rows;
+        for (size_t l = 0; l < network->n_layers; l++)
+            arena.a[l] = a[l] + i * network->layers[l].m_out;
+        mlp_forward(network, 0, rows, mlp_rows(x, NULL, i, rows, arena.x), arena.a,
+                    arena.a[network->n_layers - 1], arena.panel, 0);
+    }
+    mlp_fp_leave(saved);
+    mlp_arenas_free(&arena);
+    return MLP_OK;
+}
+
+enum mlp_status mlp_cost(const struct mlp_network *network, const struct mlp_matrix *x,
+                         const struct mlp_matrix *y, size_t n, size_t n_threads, double *cost,
+                         double *gradient)
+{
+    const struct mlp_problem plain = {.weights = NULL};
+    return mlp_objective(network, &plain, x, y, n, n_threads, cost, gradient);
+}
+
+enum mlp_status mlp_objective(const struct mlp_network *network, const struct mlp_problem *problem,
+                              const struct mlp_matrix *x, const struct mlp_matrix *y, size_t n,
+                              size_t n_threads, double *cost, double *gradient)
+{
+    struct mlp_workspace space;
+    struct mlp_team team;
+    struct mlp_pass pass = {.net = network,
+                            .space = &space,
+                            .team = &team,
+                            .x = x,
+                            .y = y,
+                            .weights = problem->weights,
+                            .penalty = {problem->l1, problem->l2},
+                            .gradient = gradient};
+    mlp_team_open(&team, n_threads);
+    const enum mlp_status status =
+        mlp_workspace_new(&space, network, team.n_threads, n, n, gradient != NULL);
+    if (status == MLP_OK) {
+        const uint64_t saved = mlp_fp_enter();
+        mlp_pass_start(&pass, NULL, 0, n);
+        while (!mlp_pass_advance(&pass)) {
+        }
+        *cost = pass.cost.high;
+        mlp_fp_leave(saved);
+        mlp_workspace_free(&space);
+    }
+    mlp_team_close(&team);
+    return status;
+}

@@ -1,0 +1,138 @@
+/* rows.c - the caller's arrays, of any element type and strides, as float64 rows; and the search
+ * for values that are not finite. */
+#include "network/network.h"
+
+#include <string.h>
+
+#define CONVERT(dtype_, type_)                                                                     \
+    case dtype_:                                                                                   \
+        for (size_t j = 0; j < count; j++) {                                                       \
+            type_ value;                                                                           \
+            memcpy(&value, p + (ptrdiff_t)j * step, sizeof value);                                 \
+            out[j] = (double)value;                                                                \
+        }                                                                                          \
+        break
+
+/* out_j <- the element at p + j step, j < count. */
+static void convert(enum mlp_dtype dtype, const char *p, ptrdiff_t step, size_t count, double *out)
+{
+    switch (dtype) {
+        CONVERT(MLP_FLOAT64, double);
+        CONVERT(MLP_FLOAT32, float);
+        CONVERT(MLP_INT8, int8_t);
+        CONVERT(MLP_INT16, int16_t);
+        CONVERT(MLP_INT32, int32_t);
+        CONVERT(MLP_INT64, int64_t);
+        CONVERT(MLP_UINT8, uint8_t);
+        CONVERT(MLP_UINT16, uint16_t);
+        CONVERT(MLP_UINT32, uint32_t);
+        CONVERT(MLP_UINT64, uint64_t);
+    default:
+        break;
+    }
+}
+
+/* Whether each row of x is contiguous float64. */
+static int row_in_place(const struct mlp_matrix *x)
+{
+    return x->dtype == MLP_FLOAT64 && !x->labels &&
+           (x->columns == 1 || x->column_stride == (ptrdiff_t)sizeof(double));
+}
+
+const double *mlp_rows_in_place(const struct mlp_matrix *x, size_t n)
+{
+    if (!row_in_place(x) || (n != 1 && x->row_stride != (ptrdiff_t)(x->columns * sizeof(double))))
+        return NULL;
+    return (const double *)(const void *)x->data;
+}
+
+/* Rows that are copied side by side. No prefetcher foresees where the next row is, so that each row's
+ * first lines are waited for; those of four rows at once. 10,000 rows of 784 in any order: 4.4 ms, and 9.4
+ * one by one. */
+#define ABREAST ((size_t)4)
+
+/* out (rows, m) <- contiguous rows `order` of x. */
+static void gather(const struct mlp_matrix *x, const size_t *order, size_t rows, double *out)
+{
+    const size_t m = x->columns;
+    for (size_t i = 0; i < rows; i += ABREAST) {
+        const size_t n = rows - i < ABREAST ? rows - i : ABREAST;
+        for (size_t j = 0; j < m; j += 8) {
+            const size_t count = m - j < 8 ? m - j : 8;
+            for (size_t r = i; r < i + n; r++) {
+                const char *from = x->data + (ptrdiff_t)order[r] * x->row_stride;
+                if (count == 8)
+                    memcpy(out + r * m + j, from + j * sizeof *out, 8 * sizeof *out);
+                else
+                    memcpy(out + r * m + j, from + j * sizeof *out, count * sizeof *out);
+            }
+        }
+    }
+}
+
+const double *mlp_rows(const struct mlp_matrix *x, const size_t *order, size_t begin, size_t rows,
+                       double *buffer)
+{
+    const size_t m = x->columns;
+    const int contiguous = row_in_place(x);
+    if (order == NULL && mlp_rows_in_place(x, rows) != NULL)
+        return (const double *)(const void *)(x->data + (ptrdiff_t)begin * x->row_stride);
+    if (order != NULL && contiguous) {
+        gather(x, order + begin, rows, buffer);
+        return buffer;
+    }
+    for (size_t i = 0; i < rows; i++) {
+        const size_t row = order ? order[begin + i] : begin + i;
+        const char *p = x->data + (ptrdiff_t)row * x->row_stride;
+        double *out = buffer + i * m;
+        if (x->labels) {
+            double label = -1.0;
+            convert(x->dtype, p, 0, 1, &label);
+            memset(out, 0, m * sizeof *out);
+            if (label >= 0.0 && label < (double)m)
+                out[(size_t)label] = 1.0;
+        } else if (contiguous) {
+            memcpy(out, p, m * sizeof *out);
+        } else {
+            convert(x->dtype, p, x->column_stride, m, out);
+        }
+    }
+    return buffer;
+}
+
+enum mlp_status mlp_find_nonfinite(const struct mlp_kernels *kernels, const struct mlp_matrix *x,
+                                   size_t n, size_t *index)
+{
+    const size_t m = x->columns, count = 512;
+    size_t total;
+    if (!mlp_size_multiply(n, m, &total))
+        return MLP_TOO_LARGE;
+    *index = total;
+    if (x->labels || (x->dtype != MLP_FLOAT64 && x->dtype != MLP_FLOAT32))
+        return MLP_OK;
+    const uint64_t saved = mlp_fp_enter();
+    const double *in_place = mlp_rows_in_place(x, n);
+    if (in_place != NULL && kernels->all_finite(total, in_place)) {
+        mlp_fp_leave(saved);
+        return MLP_OK;
+    }
+    double buffer[512];
+    for (size_t i = 0; i < n && *index == total; i++) {
+        for (size_t j = 0; j < m && *index == total; j += count) {
+            const size_t r = m - j < count ? m - j : count;
+            convert(x->dtype,
+                    x->data + (ptrdiff_t)i * x->row_stride + (ptrdiff_t)j * x->column_stride,
+                    x->column_stride, r, buffer);
+            if (kernels->all_finite(r, buffer))
+                continue;
+            for (size_t k = 0; k < r; k++) {
+                if (buffer[k] - buffer[k] != 0.0) {
+                    *index = i * m + j + k;
+                    break;
+                }
+            }
+        }
+    }
+    mlp_fp_leave(saved);
+    return MLP_OK;
+}
