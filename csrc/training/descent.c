@@ -140,7 +140,7 @@ static void step_all(const struct mlp_step *step, const struct mlp_network *net,
                      const struct mlp_team *team)
 {
     const double work = (step->m != NULL ? ADAM_WORK : 1.0) * (double)net->n_parameters;
-    struct step_context c = {step, net, mlp_team_size(team, net, work)};
+    struct step_context c = {step, net, mlp_team_size(team, net->grain, work)};
     mlp_team_run(team, c.parts, c.parts, step_task, &c);
 }
 

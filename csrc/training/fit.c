@@ -74,7 +74,7 @@ static enum mlp_event advance(struct mlp_fit *fit, double *clock)
     const enum mlp_event event = fit->method->advance(fit);
     const double work = fit->pass.work, before = *clock;
     *clock = 0.0;
-    if (mlp_team_size(&fit->team, fit->net, work) == 1)
+    if (mlp_team_size(&fit->team, fit->net->grain, work) == 1)
         return event;
     if (work >= TRIAL_WORK || fit->pass.n_ranges > 1) {
         fit->trial = (struct mlp_trial){.wait = FIRST_WAIT};

@@ -6,7 +6,14 @@
 #ifndef MLP_FIT_H
 #define MLP_FIT_H
 
-#include "network/network.h"
+#include "network/arena.h"
+#include "network/dropout.h"
+#include "network/layers.h"
+#include "network/memory.h"
+#include "network/online.h"
+#include "network/pass.h"
+#include "network/random.h"
+#include "network/rows.h"
 
 /* A solver. */
 struct mlp_method {
