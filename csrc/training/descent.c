@@ -2,7 +2,12 @@
  * at the learning rate that a schedule gives each of them. */
 #include "training/descent.h"
 
-#include "training/fit.h"
+#include "network/memory.h"
+#include "network/online.h"
+#include "network/random.h"
+#include "network/rows.h"
+#include "training/methods.h"
+#include "training/schedule.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -116,27 +121,6 @@ static void full_step(struct mlp_fit *fit)
 {
     set_rate(fit);
     take_step(fit);
-}
-
-/* The pass that evaluates C after epoch e is the one whose gradient epoch e + 1 steps along, so the
- * step is taken when the next epoch begins. */
-enum mlp_event mlp_full_advance(struct mlp_fit *fit, struct mlp_full *full,
-                                void (*step)(struct mlp_fit *fit))
-{
-    if (!full->in_pass && full->stepped) {
-        mlp_fit_keep(fit);
-        step(fit);
-    }
-    if (!mlp_fit_pass(fit, &full->in_pass))
-        return MLP_PAUSED;
-    fit->evaluated = 1;
-    if (!full->stepped) {
-        full->stepped = 1;
-        return mlp_fit_begin(fit);
-    }
-    if (!mlp_fit_healthy(fit, fit->pass.cost))
-        return mlp_fit_diverge(fit);
-    return mlp_fit_epoch(fit, fit->pass.cost, 1);
 }
 
 /* Entries of a permutation that are drawn at a time: less than 10 ms, even out of cache. */

@@ -9,7 +9,10 @@
  * For the cross-entropies J and e stand for S^T dz/dw and S^-1 (a - y), where S S^T is the Hessian of
  * the cost by z: a (1 - a), or diag(a) - a a^T with the columns sqrt(a_k) (e_k - a). Hence
  * J^T e is the gradient for every loss and J^T J the generalised Gauss-Newton matrix. */
-#include "training/fit.h"
+#include "network/layers.h"
+#include "network/memory.h"
+#include "network/rows.h"
+#include "training/methods.h"
 #include "training/symmetric.h"
 
 #include <float.h>

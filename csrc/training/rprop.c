@@ -1,6 +1,7 @@
 /* rprop.c - Rprop on full batches, in the forms iRPROP- and iRPROP+ of Igel and Husken: every
  * parameter has a step size of its own, which the signs of successive gradients change. */
-#include "training/fit.h"
+#include "network/memory.h"
+#include "training/methods.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,6 +1,9 @@
 /* trainer.c - the trainer: one step on a given batch a call. */
+#include "network/dropout.h"
+#include "network/online.h"
+#include "network/pass.h"
 #include "training/descent.h"
-#include "training/fit.h"
+#include "training/state.h"
 
 #include <math.h>
 #include <stdlib.h>
