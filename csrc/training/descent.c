@@ -19,7 +19,7 @@ static enum mlp_status step_new(struct mlp_step *step, const struct mlp_network 
                               .rate = adam ? options->adam.learning_rate
                                            : options->descent.learning_rate,
                               .scale = 1.0,
-                              .raw_epsilon = options->raw_epsilon,
+                              .raw_epsilon = options->adam.raw_epsilon,
                               .options = options->descent,
                               .adam = options->adam,
                               .powers = {1.0, 1.0},
