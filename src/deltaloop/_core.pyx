@@ -816,7 +816,7 @@ cdef class Fit:
         options.goal = goal
         options.n_threads = n_threads
         options.order = order_of(order, x.shape[0])
-        options.mean = options.raw_epsilon = mean
+        options.mean = options.adam.raw_epsilon = mean
         self.core, self.x, self.y, self.order = core, x, y, order
         self.batched = options.batch_size > 0 and not options.shuffle
         self.epochs = np.empty((5, min(most, EPOCHS_AT_ONCE)))

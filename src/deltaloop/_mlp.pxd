@@ -126,6 +126,7 @@ cdef extern from "mlp.h" nogil:
         double beta2
         double epsilon
         double weight_decay
+        int raw_epsilon
 
     ctypedef struct mlp_rprop "struct mlp_rprop":
         double eta_plus
@@ -172,7 +173,6 @@ cdef extern from "mlp.h" nogil:
         size_t n_threads
         mlp_levenberg levenberg
         mlp_adam adam
-        int raw_epsilon
         mlp_schedule schedule
         double clip_norm
         double clip_value
