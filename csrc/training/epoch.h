@@ -1,12 +1,15 @@
-/* fit.h - what a solver shares with the loop that runs it: the state of one call of fit.
+/* epoch.h - the state of one call of fit, and what every solver does with it: passes over its data, the
+ * start and the end of an epoch.
  *
- * fit.c owns the loop, its rules and the limits; a solver's file (descent.c, ...) owns what happens
- * between two costs. A further solver is a file with a struct mlp_method, a line in fit.c's table and
- * its options in mlp.h. */
-#ifndef MLP_FIT_H
-#define MLP_FIT_H
+ * A solver's file (descent.c, ...) owns what happens between two costs; fit.c, on top, owns the loop and
+ * the limits. A further solver is a file with a struct mlp_method, a row in methods.h and its options
+ * in mlp.h. */
+#ifndef MLP_EPOCH_H
+#define MLP_EPOCH_H
 
-#include "network/network.h"
+#include "network/pass.h"
+
+struct mlp_fit;
 
 /* A solver. */
 struct mlp_method {
@@ -24,13 +27,7 @@ struct mlp_method {
      * from them. NULL, or the name of an array that no fit can have left; NULL: nothing follows. */
     const char *(*resume)(struct mlp_fit *fit);
 };
-extern const struct mlp_method mlp_descent_method;
-extern const struct mlp_method mlp_levenberg_method;
-extern const struct mlp_method mlp_rprop_method;
-extern const struct mlp_method mlp_lbfgs_method;
-extern const struct mlp_method mlp_scg_method;
-
-/* Whether one thread or the team is faster, found out while the fit runs: [1] is one thread. */
+/* Whether one thread or the team is faster: see trial.h. [1] is one thread. */
 struct mlp_trial {
     int alone;       /* one thread is at work, not the team */
     int trying;      /* for a moment, to be compared with the other */
@@ -41,7 +38,7 @@ struct mlp_trial {
     double rate[2], until[2]; /* seconds per multiply-add in the last period, and when it ended */
 };
 
-/* Instances that the fit does not learn from: see mlp_fit_validate. (validation.c) */
+/* Instances that the fit does not learn from: see validation.h. */
 struct mlp_validation {
     struct mlp_matrix x, y, weights;
     size_t n;        /* 0: there are none */
@@ -94,30 +91,6 @@ struct mlp_fit {
     struct mlp_validation validation;
 };
 
-/* A portion of the pass over the validation's instances, whose first one starts it; 1 when it is
- * complete and validation.cost is C of the network's parameters. */
-int mlp_validation_advance(struct mlp_fit *fit);
-/* That was an epoch's: the event that it makes of validation.event. */
-enum mlp_event mlp_validation_judge(struct mlp_fit *fit);
-/* Training has ended. With patience the network's parameters <- those of the best epoch, if there is
- * one. 1 when validation.cost is C of what they are now, or nobody asks for it. */
-int mlp_validation_finish(struct mlp_fit *fit);
-void mlp_validation_describe(struct mlp_fit *fit, struct mlp_fit_report *report);
-
-/* A chunk of a full-batch method whose epoch is a step along the gradient, then the pass that
- * evaluates C and the gradient where it led to. (descent.c) */
-struct mlp_full {
-    int in_pass; /* a pass is under way */
-    int stepped; /* it evaluates what a step of this fit led to */
-};
-enum mlp_event mlp_full_advance(struct mlp_fit *fit, struct mlp_full *full,
-                                void (*step)(struct mlp_fit *fit));
-
-/* alpha_e: see struct mlp_schedule. `alpha` is the solver's own or, for a plateau, that of the epoch
- * before, whose cost was `cost`; plateau[2] starts as infinity and 0. (schedule.c) */
-double mlp_schedule_rate(const struct mlp_schedule *schedule, const struct mlp_kernels *kernels,
-                         double alpha, size_t epoch, double cost, double plateau[2]);
-
 /* Starts the pass over a batch of n instances, with its part of the penalty and masks of its own. */
 void mlp_fit_batch(struct mlp_fit *fit, const size_t *order, size_t begin, size_t n);
 /* A portion of the pass over all instances, whose first one starts it; 1 when it is complete, and
@@ -142,16 +115,21 @@ static inline void mlp_remember(struct mlp_fit_report *report, const char *name,
 {
     report->arrays[report->n_arrays++] = (struct mlp_array){name, data, n};
 }
-/* The name of the first array `to` that no array `from` has the name and the size of, or NULL. */
-const char *mlp_arrays_missing(const struct mlp_array *to, size_t n_to,
-                               const struct mlp_array *from, size_t n_from);
-/* Each array `to` <- the one of its name, which none misses. */
-void mlp_arrays_copy(const struct mlp_array *to, size_t n_to, const struct mlp_array *from,
-                     size_t n_from);
 /* Whether the cost and all parameters are finite. */
 int mlp_fit_healthy(const struct mlp_fit *fit, struct mlp_pair cost);
 /* Another epoch is complete, and its cost is `cost`: the event that the rules make of it, which are
  * those of tol, where there is an epoch to compare with, and of the goal. */
 enum mlp_event mlp_fit_epoch(struct mlp_fit *fit, struct mlp_pair cost, int comparable);
+/* The norm of the last gradient evaluated, or NaN. */
+double mlp_fit_gradient_norm(const struct mlp_fit *fit);
+
+/* A chunk of a full-batch method whose epoch is a step along the gradient, then the pass that
+ * evaluates C and the gradient where it led to. */
+struct mlp_full {
+    int in_pass; /* a pass is under way */
+    int stepped; /* it evaluates what a step of this fit led to */
+};
+enum mlp_event mlp_full_advance(struct mlp_fit *fit, struct mlp_full *full,
+                                void (*step)(struct mlp_fit *fit));
 
 #endif

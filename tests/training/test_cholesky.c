@@ -3,6 +3,7 @@
  * kernels beside the product with guard pages. */
 #include "check.h"
 
+#include "network/memory.h"
 #include "training/symmetric.h"
 
 static double multiply_add(const struct mlp_kernels *k, double a, double b, double c)
