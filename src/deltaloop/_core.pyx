@@ -25,7 +25,7 @@ import threading
 
 import numpy as np
 
-from deltaloop import _threads, losses, schedules, solvers
+from deltaloop import _scalars, _threads, losses, schedules, solvers
 from deltaloop._arguments import arrays as _inputs
 from deltaloop._arguments import problem as _problem
 from deltaloop._arguments import seeds as _random
@@ -552,7 +552,7 @@ cdef class Core:
         else:
             return _inputs.predict(self, X, out, n_threads)
         if n_threads is not None:
-            threads = _threads.resolve(n_threads)
+            threads = _scalars.threads(n_threads)
         if n == 1 and <double>self.n_parameters_ < GIL_WORK:
             check(mlp_predict_row(self.network, <const double *>cnp.PyArray_DATA(instances),
                                   <double *>cnp.PyArray_DATA(result)))
@@ -565,7 +565,7 @@ cdef class Core:
                  n_threads=None):
         """out (n, mL) <- a^(L), or z^(L) when linear, of validated x (n, m0)."""
         cdef mlp_matrix m
-        cdef size_t threads = 0 if n_threads is None else _threads.resolve(n_threads)
+        cdef size_t threads = 0 if n_threads is None else _scalars.threads(n_threads)
         self.ready()
         matrix_of(x, x.shape[0], self.n_inputs, False, &m)
         if not is_exact(out) or out.size != <Py_ssize_t>(x.shape[0] * self.n_outputs):
@@ -990,7 +990,7 @@ cdef class Trainer:
         solver = check_trainer(network, solver)
         problem = _problem.penalised(l1, l2)._replace(
             dropout=_problem.dropout(network, dropout))
-        cdef size_t threads = _threads.resolve(n_threads)
+        cdef size_t threads = _scalars.threads(n_threads)
         cdef mlp_fit_options options
         state = None if resume is None else _state.check(resume)
         cdef Stream own = _random.stream(network.seed, network._position)
@@ -1212,7 +1212,7 @@ cdef class Predictor:
         self.predictor = NULL
         network.ready()
         self.core = network
-        self.n = _inputs.rows("n", n, max(network.n_inputs, network.n_outputs))
+        self.n = _scalars.rows("n", n, max(network.n_inputs, network.n_outputs))
         self.long_call = <double>self.n * <double>network.n_parameters_ >= GIL_WORK
         rows = () if self.n == 1 else (self.n,)
         # Views, so that nobody can resize what C writes to.
@@ -1311,7 +1311,7 @@ cdef class Predictor:
         cdef const char *name = ROWS_SIGNATURE
         cdef void *function = <void *>mlp_predictor_call
         names = [ROWS_SIGNATURE.decode(), SCALAR_SIGNATURE.decode()]
-        if _inputs.choice("signature", signature, names) == names[1]:
+        if _scalars.choice("signature", signature, names) == names[1]:
             if self.n != 1 or self.core.n_outputs != 1:
                 raise ValueError(
                     f"{names[1]!r} needs a predictor of one instance and a network with one output,"

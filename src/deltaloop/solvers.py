@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-from deltaloop._arguments import arrays as _inputs
+from deltaloop import _scalars as _inputs
 from deltaloop.schedules import Schedule
 
 if TYPE_CHECKING:

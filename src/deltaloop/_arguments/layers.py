@@ -8,8 +8,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from deltaloop import _core, losses
-from deltaloop._arguments import arrays as _inputs
+from deltaloop import _core, _scalars, losses
+from deltaloop._arguments import arrays as _arrays
 
 RELU_LIKE = ("leaky_relu", "elu", "softplus", "silu", "gelu")
 HIDDEN = ("sigmoid", "tanh", "relu", "identity", "step", *RELU_LIKE, "exp")
@@ -23,10 +23,24 @@ OUTPUTS = {
 }
 
 
+def sizes(layers: object) -> tuple[int, ...]:
+    """Return the layers' sizes (m^(0), ..., m^(L)): at least two, each at least 1."""
+    if not _scalars.is_list(layers) or (isinstance(layers, np.ndarray) and layers.ndim != 1):
+        raise TypeError(f"layers must be a list of integers such as [2, 2, 1], got {layers!r}")
+    result = tuple(
+        _scalars.integer(f"layers[{l}]", units, at_least=1) for l, units in enumerate(layers)
+    )
+    if len(result) < 2:
+        raise ValueError(
+            f"layers must name at least two layers, the inputs and the outputs, got {list(result)}"
+        )
+    return result
+
+
 def hidden_activations(activation: object, n_hidden: int) -> tuple[str, ...]:
     """Return one name per hidden layer, from one name or a list of them."""
     if isinstance(activation, str):
-        name = _inputs.choice("activation", activation, HIDDEN)
+        name = _scalars.choice("activation", activation, HIDDEN)
         return (name,) * n_hidden
     if not isinstance(activation, Sequence) or isinstance(activation, bytes):
         raise TypeError(
@@ -38,7 +52,7 @@ def hidden_activations(activation: object, n_hidden: int) -> tuple[str, ...]:
             f"activation must name one function per hidden layer, {n_hidden}, got {len(activation)}"
         )
     return tuple(
-        _inputs.choice(f"activation[{l}]", name, HIDDEN) for l, name in enumerate(activation)
+        _scalars.choice(f"activation[{l}]", name, HIDDEN) for l, name in enumerate(activation)
     )
 
 
@@ -56,7 +70,7 @@ def output_activation(output: object, activation: object, loss: str, n_outputs: 
         else:
             name = "sigmoid"
     else:
-        name = _inputs.choice("output", output, tuple(_core.ACTIVATIONS))
+        name = _scalars.choice("output", output, tuple(_core.ACTIVATIONS))
     if name not in OUTPUTS[loss]:
         raise ValueError(
             f"output must be one of {', '.join(OUTPUTS[loss])} for loss={loss!r}, got {name!r}"
@@ -114,15 +128,15 @@ def join(
 ) -> tuple[tuple[int, ...], NDArray[np.float64]]:
     """Return the layers' sizes and the parameters (P,) of w^(1..L) and b^(1..L), validated."""
     for name, value in (("weights", weights), ("biases", biases)):
-        if not _inputs.is_list(value):
+        if not _scalars.is_list(value):
             raise TypeError(f"{name} must be a list of arrays, got {type(value).__name__}")
     if len(weights) == 0 or len(weights) != len(biases):
         raise ValueError(
             "weights and biases must hold one array per layer, "
             f"got {len(weights)} and {len(biases)}"
         )
-    w = [_inputs.numbers(f"weights[{l}]", value) for l, value in enumerate(weights)]
-    b = [_inputs.numbers(f"biases[{l}]", value) for l, value in enumerate(biases)]
+    w = [_arrays.numbers(f"weights[{l}]", value) for l, value in enumerate(weights)]
+    b = [_arrays.numbers(f"biases[{l}]", value) for l, value in enumerate(biases)]
     for l, (wl, bl) in enumerate(zip(w, b, strict=True)):
         if wl.ndim != 2 or 0 in wl.shape:
             raise ValueError(
@@ -135,8 +149,8 @@ def join(
             )
         if bl.shape != (wl.shape[1],):
             raise ValueError(f"biases[{l}] must have shape ({wl.shape[1]},), got {bl.shape}")
-        _inputs.finite(f"weights[{l}]", wl)
-        _inputs.finite(f"biases[{l}]", bl)
+        _arrays.finite(f"weights[{l}]", wl)
+        _arrays.finite(f"biases[{l}]", bl)
     parameters = np.concatenate(
         [part for wl, bl in zip(w, b, strict=True) for part in (wl.ravel(), bl)],
         dtype=np.float64,

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from deltaloop._arguments import arrays as _inputs
+from deltaloop import _scalars
+from deltaloop._arguments import arrays as _arrays
 
 if TYPE_CHECKING:
     from deltaloop.network import Network
@@ -32,7 +33,7 @@ def weights(sample_weight: object, n: int, name: str = "sample_weight") -> Any:
     """Return the weights of n instances as float64 (n,), or None where none are given."""
     if sample_weight is None:
         return None
-    array = _inputs.numbers(name, sample_weight)
+    array = _arrays.numbers(name, sample_weight)
     if n == 1 and array.ndim == 0:
         array = array.reshape(1)
     if array.shape != (n,):
@@ -40,7 +41,7 @@ def weights(sample_weight: object, n: int, name: str = "sample_weight") -> Any:
             f"{name} must have shape ({n},), a weight for each instance, got {array.shape}"
         )
     result = np.ascontiguousarray(array, dtype=np.float64)
-    _inputs.finite(name, result)
+    _arrays.finite(name, result)
     if result.min() < 0:
         i = int(result.argmin())
         raise ValueError(f"{name} holds {result[i]} at index {i}; weights are at least 0")
@@ -87,10 +88,10 @@ def _class_weights(class_weight: object, counts: NDArray[np.intp]) -> NDArray[np
         )
     result = np.ones(m)
     for label, value in class_weight.items():
-        index = _inputs.integer("the classes of class_weight", label, at_least=0)
+        index = _scalars.integer("the classes of class_weight", label, at_least=0)
         if index >= m:
             raise ValueError(f"class_weight names class {index}; the classes are 0..{m - 1}")
-        weight = _inputs.real(f"class_weight[{index}]", value)
+        weight = _scalars.real(f"class_weight[{index}]", value)
         if not 0 <= weight < math.inf:
             raise ValueError(f"class_weight[{index}] must be finite and at least 0, got {value!r}")
         result[index] = weight
@@ -101,7 +102,7 @@ def penalised(l1: object, l2: object) -> Problem:
     """Return the problem with the penalties l1 and l2."""
     values = []
     for name, given in (("l1", l1), ("l2", l2)):
-        value = _inputs.real(name, given)
+        value = _scalars.real(name, given)
         if not 0 <= value < math.inf:
             raise ValueError(f"{name} must be finite and at least 0, got {given!r}")
         values.append(value)
@@ -111,14 +112,14 @@ def penalised(l1: object, l2: object) -> Problem:
 def dropout(network: Network, given: object) -> NDArray[np.float64] | None:
     """Return the probability with which each hidden layer drops units, None where all are 0."""
     n_hidden = len(network.layers) - 2
-    if _inputs.is_list(given):
+    if _scalars.is_list(given):
         if len(given) != n_hidden:
             raise ValueError(
                 f"dropout must name one probability per hidden layer, {n_hidden}, got {len(given)}"
             )
-        values = [_inputs.real(f"dropout[{l}]", value) for l, value in enumerate(given)]
+        values = [_scalars.real(f"dropout[{l}]", value) for l, value in enumerate(given)]
     else:
-        value = _inputs.real("dropout", given)
+        value = _scalars.real("dropout", given)
         values = [value] * max(n_hidden, 1)
     for value in values:
         if not 0 <= value < 1:
@@ -139,7 +140,7 @@ def of(
     l1: object = 0.0,
     l2: object = 0.0,
 ) -> Problem:
-    """Return the problem of instances with the targets y, as ``_inputs.batch`` returned them."""
+    """Return the problem of instances with the targets y, as ``_arrays.batch`` returned them."""
     s = weights(sample_weight, y.shape[0])
     by_class = balance(network, class_weight, y, labels)
     if by_class is not None:

@@ -13,8 +13,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from deltaloop import _core
-from deltaloop._arguments import arrays as _inputs
+from deltaloop import _core, _scalars
 from deltaloop.inits import Init, Uniform
 
 
@@ -22,7 +21,7 @@ def check_seed(seed: object) -> None:
     """Refuse what is no seed."""
     if seed is not None and not isinstance(seed, np.random.Generator):
         try:
-            _inputs.integer("seed", seed, at_least=0)
+            _scalars.integer("seed", seed, at_least=0)
         except TypeError:
             raise TypeError(
                 "seed must be an integer, a numpy.random.Generator or None, "

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deltaloop._arguments import arrays as _inputs
+from deltaloop import _scalars
+from deltaloop._arguments import arrays as _arrays
 from deltaloop._arguments import problem as _problem
 from deltaloop._fit import choice as _choice
 from deltaloop._fit import state as _state
@@ -105,7 +106,7 @@ def check_trainer(network: Network, solver: object) -> Solver:
             "solver must have a number as its learning_rate for a trainer, which knows no epochs, "
             f"got {method!r}"
         )
-    _inputs.differentiable(network)
+    _arrays.differentiable(network)
     return method
 
 
@@ -113,15 +114,15 @@ def check_epochs(max_epochs: object, n_stages: int, chained: bool) -> tuple[int,
     """Return the most epochs of each stage: one number for all, or with several stages a list."""
     if max_epochs is None:
         return (MAX_EPOCHS,) * n_stages
-    if not (chained and _inputs.is_list(max_epochs)):
-        return (min(_inputs.integer("max_epochs", max_epochs, at_least=1), 2**63 - 1),) * n_stages
+    if not (chained and _scalars.is_list(max_epochs)):
+        return (min(_scalars.integer("max_epochs", max_epochs, at_least=1), 2**63 - 1),) * n_stages
     if len(max_epochs) != n_stages:
         raise ValueError(
             f"max_epochs must be one number, or one for each of the {n_stages} solvers, "
             f"got {max_epochs!r}"
         )
     return tuple(
-        min(_inputs.integer(f"max_epochs[{i}]", most, at_least=1), 2**63 - 1)
+        min(_scalars.integer(f"max_epochs[{i}]", most, at_least=1), 2**63 - 1)
         for i, most in enumerate(max_epochs)
     )
 
@@ -132,7 +133,7 @@ def check_limits(
     """Return the limits of a fit, validated."""
     seconds = math.inf
     if max_time is not None:
-        seconds = _inputs.real("max_time", max_time)
+        seconds = _scalars.real("max_time", max_time)
         if not seconds > 0:
             raise ValueError(f"max_time must be positive seconds or None, got {max_time!r}")
     if callback is not None and not callable(callback):
@@ -141,16 +142,16 @@ def check_limits(
         max_epochs,
         seconds,
         callback,
-        _inputs.integer("callback_every", callback_every, at_least=1),
+        _scalars.integer("callback_every", callback_every, at_least=1),
     )
 
 
 def check_tolerance(tol: object, goal: object) -> tuple[float, float]:
     """Return tol and goal; no goal is minus infinity."""
-    tolerance = _inputs.real("tol", tol)
+    tolerance = _scalars.real("tol", tol)
     if not tolerance >= 0:
         raise ValueError(f"tol must be a number of at least 0, got {tol!r}")
-    target = -math.inf if goal is None else _inputs.real("goal", goal)
+    target = -math.inf if goal is None else _scalars.real("goal", goal)
     if math.isnan(target):
         raise ValueError("goal must be a number or None, got nan")
     return tolerance, target
@@ -171,7 +172,7 @@ def check_validation(
     """Return the validation of a fit to n instances, and its patience (0: none), validated."""
     most = 0
     if patience is not None:
-        most = min(_inputs.integer("patience", patience, at_least=1), 2**53)
+        most = min(_scalars.integer("patience", patience, at_least=1), 2**53)
         if validation is None:
             raise ValueError(f"patience needs validation, got patience={most} without it")
     if validation is None:
@@ -182,7 +183,7 @@ def check_validation(
                 "validation must be a tuple (X, Y), (X, Y, sample_weight) or a fraction, got "
                 f"{len(validation)} element{'s' if len(validation) != 1 else ''}"
             )
-        xv, yv, labels = _inputs.batch(
+        xv, yv, labels = _arrays.batch(
             network,
             validation[0],
             validation[1],
@@ -194,7 +195,7 @@ def check_validation(
         weights = _problem.weights(sv, xv.shape[0], "validation[2]")
         return Validation((xv, yv, labels, weights), 0, most)
     try:
-        fraction = _inputs.real("validation", validation)
+        fraction = _scalars.real("validation", validation)
     except TypeError:
         raise TypeError(
             "validation must be a tuple (X, Y) or (X, Y, sample_weight), a fraction in (0, 1) or "

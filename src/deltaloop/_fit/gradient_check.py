@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from deltaloop import _threads
-from deltaloop._arguments import arrays as _inputs
+from deltaloop import _scalars
+from deltaloop._arguments import arrays as _arrays
 from deltaloop._arguments import layers as _layers
 from deltaloop._arguments import problem as _problem
 
@@ -97,8 +97,8 @@ def check_gradient(
 ) -> GradientCheck:
     """Compare; the arguments are those of ``Network.check_gradient``."""
     chosen = indices_of(network, indices)
-    threads = _threads.resolve(n_threads)
-    x, y, labels = _inputs.batch(network, X, Y)
+    threads = _scalars.threads(n_threads)
+    x, y, labels = _arrays.batch(network, X, Y)
     problem = _problem.of(network, y, labels, sample_weight, None, l1, l2)
     gradient = network._cost(x, y, labels, True, threads, problem)[1]
     assert gradient is not None

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from deltaloop import _core, _threads
-from deltaloop._arguments import arrays as _inputs
+from deltaloop import _core, _scalars
+from deltaloop._arguments import arrays as _arrays
 from deltaloop._arguments import problem as _problem
-from deltaloop._arguments import seeds as _random
+from deltaloop._arguments import seeds as _seeds
 from deltaloop._fit import state as _state
 from deltaloop._fit.arguments import (
     Limits,
@@ -76,7 +76,7 @@ def progress_bar(wanted: bool, total: int, done: int) -> Iterator[ProgressBar | 
 def exclusive(network: Network) -> Iterator[None]:
     """Hold the network for training; a second training at the same time is an error."""
     if not network._lock.acquire(blocking=False):
-        raise RuntimeError(_inputs.BUSY)
+        raise RuntimeError(_arrays.BUSY)
     try:
         yield
     finally:
@@ -113,10 +113,10 @@ def fit(
     chained = isinstance(solver, list | tuple)
     solvers = () if solver is None else check_solvers(solver)
     tolerance, target = check_tolerance(tol, goal)
-    show = _inputs.flag("progress", progress)
-    threads = _threads.resolve(n_threads)
-    checked = _inputs.flag("check_finite", check_finite)
-    x, y, labels = _inputs.batch(network, X, Y, check_finite=checked)
+    show = _scalars.flag("progress", progress)
+    threads = _scalars.threads(n_threads)
+    checked = _scalars.flag("check_finite", check_finite)
+    x, y, labels = _arrays.batch(network, X, Y, check_finite=checked)
     watch = check_validation(network, validation, patience, x.shape[0], checked)
     problem = _problem.of(network, y, labels, sample_weight, class_weight, l1, l2)
     problem = problem._replace(dropout=_problem.dropout(network, dropout))
@@ -222,12 +222,12 @@ def stream_of(
     network: Network, seed: object, resumed: _state.Resumed | None
 ) -> tuple[_core.Stream, bool]:
     """Return the stream that a fit draws from, and whether it is the network's own."""
-    own = _random.stream(network.seed, network._position)
+    own = _seeds.stream(network.seed, network._position)
     if resumed is not None:
         return _core.Stream(resumed.key, resumed.position), resumed.key == own.key
     if seed is None:
         return own, True
-    return _random.stream(_random.resolve_seed(seed)), False
+    return _seeds.stream(_seeds.resolve_seed(seed)), False
 
 
 def divergence(course: Course, before: bool, smaller: str) -> str:

@@ -11,7 +11,7 @@ from sklearn.metrics import r2_score
 from sklearn.utils import column_or_1d
 from sklearn.utils.metaestimators import available_if
 
-from deltaloop._arguments import arrays as _inputs
+from deltaloop._arguments import arrays as _arrays
 from deltaloop.sklearn._document import documented
 from deltaloop.sklearn._estimator import Array, Perceptron, is_stochastic
 from deltaloop.sklearn._rows import Rows
@@ -104,9 +104,9 @@ class MLPRegressor(RegressorMixin, Perceptron):
     def _targets(self, y: Array, incremental: bool) -> tuple[Array, bool, int]:
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
-        y = _inputs.numbers("y", y if y.ndim == 2 else y.reshape(-1, 1))
+        y = _arrays.numbers("y", y if y.ndim == 2 else y.reshape(-1, 1))
         if isinstance(self.loss, str) and self.loss == "poisson":
-            _inputs.not_negative(y, "y")
+            _arrays.not_negative(y, "y")
         return y, False, y.shape[1]
 
     def _loss(self, settings: Settings) -> tuple[Loss, str]:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deltaloop import _threads
-from deltaloop._arguments import arrays as _inputs
+from deltaloop import _scalars
 from deltaloop._arguments import layers as _layers
 from deltaloop.losses import Loss
 from deltaloop.losses import check as check_loss
@@ -85,7 +84,7 @@ def check(estimator: Perceptron) -> Settings:
     e: Any = estimator
     hidden = hidden_sizes(e.hidden_layer_sizes)
     method, solver = solver_of(e.solver)
-    flag, integer = _inputs.flag, _inputs.integer
+    flag, integer = _scalars.flag, _scalars.integer
     return Settings(
         hidden=hidden,
         activation=activations(e.activation, len(hidden)),
@@ -95,7 +94,7 @@ def check(estimator: Perceptron) -> Settings:
         loss="cross_entropy" if e.loss == "log_loss" else loss_of(e.loss),
         alpha=interval("alpha", e.alpha, 0.0),
         batch_size=batch_size(e.batch_size),
-        learning_rate=_inputs.choice("learning_rate", e.learning_rate, SCHEDULES),
+        learning_rate=_scalars.choice("learning_rate", e.learning_rate, SCHEDULES),
         learning_rate_init=interval("learning_rate_init", e.learning_rate_init, 0.0, above=True),
         power_t=interval("power_t", e.power_t, 0.0),
         max_iter=integer("max_iter", e.max_iter, at_least=1),
@@ -114,7 +113,7 @@ def check(estimator: Perceptron) -> Settings:
         epsilon=interval("epsilon", e.epsilon, 0.0, above=True),
         n_iter_no_change=patience(e.n_iter_no_change),
         max_fun=integer("max_fun", e.max_fun, at_least=1),
-        n_threads=_threads.resolve(e.n_threads),
+        n_threads=_scalars.threads(e.n_threads),
     )
 
 
@@ -122,7 +121,7 @@ def interval(
     name: str, value: object, low: float, high: float | None = None, *, above: bool = False
 ) -> float:
     """Return a number in [low, high], finite without `high`; with `above` it is not low itself."""
-    number = _inputs.real(name, value)
+    number = _scalars.real(name, value)
     most = math.inf if high is None else high
     inside = (low < number if above else low <= number) and number <= most
     if inside and (high is not None or math.isfinite(number)):
@@ -136,11 +135,11 @@ def hidden_sizes(given: object) -> tuple[int, ...]:
     """Return the units of the hidden layers, from a list of them or one number."""
     if isinstance(given, np.ndarray) and given.ndim == 1:
         given = given.tolist()
-    if not _inputs.is_list(given):
-        return (_inputs.integer("hidden_layer_sizes", given, at_least=1),)
+    if not _scalars.is_list(given):
+        return (_scalars.integer("hidden_layer_sizes", given, at_least=1),)
     assert isinstance(given, list | tuple) or hasattr(given, "__iter__")
     for size in given:
-        if _inputs.integer("hidden_layer_sizes", size, at_least=-(2**62)) <= 0:
+        if _scalars.integer("hidden_layer_sizes", size, at_least=-(2**62)) <= 0:
             raise ValueError(f"hidden_layer_sizes must be > 0, got {list(given)}.")
     return tuple(int(size) for size in given)
 
@@ -153,9 +152,9 @@ def activations(given: object, n_hidden: int) -> tuple[str, ...]:
                 f"activation must be one name, or one for each of {n_hidden} hidden layers, "
                 f"got {given!r}"
             )
-        names = [_inputs.choice(f"activation[{l}]", name, HIDDEN) for l, name in enumerate(given)]
+        names = [_scalars.choice(f"activation[{l}]", name, HIDDEN) for l, name in enumerate(given)]
     else:
-        names = [_inputs.choice("activation", given, HIDDEN)] * n_hidden
+        names = [_scalars.choice("activation", given, HIDDEN)] * n_hidden
     return tuple(ACTIVATIONS.get(name, name) for name in names)
 
 
@@ -168,7 +167,7 @@ def solver_of(given: object) -> tuple[str, Solver | None]:
             f"solver must be one of {', '.join(SOLVERS)} or a solver object of deltaloop, "
             f"got {given!r}"
         )
-    name = _inputs.choice("solver", given, SOLVERS)
+    name = _scalars.choice("solver", given, SOLVERS)
     if name in STOCHASTIC:
         return name, None
     return name if name == "lbfgs" else "own", FULL_BATCH[name]
@@ -178,20 +177,20 @@ def loss_of(given: object) -> Loss:
     """Return a loss of regression."""
     known = ("squared_error", "poisson", "absolute_error", "huber", "quantile")
     if isinstance(given, str):
-        return _inputs.choice("loss", given, known)
+        return _scalars.choice("loss", given, known)
     return check_loss(given)
 
 
 def batch_size(given: object) -> int | None:
     """Return the rows of a mini-batch, None for auto."""
     if isinstance(given, str):
-        _inputs.choice("batch_size", given, ("auto",))
+        _scalars.choice("batch_size", given, ("auto",))
         return None
-    return _inputs.integer("batch_size", given, at_least=1)
+    return _scalars.integer("batch_size", given, at_least=1)
 
 
 def patience(given: object) -> float:
     """Return n_iter_no_change: an integer, or infinity."""
     if isinstance(given, float | np.floating) and given == math.inf:
         return math.inf
-    return _inputs.integer("n_iter_no_change", given, at_least=1)
+    return _scalars.integer("n_iter_no_change", given, at_least=1)

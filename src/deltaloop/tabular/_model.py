@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from deltaloop._arguments import arrays as _inputs
+from deltaloop import _scalars
 from deltaloop._files import description as _files
 from deltaloop._scaling import Floats
 from deltaloop.inits import Init
@@ -118,11 +118,11 @@ class TabularModel:
         test_fraction: float = 0.2,
         seed: int = 0,
     ) -> None:
-        self._asked = None if task is None else _inputs.choice("task", task, TASKS)
-        self._fraction = _inputs.real("test_fraction", test_fraction)
+        self._asked = None if task is None else _scalars.choice("task", task, TASKS)
+        self._fraction = _scalars.real("test_fraction", test_fraction)
         if not 0.0 <= self._fraction < 1.0:
             raise ValueError(f"test_fraction must be in [0, 1), got {test_fraction!r}")
-        self._seed = _inputs.integer("seed", seed, at_least=0)
+        self._seed = _scalars.integer("seed", seed, at_least=0)
         self._network_options = {
             "hidden": hidden,
             "activation": activation,
@@ -230,7 +230,7 @@ class TabularModel:
             )
         part = options.get("validation")
         if part is not None:
-            _inputs.real("validation", part)
+            _scalars.real("validation", part)
         data = self._prepare(frame, target, drop)
         for name, reason in data.ignored.items():
             if reason != "constant":

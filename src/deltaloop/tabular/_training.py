@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deltaloop import _scaling
-from deltaloop._arguments import arrays as _inputs
+from deltaloop import _scalars, _scaling
 from deltaloop._scaling import Floats, Scaling
 from deltaloop.losses import REGRESSION, parts
 from deltaloop.network import Network
@@ -126,7 +125,7 @@ def prepare(
 def make_network(data: Prepared, options: Mapping[str, Any], seed: int) -> Network:
     """Make the network that `options` and the table ask for."""
     hidden, loss = options["hidden"], options["loss"]
-    widths = list(hidden) if _inputs.is_list(hidden) else [hidden]
+    widths = list(hidden) if _scalars.is_list(hidden) else [hidden]
     usual = "squared_error" if data.target.classes is None else "cross_entropy"
     name = parts(usual if loss is None else loss)[0]
     allowed = (*REGRESSION, "poisson") if data.target.classes is None else ("cross_entropy",)
