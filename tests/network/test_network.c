@@ -1,24 +1,10 @@
 /* The network through mlp.h alone: predictions and gradients do not depend on how the work is cut;
  * slices of a fit are the fit; sizes that overflow are refused; any allocation may fail and leaves
- * nothing behind.
- *
- * Linked with --wrap=malloc and --wrap=calloc, so that the tests can refuse memory. */
+ * nothing behind. */
+#include "allocations.h"
 #include "check.h"
 
 #include "mlp.h"
-
-/* ---- memory that runs out ---- */
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-
-static long allowed = -1; /* allocations until one fails; -1: none does */
-
-static int refuse(void) { return allowed >= 0 && allowed-- == 0; }
-void *__wrap_malloc(size_t size) { return refuse() ? NULL : __real_malloc(size); }
-void *__wrap_calloc(size_t n, size_t size) { return refuse() ? NULL : __real_calloc(n, size); }
 
 /* ---- a network and its data ---- */
 
@@ -30,13 +16,6 @@ struct problem {
     size_t P, m0, mL;
     struct mlp_matrix X, Y;
 };
-
-static struct mlp_matrix matrix(const double *p, size_t columns)
-{
-    return (struct mlp_matrix){(const char *)p,      (ptrdiff_t)(columns * sizeof *p),
-                               (ptrdiff_t)sizeof *p, columns,
-                               MLP_FLOAT64,          0};
-}
 
 static struct problem problem(const struct mlp_kernels *k, size_t L, const size_t *layers)
 {

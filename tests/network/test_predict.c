@@ -1,29 +1,12 @@
 /* Single rows and predictors: the bits of mlp_predict, narrow and wide, deep and shallow; no
  * allocation in a call; nothing read or written beyond the arrays; the network may go before its
- * predictor; memory that runs out leaves nothing behind.
- *
- * Linked with --wrap=malloc and --wrap=calloc, so that the tests can count and refuse. */
+ * predictor; memory that runs out leaves nothing behind. */
+#include "allocations.h"
 #include "check.h"
 
 #include "mlp.h"
 
 #include <fenv.h>
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-
-static long allowed = -1; /* allocations until one fails; -1: none does */
-static long allocations;
-
-static int refuse(void)
-{
-    allocations++;
-    return allowed >= 0 && allowed-- == 0;
-}
-void *__wrap_malloc(size_t size) { return refuse() ? NULL : __real_malloc(size); }
-void *__wrap_calloc(size_t n, size_t size) { return refuse() ? NULL : __real_calloc(n, size); }
 
 enum { MAX_LAYERS = 5, MAX_ROWS = 300 };
 
@@ -61,17 +44,13 @@ static void test_bits(const struct mlp_kernels *k, const size_t *shape, size_t n
     double *x = guarded(n * m0, &bases[0], &sizes[0]), *y = guarded(n * mL, &bases[1], &sizes[1]);
     double *expected = malloc(n * mL * sizeof *expected), *row = malloc(mL * sizeof *row);
     fill(n * m0, x);
-    const struct mlp_matrix matrix = {.data = (const char *)x,
-                                      .row_stride = (ptrdiff_t)(m0 * sizeof(double)),
-                                      .column_stride = sizeof(double),
-                                      .columns = m0,
-                                      .dtype = MLP_FLOAT64};
+    const struct mlp_matrix X = matrix(x, m0);
 
     struct mlp_predictor *p = NULL;
     CHECK(mlp_predictor_new(&p, net, n, &sizes) == MLP_OK);
     CHECK(mlp_predictor_owner(p) == &sizes);
     for (int time = 0; time < 3; time++) {
-        CHECK(mlp_predict(net, &matrix, n, 0, 1, expected) == MLP_OK);
+        CHECK(mlp_predict(net, &X, n, 0, 1, expected) == MLP_OK);
         for (size_t i = 0; i < n; i++) {
             CHECK(mlp_predict_row(net, x + i * m0, row) == MLP_OK);
             CHECK(same_bits(mL, row, expected + i * mL));
@@ -86,7 +65,7 @@ static void test_bits(const struct mlp_kernels *k, const size_t *shape, size_t n
     }
 
     /* Without its network, and under another rounding mode, which stays the caller's. */
-    CHECK(mlp_predict(net, &matrix, n, 0, 1, expected) == MLP_OK);
+    CHECK(mlp_predict(net, &X, n, 0, 1, expected) == MLP_OK);
     mlp_network_free(net);
     const int mode = fegetround();
     const int modes[] = {FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO};

@@ -1,30 +1,11 @@
 /* Levenberg-Marquardt as a whole: the same bits for every ISA with FMA, number of threads, chunk and
- * length of the slices; any allocation may fail and leaves the network as it was.
- *
- * Linked with --wrap=malloc and --wrap=calloc, so that the tests can refuse memory. */
+ * length of the slices; any allocation may fail and leaves the network as it was. */
+#include "allocations.h"
 #include "check.h"
 
 #include "mlp.h"
 
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-
-static long allowed = -1; /* allocations until one fails; -1: none does */
-
-static int refuse(void) { return allowed >= 0 && allowed-- == 0; }
-void *__wrap_malloc(size_t size) { return refuse() ? NULL : __real_malloc(size); }
-void *__wrap_calloc(size_t n, size_t size) { return refuse() ? NULL : __real_calloc(n, size); }
-
 enum { N = 150, M0 = 3, M1 = 11, M2 = 4, MOST = 120, EPOCHS = 5 };
-
-static struct mlp_matrix matrix(const double *p, size_t columns)
-{
-    return (struct mlp_matrix){(const char *)p,      (ptrdiff_t)(columns * sizeof *p),
-                               (ptrdiff_t)sizeof *p, columns,
-                               MLP_FLOAT64,          0};
-}
 
 struct run {
     enum mlp_status status;

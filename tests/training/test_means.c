@@ -9,13 +9,6 @@ enum { M0 = 3, ML = 2, P = (M0 + 1) * 7 + (7 + 1) * ML, MOST = 40, BATCH = 8 };
 static double parameters[P], expected[P];
 static const double L2 = 0.3, RATE = 0.01;
 
-static struct mlp_matrix matrix(const double *data, size_t columns)
-{
-    const ptrdiff_t size = (ptrdiff_t)sizeof(double);
-    return (struct mlp_matrix){
-        (const char *)data, (ptrdiff_t)columns * size, size, columns, MLP_FLOAT64, 0};
-}
-
 static struct mlp_network *network(double *at)
 {
     const size_t layers[] = {M0, 7, ML};

@@ -1,21 +1,10 @@
 /* LBFGS, scaled conjugate gradients and the gradient of the inputs: a fit in slices is the fit, its
  * parameters between slices are those of a complete epoch and never a trial point, and any allocation
- * may fail and leaves everything as it was.
- *
- * Linked with --wrap=malloc and --wrap=calloc, so that the tests can refuse memory. */
+ * may fail and leaves everything as it was. */
+#include "allocations.h"
 #include "check.h"
 
 #include "mlp.h"
-
-/* Allocations that are still granted; -1: all. */
-static long allowed = -1;
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-static int refuse(void) { return allowed >= 0 && allowed-- == 0; }
-void *__wrap_malloc(size_t size) { return refuse() ? NULL : __real_malloc(size); }
-void *__wrap_calloc(size_t n, size_t size) { return refuse() ? NULL : __real_calloc(n, size); }
 
 enum { N = 5000, EPOCHS = 6, M0 = 5, ML = 3 };
 
@@ -25,13 +14,6 @@ struct problem {
     double *parameters, *start, *x, *y;
     struct mlp_matrix X, Y;
 };
-
-static struct mlp_matrix matrix(const double *data, size_t columns)
-{
-    const ptrdiff_t size = (ptrdiff_t)sizeof(double);
-    return (struct mlp_matrix){
-        (const char *)data, (ptrdiff_t)columns * size, size, columns, MLP_FLOAT64, 0};
-}
 
 static struct problem problem(const struct mlp_kernels *k)
 {

@@ -10,13 +10,6 @@ static double parameters[P], start[P], x[N * M0], y[N * ML];
 static struct mlp_matrix X, Y;
 static struct mlp_network *net;
 
-static struct mlp_matrix matrix(const double *data, size_t columns)
-{
-    const ptrdiff_t size = (ptrdiff_t)sizeof(double);
-    return (struct mlp_matrix){
-        (const char *)data, (ptrdiff_t)columns * size, size, columns, MLP_FLOAT64, 0};
-}
-
 static const struct mlp_levenberg LEVENBERG = {
     .damping = 1e-3, .decrease = 0.1, .increase = 10.0, .max_damping = 1e10};
 static const struct mlp_rprop RPROP = {1.2, 0.5, 0.1, 0.0, 50.0, 1};

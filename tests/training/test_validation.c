@@ -1,21 +1,10 @@
 /* The validation of a fit by every solver: costs of the other instances after each epoch to the bit,
  * in slices and on threads, without a trace in the training; patience, with the rules that come first;
- * what is restored; and any allocation may fail and leaves everything as it was.
- *
- * Linked with --wrap=malloc and --wrap=calloc, so that the tests can refuse memory. */
+ * what is restored; and any allocation may fail and leaves everything as it was. */
+#include "allocations.h"
 #include "check.h"
 
 #include "mlp.h"
-
-/* Allocations that are still granted; -1: all. */
-static long allowed = -1;
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-static int refuse(void) { return allowed >= 0 && allowed-- == 0; }
-void *__wrap_malloc(size_t size) { return refuse() ? NULL : __real_malloc(size); }
-void *__wrap_calloc(size_t n, size_t size) { return refuse() ? NULL : __real_calloc(n, size); }
 
 /* Training on the first ones, validation on others: few, or enough for ranges. */
 enum { N = 60, FEW = 37, MANY = 4500, ALL = N + MANY, M0 = 5, ML = 3, EPOCHS = 8, MOST = 300 };
@@ -26,13 +15,6 @@ struct problem {
     double parameters[MOST], start[MOST], x[ALL * M0], y[ALL * ML];
     struct mlp_matrix X, Y, XV, YV;
 };
-
-static struct mlp_matrix matrix(const double *data, size_t columns)
-{
-    const ptrdiff_t size = (ptrdiff_t)sizeof(double);
-    return (struct mlp_matrix){
-        (const char *)data, (ptrdiff_t)columns * size, size, columns, MLP_FLOAT64, 0};
-}
 
 static void problem_new(struct problem *p, const struct mlp_kernels *k)
 {

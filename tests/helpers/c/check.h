@@ -47,6 +47,14 @@ static inline int same_bits(size_t n, const double *x, const double *y)
     return memcmp(x, y, n * sizeof *x) == 0;
 }
 
+/* Rows of doubles without gaps. */
+static inline struct mlp_matrix matrix(const double *data, size_t columns)
+{
+    const ptrdiff_t size = (ptrdiff_t)sizeof(double);
+    return (struct mlp_matrix){
+        (const char *)data, (ptrdiff_t)columns * size, size, columns, MLP_FLOAT64, 0};
+}
+
 /* Records the costs of up to 512 epochs there, and the rest where nobody looks. */
 static inline struct mlp_history costs_only(double *cost)
 {
