@@ -9,7 +9,7 @@
 #include "network/threads.h"
 
 struct mlp_step {
-    int plain; /* w <- w - rate g and nothing else: what a product can do with its result */
+    int plain;    /* w <- w - rate g and nothing else: what a product can do with its result */
     double rate;  /* alpha in this epoch */
     double scale; /* of the gradient: 1, or of a mean 1 / sum s */
     struct mlp_descent options;
