@@ -2,7 +2,7 @@
 # cython: cdivision=True, freethreading_compatible=True, embedsignature=False
 """The C core as Python objects: memory safety, lifetimes and one table of errors; no policy.
 
-The classes here take arrays that were validated in Python (``_inputs.py``); only ``predict``,
+The classes here take arrays that were validated in Python (``_arguments/arrays.py``); only ``predict``,
 ``Trainer.step`` and ``Predictor`` look at an array themselves, so that one that is exact already
 goes straight to C. Way to the hot loop: ``csrc/network/layers.c``, then ``csrc/kernels/product.inc.h``.
 """
@@ -25,9 +25,11 @@ import threading
 
 import numpy as np
 
-from deltaloop import (
-    _inputs, _problem, _random, _state, _threads, losses, schedules, solvers,
-)
+from deltaloop import _threads, losses, schedules, solvers
+from deltaloop._arguments import arrays as _inputs
+from deltaloop._arguments import problem as _problem
+from deltaloop._arguments import seeds as _random
+from deltaloop._fit import state as _state
 
 cnp.import_array()
 
@@ -879,7 +881,7 @@ cdef class Fit:
                                patience, known))
 
     def resume(self, state, size_t epochs):
-        """Goes on where the fit was that left these arrays (_state.py) after so many epochs."""
+        """Goes on where the fit was that left these arrays (_fit/state.py) after so many epochs."""
         cdef mlp_fit_report r
         cdef mlp_array arrays[MLP_MAX_ARRAYS]
         mlp_fit_describe(self.fit, &r)
@@ -982,7 +984,7 @@ cdef class Trainer:
 
     def __cinit__(self, Core network not None, solver, *, l1=0.0, l2=0.0, dropout=0.0,
                   resume=None, n_threads=None, seed=None):
-        from deltaloop._fit_arguments import check_trainer
+        from deltaloop._fit.arguments import check_trainer
         cdef mlp_array arrays[MLP_MAX_ARRAYS]
         self.trainer = NULL
         solver = check_trainer(network, solver)

@@ -8,7 +8,7 @@ import time
 from functools import lru_cache
 from pathlib import Path
 
-from deltaloop import _inputs
+from deltaloop._arguments import arrays as _inputs
 
 # MLP_MAX_THREADS of csrc/network/network.h.
 MOST = 256

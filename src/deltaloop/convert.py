@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from deltaloop import _files, losses
+from deltaloop import losses
+from deltaloop._files import description as _files
 from deltaloop.losses import Loss
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def from_onnx(
     >>> dl.from_onnx(path)
     Network([2, 3, 1], activation='gelu', output='identity', loss='squared_error', seed=7)
     """
-    from deltaloop import _onnx_reading
+    from deltaloop._onnx import read as _onnx_reading
 
     return _onnx_reading.read(path, loss, seed)
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from deltaloop import _inputs
+from deltaloop._arguments import arrays as _inputs
 
 # Losses of a - y, which go with any output and any finite target.
 REGRESSION = ("squared_error", "absolute_error", "huber", "quantile")

@@ -10,23 +10,16 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from deltaloop import (
-    _core,
-    _files,
-    _html,
-    _inputs,
-    _layers,
-    _onnx,
-    _problem,
-    _random,
-    _threads,
-    convert,
-    inits,
-    losses,
-    training,
-)
+from deltaloop import _core, _html, _threads, convert, inits, losses
+from deltaloop._arguments import arrays as _inputs
+from deltaloop._arguments import layers as _layers
+from deltaloop._arguments import problem as _problem
+from deltaloop._arguments import seeds as _random
 from deltaloop._core import Predictor, Trainer
-from deltaloop.checks import GradientCheck, check_gradient
+from deltaloop._files import description as _files
+from deltaloop._fit import run as training
+from deltaloop._fit.gradient_check import GradientCheck, check_gradient
+from deltaloop._onnx import write as _onnx
 from deltaloop.inits import Init
 from deltaloop.losses import Loss
 from deltaloop.results import EpochInfo, FitResult

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from deltaloop import _layers
+from deltaloop._arguments import layers as _layers
 
 if TYPE_CHECKING:
     from deltaloop.network import Network

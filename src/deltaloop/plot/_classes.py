@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deltaloop import _inputs
+from deltaloop._arguments import arrays as _inputs
 
 
 def classes(name: str, values: object) -> NDArray[Any]:

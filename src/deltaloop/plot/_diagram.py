@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deltaloop import _core, _inputs, _layers
+from deltaloop import _core
+from deltaloop._arguments import arrays as _inputs
+from deltaloop._arguments import layers as _layers
 from deltaloop.plot import _axes
 
 if TYPE_CHECKING:

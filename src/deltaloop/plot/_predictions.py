@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from deltaloop import _inputs
+from deltaloop._arguments import arrays as _inputs
 from deltaloop._scaling import r2
 from deltaloop.plot import _axes
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from deltaloop import _core, _inputs
+from deltaloop import _core
+from deltaloop._arguments import arrays as _inputs
 from deltaloop.plot import _axes, _classes
 
 if TYPE_CHECKING:

@@ -16,12 +16,13 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from deltaloop import _core, _inputs
+from deltaloop import _core
+from deltaloop._arguments import arrays as _inputs
+from deltaloop._fit.run import exclusive
 from deltaloop.network import Network
 from deltaloop.sklearn import _settings
 from deltaloop.sklearn._optimizer import DivergedError, FullBatch, Optimizer
 from deltaloop.sklearn._rows import Rows, dense_blocks
-from deltaloop.training import exclusive
 
 if TYPE_CHECKING:
     from deltaloop.losses import Loss

@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deltaloop import _core, _fit_arguments, _problem, _random
+from deltaloop import _core
+from deltaloop._arguments import problem as _problem
+from deltaloop._arguments import seeds as _random
+from deltaloop._fit import arguments as _fit_arguments
+from deltaloop._fit.run import FIRST_WORK, adapted
 from deltaloop.sklearn._rows import Rows
 from deltaloop.sklearn._settings import Settings
 from deltaloop.solvers import Adam, GradientDescent, Solver
-from deltaloop.training import FIRST_WORK, adapted
 
 if TYPE_CHECKING:
     from deltaloop.network import Network

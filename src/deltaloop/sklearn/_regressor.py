@@ -11,7 +11,7 @@ from sklearn.metrics import r2_score
 from sklearn.utils import column_or_1d
 from sklearn.utils.metaestimators import available_if
 
-from deltaloop import _inputs
+from deltaloop._arguments import arrays as _inputs
 from deltaloop.sklearn._document import documented
 from deltaloop.sklearn._estimator import Array, Perceptron, is_stochastic
 from deltaloop.sklearn._rows import Rows
@@ -182,7 +182,7 @@ class MLPRegressor(RegressorMixin, Perceptron):
         ImportError
             Without onnx: ``pip install 'deltaloop[onnx]'``.
         """
-        from deltaloop import _onnx
+        from deltaloop._onnx import write as _onnx
 
         _onnx.write(self._ready(), path)
 

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deltaloop import _inputs, _layers, _threads
+from deltaloop import _threads
+from deltaloop._arguments import arrays as _inputs
+from deltaloop._arguments import layers as _layers
 from deltaloop.losses import Loss
 from deltaloop.losses import check as check_loss
 from deltaloop.solvers import (

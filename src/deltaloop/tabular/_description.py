@@ -12,11 +12,10 @@ from dataclasses import asdict
 from itertools import pairwise
 from typing import Any
 
-from deltaloop._datafiles import Label
-from deltaloop._files import MAX_HEADER_BYTES, short
-from deltaloop._table import NUMERIC, Column, Table
-from deltaloop._target import MAX_WHOLE, Target
+from deltaloop._files.description import MAX_HEADER_BYTES, short
 from deltaloop.network import Network
+from deltaloop.tabular._columns import NUMERIC, Column, Table
+from deltaloop.tabular._target import MAX_WHOLE, Label, Target
 
 __all__ = ["check_network", "check_size", "of_text", "to_text"]
 

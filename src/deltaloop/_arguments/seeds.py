@@ -13,7 +13,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from deltaloop import _core, _inputs
+from deltaloop import _core
+from deltaloop._arguments import arrays as _inputs
 from deltaloop.inits import Init, Uniform
 
 

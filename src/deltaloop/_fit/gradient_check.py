@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from deltaloop import _inputs, _layers, _problem, _threads
+from deltaloop import _threads
+from deltaloop._arguments import arrays as _inputs
+from deltaloop._arguments import layers as _layers
+from deltaloop._arguments import problem as _problem
 
 if TYPE_CHECKING:
     from deltaloop.network import Network

@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 
 from deltaloop._scaling import Floats, Scaling
 from deltaloop.datasets import load_digits
+from deltaloop.tabular._target import Label
 
 __all__ = ["Data", "digits", "inputs", "labels", "read", "training", "values"]
-
-Label = int | str | bool
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deltaloop import _choice
+from deltaloop._fit import choice as _choice
 from deltaloop._scaling import Floats, shuffled
 from deltaloop.network import Network
 from deltaloop.results import DivergenceWarning

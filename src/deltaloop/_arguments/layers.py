@@ -8,7 +8,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from deltaloop import _core, _inputs, losses
+from deltaloop import _core, losses
+from deltaloop._arguments import arrays as _inputs
 
 RELU_LIKE = ("leaky_relu", "elu", "softplus", "silu", "gelu")
 HIDDEN = ("sigmoid", "tanh", "relu", "identity", "step", *RELU_LIKE, "exp")

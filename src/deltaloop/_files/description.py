@@ -43,7 +43,8 @@ USER_PREFIX = "user."
 # What a file can make a reader allocate before it is known to be one of ours. safetensors (0.8.0)
 # takes 100 MB of JSON; 1 MiB of it took up to 32 MB of memory: about 110 bytes for each value and
 # bracket, 7 for each byte of a long string. With both limits a reader stays below 10 MB, which
-# tests/test_files.py measures. A layer takes 150 bytes and 26 values and brackets: 1,500 layers.
+# tests/files/test_memory.py measures. A layer takes 150 bytes, and 26 values and brackets: 1,500
+# layers.
 MAX_HEADER_BYTES = 1 << 19
 MAX_HEADER_PARTS = 40_000
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deltaloop import _files
+from deltaloop._files import description as _files
 
 # Objects of a file, counted before it is parsed: they and what is made of them take up to 250 bytes
 # each. A layer of gelu units, the longest form, has 370, one of relu units 25.

@@ -11,14 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deltaloop import _frames, _inputs, _scaling
+from deltaloop import _scaling
+from deltaloop._arguments import arrays as _inputs
 from deltaloop._scaling import Floats, Scaling
-from deltaloop._strength import how, strength
-from deltaloop._table import Table
-from deltaloop._target import Target
 from deltaloop.losses import REGRESSION, parts
 from deltaloop.network import Network
 from deltaloop.results import FitResult
+from deltaloop.tabular import _frames
+from deltaloop.tabular._columns import Table
+from deltaloop.tabular._strength import how, strength
+from deltaloop.tabular._target import Target
 
 __all__ = [
     "OPTIONS",

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 import deltaloop as dl
-from deltaloop import _frames, _pictures, _tablefiles
-from deltaloop._reports import (
+from deltaloop.cli import _pictures
+from deltaloop.cli import _table_files as _tablefiles
+from deltaloop.cli._reports import (
     fit_report,
     print_predictions,
     score_label,
@@ -20,13 +21,13 @@ from deltaloop._reports import (
     to_json,
     train_text,
 )
-from deltaloop._solver_arguments import AUTO, fit_arguments
-from deltaloop._table import Column
-from deltaloop._table_text import check_size
-from deltaloop._tabular import Prepared
-from deltaloop._target import Target
+from deltaloop.cli._solvers import AUTO, fit_arguments
 from deltaloop.losses import of_text
-from deltaloop.tabular import TabularModel
+from deltaloop.tabular import TabularModel, _frames
+from deltaloop.tabular._columns import Column
+from deltaloop.tabular._description import check_size
+from deltaloop.tabular._target import Target
+from deltaloop.tabular._training import Prepared
 
 __all__ = ["columns_text", "description", "predict", "train"]
 

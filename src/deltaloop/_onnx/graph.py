@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deltaloop import _files
-from deltaloop._onnx_activations import FLOAT32, FLOAT64, FORMS, Form, Operator
-from deltaloop._onnx_file import array
+from deltaloop._files import description as _files
+from deltaloop._onnx.activations import FLOAT32, FLOAT64, FORMS, Form, Operator
+from deltaloop._onnx.protobuf import array
 
 Floats = NDArray[Any]
 

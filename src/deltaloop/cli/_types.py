@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from deltaloop._solver_arguments import AUTO, SCHEDULES, SOLVERS
+from deltaloop.cli._solvers import AUTO, SCHEDULES, SOLVERS
 
 __all__ = [
     "check_output",

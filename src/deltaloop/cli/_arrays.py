@@ -18,10 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 import deltaloop as dl
-from deltaloop import _datafiles, _files, _pictures, _table_commands, _tablefiles
-from deltaloop._argument_types import check_output
-from deltaloop._datafiles import Data, Label
-from deltaloop._reports import (
+from deltaloop._files import description as _files
+from deltaloop._scaling import Scaling, fit, r2, shuffled, split
+from deltaloop.cli import _npz as _datafiles
+from deltaloop.cli import _pictures
+from deltaloop.cli import _table_files as _tablefiles
+from deltaloop.cli import _tables as _table_commands
+from deltaloop.cli._npz import Data
+from deltaloop.cli._reports import (
     aligned,
     description,
     fit_report,
@@ -31,11 +35,12 @@ from deltaloop._reports import (
     to_json,
     train_text,
 )
-from deltaloop._scaling import Scaling, fit, r2, shuffled, split
-from deltaloop._solver_arguments import fit_arguments
+from deltaloop.cli._solvers import fit_arguments
+from deltaloop.cli._types import check_output
 from deltaloop.datasets import load_digits
 from deltaloop.losses import Loss
-from deltaloop.tabular import METADATA
+from deltaloop.tabular._model import METADATA
+from deltaloop.tabular._target import Label
 
 __all__ = ["info", "predict", "train"]
 

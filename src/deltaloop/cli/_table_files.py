@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deltaloop import _tablecsv
-from deltaloop._frames import first_line
+from deltaloop.cli import _csv as _tablecsv
+from deltaloop.tabular._frames import first_line
 
 __all__ = ["SUFFIXES", "is_table", "read", "write"]
 

@@ -17,8 +17,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from deltaloop import _core, _inputs, _problem, _random, _state, _threads
-from deltaloop._fit_arguments import (
+from deltaloop import _core, _threads
+from deltaloop._arguments import arrays as _inputs
+from deltaloop._arguments import problem as _problem
+from deltaloop._arguments import seeds as _random
+from deltaloop._fit import state as _state
+from deltaloop._fit.arguments import (
     Limits,
     Validation,
     check_epochs,

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deltaloop import _core, _files, _layers
-from deltaloop._onnx_activations import FLOAT64, FORMS
+from deltaloop import _core
+from deltaloop._arguments import layers as _layers
+from deltaloop._files import description as _files
+from deltaloop._onnx.activations import FLOAT64, FORMS
 
 if TYPE_CHECKING:
     from deltaloop.network import Network

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deltaloop import _choice, _inputs, _problem, _state
+from deltaloop._arguments import arrays as _inputs
+from deltaloop._arguments import problem as _problem
+from deltaloop._fit import choice as _choice
+from deltaloop._fit import state as _state
 from deltaloop.schedules import Schedule
 from deltaloop.solvers import Solver
 
 if TYPE_CHECKING:
-    from deltaloop._problem import Problem
+    from deltaloop._arguments.problem import Problem
     from deltaloop.network import Network
     from deltaloop.results import EpochInfo
 # Epochs of a solver that was given without a number of them.

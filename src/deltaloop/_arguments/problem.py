@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from deltaloop import _inputs
+from deltaloop._arguments import arrays as _inputs
 
 if TYPE_CHECKING:
     from deltaloop.network import Network

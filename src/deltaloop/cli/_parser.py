@@ -13,10 +13,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import deltaloop as dl
-from deltaloop import _argument_types as _types
-from deltaloop import _commands
-from deltaloop._layers import HIDDEN
-from deltaloop._solver_arguments import (
+from deltaloop._arguments.layers import HIDDEN
+from deltaloop.cli import _arrays as _commands
+from deltaloop.cli import _types
+from deltaloop.cli._solvers import (
     AUTO,
     BATCH_SIZE,
     EPOCHS,
@@ -24,9 +24,9 @@ from deltaloop._solver_arguments import (
     RATE_PER_INSTANCE,
     SCHEDULES,
 )
-from deltaloop._target import TASKS
 from deltaloop.inits import NAMES
 from deltaloop.losses import REGRESSION
+from deltaloop.tabular._target import TASKS
 
 __all__ = ["main"]
 

@@ -10,14 +10,18 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from deltaloop import _files, _frames, _inputs, _table_text, _tabular
+from deltaloop._arguments import arrays as _inputs
+from deltaloop._files import description as _files
 from deltaloop._scaling import Floats
-from deltaloop._table import Column, Table
-from deltaloop._target import TASKS, Target
 from deltaloop.inits import Init
 from deltaloop.losses import Loss
 from deltaloop.network import Network
 from deltaloop.results import FitResult
+from deltaloop.tabular import _description as _table_text
+from deltaloop.tabular import _frames
+from deltaloop.tabular import _training as _tabular
+from deltaloop.tabular._columns import Column, Table
+from deltaloop.tabular._target import TASKS, Target
 
 __all__ = ["Column", "TabularModel"]
 

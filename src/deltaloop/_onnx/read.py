@@ -6,10 +6,12 @@ import os
 
 import numpy as np
 
-from deltaloop import _files, _layers, convert
-from deltaloop._onnx import PREFIX, library
-from deltaloop._onnx_file import metadata, read_model
-from deltaloop._onnx_graph import Graph, Units
+from deltaloop import convert
+from deltaloop._arguments import layers as _layers
+from deltaloop._files import description as _files
+from deltaloop._onnx.graph import Graph, Units
+from deltaloop._onnx.protobuf import metadata, read_model
+from deltaloop._onnx.write import PREFIX, library
 from deltaloop.losses import Loss
 from deltaloop.network import Network
 
