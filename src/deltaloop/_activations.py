@@ -16,7 +16,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Operator:
-    """An operator of ONNX with these attributes."""
+    """An operator of ONNX with these attributes, of which the floats are float32 in files."""
 
     name: str
     attributes: Mapping[str, Any] = field(default_factory=dict)
@@ -24,15 +24,16 @@ class Operator:
 
 @dataclass(frozen=True)
 class Module:
-    """A class of torch.nn, or of deltaloop.torch where that has none.
+    """A class of torch.nn, or of deltaloop.torch where torch.nn has none.
 
-    `arguments` make one; `settings` are the values that an attribute of one may have, where this is
-    the same function.
+    `arguments` make one. One with other attributes is the same function if they have one of the
+    values in `settings`, and at least those in `least`.
     """
 
     name: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, tuple[object, ...]] = field(default_factory=dict)
+    least: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Activation:
     onnx: Operator | None = None
     torch: Module | None = None
     sklearn: str | None = None  # scikit-learn's name
+    sklearn_hidden: bool = True  # whether its hidden layers can have it, not its outputs alone
     hidden: bool = True  # whether hidden layers can have it
     stays: bool = False  # outputs of a regression have it too if the hidden layers do
 
@@ -107,6 +109,7 @@ ROWS = (
         onnx=Operator("Softmax", {"axis": -1}),
         torch=Module("Softmax", {"dim": -1}, {"dim": (-1, 1, None)}),
         sklearn="softmax",
+        sklearn_hidden=False,
         hidden=False,
     ),
     Activation(
@@ -149,7 +152,7 @@ ROWS = (
         onnx=Operator("Softplus"),
         # PyTorch's is z itself where z is above the threshold: 2e-9 off for its default of 20,
         # 4e-18 for 40.
-        torch=Module("Softplus", {"threshold": 40.0}, {"beta": (1.0,)}),
+        torch=Module("Softplus", {"threshold": 40.0}, {"beta": (1.0,)}, {"threshold": 20}),
     ),
     Activation(
         "silu",
@@ -181,8 +184,10 @@ ROWS = (
         onnx=Operator("Exp"),
         torch=Module("Exp"),
         sklearn="exp",
+        sklearn_hidden=False,
     ),
 )
 
 ACTIVATIONS = {row.name: row for row in ROWS}
 HIDDEN = tuple(row.name for row in ROWS if row.hidden)
+TRAINABLE = tuple(row.name for row in ROWS if row.hidden and row.derivative)

@@ -6,20 +6,13 @@ import math
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from deltaloop import _losses
 from deltaloop._arguments import arrays as _inputs
 
 # Losses of a - y, which go with any output and any finite target.
-REGRESSION = ("squared_error", "absolute_error", "huber", "quantile")
+REGRESSION = _losses.ANY_OUTPUT
 
-NAMES = (
-    "squared_error",
-    "cross_entropy",
-    "binary_cross_entropy",
-    "absolute_error",
-    "huber",
-    "quantile",
-    "poisson",
-)
+NAMES = _losses.NAMES
 
 
 @dataclass(frozen=True)
