@@ -6,20 +6,12 @@ import math
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from deltaloop import _scalars
+from deltaloop import _losses, _scalars
 
 # Losses of a - y, which go with any output and any finite target.
-REGRESSION = ("squared_error", "absolute_error", "huber", "quantile")
+REGRESSION = _losses.ANY_OUTPUT
 
-NAMES = (
-    "squared_error",
-    "cross_entropy",
-    "binary_cross_entropy",
-    "absolute_error",
-    "huber",
-    "quantile",
-    "poisson",
-)
+NAMES = _losses.NAMES
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from deltaloop._core import Predictor, Trainer
 from deltaloop._files import description as _files
 from deltaloop._fit import run as training
 from deltaloop._fit.gradient_check import GradientCheck, check_gradient
+from deltaloop._losses import of_task
 from deltaloop._onnx import write as _onnx
 from deltaloop.inits import Init
 from deltaloop.losses import Loss
@@ -285,7 +286,7 @@ class Network(_core.Core):
         self._predict(x, z, True)
         if self.layers[-1] == 1:
             result = (z[:, 0] > 0).astype(np.int64)
-        elif self.loss == "binary_cross_entropy":
+        elif self.loss in of_task("labels"):
             result = (z > 0).astype(np.int64)
         else:
             result = z.argmax(axis=1).astype(np.int64, copy=False)

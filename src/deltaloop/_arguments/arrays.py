@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deltaloop import _core
+from deltaloop import _core, _losses
 
 if TYPE_CHECKING:
     from deltaloop.network import Network
@@ -187,9 +187,10 @@ def batch(
     if check_finite:
         finite(x_name, x)
         finite(y_name, y)
-    if network.loss in ("cross_entropy", "binary_cross_entropy") and not labels:
+    kind = _losses.targets(network.loss)
+    if kind == "probabilities" and not labels:
         probabilities(network, y, y_name)
-    elif network.loss == "poisson":
+    elif kind == "counts":
         not_negative(y, y_name)
     return x, y, labels
 

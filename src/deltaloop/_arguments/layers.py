@@ -8,19 +8,19 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from deltaloop import _core, _scalars, losses
+from deltaloop import _core, _scalars
+from deltaloop._activations import ACTIVATIONS, HIDDEN
 from deltaloop._arguments import arrays as _arrays
+from deltaloop._losses import LOSSES
 
-RELU_LIKE = ("leaky_relu", "elu", "softplus", "silu", "gelu")
-HIDDEN = ("sigmoid", "tanh", "relu", "identity", "step", *RELU_LIKE, "exp")
-ANY_OUTPUT = ("sigmoid", "tanh", "relu", "identity", "softmax", "step", *RELU_LIKE, "exp")
 # Output activations that a loss can be computed from.
-OUTPUTS = {
-    **dict.fromkeys(losses.REGRESSION, ANY_OUTPUT),
-    "cross_entropy": ("softmax", "sigmoid"),
-    "binary_cross_entropy": ("sigmoid",),
-    "poisson": ("exp",),
+OUTPUTS = {row.name: row.outputs or tuple(ACTIVATIONS) for row in LOSSES.values()}
+
+# What scikit-learn has, in its order, which is the core's: our names and its own.
+SKLEARN_NAMES = {
+    name: theirs for name in _core.ACTIVATIONS if (theirs := ACTIVATIONS[name].sklearn) is not None
 }
+SKLEARN_HIDDEN = tuple(name for name in SKLEARN_NAMES if ACTIVATIONS[name].sklearn_hidden)
 
 
 def sizes(layers: object) -> tuple[int, ...]:
@@ -59,16 +59,12 @@ def hidden_activations(activation: object, n_hidden: int) -> tuple[str, ...]:
 def output_activation(output: object, activation: object, loss: str, n_outputs: int) -> str:
     """Return the output's activation: as asked for, or what suits loss and activation."""
     if output is None:
-        if loss in losses.REGRESSION:
-            keep = activation in ("sigmoid", "tanh", "step")
-            name = activation if keep else "identity"
-            assert isinstance(name, str)
-        elif loss == "cross_entropy" and n_outputs > 1:
-            name = "softmax"
-        elif loss == "poisson":
-            name = "exp"
+        defaults = LOSSES[loss].default
+        if defaults is not None:
+            name = defaults[n_outputs > 1]
         else:
-            name = "sigmoid"
+            row = ACTIVATIONS.get(activation) if isinstance(activation, str) else None
+            name = row.name if row is not None and row.stays else "identity"
     else:
         name = _scalars.choice("output", output, tuple(_core.ACTIVATIONS))
     if name not in OUTPUTS[loss]:
@@ -104,10 +100,10 @@ def is_residual(sizes: Sequence[int], skipped: Sequence[bool]) -> bool:
 
 def default_init(hidden: tuple[str, ...], output: str) -> str:
     """Return the initialisation that suits the hidden units (the outputs when there are none)."""
-    names = set(hidden) or {output}
-    if names <= {"sigmoid", "step"}:
+    inits = {ACTIVATIONS[name].init for name in hidden or (output,)}
+    if inits == {"uniform"}:
         return "uniform"
-    return "glorot_uniform" if names.isdisjoint({"relu", *RELU_LIKE}) else "he_uniform"
+    return "he_uniform" if "he_uniform" in inits else "glorot_uniform"
 
 
 def views(

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
+
+from deltaloop._activations import ACTIVATIONS, Activation, Operator
 
 V = TypeVar("V")
 
@@ -68,11 +70,22 @@ _TAIL = [
 
 
 @dataclass(frozen=True)
-class Operator:
+class Single:
     """The form that is one operator."""
 
     op: str
-    attributes: Mapping[str, Any] = field(default_factory=dict)
+    attributes: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, operator: Operator) -> Single:
+        """Make the form of an operator, with its floats as files hold them."""
+        return cls(
+            operator.name,
+            {
+                key: _rounded(value) if isinstance(value, float) else value
+                for key, value in operator.attributes.items()
+            },
+        )
 
     def __call__(self, g: Graph[V], z: V) -> V:
         return g.node(self.op, z, **self.attributes)
@@ -155,30 +168,38 @@ def _rounded(number: float) -> float:
     return float(np.float32(number))
 
 
-FORMS: Mapping[str, tuple[Form, ...]] = {
-    "identity": (lambda g, z: z,),
-    "sigmoid": (Operator("Sigmoid"),),
-    "tanh": (Operator("Tanh"),),
-    "relu": (Operator("Relu"), lambda g, z: g.node("Max", z, g.constant(0.0))),
-    "exp": (Operator("Exp"),),
-    "softmax": (Operator("Softmax", {"axis": -1}),),
-    "step": (_step,),
-    "leaky_relu": (_leaky_relu, Operator("LeakyRelu", {"alpha": _rounded(0.01)})),
-    "elu": (_elu, Operator("Elu", {"alpha": 1.0})),
-    "softplus": (_softplus, Operator("Softplus"), _softplus_above_20),
-    "silu": (
-        _silu,
-        lambda g, z: g.node("Mul", z, g.node("Sigmoid", z)),
-        Operator("Swish", {"alpha": 1.0}),
-    ),
-    "gelu": (
-        _gelu,
-        Operator("Gelu", {"approximate": "none"}),
-        *(
-            _gelu_of_erf(op, number, halved)
-            for op, root in (("Div", math.sqrt(2.0)), ("Mul", math.sqrt(0.5)))
-            for number in (root, _rounded(root))
-            for halved in ("z", "sum", "product")
-        ),
+# What is written instead of an operator: ONNX Runtime has none in float64, or it is not exact.
+_COMPOSED: Mapping[str, Form] = {
+    "identity": lambda g, z: z,
+    "step": _step,
+    "leaky_relu": _leaky_relu,
+    "elu": _elu,
+    "softplus": _softplus,
+    "silu": _silu,
+    "gelu": _gelu,
+}
+# What others write, beside the operator.
+_OTHERS: Mapping[str, tuple[Form, ...]] = {
+    "relu": (lambda g, z: g.node("Max", z, g.constant(0.0)),),
+    "softplus": (_softplus_above_20,),
+    "silu": (lambda g, z: g.node("Mul", z, g.node("Sigmoid", z)),),
+    "gelu": tuple(
+        _gelu_of_erf(op, number, halved)
+        for op, root in (("Div", math.sqrt(2.0)), ("Mul", math.sqrt(0.5)))
+        for number in (root, _rounded(root))
+        for halved in ("z", "sum", "product")
     ),
 }
+
+
+def _forms(row: Activation) -> tuple[Form, ...]:
+    """Return all forms of an activation: first the one that is written."""
+    composed = _COMPOSED.get(row.name)
+    return (
+        *([composed] if composed else []),
+        *([Single.of(row.onnx)] if row.onnx else []),
+        *_OTHERS.get(row.name, ()),
+    )
+
+
+FORMS: Mapping[str, tuple[Form, ...]] = {name: _forms(row) for name, row in ACTIVATIONS.items()}

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deltaloop._files import description as _files
-from deltaloop._onnx.activations import FLOAT32, FLOAT64, FORMS, Form, Operator
+from deltaloop._onnx.activations import FLOAT32, FLOAT64, FORMS, Form, Single
 from deltaloop._onnx.protobuf import array
 
 Floats = NDArray[Any]
@@ -24,20 +24,18 @@ Floats = NDArray[Any]
 # With MatMul and Add, of 2,000 layers; more are the work of seconds.
 MAX_SUMS = 4_000
 
-# Attributes that change nothing.
-_DEFAULTS: dict[str, dict[str, tuple[object, ...]]] = {
-    "Elu": {"alpha": (1.0,)},
-    "LeakyRelu": {"alpha": (float(np.float32(0.01)),)},
-    "Swish": {"alpha": (1.0,)},
-    "Gelu": {"approximate": ("none",)},
-    "Softmax": {"axis": (-1, 1)},
-    "Concat": {"axis": (1, -1)},
-}
 _Forms = tuple[tuple[str, Form], ...]
 _ALL = [(name, form) for name, forms in FORMS.items() for form in forms if name != "identity"]
-_SINGLE: _Forms = tuple(pair for pair in _ALL if isinstance(pair[1], Operator))
-_COMPOSED: _Forms = tuple(pair for pair in _ALL if not isinstance(pair[1], Operator))
-_OPERATORS = {form.op for _, form in _SINGLE if isinstance(form, Operator)}
+_SINGLE: _Forms = tuple(pair for pair in _ALL if isinstance(pair[1], Single))
+_COMPOSED: _Forms = tuple(pair for pair in _ALL if not isinstance(pair[1], Single))
+_OPERATORS = {form.op for _, form in _SINGLE if isinstance(form, Single)}
+# Attributes that change nothing, the values that they may have.
+_DEFAULTS: dict[str, dict[str, tuple[object, ...]]] = {
+    form.op: {key: (value,) for key, value in form.attributes.items()}
+    for _, form in _SINGLE
+    if isinstance(form, Single)
+}
+_DEFAULTS |= {"Softmax": {"axis": (-1, 1)}, "Concat": {"axis": (1, -1)}}
 _COMMUTATIVE = ("Add", "Mul", "Max", "Min")
 _PROBABILITIES = ("probabilities", "output_probability")
 

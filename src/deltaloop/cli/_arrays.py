@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 import deltaloop as dl
 from deltaloop._files import description as _files
+from deltaloop._losses import LOSSES, of_task, targets
 from deltaloop._scaling import Scaling, fit, r2, shuffled, split
 from deltaloop.cli import _npz as _datafiles
 from deltaloop.cli import _pictures
@@ -38,7 +39,7 @@ from deltaloop.cli._reports import (
 from deltaloop.cli._solvers import fit_arguments
 from deltaloop.cli._types import check_output
 from deltaloop.datasets import load_digits
-from deltaloop.losses import Loss
+from deltaloop.losses import Loss, parts
 from deltaloop.tabular._model import METADATA
 from deltaloop.tabular._target import Label
 
@@ -103,14 +104,14 @@ def _set_defaults(args: argparse.Namespace) -> None:
 
 def _loss(data: Data, args: argparse.Namespace) -> Loss:
     """Return the loss that was asked for, if it goes with the data, or the usual one."""
-    usual = "squared_error" if data.classes is None else "cross_entropy"
-    name: str = args.loss or usual
-    if (name == "cross_entropy") != (data.classes is not None):
+    allowed = of_task("regression" if data.classes is None else "classification")
+    name: str = args.loss or allowed[0]
+    if name not in allowed:
         kind = "values (floats in y)" if data.classes is None else "classes (no floats in y)"
         args.usage_error(f"argument --loss: {name} does not go with {kind}, which {data.name} has")
     value = args.loss_parameter
-    if name == "poisson" and data.y.min() < 0:
-        raise ValueError(f"{data.name}: y holds {data.y.min()}; counts for poisson are at least 0")
+    if LOSSES[name].targets == "counts" and data.y.min() < 0:
+        raise ValueError(f"{data.name}: y holds {data.y.min()}; counts for {name} are at least 0")
     if value is None:
         return name
     if name not in ("huber", "quantile") or (name == "quantile" and value >= 1):
@@ -130,7 +131,7 @@ def _network(data: Data, args: argparse.Namespace, loss: Loss) -> dl.Network:
     return dl.Network(
         [m_in, *args.hidden, m_out],
         activation=args.activation,
-        output="identity" if data.classes is None and loss != "poisson" else None,
+        output=None if LOSSES[parts(loss)[0]].default else "identity",
         loss=loss,
         residual=args.residual,
         init=args.init,
@@ -230,7 +231,7 @@ def predict(args: argparse.Namespace) -> None:
 
 
 def _task(network: dl.Network, classes: Sequence[Label] | None) -> str:
-    entropy = network.loss in ("cross_entropy", "binary_cross_entropy")
+    entropy = targets(network.loss) == "probabilities"
     return "classification" if entropy or classes is not None else "regression"
 
 
@@ -240,7 +241,7 @@ def _classes(path: str, network: dl.Network) -> list[Label] | None:
     if text is None:
         return None
     m_out = network.layers[-1]
-    if network.loss == "binary_cross_entropy" and m_out > 1:
+    if network.loss in of_task("labels") and m_out > 1:
         return None  # independent outputs are no classes
     n_classes = 2 if m_out == 1 else m_out
     try:

@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import deltaloop as dl
-from deltaloop._arguments.layers import HIDDEN
+from deltaloop._activations import TRAINABLE
+from deltaloop._losses import ANY_OUTPUT, of_task
 from deltaloop.cli import _arrays as _commands
 from deltaloop.cli import _types
 from deltaloop.cli._solvers import (
@@ -25,7 +26,6 @@ from deltaloop.cli._solvers import (
     SCHEDULES,
 )
 from deltaloop.inits import NAMES
-from deltaloop.losses import REGRESSION
 from deltaloop.tabular._target import TASKS
 
 __all__ = ["main"]
@@ -177,18 +177,17 @@ def _add_train(train: argparse.ArgumentParser) -> None:
     )
     add(
         "--activation",
-        choices=[name for name in HIDDEN if name != "step"],
+        choices=TRAINABLE,
         default="tanh",
         metavar="NAME",
-        help="of the hidden units: sigmoid, tanh, relu, leaky_relu, elu, softplus, silu, gelu, "
-        "exp or identity (tanh)",
+        help=f"of the hidden units: {', '.join(TRAINABLE[:-1])} or {TRAINABLE[-1]} (tanh)",
     )
     add(
         "--loss",
-        choices=[*REGRESSION, "poisson", "cross_entropy"],
+        choices=[*of_task("regression"), *of_task("classification")],
         metavar="NAME",
-        help="of values: squared_error, absolute_error, huber, quantile, or poisson for counts, "
-        "with exp outputs and unscaled; of classes: cross_entropy (the first, or this one)",
+        help=f"of values: {', '.join(ANY_OUTPUT)}, or poisson for counts, with exp outputs and "
+        f"unscaled; of classes: {', '.join(of_task('classification'))} (the first, or this one)",
     )
     add(
         "--loss-parameter",

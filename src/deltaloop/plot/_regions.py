@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from deltaloop import _core, _scalars
+from deltaloop import _core, _losses, _scalars
 from deltaloop._arguments import arrays as _arrays
 from deltaloop.plot import _axes, _classes
 
@@ -152,7 +152,7 @@ def _answers(model: Any, grid: Any, kind: str | None) -> tuple[NDArray[Any], boo
     """Return what the model says, and whether these are classes."""
     if kind is None and isinstance(model, _core.Core):
         of_classes = (
-            model.loss in ("cross_entropy", "binary_cross_entropy")
+            _losses.targets(model.loss) == "probabilities"
             or model.output in OF_CLASSES
             or model.layers[-1] > 1
         )

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deltaloop import _scalars
-from deltaloop._arguments import layers as _layers
+from deltaloop._activations import TRAINABLE
+from deltaloop._arguments.layers import SKLEARN_HIDDEN, SKLEARN_NAMES
+from deltaloop._losses import LOSSES, of_task
 from deltaloop.losses import Loss
 from deltaloop.losses import check as check_loss
 from deltaloop.solvers import (
@@ -24,11 +26,18 @@ from deltaloop.solvers import (
 if TYPE_CHECKING:
     from deltaloop.sklearn._estimator import Perceptron
 
-# scikit-learn's names of activations that have another one here.
-ACTIVATIONS = {"logistic": "sigmoid"}
-THEIRS = ("identity", "logistic", "tanh", "relu")
-HIDDEN = (*THEIRS, *(name for name in _layers.HIDDEN if name not in (*THEIRS, "step")))
-OUT_ACTIVATIONS = {"sigmoid": "logistic"}
+# Activations by scikit-learn's names, and scikit-learn's names of ours.
+ACTIVATIONS = {theirs: ours for ours, theirs in SKLEARN_NAMES.items()}
+OUT_ACTIVATIONS = SKLEARN_NAMES
+# Of hidden layers: scikit-learn's first.
+THEIRS = tuple(SKLEARN_NAMES[name] for name in SKLEARN_HIDDEN)
+HIDDEN = (*THEIRS, *(name for name in TRAINABLE if name not in THEIRS))
+# Of regressors: scikit-learn's first.
+_OF_VALUES = [LOSSES[name] for name in of_task("regression")]
+LOSSES_OF_VALUES = (
+    *(row.name for row in _OF_VALUES if row.sklearn),
+    *(row.name for row in _OF_VALUES if not row.sklearn),
+)
 STOCHASTIC = ("sgd", "adam")
 # Solvers on all instances: scikit-learn's lbfgs, whose line search takes up to 20 evaluations, and
 # deltaloop's by the names of the command line.
@@ -175,9 +184,8 @@ def solver_of(given: object) -> tuple[str, Solver | None]:
 
 def loss_of(given: object) -> Loss:
     """Return a loss of regression."""
-    known = ("squared_error", "poisson", "absolute_error", "huber", "quantile")
     if isinstance(given, str):
-        return _scalars.choice("loss", given, known)
+        return _scalars.choice("loss", given, LOSSES_OF_VALUES)
     return check_loss(given)
 
 

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deltaloop import _scalars, _scaling
+from deltaloop._losses import LOSSES, of_task
 from deltaloop._scaling import Floats, Scaling
-from deltaloop.losses import REGRESSION, parts
+from deltaloop.losses import parts
 from deltaloop.network import Network
 from deltaloop.results import FitResult
 from deltaloop.tabular import _frames
@@ -126,18 +127,18 @@ def make_network(data: Prepared, options: Mapping[str, Any], seed: int) -> Netwo
     """Make the network that `options` and the table ask for."""
     hidden, loss = options["hidden"], options["loss"]
     widths = list(hidden) if _scalars.is_list(hidden) else [hidden]
-    usual = "squared_error" if data.target.classes is None else "cross_entropy"
+    allowed = of_task("regression" if data.target.classes is None else "classification")
+    usual = allowed[0]
     name = parts(usual if loss is None else loss)[0]
-    allowed = (*REGRESSION, "poisson") if data.target.classes is None else ("cross_entropy",)
     if name not in allowed:
         what = "values" if data.target.classes is None else "classes"
         raise ValueError(
             f"loss {name} does not go with {what}, which {_called(data.target)} has; expected "
             f"{', '.join(allowed)}"
         )
-    if name == "poisson" and data.y.min() < 0:
+    if LOSSES[name].targets == "counts" and data.y.min() < 0:
         raise ValueError(
-            f"{_called(data.target)} holds {data.y.min():g}; counts for poisson are at least 0"
+            f"{_called(data.target)} holds {data.y.min():g}; counts for {name} are at least 0"
         )
     if options["residual"] and widths[:1] == [data.table.n_inputs]:
         raise ValueError(
@@ -147,7 +148,7 @@ def make_network(data: Prepared, options: Mapping[str, Any], seed: int) -> Netwo
     return Network(
         [data.table.n_inputs, *widths, data.target.n_outputs],
         activation=options["activation"],
-        output="identity" if data.target.classes is None and name != "poisson" else None,
+        output=None if LOSSES[name].default else "identity",
         loss=usual if loss is None else loss,
         residual=options["residual"],
         init=options["init"],
