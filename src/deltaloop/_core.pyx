@@ -18,7 +18,7 @@ from libc.stddef cimport ptrdiff_t, size_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
-from deltaloop.mlp cimport *
+from deltaloop._mlp cimport *
 
 import os
 import threading
