@@ -4,6 +4,8 @@
  *
  * The recursion is bound by memory: with each sum taken in the pass over the vectors that prepares
  * it, one of its 2 m steps reads three vectors and writes one, 32 bytes a parameter. */
+#include "network/memory.h"
+#include "training/methods.h"
 #include "training/vectors.h"
 #include "training/wolfe.h"
 

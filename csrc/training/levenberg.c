@@ -9,7 +9,10 @@
  * For the cross-entropies J and e stand for S^T dz/dw and S^-1 (a - y), where S S^T is the Hessian of
  * the cost by z: a (1 - a), or diag(a) - a a^T with the columns sqrt(a_k) (e_k - a). Hence
  * J^T e is the gradient for every loss and J^T J the generalised Gauss-Newton matrix. */
-#include "training/fit.h"
+#include "network/layers.h"
+#include "network/memory.h"
+#include "network/rows.h"
+#include "training/methods.h"
 #include "training/symmetric.h"
 
 #include <float.h>
@@ -350,7 +353,7 @@ static int sweep(struct mlp_fit *fit, struct levenberg *m)
     const size_t r0 = m->dual ? m->row * m_out : 0, rows = c.rows * m_out;
     const double work =
         (double)c.rows * (50.0 * (double)net->units + P * (1.0 + 2.0 * (double)m_out));
-    c.parts = mlp_team_size(&fit->team, net, work);
+    c.parts = mlp_team_size(&fit->team, net->grain, work);
     mlp_team_run(&fit->team, c.parts, c.parts, sweep_task, &c);
     net->kernels->product(1, m->P, rows, m->e + r0, 0, 1, m->j, (ptrdiff_t)m->j_row, 1,
                           first ? NULL : m->gradient, 0, m->gradient, 0, NULL, m->s.panels);
@@ -583,7 +586,7 @@ static int accelerate(struct mlp_fit *fit, struct levenberg *m)
             m->ends[1]->parameters[p] = net->parameters[p] - GEODESIC_STEP * m->step[p];
         }
     }
-    c.parts = mlp_team_size(&fit->team, net, work);
+    c.parts = mlp_team_size(&fit->team, net->grain, work);
     mlp_team_run(&fit->team, c.parts, c.parts, accelerate_task, &c);
     if (!m->dual)
         mlp_gradient_part(net, 1, 0, c.rows, mlp_rows(&fit->x, NULL, m->row, c.rows, arena->x),

@@ -1,6 +1,7 @@
 /* rprop.c - Rprop on full batches, in the forms iRPROP- and iRPROP+ of Igel and Husken: every
  * parameter has a step size of its own, which the signs of successive gradients change. */
-#include "training/fit.h"
+#include "network/memory.h"
+#include "training/methods.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -73,7 +74,8 @@ static void rprop_step(struct mlp_fit *fit)
     struct step_context c = {
         fit,
         {o->eta_plus, o->eta_minus, o->delta_min, o->delta_max, o->plus && risen},
-        mlp_team_size(fit->pass.team, fit->net, RPROP_WORK * (double)fit->net->n_parameters)};
+        mlp_team_size(fit->pass.team, fit->net->grain,
+                      RPROP_WORK * (double)fit->net->n_parameters)};
     mlp_team_run(fit->pass.team, c.parts, c.parts, step_task, &c);
     r->cost = fit->cost;
 }

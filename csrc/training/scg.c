@@ -4,6 +4,8 @@
  * The curvature along the direction p comes from the gradient a little further along it, and the step
  * from a model that lambda keeps positive and makes as cautious as the last steps require. The paper's
  * letters, but for g = -r, the gradient. */
+#include "network/memory.h"
+#include "training/methods.h"
 #include "training/vectors.h"
 
 #include <math.h>

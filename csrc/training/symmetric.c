@@ -80,7 +80,7 @@ size_t mlp_gram(const struct mlp_symmetric *s, size_t k, const double *x, size_t
                 double *a, size_t from, double work)
 {
     const double left = (double)(s->order - from), all = 0.5 * left * left * (double)k;
-    const size_t threads = mlp_team_size(s->team, s->net, all < work ? all : work);
+    const size_t threads = mlp_team_size(s->team, s->net->grain, all < work ? all : work);
     const size_t rows = gram_rows(s->order, threads);
     struct gram_context c = {s, k, x_row, from, rows, x, first, a};
     size_t parts = 0;
@@ -163,7 +163,7 @@ size_t mlp_cholesky(const struct mlp_symmetric *s, double *u, size_t from, doubl
             return N + 1;
         const double terms = (double)from + (double)c.rows;
         const double cost = (double)right * (double)c.rows * terms;
-        c.parts = mlp_team_size(s->team, s->net, cost);
+        c.parts = mlp_team_size(s->team, s->net->grain, cost);
         mlp_team_run(s->team, c.parts, c.parts, columns_task, &c);
         *spent += cost + (double)c.rows * (double)c.rows * terms;
         from += c.rows;

@@ -17,8 +17,9 @@ onnx = pytest.importorskip("onnx")
 ort = pytest.importorskip("onnxruntime")
 
 import deltaloop as dl  # noqa: E402
-from deltaloop import _onnx, _onnx_file  # noqa: E402
-from deltaloop._onnx_activations import FORMS  # noqa: E402
+from deltaloop._onnx import protobuf as _onnx_file  # noqa: E402
+from deltaloop._onnx import write as _onnx  # noqa: E402
+from deltaloop._onnx.activations import FORMS  # noqa: E402
 
 HIDDEN = [name for name in FORMS if name != "softmax"]
 DOUBLE, FLOAT, INT64 = onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOAT, onnx.TensorProto.INT64

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 import deltaloop as dl
-from deltaloop import _files, _strength, _table_text
-from deltaloop._table import Column, Table
-from deltaloop._target import Target
-from deltaloop.tabular import TabularModel
+from deltaloop._files import description as _files
+from deltaloop.tabular import TabularModel, _strength
+from deltaloop.tabular import _description as _table_text
+from deltaloop.tabular._columns import Column, Table
+from deltaloop.tabular._target import Target
 from tests.helpers.processes import run_python
 
 pl = pytest.importorskip("polars")

@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch")
 
 import deltaloop as dl  # noqa: E402
 import deltaloop.torch  # noqa: E402
-from deltaloop._layers import HIDDEN  # noqa: E402
+from deltaloop._arguments.layers import HIDDEN  # noqa: E402
 
 nn = torch.nn
 
