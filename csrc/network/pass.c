@@ -109,13 +109,10 @@ static double row_work(const struct mlp_pass *pass)
 
 /* ---- many ranges: each thread takes whole ones ---- */
 
-/* Multiply-adds of a task: some milliseconds, so that the caller can look after signals. */
-#define TASK_WORK 4e7
-
 /* Rows of its range that a task gets through. */
 static size_t task_rows(const struct mlp_pass *pass)
 {
-    const double rows = TASK_WORK / (row_work(pass) + (double)pass->net->n_parameters);
+    const double rows = MLP_PORTION / (row_work(pass) + (double)pass->net->n_parameters);
     return rows < 1024.0 ? 1024 : (size_t)rows;
 }
 

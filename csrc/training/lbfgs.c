@@ -13,9 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Multiply-adds after which the recursion looks whether the call is to end: some milliseconds. */
-#define PORTION 4e7
-
 /* A pair is kept only if s.y is more than rounding beside y.y. */
 #define LEAST_CURVATURE 0x1p-52
 
@@ -183,7 +180,7 @@ static enum mlp_event forget(struct mlp_fit *fit)
 static enum mlp_event find_direction(struct mlp_fit *fit)
 {
     struct lbfgs *d = fit->memory;
-    const double enough = fit->work - PORTION;
+    const double enough = fit->work - MLP_PORTION;
     if (d->pairs == 0) {
         mlp_vector_copy(fit, d->g, direction(d));
         d->sum = d->gg;
