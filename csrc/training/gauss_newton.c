@@ -23,43 +23,26 @@
 
 /* ---- memory ---- */
 
-/* Counts, or hands out, doubles of one block. */
-struct cutter {
-    double *next;
-    size_t total;
-    int fits;
-};
-static double *cut(struct cutter *c, size_t rows, size_t columns)
-{
-    size_t n;
-    double *p = c->next;
-    c->fits = c->fits && mlp_size_multiply(rows, columns, &n) && n <= SIZE_MAX - 8 &&
-              mlp_size_add(c->total, mlp_padded(n), &c->total);
-    if (p != NULL)
-        c->next += mlp_padded(n);
-    return p;
-}
-
-static void cut_all(struct mlp_gauss_newton *m, const struct mlp_fit *fit, struct cutter *c)
+static void cut_all(struct mlp_gauss_newton *m, const struct mlp_fit *fit, struct mlp_cutter *c)
 {
     const size_t P = m->P, m_out = mlp_n_outputs(fit->net), N = m->s.order, row = m->s.row;
-    m->j = cut(c, m->chunk * m_out, m->j_row);
-    m->e = cut(c, m->dual ? m->R : m->chunk, m->dual ? 1 : m_out);
-    m->a = cut(c, N, row);
-    m->u = cut(c, N, row);
-    m->inverse = cut(c, fit->options.levenberg.bayesian ? N : 0, row);
-    m->jt = cut(c, m->dual ? P : 0, row);
-    m->gradient = cut(c, P, 1);
-    m->d2 = cut(c, P, 1);
-    m->step = cut(c, P, 1);
-    m->parameters = cut(c, P, 1);
-    m->work = cut(c, P > N ? P : N, 1);
+    m->j = mlp_cut(c, m->chunk * m_out, m->j_row);
+    m->e = mlp_cut(c, m->dual ? m->R : m->chunk, m->dual ? 1 : m_out);
+    m->a = mlp_cut(c, N, row);
+    m->u = mlp_cut(c, N, row);
+    m->inverse = mlp_cut(c, fit->options.levenberg.bayesian ? N : 0, row);
+    m->jt = mlp_cut(c, m->dual ? P : 0, row);
+    m->gradient = mlp_cut(c, P, 1);
+    m->d2 = mlp_cut(c, P, 1);
+    m->step = mlp_cut(c, P, 1);
+    m->parameters = mlp_cut(c, P, 1);
+    m->work = mlp_cut(c, P > N ? P : N, 1);
     if (fit->options.levenberg.geodesic) {
-        m->end_parameters[0] = cut(c, P, 1);
-        m->end_parameters[1] = cut(c, P, 1);
+        m->end_parameters[0] = mlp_cut(c, P, 1);
+        m->end_parameters[1] = mlp_cut(c, P, 1);
     }
-    m->s.negated = cut(c, mlp_symmetric_negated(N), 1);
-    m->s.panels = cut(c, fit->space.n_threads, m->s.panel);
+    m->s.negated = mlp_cut(c, mlp_symmetric_negated(N), 1);
+    m->s.panels = mlp_cut(c, fit->space.n_threads, m->s.panel);
 }
 
 /* Errors of instances whose weight is not 0: what the data count for. */
@@ -93,15 +76,12 @@ enum mlp_status mlp_gauss_newton_new(struct mlp_fit *fit, struct mlp_gauss_newto
     m->chunk = most == 0 ? 1 : most < rows ? most : rows;
     const size_t terms = m->dual ? P : m->chunk * m_out;
     m->s.panel = mlp_symmetric_panel(net->kernels, m->s.order, terms, m->s.row + m->j_row);
-    struct cutter count = {NULL, 0, 1};
-    cut_all(m, fit, &count);
-    if (!count.fits)
-        return MLP_TOO_LARGE;
-    m->memory = mlp_allocate(count.total);
-    if (m->memory == NULL)
-        return MLP_NO_MEMORY;
-    struct cutter hand = {m->memory, 0, 1};
-    cut_all(m, fit, &hand);
+    struct mlp_cutter cutter = {0};
+    cut_all(m, fit, &cutter);
+    const enum mlp_status status = mlp_cutter_allocate(&cutter, &m->memory);
+    if (status != MLP_OK)
+        return status;
+    cut_all(m, fit, &cutter);
     memset(m->d2, 0, P * sizeof(double));
     return MLP_OK;
 }
