@@ -264,8 +264,8 @@ def memory(run: Run) -> str:
         [name, f"{(each['peak'] - each['data']) / 1e6:.3g} MB"] for name, each in run.memory.items()
     ]
     return (
-        "Peak memory of one full-batch epoch on 1,000,000 rows, network 10-32-1, beside the "
-        f"{run.memory['deltaloop']['data'] / 1e6:.0f} MB of data:\n\n"
+        "Peak memory of one full-batch epoch on 1,000,000 rows, network 10-32-1. The data, "
+        f"{run.memory['deltaloop']['data'] / 1e6:.0f} MB, are not counted.\n\n"
         + table(["", "peak memory"], lines)
     )
 
