@@ -61,14 +61,6 @@ size_t mlp_online_scratch(const struct mlp_network *net)
     return n;
 }
 
-/* A part of n doubles. */
-static double *cut(double **next, size_t n)
-{
-    double *p = *next;
-    *next += mlp_padded(n);
-    return p;
-}
-
 /* Doubles of panel for the products of a chunk. */
 static size_t panel_size(const struct mlp_network *net, enum mlp_purpose purpose, size_t rows)
 {
@@ -87,54 +79,44 @@ static size_t panel_size(const struct mlp_network *net, enum mlp_purpose purpose
     return most;
 }
 
-/* Doubles of an arena for `rows` instances, with so long a panel: 0 when they overflow. */
-static size_t arena_size(const struct mlp_network *net, enum mlp_purpose purpose, size_t rows,
-                         size_t panel)
-{
-    const size_t L = net->n_layers;
-    /* Each of the 3 L + 10 parts may be rounded up by 7. */
-    const size_t scratch = purpose == MLP_TRAIN ? mlp_online_scratch(net) : 0;
-    const size_t per_row =
-        purpose == MLP_TRAIN ? row_size(net) : mlp_n_inputs(net) + 2 * net->max_width;
-    size_t n, extra;
-    if (!mlp_size_multiply(rows, per_row, &n) || !mlp_size_multiply(3 * L + 10, 8, &extra) ||
-        !mlp_size_add(extra, panel + 3 * L + 1, &extra) || !mlp_size_add(extra, scratch, &extra) ||
-        !mlp_size_add(n, extra, &n))
-        return 0;
-    return mlp_padded(n);
-}
-
+/* One arena's arrays, for `rows` instances and with so long a panel. */
 static void arena_cut(struct mlp_arena *arena, const struct mlp_network *net,
-                      enum mlp_purpose purpose, size_t rows, size_t panel, double *next)
+                      enum mlp_purpose purpose, size_t rows, size_t panel, struct mlp_cutter *c)
 {
     const size_t L = net->n_layers, m = mlp_n_outputs(net);
     arena->rows = rows;
-    arena->panel = cut(&next, panel);
-    arena->a = (double **)(void *)cut(&next, 2 * L);
-    for (size_t l = L; l < 2 * L; l++)
-        arena->a[l] = NULL;
-    arena->delta = (double **)(void *)cut(&next, L + 1);
-    arena->delta[L] = NULL;
-    arena->x = cut(&next, rows * mlp_n_inputs(net));
+    arena->panel = mlp_cut(c, panel, 1);
+    double **const a = arena->a = (double **)(void *)mlp_cut(c, 2, L);
+    double **const delta = arena->delta = (double **)(void *)mlp_cut(c, L + 1, 1);
+    arena->x = mlp_cut(c, rows, mlp_n_inputs(net));
     if (purpose == MLP_FORWARD) {
-        double *const turns[2] = {cut(&next, rows * net->max_width),
-                                  cut(&next, rows * net->max_width)};
-        for (size_t l = 0; l < L; l++)
-            arena->a[l] = turns[l % 2];
+        double *even = mlp_cut(c, rows, net->max_width), *odd = mlp_cut(c, rows, net->max_width);
+        for (size_t l = 0; l < L && a != NULL; l++) {
+            a[l] = l % 2 ? odd : even;
+            a[L + l] = NULL;
+        }
+        if (delta != NULL)
+            delta[L] = NULL;
         return;
     }
-    arena->y = cut(&next, rows * m);
-    arena->terms = cut(&next, rows * m);
-    arena->c = cut(&next, rows);
-    arena->s = cut(&next, rows);
-    if (net->carried > 0)
-        arena->delta[L] = cut(&next, rows * net->carried);
-    arena->scratch = cut(&next, mlp_online_scratch(net));
+    arena->y = mlp_cut(c, rows, m);
+    arena->terms = mlp_cut(c, rows, m);
+    arena->c = mlp_cut(c, rows, 1);
+    arena->s = mlp_cut(c, rows, 1);
+    arena->scratch = mlp_cut(c, mlp_online_scratch(net), 1);
+    double *const carried = net->carried > 0 ? mlp_cut(c, rows, net->carried) : NULL;
+    if (delta != NULL)
+        delta[L] = carried;
     for (size_t l = 0; l < L; l++) {
-        arena->a[l] = cut(&next, rows * net->layers[l].m_out);
-        arena->delta[l] = cut(&next, rows * net->layers[l].m_out);
-        if (l + 1 < L && mlp_layer_keeps(&net->layers[l]))
-            arena->a[L + l] = cut(&next, rows * net->layers[l].m_out);
+        const int keeps = l + 1 < L && mlp_layer_keeps(&net->layers[l]);
+        double *al = mlp_cut(c, rows, net->layers[l].m_out);
+        double *dl = mlp_cut(c, rows, net->layers[l].m_out);
+        double *kept = keeps ? mlp_cut(c, rows, net->layers[l].m_out) : NULL;
+        if (a == NULL)
+            continue;
+        a[l] = al;
+        a[L + l] = kept;
+        delta[l] = dl;
     }
 }
 
@@ -144,19 +126,16 @@ enum mlp_status mlp_arenas_new(struct mlp_arena *arenas, size_t n, const struct 
                                enum mlp_purpose purpose, size_t first, size_t rows)
 {
     const size_t panel = panel_size(net, purpose, rows > first ? rows : first);
-    const size_t large = arena_size(net, purpose, first, panel);
-    const size_t small = arena_size(net, purpose, rows, panel);
-    size_t total;
+    struct mlp_cutter cutter = {0};
+    double *block = NULL;
     memset(arenas, 0, n * sizeof *arenas);
-    if (large == 0 || small == 0 || !mlp_size_multiply(n - 1, small, &total) ||
-        !mlp_size_add(total, large, &total))
-        return MLP_TOO_LARGE;
-    double *const block = mlp_allocate(total);
-    if (block == NULL)
-        return MLP_NO_MEMORY;
     for (size_t i = 0; i < n; i++)
-        arena_cut(&arenas[i], net, purpose, i ? rows : first, panel,
-                  block + (i ? large + (i - 1) * small : 0));
+        arena_cut(&arenas[i], net, purpose, i ? rows : first, panel, &cutter);
+    const enum mlp_status status = mlp_cutter_allocate(&cutter, &block);
+    if (status != MLP_OK)
+        return status;
+    for (size_t i = 0; i < n; i++)
+        arena_cut(&arenas[i], net, purpose, i ? rows : first, panel, &cutter);
     arenas[0].block = block;
     return MLP_OK;
 }

@@ -6,13 +6,16 @@
 
 #include "network/memory.h"
 
+#include "kernels/kernels.h"
+
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 int mlp_size_multiply(size_t a, size_t b, size_t *c)
 {
-    if (b != 0 && a > SIZE_MAX / b)
+    /* Halves of a size_t have a product: most sizes are spared the division. */
+    if ((a | b) >> 4 * sizeof a && b != 0 && a > SIZE_MAX / b)
         return 0;
     *c = a * b;
     return 1;
@@ -60,4 +63,24 @@ void mlp_release(double *p)
         memcpy(&raw, (char *)p - sizeof raw, sizeof raw);
         free(raw);
     }
+}
+
+double *mlp_cut(struct mlp_cutter *cutter, size_t rows, size_t columns)
+{
+    size_t n = 0;
+    double *p = cutter->next;
+    if (!mlp_size_multiply(rows, columns, &n) || n > SIZE_MAX - 8 ||
+        !mlp_size_add(cutter->total, mlp_padded(n), &cutter->total))
+        cutter->overflows = 1;
+    if (p != NULL)
+        cutter->next += mlp_padded(n);
+    return p;
+}
+
+enum mlp_status mlp_cutter_allocate(struct mlp_cutter *cutter, double **block)
+{
+    if (cutter->overflows || cutter->total > PTRDIFF_MAX / sizeof(double))
+        return MLP_TOO_LARGE;
+    *block = cutter->next = mlp_allocate(cutter->total);
+    return *block == NULL ? MLP_NO_MEMORY : MLP_OK;
 }

@@ -29,14 +29,11 @@ void mlp_pass_start(struct mlp_pass *pass, const size_t *order, size_t begin, si
 /* Units of a row whose mask is made at a time, on the stack: 2 KB. */
 #define MASK_UNITS ((size_t)256)
 
-/* The cost of all ranges, added in a binary tree: neighbours, then neighbours of neighbours. */
+/* The cost of all ranges, added in the tree. */
 static void add_costs(struct mlp_pass *pass)
 {
-    for (size_t stride = 1; stride < pass->n_ranges; stride *= 2) {
-        for (size_t r = 0; r + stride < pass->n_ranges; r += 2 * stride)
-            pass->ranges[r].cost =
-                mlp_pair_add(pass->ranges[r].cost, pass->ranges[r + stride].cost);
-    }
+    MLP_TREE (pass->n_ranges, to, from)
+        pass->ranges[to].cost = mlp_pair_add(pass->ranges[to].cost, pass->ranges[from].cost);
     pass->cost = mlp_pair_normalise(pass->ranges[0].cost);
 }
 
@@ -109,13 +106,10 @@ static double row_work(const struct mlp_pass *pass)
 
 /* ---- many ranges: each thread takes whole ones ---- */
 
-/* Multiply-adds of a task: some milliseconds, so that the caller can look after signals. */
-#define TASK_WORK 4e7
-
 /* Rows of its range that a task gets through. */
 static size_t task_rows(const struct mlp_pass *pass)
 {
-    const double rows = TASK_WORK / (row_work(pass) + (double)pass->net->n_parameters);
+    const double rows = MLP_PORTION / (row_work(pass) + (double)pass->net->n_parameters);
     return rows < 1024.0 ? 1024 : (size_t)rows;
 }
 
@@ -163,10 +157,8 @@ static void sum_task(void *context, size_t thread, size_t part)
     const size_t begin = mlp_part(P, c->parts, part), n = mlp_part(P, c->parts, part + 1) - begin;
     double *partial = pass->space->partial + begin;
     (void)thread;
-    for (size_t stride = 1; stride < pass->n_ranges; stride *= 2) {
-        for (size_t r = 0; r + stride < pass->n_ranges; r += 2 * stride)
-            net->kernels->add(n, partial + (r + stride) * P, partial + r * P);
-    }
+    MLP_TREE (pass->n_ranges, to, from)
+        net->kernels->add(n, partial + from * P, partial + to * P);
     memcpy(pass->gradient + begin, partial, n * sizeof(double));
     if (mlp_penalises(&pass->penalty))
         mlp_penalise(net, &pass->penalty, begin, n, pass->gradient);

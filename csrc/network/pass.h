@@ -8,6 +8,10 @@
 #include "network/step.h"
 #include "network/threads.h"
 
+/* Multiply-adds between two looks at what else is to be done: some milliseconds, so that the caller can
+ * look after signals. */
+#define MLP_PORTION 4e7
+
 /* A range of the instances, with a chain of its own for each sum. */
 struct mlp_range {
     size_t row;           /* the next one */

@@ -6,13 +6,19 @@
 #include <math.h>
 #include <string.h>
 
-/* The gradient and what the solver remembers in one block. */
+static void cut_all(struct mlp_step *step, size_t P, int momentum, int adam, struct mlp_cutter *c)
+{
+    step->gradient = mlp_cut(c, P, 1);
+    step->velocity = momentum ? mlp_cut(c, P, 1) : NULL;
+    step->m = adam ? mlp_cut(c, P, 1) : NULL;
+    step->v = adam ? mlp_cut(c, P, 1) : NULL;
+}
+
 enum mlp_status mlp_step_new(struct mlp_step *step, const struct mlp_network *net,
                              const struct mlp_descent *descent, const struct mlp_adam *adam)
 {
     const int momentum = adam == NULL && descent->momentum > 0;
-    const size_t P = net->n_parameters, buffers = adam != NULL ? 3 : momentum ? 2 : 1;
-    size_t n;
+    const size_t P = net->n_parameters;
     *step = (struct mlp_step){.plain = adam == NULL && !momentum,
                               .rate = adam != NULL ? adam->learning_rate : descent->learning_rate,
                               .scale = 1.0,
@@ -20,25 +26,25 @@ enum mlp_status mlp_step_new(struct mlp_step *step, const struct mlp_network *ne
                               .powers = {1.0, 1.0}};
     if (adam != NULL)
         step->adam = *adam;
-    if (!mlp_size_multiply(P, buffers, &n))
-        return MLP_TOO_LARGE;
-    step->gradient = mlp_allocate(n);
-    if (step->gradient == NULL)
-        return MLP_NO_MEMORY;
-    memset(step->gradient + P, 0, (n - P) * sizeof(double));
+    struct mlp_cutter cutter = {0};
+    cut_all(step, P, momentum, adam != NULL, &cutter);
+    const enum mlp_status status = mlp_cutter_allocate(&cutter, &step->block);
+    if (status != MLP_OK)
+        return status;
+    cut_all(step, P, momentum, adam != NULL, &cutter);
     if (momentum)
-        step->velocity = step->gradient + P;
+        memset(step->velocity, 0, P * sizeof(double));
     if (adam != NULL) {
-        step->m = step->gradient + P;
-        step->v = step->m + P;
+        memset(step->m, 0, P * sizeof(double));
+        memset(step->v, 0, P * sizeof(double));
     }
     return MLP_OK;
 }
 
 void mlp_step_free(struct mlp_step *step)
 {
-    mlp_release(step->gradient);
-    step->gradient = NULL;
+    mlp_release(step->block);
+    step->block = NULL;
 }
 
 void mlp_step_prepare(struct mlp_step *step)

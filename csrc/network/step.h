@@ -13,7 +13,8 @@ struct mlp_step {
     double rate;  /* alpha in this epoch */
     double scale; /* of the gradient: 1, or of a mean 1 / sum s */
     struct mlp_descent options;
-    double *gradient; /* (P,), freed with all the others by mlp_step_free */
+    double *block;    /* of the arrays: */
+    double *gradient; /* (P,) */
     double *velocity; /* (P,), NULL without momentum */
     struct mlp_adam adam;
     struct mlp_adam_step next; /* of Adam */

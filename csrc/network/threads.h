@@ -46,4 +46,10 @@ static inline size_t mlp_part(size_t n, size_t parts, size_t part)
     return mlp_part_of(n, parts, part, 8);
 }
 
+/* The binary tree in which what n parts computed is added up: neighbours, then neighbours of neighbours.
+ * The statement that follows adds part `from` to part `to`; part 0 is left with the sum. */
+#define MLP_TREE(n, to, from)                                                                      \
+    for (size_t stride_ = 1; stride_ < (n); stride_ *= 2)                                          \
+        for (size_t to = 0, from = stride_; from < (n); to += 2 * stride_, from += 2 * stride_)
+
 #endif

@@ -27,6 +27,7 @@ struct mlp_method {
      * from them. NULL, or the name of an array that no fit can have left; NULL: nothing follows. */
     const char *(*resume)(struct mlp_fit *fit);
 };
+
 /* Whether one thread or the team is faster: see trial.h. [1] is one thread. */
 struct mlp_trial {
     int alone;       /* one thread is at work, not the team */

@@ -47,6 +47,12 @@ static inline int same_bits(size_t n, const double *x, const double *y)
     return memcmp(x, y, n * sizeof *x) == 0;
 }
 
+/* One step of a sum as the kernels of a variant do it. */
+static inline double multiply_add(const struct mlp_kernels *k, double a, double b, double c)
+{
+    return strcmp(mlp_isa_name(k), "base") == 0 ? a * b + c : fma(a, b, c);
+}
+
 /* Rows of doubles without gaps. */
 static inline struct mlp_matrix matrix(const double *data, size_t columns)
 {
