@@ -2,8 +2,9 @@
  * vectors, included by kernels.inc.h.
  *
  * The same sequence of operations on every ISA, so the same bits wherever there is an FMA. At most
- * 2 ulp, gelu without FMA 5 (tests/test_vector_math.py measures it against mpmath); a subnormal
- * result is within one spacing of 2^-1074. NaN gives NaN; infinities and zeros give the limits.
+ * 2 ulp, gelu without FMA 5 (tests/kernels/test_vector_math.py measures it against mpmath); a
+ * subnormal result is within one spacing of 2^-1074. NaN gives NaN; infinities and zeros give the
+ * limits.
  * Constants: coefficients.py. */
 
 #define LOG2_E 0x1.71547652b82fep+0

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import CapsuleType
 
-from deltaloop._problem import Problem
+from deltaloop._arguments.problem import Problem
 from deltaloop.inits import Init
 from deltaloop.losses import Loss
 from deltaloop.network import Network

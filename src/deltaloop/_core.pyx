@@ -2,7 +2,7 @@
 # cython: cdivision=True, freethreading_compatible=True, embedsignature=False
 """The C core as Python objects: memory safety, lifetimes and one table of errors; no policy.
 
-The classes here take arrays that were validated in Python (``_inputs.py``); only ``predict``,
+The classes here take arrays that were validated in Python (``_arguments/arrays.py``); only ``predict``,
 ``Trainer.step`` and ``Predictor`` look at an array themselves, so that one that is exact already
 goes straight to C. Way to the hot loop: ``csrc/network/layers.c``, then ``csrc/kernels/product.inc.h``.
 """
@@ -18,16 +18,18 @@ from libc.stddef cimport ptrdiff_t, size_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
-from deltaloop.mlp cimport *
+from deltaloop._mlp cimport *
 
 import os
 import threading
 
 import numpy as np
 
-from deltaloop import (
-    _inputs, _problem, _random, _state, _threads, losses, schedules, solvers,
-)
+from deltaloop import _scalars, _threads, losses, schedules, solvers
+from deltaloop._arguments import arrays as _inputs
+from deltaloop._arguments import problem as _problem
+from deltaloop._arguments import seeds as _random
+from deltaloop._fit import state as _state
 
 cnp.import_array()
 
@@ -550,7 +552,7 @@ cdef class Core:
         else:
             return _inputs.predict(self, X, out, n_threads)
         if n_threads is not None:
-            threads = _threads.resolve(n_threads)
+            threads = _scalars.threads(n_threads)
         if n == 1 and <double>self.n_parameters_ < GIL_WORK:
             check(mlp_predict_row(self.network, <const double *>cnp.PyArray_DATA(instances),
                                   <double *>cnp.PyArray_DATA(result)))
@@ -563,7 +565,7 @@ cdef class Core:
                  n_threads=None):
         """out (n, mL) <- a^(L), or z^(L) when linear, of validated x (n, m0)."""
         cdef mlp_matrix m
-        cdef size_t threads = 0 if n_threads is None else _threads.resolve(n_threads)
+        cdef size_t threads = 0 if n_threads is None else _scalars.threads(n_threads)
         self.ready()
         matrix_of(x, x.shape[0], self.n_inputs, False, &m)
         if not is_exact(out) or out.size != <Py_ssize_t>(x.shape[0] * self.n_outputs):
@@ -814,7 +816,7 @@ cdef class Fit:
         options.goal = goal
         options.n_threads = n_threads
         options.order = order_of(order, x.shape[0])
-        options.mean = options.raw_epsilon = mean
+        options.mean = options.adam.raw_epsilon = mean
         self.core, self.x, self.y, self.order = core, x, y, order
         self.batched = options.batch_size > 0 and not options.shuffle
         self.epochs = np.empty((5, min(most, EPOCHS_AT_ONCE)))
@@ -879,7 +881,7 @@ cdef class Fit:
                                patience, known))
 
     def resume(self, state, size_t epochs):
-        """Goes on where the fit was that left these arrays (_state.py) after so many epochs."""
+        """Goes on where the fit was that left these arrays (_fit/state.py) after so many epochs."""
         cdef mlp_fit_report r
         cdef mlp_array arrays[MLP_MAX_ARRAYS]
         mlp_fit_describe(self.fit, &r)
@@ -982,13 +984,13 @@ cdef class Trainer:
 
     def __cinit__(self, Core network not None, solver, *, l1=0.0, l2=0.0, dropout=0.0,
                   resume=None, n_threads=None, seed=None):
-        from deltaloop._fit_arguments import check_trainer
+        from deltaloop._fit.arguments import check_trainer
         cdef mlp_array arrays[MLP_MAX_ARRAYS]
         self.trainer = NULL
         solver = check_trainer(network, solver)
         problem = _problem.penalised(l1, l2)._replace(
             dropout=_problem.dropout(network, dropout))
-        cdef size_t threads = _threads.resolve(n_threads)
+        cdef size_t threads = _scalars.threads(n_threads)
         cdef mlp_fit_options options
         state = None if resume is None else _state.check(resume)
         cdef Stream own = _random.stream(network.seed, network._position)
@@ -1210,7 +1212,7 @@ cdef class Predictor:
         self.predictor = NULL
         network.ready()
         self.core = network
-        self.n = _inputs.rows("n", n, max(network.n_inputs, network.n_outputs))
+        self.n = _scalars.rows("n", n, max(network.n_inputs, network.n_outputs))
         self.long_call = <double>self.n * <double>network.n_parameters_ >= GIL_WORK
         rows = () if self.n == 1 else (self.n,)
         # Views, so that nobody can resize what C writes to.
@@ -1309,7 +1311,7 @@ cdef class Predictor:
         cdef const char *name = ROWS_SIGNATURE
         cdef void *function = <void *>mlp_predictor_call
         names = [ROWS_SIGNATURE.decode(), SCALAR_SIGNATURE.decode()]
-        if _inputs.choice("signature", signature, names) == names[1]:
+        if _scalars.choice("signature", signature, names) == names[1]:
             if self.n != 1 or self.core.n_outputs != 1:
                 raise ValueError(
                     f"{names[1]!r} needs a predictor of one instance and a network with one output,"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from deltaloop import _inputs
+from deltaloop import _scalars as _inputs
 
 __all__ = ["Cosine", "Exponential", "InverseScaling", "Plateau", "Schedule", "Step"]
 

@@ -8,11 +8,11 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-from deltaloop import _inputs
+from deltaloop import _scalars as _inputs
 from deltaloop.schedules import Schedule
 
 if TYPE_CHECKING:
-    from deltaloop._problem import Problem
+    from deltaloop._arguments.problem import Problem
     from deltaloop.network import Network
 
 

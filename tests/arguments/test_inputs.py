@@ -6,52 +6,21 @@ import decimal
 import fractions
 import itertools
 import re
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
 
 import deltaloop as dl
 from tests.helpers.arrays import awkward, fingerprint
-from tests.helpers.oracle import bits, make_case, run_python
+from tests.helpers.cases import make_case
+from tests.helpers.compare import bits
+from tests.helpers.networks import refuses, state, trained
+from tests.helpers.processes import run_python
 
 X = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
 Y = np.array([[0.0], [1.0], [1.0], [0.0]])
 GD = dl.GradientDescent(0.5)
 NAN, INF = float("nan"), float("inf")
-
-
-def trained(layers=(2, 3, 1), **options):
-    """A network whose stream has been drawn from, and whose parameters are not the initial ones."""
-    net = dl.Network(layers, seed=4, **options)
-    if "step" not in (*net.activation, net.output):
-        y = np.full((4, layers[-1]), 1 / layers[-1])
-        solver = dl.GradientDescent(0.1, batch_size=2)
-        net.fit(np.ones((4, layers[0])), y, solver=solver, max_epochs=3)
-        assert net._position > net.n_parameters or net.init != "uniform"
-    return net
-
-
-def state(net):
-    """Everything of a network that a call could change."""
-    return (
-        net.parameters.ctypes.data,
-        net.parameters.tobytes(),
-        net._position,
-        (net.layers, net.activation, net.output, net.loss, net.init, net.seed),
-        net._lock.locked(),
-    )
-
-
-@contextmanager
-def refuses(error, *words, net=None, watched=()):
-    """The block raises; the message has the words in this order; nothing has changed a bit."""
-    before = state(net) if net else None, [fingerprint(value) for value in watched]
-    with pytest.raises(error) as caught:
-        yield caught
-    assert type(caught.value) is error
-    assert re.search(".*".join(map(re.escape, words)), str(caught.value), re.DOTALL), caught.value
-    assert (state(net) if net else None, [fingerprint(value) for value in watched]) == before
 
 
 # ---- arrays: type and shape of X ----

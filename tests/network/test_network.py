@@ -18,7 +18,9 @@ import numpy as np
 import pytest
 
 import deltaloop as dl
-from tests.helpers.oracle import bits, make_case, run_python
+from tests.helpers.cases import NORMAL, UNIFORM, make_case
+from tests.helpers.compare import same
+from tests.helpers.processes import run_python
 
 X = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
 Y = np.array([[0.0], [1.0], [1.0], [0.0]])
@@ -28,10 +30,6 @@ BATCHES = dl.GradientDescent(0.5, batch_size=2)
 
 def xor(seed=4, **options):
     return dl.Network([2, 3, 1], seed=seed, **options)
-
-
-def same(a, b):
-    return a.shape == b.shape and bool((bits(a) == bits(b)).all())
 
 
 # ---- parameters ----
@@ -232,18 +230,7 @@ def test_defaults_without_hidden_layers(activation, output, init):
     assert dl.Network([3, 2], output="relu", seed=1).init == "he_uniform"
 
 
-@pytest.mark.parametrize(
-    "init",
-    [
-        "uniform",
-        "he_uniform",
-        "he_normal",
-        "glorot_uniform",
-        "glorot_normal",
-        "lecun_uniform",
-        "lecun_normal",
-    ],
-)
+@pytest.mark.parametrize("init", [*UNIFORM, *NORMAL])
 def test_inits(init):
     net = dl.Network([50, 40, 30], init=init, seed=3)
     assert net.init == init

@@ -2,6 +2,7 @@
  * factor and what it solves to rounding, the same bits for every number of threads. */
 #include "check.h"
 
+#include "network/memory.h"
 #include "training/symmetric.h"
 
 struct workspace {

@@ -17,9 +17,12 @@ import numpy as np
 import pytest
 
 import deltaloop as dl
-from deltaloop import _core, schedules, training
+from deltaloop import _core, schedules
+from deltaloop._fit import run as training
 from deltaloop.cli import main
-from tests.helpers.oracle import make_case, mp, permutations, relative_error
+from tests.helpers.cases import make_case, permutations
+from tests.helpers.compare import relative_error
+from tests.helpers.oracle import mp
 
 N = 23
 SEED = 11

@@ -12,7 +12,8 @@ import pytest
 
 import deltaloop as dl
 from deltaloop.reference import permutation, raw_words
-from tests.helpers.oracle import bits, make_case
+from tests.helpers.cases import make_case
+from tests.helpers.compare import bits
 
 X = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
 Y = np.array([[0.0], [1.0], [1.0], [0.0]])

@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deltaloop import _core, _fit_arguments, _problem, _random
+from deltaloop import _core
+from deltaloop._arguments import problem as _problem
+from deltaloop._arguments import seeds as _seeds
+from deltaloop._fit import arguments as _fit_arguments
+from deltaloop._fit.run import FIRST_WORK, adapted
 from deltaloop.sklearn._rows import Rows
 from deltaloop.sklearn._settings import Settings
 from deltaloop.solvers import Adam, GradientDescent, Solver
-from deltaloop.training import FIRST_WORK, adapted
 
 if TYPE_CHECKING:
     from deltaloop.network import Network
@@ -107,7 +110,7 @@ class Optimizer:
             rows.labels,
             _solver(settings, self._batch_size),
             _problem.penalised(0.0, settings.alpha),
-            _random.stream(0),
+            _seeds.stream(0),
             0.0,
             -np.inf,
             settings.n_threads,
@@ -220,7 +223,7 @@ class FullBatch:
         x = rows.dense()
         self._data = network, rows, x, problem
         self._run = _core.Fit(
-            network, x, rows.y, rows.labels, solver, problem, _random.stream(seed),
+            network, x, rows.y, rows.labels, solver, problem, _seeds.stream(seed),
             0.0, -np.inf, settings.n_threads, settings.max_iter,
         )  # fmt: skip
 
