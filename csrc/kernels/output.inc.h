@@ -1,9 +1,17 @@
-/* output.inc.h - the output layer: a^(L), the cost of each instance and delta^(L), included by
- * kernels.inc.h.
+/* output.inc.h - the output layer: a^(L), the cost of each instance and delta^(L).
  *
  * One pass over the layer where it is a matching pair, whose delta is a - y, or the squared error of
  * units with little to compute; else one for the activation, one for the loss, one for g'. The terms
  * of an instance's cost are added afterwards, in their order. */
+#ifndef MLP_OUTPUT_INC_H
+#define MLP_OUTPUT_INC_H
+
+#include "kernels/activations.inc.h"
+#include "kernels/kernels.h"
+#include "kernels/loops.inc.h"
+#include "kernels/math.inc.h"
+
+#include <string.h>
 
 /* The activations that apply() and derive() know. */
 INLINE int is_plain(enum mlp_activation g)
@@ -235,3 +243,5 @@ static void output(enum mlp_loss loss, double parameter, enum mlp_activation g, 
     if (m > 1)
         row_sums(rows, m, terms, c);
 }
+
+#endif
