@@ -35,15 +35,11 @@ static void softmax(size_t rows, size_t m, double *z)
         double max = z[0];
         for (size_t j = 1; j < m; j++)
             max = z[j] > max || z[j] != z[j] ? z[j] : max;
-        size_t j = 0;
-        for (; j + VL <= m; j += VL)
-            v_store(z + j, v_exp(v_load(z + j) - v_set(max)));
-        if (j < m)
-            v_store_n(z + j, m - j, v_exp(v_load_n(z + j, m - j) - v_set(max)));
+        BY_VECTORS(m, STORE(z, v_exp(LOAD(z) - v_set(max))));
         double s = 0.0;
-        for (j = 0; j < m; j++)
+        for (size_t j = 0; j < m; j++)
             s += z[j];
-        for (j = 0; j < m; j++)
+        for (size_t j = 0; j < m; j++)
             z[j] /= s;
     }
 }
@@ -159,13 +155,7 @@ INLINE void single_row(size_t m, double delta, const double *w, const double *a,
                        v_f64 (*f)(v_f64, v_f64))
 {
     const v_f64 d = v_set(delta), zero = v_set(0.0);
-    size_t j = 0;
-    for (; j + VL <= m; j += VL)
-        v_store(out + j, f(v_load(a + j), v_fma(d, v_load(w + j), zero)));
-    if (j < m) {
-        const size_t r = m - j;
-        v_store_n(out + j, r, f(v_load_n(a + j, r), v_fma(d, v_load_n(w + j, r), zero)));
-    }
+    BY_VECTORS(m, STORE(out, f(LOAD(a), v_fma(d, LOAD(w), zero))));
 }
 
 INLINE v_f64 unchanged_delta(v_f64 a, v_f64 delta)

@@ -8,15 +8,43 @@
 
 static size_t at_most(size_t n, size_t most) { return n < most ? n : most; }
 
-/* y_i <- f(x_i); a tail goes through a masked vector, so an element's bits do not depend on its
- * place. */
+/* Does the statements for each vector of n elements, whole ones and then the rest: there LOAD(p) is p's
+ * vector, and STORE(p, x) sets it. The rest goes through a masked vector, so an element's bits do not depend
+ * on its place. A macro, as its two copies of the statements are to be the same code as if they had been
+ * written out. */
+#define BY_VECTORS(n, ...)                                                                         \
+    do {                                                                                           \
+        size_t i_ = 0;                                                                             \
+        for (; i_ + VL <= (n); i_ += VL) {                                                         \
+            const size_t left_ = VL;                                                               \
+            const int whole_ = 1;                                                                  \
+            __VA_ARGS__;                                                                           \
+        }                                                                                          \
+        if (i_ < (n)) {                                                                            \
+            const size_t left_ = (n) - i_;                                                         \
+            const int whole_ = 0;                                                                  \
+            __VA_ARGS__;                                                                           \
+        }                                                                                          \
+    } while (0)
+#define LOAD(p) load_part((p) + i_, whole_, left_)
+#define STORE(p, x) store_part((p) + i_, whole_, left_, x)
+
+INLINE v_f64 load_part(const double *p, const int whole, size_t n)
+{
+    return whole ? v_load(p) : v_load_n(p, n);
+}
+INLINE void store_part(double *p, const int whole, size_t n, v_f64 x)
+{
+    if (whole)
+        v_store(p, x);
+    else
+        v_store_n(p, n, x);
+}
+
+/* y_i <- f(x_i) */
 INLINE void map(size_t n, const double *x, double *y, v_f64 (*f)(v_f64))
 {
-    size_t i = 0;
-    for (; i + VL <= n; i += VL)
-        v_store(y + i, f(v_load(x + i)));
-    if (i < n)
-        v_store_n(y + i, n - i, f(v_load_n(x + i, n - i)));
+    BY_VECTORS(n, STORE(y, f(LOAD(x))));
 }
 
 /* The same for a function in two halves, one after the other for STAGE elements. A vector of tanh is
@@ -51,26 +79,17 @@ INLINE void map_halves(size_t n, const double *x, double *y,
 /* y_i <- f(x_i, y_i) */
 INLINE void map2(size_t n, const double *x, double *y, v_f64 (*f)(v_f64, v_f64))
 {
-    size_t i = 0;
-    for (; i + VL <= n; i += VL)
-        v_store(y + i, f(v_load(x + i), v_load(y + i)));
-    if (i < n)
-        v_store_n(y + i, n - i, f(v_load_n(x + i, n - i), v_load_n(y + i, n - i)));
+    BY_VECTORS(n, STORE(y, f(LOAD(x), LOAD(y))));
 }
 
 /* z_i <- f(z_i, &d_i) */
 INLINE void map_keep(size_t n, double *z, double *d, v_f64 (*f)(v_f64, v_f64 *))
 {
     v_f64 di;
-    size_t i = 0;
-    for (; i + VL <= n; i += VL) {
-        v_store(z + i, f(v_load(z + i), &di));
-        v_store(d + i, di);
-    }
-    if (i < n) {
-        v_store_n(z + i, n - i, f(v_load_n(z + i, n - i), &di));
-        v_store_n(d + i, n - i, di);
-    }
+    BY_VECTORS(n, {
+        STORE(z, f(LOAD(z), &di));
+        STORE(d, di);
+    });
 }
 
 #endif

@@ -182,13 +182,10 @@ static int all_finite(size_t n, const double *x)
 {
     /* x - x is 0 unless x is infinite or NaN, and a NaN stays one in the sum. */
     v_f64 acc = v_set(0.0);
-    size_t i = 0;
-    for (; i + VL <= n; i += VL)
-        acc += v_load(x + i) - v_load(x + i);
-    if (i < n) {
-        const v_f64 tail = v_load_n(x + i, n - i);
-        acc += tail - tail;
-    }
+    BY_VECTORS(n, {
+        const v_f64 xi = LOAD(x);
+        acc += xi - xi;
+    });
     double t[VL], s = 0.0;
     v_store(t, acc);
     for (size_t v = 0; v < VL; v++)

@@ -10,11 +10,7 @@
 static void descend(size_t n, double alpha, const double *g, double *w)
 {
     const v_f64 a = v_set(-alpha);
-    size_t i = 0;
-    for (; i + VL <= n; i += VL)
-        v_store(w + i, v_fma(a, v_load(g + i), v_load(w + i)));
-    if (i < n)
-        v_store_n(w + i, n - i, v_fma(a, v_load_n(g + i, n - i), v_load_n(w + i, n - i)));
+    BY_VECTORS(n, STORE(w, v_fma(a, LOAD(g), LOAD(w))));
 }
 
 /* v <- mu v - alpha g; returns what is added to w. */
@@ -28,19 +24,11 @@ INLINE v_f64 momentum(double alpha, double mu, int nesterov, v_f64 g, v_f64 *v)
 static void descend_momentum(size_t n, double alpha, double mu, int nesterov, const double *g,
                              double *v, double *w)
 {
-    size_t i = 0;
-    for (; i + VL <= n; i += VL) {
-        v_f64 vi = v_load(v + i);
-        v_store(w + i, v_load(w + i) + momentum(alpha, mu, nesterov, v_load(g + i), &vi));
-        v_store(v + i, vi);
-    }
-    if (i < n) {
-        const size_t r = n - i;
-        v_f64 vi = v_load_n(v + i, r);
-        v_store_n(w + i, r,
-                  v_load_n(w + i, r) + momentum(alpha, mu, nesterov, v_load_n(g + i, r), &vi));
-        v_store_n(v + i, r, vi);
-    }
+    BY_VECTORS(n, {
+        v_f64 vi = LOAD(v);
+        STORE(w, LOAD(w) + momentum(alpha, mu, nesterov, LOAD(g), &vi));
+        STORE(v, vi);
+    });
 }
 
 /* The new m and v; returns the new w. */
@@ -57,20 +45,12 @@ static void adam(size_t n, const struct mlp_adam_step *o, const double *g, doubl
                  double *w)
 {
     const struct mlp_adam_step step = *o; /* the stores below cannot change a copy */
-    size_t i = 0;
-    for (; i + VL <= n; i += VL) {
-        v_f64 mi = v_load(m + i), vi = v_load(v + i);
-        v_store(w + i, adam_step(&step, v_load(g + i), &mi, &vi, v_load(w + i)));
-        v_store(m + i, mi);
-        v_store(v + i, vi);
-    }
-    if (i < n) {
-        const size_t r = n - i;
-        v_f64 mi = v_load_n(m + i, r), vi = v_load_n(v + i, r);
-        v_store_n(w + i, r, adam_step(&step, v_load_n(g + i, r), &mi, &vi, v_load_n(w + i, r)));
-        v_store_n(m + i, r, mi);
-        v_store_n(v + i, r, vi);
-    }
+    BY_VECTORS(n, {
+        v_f64 mi = LOAD(m), vi = LOAD(v);
+        STORE(w, adam_step(&step, LOAD(g), &mi, &vi, LOAD(w)));
+        STORE(m, mi);
+        STORE(v, vi);
+    });
 }
 
 /* The new p and delta; returns the new w. Signs are compared, since p g may underflow. */
@@ -96,20 +76,12 @@ static void rprop(size_t n, const struct mlp_rprop_step *o, const double *g, dou
                   double *delta, double *w)
 {
     const struct mlp_rprop_step step = *o;
-    size_t i = 0;
-    for (; i + VL <= n; i += VL) {
-        v_f64 pi = v_load(p + i), di = v_load(delta + i);
-        v_store(w + i, rprop_step(&step, v_load(g + i), &pi, &di, v_load(w + i)));
-        v_store(p + i, pi);
-        v_store(delta + i, di);
-    }
-    if (i < n) {
-        const size_t r = n - i;
-        v_f64 pi = v_load_n(p + i, r), di = v_load_n(delta + i, r);
-        v_store_n(w + i, r, rprop_step(&step, v_load_n(g + i, r), &pi, &di, v_load_n(w + i, r)));
-        v_store_n(p + i, r, pi);
-        v_store_n(delta + i, r, di);
-    }
+    BY_VECTORS(n, {
+        v_f64 pi = LOAD(p), di = LOAD(delta);
+        STORE(w, rprop_step(&step, LOAD(g), &pi, &di, LOAD(w)));
+        STORE(p, pi);
+        STORE(delta, di);
+    });
 }
 
 INLINE v_f64 clipped(double scale, double limit, v_f64 g)
@@ -119,11 +91,7 @@ INLINE v_f64 clipped(double scale, double limit, v_f64 g)
 
 static void clip(size_t n, double scale, double limit, double *g)
 {
-    size_t i = 0;
-    for (; i + VL <= n; i += VL)
-        v_store(g + i, clipped(scale, limit, v_load(g + i)));
-    if (i < n)
-        v_store_n(g + i, n - i, clipped(scale, limit, v_load_n(g + i, n - i)));
+    BY_VECTORS(n, STORE(g, clipped(scale, limit, LOAD(g))));
 }
 
 INLINE v_f64 sum(v_f64 x, v_f64 y) { return x + y; }
@@ -155,11 +123,7 @@ INLINE v_f64 penalised(double l1, double l2, v_f64 w, v_f64 g)
 
 static void penalise(size_t n, double l1, double l2, const double *w, double *g)
 {
-    size_t i = 0;
-    for (; i + VL <= n; i += VL)
-        v_store(g + i, penalised(l1, l2, v_load(w + i), v_load(g + i)));
-    if (i < n)
-        v_store_n(g + i, n - i, penalised(l1, l2, v_load_n(w + i, n - i), v_load_n(g + i, n - i)));
+    BY_VECTORS(n, STORE(g, penalised(l1, l2, LOAD(w), LOAD(g))));
 }
 
 #endif
