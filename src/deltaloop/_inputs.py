@@ -27,8 +27,6 @@ Array = NDArray[Any]
 # probabilities that were computed in single precision pass.
 SUM_TOLERANCE = 1e-6
 
-BUSY = "this network is being trained already, in another thread or by the fit that calls this"
-
 # ---- scalars ----
 
 
@@ -284,17 +282,7 @@ def batch(
     return x, y, labels
 
 
-# ---- the slow path of predict ----
-
-
-def predict(network: Network, X: object, out: object, n_threads: object) -> Array:
-    """Predict from anything that is not an exact array, or into `out`."""
-    x, single = instances(X, network.layers[0])
-    n, m = x.shape[0], network.layers[-1]
-    shape = (m,) if single else (n, m)
-    result: Array = np.empty(shape) if out is None else output(network, out, shape, x)
-    network._predict(x, result, False, n_threads)
-    return result
+# ---- the result of predict ----
 
 
 def output(network: Network, out: object, shape: tuple[int, ...], x: Array) -> Array:

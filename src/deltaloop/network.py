@@ -25,12 +25,13 @@ from deltaloop import (
     losses,
     training,
 )
-from deltaloop._core import Predictor, Trainer
 from deltaloop.checks import GradientCheck, check_gradient
 from deltaloop.inits import Init
 from deltaloop.losses import Loss
+from deltaloop.predictor import Predictor
 from deltaloop.results import EpochInfo, FitResult
 from deltaloop.solvers import Solver
+from deltaloop.trainer import Trainer
 
 
 class Network(_core.Core):
@@ -141,10 +142,20 @@ class Network(_core.Core):
                 f"got layers {list(sizes)}"
             )
         known = losses.check(loss)
-        name = losses.parts(known)[0]
+        name, parameter = losses.parts(known)
         hidden = _layers.hidden_activations(activation, len(sizes) - 2)
         output_name = _layers.output_activation(output, activation, name, sizes[-1])
-        self._build(sizes, hidden, output_name, known, skip)
+        plain = name in losses.REGRESSION and "step" not in (*hidden, output_name)
+        self._build(
+            sizes,
+            hidden,
+            output_name,
+            known,
+            skip,
+            loss_name=name,
+            loss_parameter=parameter,
+            plain=plain,
+        )
 
     @classmethod
     def from_weights(
@@ -257,7 +268,16 @@ class Network(_core.Core):
         """b^(1), ..., b^(L), shapes (m^(l),): views of the parameters."""
         return _layers.views(self.layers, self._parameters)[1]
 
-    # ---- prediction: predict is in _core.pyx ----
+    # ---- prediction: predict is in _core/network.pxi ----
+
+    def _predict_any(self, X: object, out: object, n_threads: object) -> NDArray[np.float64]:
+        """Predict from anything that is no exact array, and into any that is one."""
+        x, single = _inputs.instances(X, self.layers[0])
+        n, m = x.shape[0], self.layers[-1]
+        shape = (m,) if single else (n, m)
+        result = np.empty(shape) if out is None else _inputs.output(self, out, shape, x)
+        self._predict(x, result, False, 0 if n_threads is None else _threads.resolve(n_threads))
+        return result
 
     def classify(self, X: ArrayLike) -> NDArray[np.int64] | int:
         """Classes of instances, from the linear part z^(L) of the last layer.
