@@ -7,7 +7,7 @@
 """
 
 from deltaloop import plot as plot
-from deltaloop._core import Predictor, Trainer, __version__
+from deltaloop._core import __version__
 from deltaloop._files.description import load
 from deltaloop._fit.gradient_check import GradientCheck
 from deltaloop._runtime import runtime
@@ -15,6 +15,7 @@ from deltaloop.convert import from_onnx, from_sklearn, from_torch
 from deltaloop.inits import Uniform
 from deltaloop.losses import Huber, Quantile
 from deltaloop.network import Network
+from deltaloop.predictor import Predictor
 from deltaloop.results import DivergenceWarning, EpochInfo, FitResult, History, Stage
 from deltaloop.solvers import (
     LBFGS,
@@ -26,6 +27,7 @@ from deltaloop.solvers import (
     Rprop,
     ScaledConjugateGradient,
 )
+from deltaloop.trainer import Trainer
 
 __all__ = [
     "LBFGS",

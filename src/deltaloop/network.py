@@ -15,7 +15,6 @@ from deltaloop._arguments import arrays as _arrays
 from deltaloop._arguments import layers as _layers
 from deltaloop._arguments import problem as _problem
 from deltaloop._arguments import seeds as _seeds
-from deltaloop._core import Predictor, Trainer
 from deltaloop._files import description as _files
 from deltaloop._fit import run as training
 from deltaloop._fit.gradient_check import GradientCheck, check_gradient
@@ -23,8 +22,10 @@ from deltaloop._losses import of_task
 from deltaloop._onnx import write as _onnx
 from deltaloop.inits import Init
 from deltaloop.losses import Loss
+from deltaloop.predictor import Predictor
 from deltaloop.results import EpochInfo, FitResult
 from deltaloop.solvers import Solver
+from deltaloop.trainer import Trainer
 
 
 class Network(_core.Core):
@@ -135,10 +136,20 @@ class Network(_core.Core):
                 f"got layers {list(sizes)}"
             )
         known = losses.check(loss)
-        name = losses.parts(known)[0]
+        name, parameter = losses.parts(known)
         hidden = _layers.hidden_activations(activation, len(sizes) - 2)
         output_name = _layers.output_activation(output, activation, name, sizes[-1])
-        self._build(sizes, hidden, output_name, known, skip)
+        plain = name in losses.REGRESSION and "step" not in (*hidden, output_name)
+        self._build(
+            sizes,
+            hidden,
+            output_name,
+            known,
+            skip,
+            loss_name=name,
+            loss_parameter=parameter,
+            plain=plain,
+        )
 
     @classmethod
     def from_weights(
@@ -251,7 +262,16 @@ class Network(_core.Core):
         """b^(1), ..., b^(L), shapes (m^(l),): views of the parameters."""
         return _layers.views(self.layers, self._parameters)[1]
 
-    # ---- prediction: predict is in _core.pyx ----
+    # ---- prediction: predict is in _core/network.pxi ----
+
+    def _predict_any(self, X: object, out: object, n_threads: object) -> NDArray[np.float64]:
+        """Predict from anything that is no exact array, and into any that is one."""
+        x, single = _arrays.instances(X, self.layers[0])
+        n, m = x.shape[0], self.layers[-1]
+        shape = (m,) if single else (n, m)
+        result = np.empty(shape) if out is None else _arrays.output(self, out, shape, x)
+        self._predict(x, result, False, 0 if n_threads is None else _scalars.threads(n_threads))
+        return result
 
     def classify(self, X: ArrayLike) -> NDArray[np.int64] | int:
         """Classes of instances, from the linear part z^(L) of the last layer.

@@ -8,6 +8,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
+from deltaloop import _core
 from deltaloop import _scalars as _inputs
 from deltaloop.schedules import Schedule
 
@@ -28,6 +29,10 @@ class Solver:
 
     batch_size: int | None = None
     shuffle: bool = False
+    # What C calls it: MLP_SOLVERS of csrc/mlp.h.
+    _method: ClassVar[str]
+    # That of its learning rate.
+    _schedule: Schedule | None = None
     # Whether it can be a trainer's, which updates on the instances of one call.
     _steps: ClassVar[bool] = False
     # Whether the parameters within an epoch are those of the last one, so that time can end it.
@@ -41,6 +46,10 @@ class Solver:
     def _check(self, network: Network, n: int, problem: Problem) -> None:
         """Refuse a network, a number of instances or a problem that it cannot train."""
 
+    def _options(self) -> dict[str, float]:
+        """Return its options in C, by their names there; what is not among them is 0."""
+        raise NotImplementedError
+
     def __repr__(self) -> str:
         parts = []
         for f in dataclasses.fields(self):  # type: ignore[arg-type]
@@ -48,6 +57,30 @@ class Solver:
             if f.default is dataclasses.MISSING or value != f.default:
                 parts.append(f"{f.name}={value!r}")
         return f"{type(self).__name__}({', '.join(parts)})"
+
+
+class _Rated(Solver):
+    """What solvers with a learning rate have in common."""
+
+    _steps: ClassVar[bool] = True
+
+    learning_rate: float | Schedule
+    clip_norm: float | None
+    clip_value: float | None
+
+    @property
+    def _schedule(self) -> Schedule | None:  # type: ignore[override]
+        return self.learning_rate if isinstance(self.learning_rate, Schedule) else None
+
+    def _rate_options(self) -> dict[str, float]:
+        rate = self.learning_rate
+        return {
+            "learning_rate": rate.learning_rate if isinstance(rate, Schedule) else rate,
+            "batch_size": self.batch_size or 0,
+            "shuffle": self.shuffle,
+            "clip_norm": self.clip_norm or 0.0,
+            "clip_value": self.clip_value or 0.0,
+        }
 
 
 def _check_steps(solver: GradientDescent | Adam) -> None:
@@ -74,7 +107,7 @@ def _check_steps(solver: GradientDescent | Adam) -> None:
 
 
 @dataclass(frozen=True, repr=False)
-class GradientDescent(Solver):
+class GradientDescent(_Rated):
     """Gradient descent on a full batch, mini-batches or single instances.
 
     With the gradient g of the cost over the batch, a sum over its instances and never a mean, one
@@ -140,7 +173,7 @@ class GradientDescent(Solver):
     GradientDescent(learning_rate=Exponential(learning_rate=0.1, gamma=0.99), clip_norm=1.0)
     """
 
-    _steps: ClassVar[bool] = True
+    _method: ClassVar[str] = "gradient_descent"
 
     learning_rate: float | Schedule
     momentum: float = field(default=0.0, kw_only=True)
@@ -157,9 +190,15 @@ class GradientDescent(Solver):
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov=True needs momentum > 0, got momentum=0")
 
+    def _options(self) -> dict[str, float]:
+        options = self._rate_options()
+        options["momentum"] = self.momentum
+        options["nesterov"] = self.nesterov
+        return options
+
 
 @dataclass(frozen=True, repr=False)
-class Adam(Solver):
+class Adam(_Rated):
     """Adam: steps along running means of the gradient, divided by those of its squares.
 
     With the gradient g of step t, and m = v = 0 before the first,
@@ -216,7 +255,7 @@ class Adam(Solver):
     'goal'
     """
 
-    _steps: ClassVar[bool] = True
+    _method: ClassVar[str] = "adam"
 
     learning_rate: float | Schedule = 0.001
     beta1: float = field(default=0.9, kw_only=True)
@@ -232,6 +271,13 @@ class Adam(Solver):
         _inputs.check_range(self, "beta1", 0.0, 1.0)
         _inputs.check_range(self, "beta2", 0.0, 1.0)
         _inputs.check_range(self, "epsilon", 0.0, open_end=True)
+
+    def _options(self) -> dict[str, float]:
+        options = self._rate_options()
+        options["beta1"] = self.beta1
+        options["beta2"] = self.beta2
+        options["epsilon"] = self.epsilon
+        return options
 
 
 @dataclass(frozen=True, repr=False)
@@ -291,6 +337,11 @@ class AdamW(Adam):
                 f"{1 / rate:g}, got {self.weight_decay!r}"
             )
 
+    def _options(self) -> dict[str, float]:
+        options = super()._options()
+        options["weight_decay"] = self.weight_decay
+        return options
+
 
 @dataclass(frozen=True, repr=False)
 class Rprop(Solver):
@@ -343,6 +394,7 @@ class Rprop(Solver):
     'goal'
     """
 
+    _method: ClassVar[str] = "rprop"
     _smaller: ClassVar[str] = "delta_max"
 
     eta_plus: float = field(default=1.2, kw_only=True)
@@ -371,6 +423,16 @@ class Rprop(Solver):
         variant = _inputs.choice("variant", self.variant, ("plus", "minus"))
         object.__setattr__(self, "variant", variant)
 
+    def _options(self) -> dict[str, float]:
+        return {
+            "eta_plus": self.eta_plus,
+            "eta_minus": self.eta_minus,
+            "delta_0": self.delta_0,
+            "delta_min": self.delta_min,
+            "delta_max": self.delta_max,
+            "plus": self.variant == "plus",
+        }
+
 
 def _positive(name: str, value: object) -> float:
     """Return a positive, finite number."""
@@ -388,6 +450,7 @@ _GAUSS_NEWTON = ("squared_error", "cross_entropy", "binary_cross_entropy", "pois
 class _SecondOrder(Solver):
     """What Levenberg-Marquardt and Bayesian regularisation have in common."""
 
+    _method: ClassVar[str] = "levenberg_marquardt"
     _anytime: ClassVar[bool] = True
 
     damping_decrease: float = field(default=0.1, kw_only=True)
@@ -422,6 +485,17 @@ class _SecondOrder(Solver):
     def _set(self, values: dict[str, float] | dict[str, object]) -> None:
         for name, value in values.items():
             object.__setattr__(self, name, value)
+
+    def _damping_options(self, rule: str, first: float) -> dict[str, float]:
+        """Return what both have, with the first mu, or radius, of the damping rule."""
+        return {
+            "rule": _core.DAMPING_RULES[rule],
+            "damping": first,
+            "decrease": self.damping_decrease,
+            "increase": self.damping_increase,
+            "max_damping": self.max_damping,
+            "min_gradient": self.min_gradient,
+        }
 
     def _matrices(self) -> int:
         """Return how many matrices of the system's order it needs."""
@@ -586,11 +660,14 @@ class LevenbergMarquardt(_SecondOrder):
             min_gradient=1e-7,
         )
 
-    @property
-    def _first_damping(self) -> float:
+    def _options(self) -> dict[str, float]:
+        first = 1e-3 if self.damping is None else self.damping
         if self.damping_rule == "trust_region":
-            return self.radius
-        return 1e-3 if self.damping is None else self.damping
+            first = self.radius
+        options = self._damping_options(self.damping_rule, first)
+        options["diagonal"] = self.scaling == "diagonal"
+        options["geodesic"] = self.geodesic
+        return options
 
     def _check(self, network: Network, n: int, problem: Problem) -> None:
         if self.geodesic and network.loss != "squared_error":
@@ -669,9 +746,10 @@ class BayesianRegularization(_SecondOrder):
     def __post_init__(self) -> None:
         self._set({"damping": _positive("damping", self.damping), **self._check_damping()})
 
-    @property
-    def _first_damping(self) -> float:
-        return self.damping
+    def _options(self) -> dict[str, float]:
+        options = self._damping_options("fixed", self.damping)
+        options["bayesian"] = True
+        return options
 
     def _matrices(self) -> int:
         return 3
@@ -755,6 +833,7 @@ class LBFGS(Solver):
     ('goal', True)
     """
 
+    _method: ClassVar[str] = "lbfgs"
     _anytime: ClassVar[bool] = True
 
     memory: int = 10
@@ -778,6 +857,15 @@ class LBFGS(Solver):
         object.__setattr__(self, "c2", c2)
         object.__setattr__(self, "max_evaluations", min(evaluations, 2**60))
         object.__setattr__(self, "min_gradient", _least_gradient(self.min_gradient))
+
+    def _options(self) -> dict[str, float]:
+        return {
+            "memory": self.memory,
+            "max_evaluations": self.max_evaluations,
+            "c1": self.c1,
+            "c2": self.c2,
+            "min_gradient": self.min_gradient,
+        }
 
     def _check(self, network: Network, n: int, problem: Problem) -> None:
         needed = 16 * (self.memory + 1) * network.n_parameters
@@ -843,6 +931,7 @@ class ScaledConjugateGradient(Solver):
     ('goal', True)
     """
 
+    _method: ClassVar[str] = "scg"
     _anytime: ClassVar[bool] = True
 
     sigma: float = field(default=5e-5, kw_only=True)
@@ -853,3 +942,10 @@ class ScaledConjugateGradient(Solver):
         object.__setattr__(self, "sigma", _positive("sigma", self.sigma))
         object.__setattr__(self, "lambda_", _positive("lambda_", self.lambda_))
         object.__setattr__(self, "min_gradient", _least_gradient(self.min_gradient))
+
+    def _options(self) -> dict[str, float]:
+        return {
+            "sigma": self.sigma,
+            "lambda": self.lambda_,
+            "min_gradient": self.min_gradient,
+        }

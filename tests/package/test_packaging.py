@@ -60,7 +60,7 @@ def test_wheel_holds_no_sources():
     files = DISTRIBUTION.files
     assert files is not None
     suffixes = {path.suffix for path in files}
-    assert not suffixes & {".pyx", ".pxd", ".c", ".h", ".o", ".a"}
+    assert not suffixes & {".pyx", ".pxi", ".pxd", ".c", ".h", ".o", ".a"}
     assert {path.parts[0] for path in files if path.suffix in (".so", ".pyd")} == {"deltaloop"}
 
 

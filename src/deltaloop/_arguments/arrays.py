@@ -22,8 +22,6 @@ Array = NDArray[Any]
 # probabilities that were computed in single precision pass.
 SUM_TOLERANCE = 1e-6
 
-BUSY = "this network is being trained already, in another thread or by the fit that calls this"
-
 
 def numbers(name: str, values: object) -> Array:
     """Return real numbers as an array that C can read; other real types become float64."""
@@ -196,16 +194,6 @@ def batch(
 
 
 # ---- the slow path of predict ----
-
-
-def predict(network: Network, X: object, out: object, n_threads: object) -> Array:
-    """Predict from anything that is not an exact array, or into `out`."""
-    x, single = instances(X, network.layers[0])
-    n, m = x.shape[0], network.layers[-1]
-    shape = (m,) if single else (n, m)
-    result: Array = np.empty(shape) if out is None else output(network, out, shape, x)
-    network._predict(x, result, False, n_threads)
-    return result
 
 
 def output(network: Network, out: object, shape: tuple[int, ...], x: Array) -> Array:

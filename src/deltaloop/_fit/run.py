@@ -76,7 +76,7 @@ def progress_bar(wanted: bool, total: int, done: int) -> Iterator[ProgressBar | 
 def exclusive(network: Network) -> Iterator[None]:
     """Hold the network for training; a second training at the same time is an error."""
     if not network._lock.acquire(blocking=False):
-        raise RuntimeError(_arrays.BUSY)
+        raise RuntimeError(_core.BUSY)
     try:
         yield
     finally:
@@ -150,14 +150,14 @@ def fit(
                 network,
                 x,
                 y,
-                labels,
-                solvers[i],
-                problem,
-                stream,
-                tolerance,
-                target,
-                threads,
-                limits.max_epochs[i],
+                labels=labels,
+                solver=solvers[i],
+                problem=problem,
+                stream=stream,
+                tol=tolerance,
+                goal=target,
+                n_threads=threads,
+                most=limits.max_epochs[i],
             )
             exact = solvers[i].batch_size is None and problem.dropout is None
             report = train_stage(course, i, run, resumed if i == first else None, exact)
@@ -309,7 +309,7 @@ def train_stage(
         when = 0 if course.best_epoch is None else course.best_epoch - start
         run.validate(*course.watch.given, course.watch.patience, course.best, when)
     if resumed is not None:
-        run.resume(resumed.arrays, done)
+        run.resume(_state.match(resumed.arrays, run.report()["arrays"]), done)
     # Nothing is left to do where the fit is over, or the state is that of the stage's last epoch.
     reason = course.over() or ("max_epochs" if done >= most else "")
     trains = not reason
