@@ -19,7 +19,7 @@ import pytest
 
 import deltaloop as dl
 from deltaloop import _scaling
-from deltaloop._files import description as _files
+from deltaloop._files import model as _files
 from deltaloop.cli import _arrays as _commands
 from deltaloop.cli import main
 from deltaloop.datasets import load_digits

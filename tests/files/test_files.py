@@ -20,7 +20,7 @@ import pytest
 from safetensors.numpy import load_file
 
 import deltaloop as dl
-from deltaloop._files import description as _files
+from deltaloop._files import model as _files
 
 DATA = Path(__file__).parent / "data"
 IS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0

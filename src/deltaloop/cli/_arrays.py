@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import deltaloop as dl
-from deltaloop._files import description as _files
+from deltaloop._files.model import read_metadata
 from deltaloop._scaling import Scaling, fit, r2, shuffled, split
 from deltaloop.cli import _npz as _datafiles
 from deltaloop.cli import _pictures
@@ -197,7 +197,7 @@ def predict(args: argparse.Namespace) -> None:
     if args.output is not None and not _tablefiles.is_table(args.output):
         kinds = ", ".join(_tablefiles.SUFFIXES)
         args.usage_error(f"argument --output: expected a name that ends in {kinds}")
-    if METADATA in _files.read_metadata(args.model):
+    if METADATA in read_metadata(args.model):
         _table_commands.predict(args)
         return
     network = dl.load(args.model)
@@ -236,7 +236,7 @@ def _task(network: dl.Network, classes: Sequence[Label] | None) -> str:
 
 def _classes(path: str, network: dl.Network) -> list[Label] | None:
     """Return the labels that the model file gives to the classes, None if it gives none."""
-    text = _files.read_metadata(path).get("classes")
+    text = read_metadata(path).get("classes")
     if text is None:
         return None
     m_out = network.layers[-1]
@@ -299,7 +299,7 @@ def info(args: argparse.Namespace) -> None:
 
 
 def _model_report(path: str) -> dict[str, Any]:
-    network, metadata = dl.load(path), _files.read_metadata(path)
+    network, metadata = dl.load(path), read_metadata(path)
     report = {"model": path, "bytes": os.path.getsize(path), **description(network)}
     if METADATA in metadata:
         return report | _table_commands.description(path)
