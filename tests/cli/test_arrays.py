@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import deltaloop as dl
-from deltaloop import _scaling
+from deltaloop import _scaling, _scores, _splits
 from deltaloop._files import model as _files
 from deltaloop.cli import _arrays as _commands
 from deltaloop.cli import main
@@ -140,7 +140,7 @@ class TestDigits:
         path = tmp_path / "model"
         result = report("train", "digits", "--seed", 1, "--output-model", path)
         X, y = load_digits()
-        rows, held_out = _scaling.split(len(X), 0.2, 1)
+        rows, held_out = _splits.split(len(X), 0.2, 1)
         network = dl.load(path)
         assert np.mean(network.classify(X[held_out]) == y[held_out]) == result["accuracy"]
         assert network.cost(X[rows], y[rows]) == pytest.approx(result["cost"], rel=1e-9)
@@ -164,7 +164,7 @@ class TestOptions:
             *("--option", "memory=4", "-o", "clip_norm=5", "--batch-size", 16, "--seed", 3),
             *("--l2", 0.1, "--class-weight", "balanced", "--validation", 0.2, "--threads", 1),
         )
-        rows, _ = _scaling.split(len(X), 0.2, 3)
+        rows, _ = _splits.split(len(X), 0.2, 3)
         scaling = _scaling.Scaling.of(X[rows], "X", constant=np.inf)
         net = dl.Network(
             [3, 5, 5, 3],
@@ -376,7 +376,7 @@ class TestTraining:
         X, y = blobs()
         path, text = tmp_path / "model", ",".join(map(str, hidden))
         result = report("train", npz(X=X, y=y), "--hidden", text, "--output-model", path)
-        rows, held_out = _scaling.split(len(X), 0.2, 0)
+        rows, held_out = _splits.split(len(X), 0.2, 0)
         mean, deviation = X[rows].mean(axis=0), X[rows].std(axis=0)
         scaled = (X - mean) / deviation
         network = dl.Network([3, *hidden, 3], activation="tanh", loss="cross_entropy", seed=0)
@@ -395,7 +395,7 @@ class TestTraining:
         X, Y = smooth(k=k)
         path, text = tmp_path / "model", ",".join(map(str, hidden))
         result = report("train", npz(X=X, y=Y), "--hidden", text, "--output-model", path)
-        rows, held_out = _scaling.split(len(X), 0.2, 0)
+        rows, held_out = _splits.split(len(X), 0.2, 0)
         inputs, outputs = _scaling.Scaling.of(X[rows], "X"), _scaling.Scaling.of(Y[rows], "Y")
         network = dl.Network([3, *hidden, k], activation="tanh", output="identity", seed=0)
         solver = dl.GradientDescent(0.05 / 32, momentum=0.9, batch_size=32)
@@ -404,7 +404,7 @@ class TestTraining:
         assert (fitted.cost, fitted.epochs) == (result["cost"], result["epochs"])
         predicted = network.predict(scaled) * Y[rows].std(axis=0) + Y[rows].mean(axis=0)
         np.testing.assert_allclose(dl.load(path).predict(X), predicted, rtol=1e-9)
-        score = _scaling.r2(Y[held_out], predicted[held_out])
+        score = _scores.r2(Y[held_out], predicted[held_out])
         assert result["r2"] == pytest.approx(score, rel=1e-9)
         assert result["r2"] > (0.9 if hidden else 0.5)
 
@@ -818,7 +818,7 @@ class TestPredict:
         result = report("predict", path, data)
         np.testing.assert_array_equal(np.array(result["predictions"]).reshape(-1, k), expected)
         assert result["task"] == "regression"
-        assert result["r2"] == _scaling.r2(Y, expected) > 0.9
+        assert result["r2"] == _scores.r2(Y, expected) > 0.9
         assert err == f"R^2 {result['r2']:.4f} on 200 rows\n"
 
     def test_integers_are_values_to_a_regression(self, report, npz, tmp_path):
@@ -1051,22 +1051,22 @@ class TestProcess:
 
 class TestScaling:
     def test_split(self):
-        rows, held_out = _scaling.split(100, 0.2, 0)
+        rows, held_out = _splits.split(100, 0.2, 0)
         assert (len(rows), len(held_out)) == (80, 20)
         assert sorted([*rows, *held_out]) == list(range(100))
-        again = _scaling.split(100, 0.2, 0)
+        again = _splits.split(100, 0.2, 0)
         np.testing.assert_array_equal(again[0], rows)
-        other = _scaling.split(100, 0.2, 1)
+        other = _splits.split(100, 0.2, 1)
         assert other[1].tolist() != held_out.tolist()
 
     def test_split_stays_the_same_in_future_versions(self):
-        rows, held_out = _scaling.split(10, 0.3, 42)
+        rows, held_out = _splits.split(10, 0.3, 42)
         assert rows.tolist() == [2, 5, 9, 7, 3, 6, 1]
         assert held_out.tolist() == [4, 8, 0]
 
     @pytest.mark.parametrize("n", range(5))
     def test_split_of_few_rows(self, n):
-        rows, held_out = _scaling.split(n, 0.2, 0)
+        rows, held_out = _splits.split(n, 0.2, 0)
         assert len(rows) == max(0, n - 2)
         assert len(held_out) == min(n, 2)
 
@@ -1093,10 +1093,10 @@ class TestScaling:
             else:
                 hypothesis.assume(total > 1e-100)
                 expected.append(1 - residual / total)
-        assert _scaling.r2(y, predicted) == pytest.approx(np.mean(expected), rel=1e-9, abs=1e-9)
+        assert _scores.r2(y, predicted) == pytest.approx(np.mean(expected), rel=1e-9, abs=1e-9)
 
     def test_r2_of_known_values(self):
         y = np.array([[1.0], [2.0], [3.0]])
-        assert _scaling.r2(y, y) == 1
-        assert _scaling.r2(y, np.full((3, 1), 2.0)) == 0
-        assert _scaling.r2(y, y[::-1]) == -3
+        assert _scores.r2(y, y) == 1
+        assert _scores.r2(y, np.full((3, 1), 2.0)) == 0
+        assert _scores.r2(y, y[::-1]) == -3

@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 
 import deltaloop as dl
 from deltaloop._files.model import read_metadata
-from deltaloop._scaling import Scaling, fit, r2, shuffled, split
+from deltaloop._scaling import Scaling, fit
+from deltaloop._scores import r2
+from deltaloop._splits import shuffled, split
 from deltaloop.cli import _npz as _datafiles
 from deltaloop.cli import _pictures
 from deltaloop.cli import _table_files as _tablefiles
