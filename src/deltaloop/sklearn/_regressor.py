@@ -13,8 +13,8 @@ from sklearn.utils.metaestimators import available_if
 
 from deltaloop._arguments import arrays as _arrays
 from deltaloop.sklearn._document import documented
-from deltaloop.sklearn._estimator import Array, Perceptron, is_stochastic
-from deltaloop.sklearn._rows import Rows
+from deltaloop.sklearn._estimator import Perceptron, is_stochastic
+from deltaloop.sklearn._rows import Array, Rows
 
 if TYPE_CHECKING:
     import os
