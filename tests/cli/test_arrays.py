@@ -20,8 +20,7 @@ import pytest
 import deltaloop as dl
 from deltaloop import _scaling, _scores, _splits
 from deltaloop._files import model as _files
-from deltaloop.cli import _arrays as _commands
-from deltaloop.cli import main
+from deltaloop.cli import _solvers, main
 from deltaloop.datasets import load_digits
 
 COMMAND = [sys.executable, "-m", "deltaloop"]
@@ -1044,7 +1043,7 @@ class TestProcess:
             raise KeyboardInterrupt
 
         monkeypatch.setattr(dl.Network, "fit", fit)
-        monkeypatch.setattr(_commands, "find_spec", lambda name: found)
+        monkeypatch.setattr(_solvers, "find_spec", lambda name: found)
         run("train", "digits")
         assert asked == [found is not None]
 

@@ -11,7 +11,6 @@ import json
 import math
 import os
 from collections.abc import Sequence
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -37,7 +36,7 @@ from deltaloop.cli._reports import (
     to_json,
     train_text,
 )
-from deltaloop.cli._solvers import fit_arguments
+from deltaloop.cli._solvers import check_class_weight, check_patience, fit_arguments, fit_options
 from deltaloop.cli._types import check_output
 from deltaloop.datasets import load_digits
 from deltaloop.losses import Loss
@@ -74,7 +73,9 @@ def train(args: argparse.Namespace) -> None:
         )
     arguments = fit_arguments(args, len(rows), data.name)
     network = _network(data, args, _loss(data, args))
-    result = _fit(network, data, rows, arguments | _problem(args, data))
+    check_class_weight(args, data.name, data.classes)
+    check_patience(args)
+    result = _fit(network, data, rows, arguments | fit_options(args))
     report = {
         "task": data.task,
         "data": data.name,
@@ -140,20 +141,6 @@ def _network(data: Data, args: argparse.Namespace, loss: Loss) -> dl.Network:
     )
 
 
-def _problem(args: argparse.Namespace, data: Data) -> dict[str, Any]:
-    """Return the arguments of `Network.fit` that say what is minimised, and when to stop."""
-    if args.class_weight is not None and data.classes is None:
-        args.usage_error(f"argument --class-weight: {data.name} has values, not classes")
-    if args.patience is not None and args.validation is None:
-        args.usage_error("argument --patience: it needs --validation")
-    dropout = args.dropout[0] if len(args.dropout) == 1 else args.dropout
-    names = ("l1", "l2", "class_weight", "validation", "patience", "tol", "goal", "max_time")
-    return {name: getattr(args, name) for name in names} | {
-        "dropout": dropout,
-        "n_threads": args.threads,
-    }
-
-
 def _fit(
     network: dl.Network,
     data: Data,
@@ -166,11 +153,7 @@ def _fit(
     # its weights, which are still the random ones, into 0.
     inputs = data.scaling or Scaling.of(X, f"X in {data.name}", constant=math.inf)
     outputs = Scaling.of(y, f"y in {data.name}") if network.output == "identity" else None
-    return fit(network, X, y, inputs, outputs, arguments | _progress())
-
-
-def _progress() -> dict[str, bool]:
-    return {"progress": find_spec("tqdm") is not None}
+    return fit(network, X, y, inputs, outputs, arguments)
 
 
 def _score(network: dl.Network, data: Data, rows: NDArray[np.intp]) -> float:
