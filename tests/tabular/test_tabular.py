@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import deltaloop as dl
-from deltaloop._files import description as _files
+from deltaloop._files import model as _files
 from deltaloop.tabular import TabularModel, _strength
 from deltaloop.tabular import _description as _table_text
 from deltaloop.tabular._columns import Column, Table

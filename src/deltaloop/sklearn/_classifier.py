@@ -12,8 +12,8 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
 
 from deltaloop.sklearn._document import documented
-from deltaloop.sklearn._estimator import Array, Perceptron, is_stochastic
-from deltaloop.sklearn._rows import Rows
+from deltaloop.sklearn._estimator import Perceptron, is_stochastic
+from deltaloop.sklearn._rows import Array, Rows
 
 if TYPE_CHECKING:
     import os

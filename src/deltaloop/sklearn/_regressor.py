@@ -15,8 +15,8 @@ from deltaloop._arguments import arrays as _arrays
 from deltaloop._losses import LOSSES, targets
 from deltaloop.losses import parts
 from deltaloop.sklearn._document import documented
-from deltaloop.sklearn._estimator import Array, Perceptron, is_stochastic
-from deltaloop.sklearn._rows import Rows
+from deltaloop.sklearn._estimator import Perceptron, is_stochastic
+from deltaloop.sklearn._rows import Array, Rows
 
 if TYPE_CHECKING:
     import os

@@ -12,7 +12,8 @@ from dataclasses import asdict
 from itertools import pairwise
 from typing import Any
 
-from deltaloop._files.description import MAX_HEADER_BYTES, short
+from deltaloop._files.header import MAX_HEADER_BYTES
+from deltaloop._files.paths import short
 from deltaloop.network import Network
 from deltaloop.tabular._columns import NUMERIC, Column, Table
 from deltaloop.tabular._target import MAX_WHOLE, Label, Target

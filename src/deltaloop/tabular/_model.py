@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deltaloop import _scalars
-from deltaloop._files import description as _files
+from deltaloop._files.model import read_metadata
 from deltaloop._scaling import Floats
 from deltaloop.inits import Init
 from deltaloop.losses import Loss
-from deltaloop.network import Network
+from deltaloop.network import Network, load
 from deltaloop.results import FitResult
 from deltaloop.tabular import _description as _table_text
 from deltaloop.tabular import _frames
@@ -421,8 +421,8 @@ class TabularModel:
         --------
         See `save`.
         """
-        network = _files.load(path)
-        text = _files.read_metadata(path).get(METADATA)
+        network = load(path)
+        text = read_metadata(path).get(METADATA)
         name = os.fspath(path)
         if text is None:
             raise ValueError(f"{name}: holds a network, but no table; deltaloop.load reads it")
