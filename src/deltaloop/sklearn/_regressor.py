@@ -12,6 +12,7 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.metaestimators import available_if
 
 from deltaloop._arguments import arrays as _arrays
+from deltaloop._onnx import write as _onnx
 from deltaloop.sklearn._document import documented
 from deltaloop.sklearn._estimator import Perceptron, is_stochastic
 from deltaloop.sklearn._rows import Array, Rows
@@ -182,8 +183,6 @@ class MLPRegressor(RegressorMixin, Perceptron):
         ImportError
             Without onnx: ``pip install 'deltaloop[onnx]'``.
         """
-        from deltaloop._onnx import write as _onnx
-
         _onnx.write(self._ready(), path)
 
     def __sklearn_tags__(self) -> Any:
