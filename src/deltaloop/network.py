@@ -1,4 +1,8 @@
-"""The network: parameters, prediction, cost and gradient, training, and how it is stored."""
+"""The network: parameters, prediction, cost and gradient, training, and how it is stored.
+
+It is one class, and most of this long file is what the class tells its users. The methods check
+their arguments by ``_arguments`` and hand them to the core, to ``_fit``, or to a writer.
+"""
 
 from __future__ import annotations
 

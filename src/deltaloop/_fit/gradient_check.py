@@ -53,6 +53,9 @@ class GradientCheck:
     difference: float
 
 
+GradientCheck.__module__ = "deltaloop.checks"  # the path that pickles name
+
+
 def indices_of(network: _core.Core, indices: object) -> NDArray[np.intp]:
     """Return the positions to check, all by default."""
     P = network.n_parameters
