@@ -30,8 +30,6 @@ class Solver:
     shuffle: bool = False
     # What C calls it: MLP_SOLVERS of csrc/mlp.h.
     _method: ClassVar[str]
-    # That of its learning rate.
-    _schedule: Schedule | None = None
     # Whether it can be a trainer's, which updates on the instances of one call.
     _steps: ClassVar[bool] = False
     # Whether the parameters within an epoch are those of the last one, so that time can end it.
@@ -45,7 +43,7 @@ class Solver:
     def _check(self, network: Network, n: int, problem: Problem) -> None:
         """Refuse a network, a number of instances or a problem that it cannot train."""
 
-    def _options(self) -> dict[str, float]:
+    def _options(self) -> dict[str, float | Schedule]:
         """Return its options in C, by their names there; what is not among them is 0."""
         raise NotImplementedError
 
@@ -67,14 +65,9 @@ class _Rated(Solver):
     clip_norm: float | None
     clip_value: float | None
 
-    @property
-    def _schedule(self) -> Schedule | None:  # type: ignore[override]
-        return self.learning_rate if isinstance(self.learning_rate, Schedule) else None
-
-    def _rate_options(self) -> dict[str, float]:
-        rate = self.learning_rate
+    def _rate_options(self) -> dict[str, float | Schedule]:
         return {
-            "learning_rate": rate.learning_rate if isinstance(rate, Schedule) else rate,
+            "learning_rate": self.learning_rate,
             "batch_size": self.batch_size or 0,
             "shuffle": self.shuffle,
             "clip_norm": self.clip_norm or 0.0,
@@ -189,7 +182,7 @@ class GradientDescent(_Rated):
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov=True needs momentum > 0, got momentum=0")
 
-    def _options(self) -> dict[str, float]:
+    def _options(self) -> dict[str, float | Schedule]:
         options = self._rate_options()
         options["momentum"] = self.momentum
         options["nesterov"] = self.nesterov
@@ -271,7 +264,7 @@ class Adam(_Rated):
         _inputs.check_range(self, "beta2", 0.0, 1.0)
         _inputs.check_range(self, "epsilon", 0.0, open_end=True)
 
-    def _options(self) -> dict[str, float]:
+    def _options(self) -> dict[str, float | Schedule]:
         options = self._rate_options()
         options["beta1"] = self.beta1
         options["beta2"] = self.beta2
@@ -336,8 +329,8 @@ class AdamW(Adam):
                 f"{1 / rate:g}, got {self.weight_decay!r}"
             )
 
-    def _options(self) -> dict[str, float]:
-        options = super()._options()
+    def _options(self) -> dict[str, float | Schedule]:
+        options = Adam._options(self)  # faster than super()
         options["weight_decay"] = self.weight_decay
         return options
 
@@ -422,7 +415,7 @@ class Rprop(Solver):
         variant = _inputs.choice("variant", self.variant, ("plus", "minus"))
         object.__setattr__(self, "variant", variant)
 
-    def _options(self) -> dict[str, float]:
+    def _options(self) -> dict[str, float | Schedule]:
         return {
             "eta_plus": self.eta_plus,
             "eta_minus": self.eta_minus,
@@ -485,7 +478,7 @@ class _SecondOrder(Solver):
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
-    def _damping_options(self, rule: str, first: float) -> dict[str, float]:
+    def _damping_options(self, rule: str, first: float) -> dict[str, float | Schedule]:
         """Return what both have, with the first mu, or radius, of the damping rule."""
         return {
             "rule": _core.DAMPING_RULES[rule],
@@ -659,7 +652,7 @@ class LevenbergMarquardt(_SecondOrder):
             min_gradient=1e-7,
         )
 
-    def _options(self) -> dict[str, float]:
+    def _options(self) -> dict[str, float | Schedule]:
         first = 1e-3 if self.damping is None else self.damping
         if self.damping_rule == "trust_region":
             first = self.radius
@@ -745,7 +738,7 @@ class BayesianRegularization(_SecondOrder):
     def __post_init__(self) -> None:
         self._set({"damping": _positive("damping", self.damping), **self._check_damping()})
 
-    def _options(self) -> dict[str, float]:
+    def _options(self) -> dict[str, float | Schedule]:
         options = self._damping_options("fixed", self.damping)
         options["bayesian"] = True
         return options
@@ -857,7 +850,7 @@ class LBFGS(Solver):
         object.__setattr__(self, "max_evaluations", min(evaluations, 2**60))
         object.__setattr__(self, "min_gradient", _least_gradient(self.min_gradient))
 
-    def _options(self) -> dict[str, float]:
+    def _options(self) -> dict[str, float | Schedule]:
         return {
             "memory": self.memory,
             "max_evaluations": self.max_evaluations,
@@ -942,7 +935,7 @@ class ScaledConjugateGradient(Solver):
         object.__setattr__(self, "lambda_", _positive("lambda_", self.lambda_))
         object.__setattr__(self, "min_gradient", _least_gradient(self.min_gradient))
 
-    def _options(self) -> dict[str, float]:
+    def _options(self) -> dict[str, float | Schedule]:
         return {
             "sigma": self.sigma,
             "lambda": self.lambda_,
