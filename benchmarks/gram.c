@@ -1,6 +1,7 @@
 /* gram.c - prints, for each ISA with FMA and order N, the time of J^T J on one core in microseconds for
  * 128 rows of J, in GFLOP/s as counted by the upper triangle, and that in percent of what multiply-adds in
  * registers reach: ISA name, N, then these three. Built and run by gram.py, with machine.c. */
+#include "network/memory.h"
 #include "training/symmetric.h"
 
 #include <stdio.h>

@@ -1,6 +1,7 @@
 /* update.c - prints nanoseconds a parameter, on one core, of Adam's update and of a loop that does
  * nothing but the same reads and writes: ISA name, P, then both. Built and run by update.py. */
-#include "network/network.h"
+#include "kernels/kernels.h"
+#include "network/memory.h"
 
 #include <stdio.h>
 #include <time.h>

@@ -1,6 +1,6 @@
 /* dispatch.c - the one file that knows processors: which variants there are, which of them this
  * machine can execute, and the floating-point control word. */
-#include "network/network.h"
+#include "kernels/kernels.h"
 
 #if defined(__x86_64__) || defined(_M_X64)
 #define X86_64 1

@@ -112,6 +112,13 @@ static inline struct mlp_pair mlp_pair_normalise(struct mlp_pair a)
     return b;
 }
 
+/* Sets round to nearest, FTZ and DAZ off; returns what leave() restores. (dispatch.c) */
+uint64_t mlp_fp_enter(void);
+void mlp_fp_leave(uint64_t saved);
+
+/* Tells the processor that this thread is spinning. (dispatch.c) */
+void mlp_pause(void);
+
 struct mlp_kernels {
     const char *name;
     /* Doubles that `panel` of product() must hold for matrices of up to m, n, k and strides of up

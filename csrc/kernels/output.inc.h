@@ -1,9 +1,17 @@
-/* output.inc.h - the output layer: a^(L), the cost of each instance and delta^(L), included by
- * kernels.inc.h.
+/* output.inc.h - the output layer: a^(L), the cost of each instance and delta^(L).
  *
  * One pass over the layer where it is a matching pair, whose delta is a - y, or the squared error of
  * units with little to compute; else one for the activation, one for the loss, one for g'. The terms
  * of an instance's cost are added afterwards, in their order. */
+#ifndef MLP_OUTPUT_INC_H
+#define MLP_OUTPUT_INC_H
+
+#include "kernels/activations.inc.h"
+#include "kernels/kernels.h"
+#include "kernels/loops.inc.h"
+#include "kernels/math.inc.h"
+
+#include <string.h>
 
 /* The activations that apply() and derive() know. */
 INLINE int is_plain(enum mlp_activation g)
@@ -116,20 +124,12 @@ INLINE void fused_pass(const enum mlp_loss loss, const enum mlp_activation g, si
                        const double *y, double *delta, double *terms)
 {
     v_f64 zi, di;
-    size_t i = 0;
-    for (; i + VL <= n; i += VL) {
-        zi = v_load(z + i);
-        v_store(terms + i, fused(loss, g, &zi, v_load(y + i), &di));
-        v_store(z + i, zi);
-        v_store(delta + i, di);
-    }
-    if (i < n) {
-        const size_t r = n - i;
-        zi = v_load_n(z + i, r);
-        v_store_n(terms + i, r, fused(loss, g, &zi, v_load_n(y + i, r), &di));
-        v_store_n(z + i, r, zi);
-        v_store_n(delta + i, r, di);
-    }
+    BY_VECTORS(n, {
+        zi = LOAD(z);
+        STORE(terms, fused(loss, g, &zi, LOAD(y), &di));
+        STORE(z, zi);
+        STORE(delta, di);
+    });
 }
 
 /* ---- any loss of a - y ---- */
@@ -162,16 +162,10 @@ INLINE void loss_pass(const enum mlp_loss loss, const int times, struct slopes p
                       const double *a, const double *y, double *delta, double *terms)
 {
     v_f64 slope;
-    size_t i = 0;
-    for (; i + VL <= n; i += VL) {
-        v_store(terms + i, loss_of(loss, p, v_load(a + i) - v_load(y + i), &slope));
-        v_store(delta + i, times ? slope * v_load(delta + i) : slope);
-    }
-    if (i < n) {
-        const size_t r = n - i;
-        v_store_n(terms + i, r, loss_of(loss, p, v_load_n(a + i, r) - v_load_n(y + i, r), &slope));
-        v_store_n(delta + i, r, times ? slope * v_load_n(delta + i, r) : slope);
-    }
+    BY_VECTORS(n, {
+        STORE(terms, loss_of(loss, p, LOAD(a) - LOAD(y), &slope));
+        STORE(delta, times ? slope * LOAD(delta) : slope);
+    });
 }
 
 APART void any_loss(enum mlp_loss loss, double parameter, enum mlp_activation g, size_t rows,
@@ -235,3 +229,5 @@ static void output(enum mlp_loss loss, double parameter, enum mlp_activation g, 
     if (m > 1)
         row_sums(rows, m, terms, c);
 }
+
+#endif

@@ -1,6 +1,8 @@
 /* input_gradient.c - dC/dx for each instance: delta carried one layer further than training needs it,
  * chunk by chunk. Rows share no sum, so threads take ranges of them. */
-#include "network/network.h"
+#include "network/evaluate.h"
+#include "network/layers.h"
+#include "network/rows.h"
 
 struct context {
     const struct mlp_network *net;

@@ -1,39 +1,13 @@
 /* jacobian.c - derivatives of the outputs: one backward pass for each of them. */
-#include "network/network.h"
+#include "network/arena.h"
+#include "network/layers.h"
+#include "network/memory.h"
+#include "network/rows.h"
 
 #include <string.h>
 
 /* Instances at a time: enough to spread the cost of a product's call. */
 #define ROWS ((size_t)64)
-
-const double *mlp_output_activate(const struct mlp_network *net, size_t rows, double *z, double *d)
-{
-    const struct mlp_layer *last = &net->layers[net->n_layers - 1];
-    if (mlp_keeps_derivative(last->g)) {
-        net->kernels->activate_keep(last->g, rows * last->m_out, z, d);
-        return d;
-    }
-    net->kernels->activate(last->g, rows, last->m_out, z);
-    return z;
-}
-
-void mlp_output_deltas(const struct mlp_network *net, size_t rows, size_t k, const double *a,
-                       const double *derivable, double *delta)
-{
-    const struct mlp_layer *last = &net->layers[net->n_layers - 1];
-    const size_t m = last->m_out;
-    if (last->g != MLP_SOFTMAX) {
-        memset(delta, 0, rows * m * sizeof *delta);
-        for (size_t i = 0; i < rows; i++)
-            delta[i * m + k] = 1.0;
-        net->kernels->multiply_derivative(last->g, rows * m, derivable, delta);
-        return;
-    }
-    for (size_t i = 0; i < rows; i++, a += m, delta += m) {
-        for (size_t j = 0; j < m; j++)
-            delta[j] = a[k] * ((j == k ? 1.0 : 0.0) - a[j]);
-    }
-}
 
 /* What the derivatives of some instances need. */
 struct context {

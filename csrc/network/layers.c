@@ -1,6 +1,8 @@
-/* layers.c - the formulas of backpropagation, layer by layer, for some instances of a chunk or some
- * part of the parameters: feedforward, delta and gradient. */
-#include "network/network.h"
+/* layers.c - see layers.h: feedforward, delta and gradient. The way to the hot loop goes from here to the
+ * kernels' product(). */
+#include "network/layers.h"
+
+#include "network/threads.h"
 
 #include <string.h>
 
@@ -140,6 +142,35 @@ void mlp_deltas(const struct mlp_network *net, size_t from, size_t to, size_t fi
         mlp_layer_delta(net, l, rows, delta[l] + first * net->layers[l].m_out,
                         mlp_derivable(net, a, l - 1, first), 0, m_in, delta[l - 1] + first * m_in,
                         mlp_carried(net, delta, first), panel);
+    }
+}
+
+const double *mlp_output_activate(const struct mlp_network *net, size_t rows, double *z, double *d)
+{
+    const struct mlp_layer *last = &net->layers[net->n_layers - 1];
+    if (mlp_keeps_derivative(last->g)) {
+        net->kernels->activate_keep(last->g, rows * last->m_out, z, d);
+        return d;
+    }
+    net->kernels->activate(last->g, rows, last->m_out, z);
+    return z;
+}
+
+void mlp_output_deltas(const struct mlp_network *net, size_t rows, size_t k, const double *a,
+                       const double *derivable, double *delta)
+{
+    const struct mlp_layer *last = &net->layers[net->n_layers - 1];
+    const size_t m = last->m_out;
+    if (last->g != MLP_SOFTMAX) {
+        memset(delta, 0, rows * m * sizeof *delta);
+        for (size_t i = 0; i < rows; i++)
+            delta[i * m + k] = 1.0;
+        net->kernels->multiply_derivative(last->g, rows * m, derivable, delta);
+        return;
+    }
+    for (size_t i = 0; i < rows; i++, a += m, delta += m) {
+        for (size_t j = 0; j < m; j++)
+            delta[j] = a[k] * ((j == k ? 1.0 : 0.0) - a[j]);
     }
 }
 

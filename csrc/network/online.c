@@ -1,16 +1,8 @@
 /* online.c - steps on single instances, and epochs of the smallest networks, as one call of a kernel
- * each: which arrays it can work on, and the scratch it needs. */
-#include "network/network.h"
+ * each: which arrays it can work on. */
+#include "network/online.h"
 
-size_t mlp_online_scratch(const struct mlp_network *net)
-{
-    /* Two deltas, the cost's terms, the gradient of a layer with less than 8 units, and every a. */
-    const size_t width = mlp_padded(net->max_width);
-    size_t n = 2 * width + mlp_padded(mlp_n_outputs(net)) + 8 * (width + 1);
-    for (size_t l = 0; l < net->n_layers; l++)
-        n += mlp_padded(net->layers[l].m_out);
-    return n;
-}
+#include "network/rows.h"
 
 size_t mlp_online(const struct mlp_network *net, const struct mlp_arena *arena,
                   const struct mlp_matrix *x, const struct mlp_matrix *y, const size_t *order,

@@ -4,24 +4,14 @@
  * A chunk's activations stay in the cache, and memory does not grow with n. Sums over instances run
  * through the gradient buffer from chunk to chunk, so neither the size of a chunk nor the number of
  * threads changes a bit. */
-#include "network/network.h"
+#include "network/pass.h"
+
+#include "network/dropout.h"
+#include "network/layers.h"
+#include "network/rows.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
-
-/* ---- a pass over a batch ---- */
-
-/* Ranges only where their gradients fit in 4 MB, a part of the last-level cache, and are long
- * enough (64 rows) for adding them up to be cheap. */
-#define RANGES_BYTES ((size_t)4 << 20)
-#define RANGES_MIN_ROWS 4096
-
-size_t mlp_n_ranges(const struct mlp_network *net, size_t n)
-{
-    const size_t largest = RANGES_BYTES / (MLP_RANGES * sizeof(double));
-    return n >= RANGES_MIN_ROWS && net->n_parameters <= largest ? MLP_RANGES : 1;
-}
 
 void mlp_pass_start(struct mlp_pass *pass, const size_t *order, size_t begin, size_t n)
 {
@@ -39,14 +29,11 @@ void mlp_pass_start(struct mlp_pass *pass, const size_t *order, size_t begin, si
 /* Units of a row whose mask is made at a time, on the stack: 2 KB. */
 #define MASK_UNITS ((size_t)256)
 
-/* The cost of all ranges, added in a binary tree: neighbours, then neighbours of neighbours. */
+/* The cost of all ranges, added in the tree. */
 static void add_costs(struct mlp_pass *pass)
 {
-    for (size_t stride = 1; stride < pass->n_ranges; stride *= 2) {
-        for (size_t r = 0; r + stride < pass->n_ranges; r += 2 * stride)
-            pass->ranges[r].cost =
-                mlp_pair_add(pass->ranges[r].cost, pass->ranges[r + stride].cost);
-    }
+    MLP_TREE (pass->n_ranges, to, from)
+        pass->ranges[to].cost = mlp_pair_add(pass->ranges[to].cost, pass->ranges[from].cost);
     pass->cost = mlp_pair_normalise(pass->ranges[0].cost);
 }
 
@@ -119,13 +106,10 @@ static double row_work(const struct mlp_pass *pass)
 
 /* ---- many ranges: each thread takes whole ones ---- */
 
-/* Multiply-adds of a task: some milliseconds, so that the caller can look after signals. */
-#define TASK_WORK 4e7
-
 /* Rows of its range that a task gets through. */
 static size_t task_rows(const struct mlp_pass *pass)
 {
-    const double rows = TASK_WORK / (row_work(pass) + (double)pass->net->n_parameters);
+    const double rows = MLP_PORTION / (row_work(pass) + (double)pass->net->n_parameters);
     return rows < 1024.0 ? 1024 : (size_t)rows;
 }
 
@@ -173,10 +157,8 @@ static void sum_task(void *context, size_t thread, size_t part)
     const size_t begin = mlp_part(P, c->parts, part), n = mlp_part(P, c->parts, part + 1) - begin;
     double *partial = pass->space->partial + begin;
     (void)thread;
-    for (size_t stride = 1; stride < pass->n_ranges; stride *= 2) {
-        for (size_t r = 0; r + stride < pass->n_ranges; r += 2 * stride)
-            net->kernels->add(n, partial + (r + stride) * P, partial + r * P);
-    }
+    MLP_TREE (pass->n_ranges, to, from)
+        net->kernels->add(n, partial + from * P, partial + to * P);
     memcpy(pass->gradient + begin, partial, n * sizeof(double));
     if (mlp_penalises(&pass->penalty))
         mlp_penalise(net, &pass->penalty, begin, n, pass->gradient);
@@ -193,8 +175,8 @@ static int advance_ranges(struct mlp_pass *pass)
     if (per_range > rows / 8 && count > 4 * pass->team->n_threads)
         count = 4 * pass->team->n_threads;
     pass->work = (double)count * (double)(per_range < rows ? per_range : rows) * per_row;
-    mlp_team_run(pass->team, mlp_team_size(pass->team, pass->net, pass->work), count, range_task,
-                 pass);
+    mlp_team_run(pass->team, mlp_team_size(pass->team, pass->net->grain, pass->work), count,
+                 range_task, pass);
     while (pass->range < pass->n_ranges &&
            pass->ranges[pass->range].row == mlp_part(pass->n, pass->n_ranges, pass->range + 1)) {
         pass->ranges[pass->range].cost = mlp_pair_lanes(pass->ranges[pass->range].sum);
@@ -207,7 +189,7 @@ static int advance_ranges(struct mlp_pass *pass)
     if (pass->gradient != NULL) {
         const double P = (double)pass->net->n_parameters;
         struct sum_context context = {
-            pass, mlp_team_size(pass->team, pass->net, (double)pass->n_ranges * P)};
+            pass, mlp_team_size(pass->team, pass->net->grain, (double)pass->n_ranges * P)};
         mlp_team_run(pass->team, context.parts, context.parts, sum_task, &context);
     }
     return 1;
@@ -378,7 +360,7 @@ static int advance_chunk(struct mlp_pass *pass)
     const int last = c.rows == left;
     pass->work = rows * (row_work(pass) + P);
 
-    c.parts = mlp_team_size(pass->team, net, rows * row_work(pass));
+    c.parts = mlp_team_size(pass->team, net->grain, rows * row_work(pass));
     forward_and_deltas(&c);
     net->kernels->accumulate(c.rows, c.row, pass->space->arenas[0].c, range->sum);
     range->row += c.rows;
@@ -398,148 +380,4 @@ static int advance_chunk(struct mlp_pass *pass)
 int mlp_pass_advance(struct mlp_pass *pass)
 {
     return pass->n_ranges > 1 ? advance_ranges(pass) : advance_chunk(pass);
-}
-
-/* ---- one call of the public surface ---- */
-
-struct rows_context {
-    size_t n, parts;
-    struct mlp_arena *arenas; /* (threads,) */
-    mlp_rows_task task;
-    const void *context;
-};
-
-static void some_rows(void *context, size_t thread, size_t part)
-{
-    const struct rows_context *c = context;
-    c->task(c->context, &c->arenas[thread], mlp_part(c->n, c->parts, part),
-            mlp_part(c->n, c->parts, part + 1));
-}
-
-enum mlp_status mlp_run_rows(const struct mlp_network *net, enum mlp_purpose purpose, size_t n,
-                             double work, size_t n_threads, mlp_rows_task task, const void *context)
-{
-    struct mlp_team team = {.n_threads = 1};
-    if (work >= 2.0 * net->grain)
-        mlp_team_open(&team, n_threads);
-    const size_t threads = mlp_team_size(&team, net, work);
-    /* Two parts a thread even out a little of what the threads differ by. */
-    struct mlp_arena alone;
-    struct rows_context c = {n, threads > 1 ? 2 * threads : 1, &alone, task, context};
-    const size_t rows = mlp_chunk_rows(net, 1, n / c.parts + 8 < n ? n / c.parts + 8 : n);
-    enum mlp_status status = MLP_NO_MEMORY;
-    if (threads == 1 || (c.arenas = calloc(threads, sizeof *c.arenas)) != NULL)
-        status = mlp_arenas_new(c.arenas, threads, net, purpose, rows, rows);
-    if (status == MLP_OK) {
-        const uint64_t saved = mlp_fp_enter();
-        mlp_team_run(&team, threads, c.parts, some_rows, &c);
-        mlp_fp_leave(saved);
-        mlp_arenas_free(c.arenas);
-    }
-    if (c.arenas != &alone)
-        free(c.arenas);
-    mlp_team_close(&team);
-    return status;
-}
-
-void mlp_predict_in(const struct mlp_arena *arena, const struct mlp_network *network,
-                    const struct mlp_matrix *x, size_t begin, size_t end, int linear, double *out)
-{
-    const size_t m = mlp_n_outputs(network);
-    for (size_t i = begin, rows; i < end; i += rows) {
-        rows = end - i < arena->rows ? end - i : arena->rows;
-        mlp_forward(network, 0, rows, mlp_rows(x, NULL, i, rows, arena->x), arena->a, out + i * m,
-                    arena->panel, linear);
-    }
-}
-
-struct predict_context {
-    const struct mlp_network *net;
-    const struct mlp_matrix *x;
-    int linear;
-    double *out;
-};
-
-static void predict_task(const void *context, const struct mlp_arena *arena, size_t begin,
-                         size_t end)
-{
-    const struct predict_context *c = context;
-    mlp_predict_in(arena, c->net, c->x, begin, end, c->linear, c->out);
-}
-
-static double predict_work(const struct mlp_network *net, size_t n)
-{
-    return (double)n * ((double)net->n_parameters + MLP_ACTIVATION * (double)net->units);
-}
-
-int mlp_predict_shares(const struct mlp_network *network, size_t n)
-{
-    return predict_work(network, n) >= 2.0 * network->grain;
-}
-
-enum mlp_status mlp_predict(const struct mlp_network *network, const struct mlp_matrix *x, size_t n,
-                            int linear, size_t n_threads, double *out)
-{
-    const struct predict_context c = {network, x, linear, out};
-    return mlp_run_rows(network, MLP_FORWARD, n, predict_work(network, n), n_threads, predict_task,
-                        &c);
-}
-
-enum mlp_status mlp_activations(const struct mlp_network *network, const struct mlp_matrix *x,
-                                size_t n, double *const *a)
-{
-    struct mlp_arena arena;
-    const enum mlp_status status =
-        mlp_arenas_new(&arena, 1, network, MLP_FORWARD, mlp_chunk_rows(network, 1, n), 0);
-    if (status != MLP_OK)
-        return status;
-    const uint64_t saved = mlp_fp_enter();
-    for (size_t i = 0; i < n; i += arena.rows) {
-        const size_t rows = n - i < arena.rows ? n - i : arena.rows;
-        for (size_t l = 0; l < network->n_layers; l++)
-            arena.a[l] = a[l] + i * network->layers[l].m_out;
-        mlp_forward(network, 0, rows, mlp_rows(x, NULL, i, rows, arena.x), arena.a,
-                    arena.a[network->n_layers - 1], arena.panel, 0);
-    }
-    mlp_fp_leave(saved);
-    mlp_arenas_free(&arena);
-    return MLP_OK;
-}
-
-enum mlp_status mlp_cost(const struct mlp_network *network, const struct mlp_matrix *x,
-                         const struct mlp_matrix *y, size_t n, size_t n_threads, double *cost,
-                         double *gradient)
-{
-    const struct mlp_problem plain = {.weights = NULL};
-    return mlp_objective(network, &plain, x, y, n, n_threads, cost, gradient);
-}
-
-enum mlp_status mlp_objective(const struct mlp_network *network, const struct mlp_problem *problem,
-                              const struct mlp_matrix *x, const struct mlp_matrix *y, size_t n,
-                              size_t n_threads, double *cost, double *gradient)
-{
-    struct mlp_workspace space;
-    struct mlp_team team;
-    struct mlp_pass pass = {.net = network,
-                            .space = &space,
-                            .team = &team,
-                            .x = x,
-                            .y = y,
-                            .weights = problem->weights,
-                            .penalty = {problem->l1, problem->l2},
-                            .gradient = gradient};
-    mlp_team_open(&team, n_threads);
-    const enum mlp_status status =
-        mlp_workspace_new(&space, network, team.n_threads, n, n, gradient != NULL);
-    if (status == MLP_OK) {
-        const uint64_t saved = mlp_fp_enter();
-        mlp_pass_start(&pass, NULL, 0, n);
-        while (!mlp_pass_advance(&pass)) {
-        }
-        *cost = pass.cost.high;
-        mlp_fp_leave(saved);
-        mlp_workspace_free(&space);
-    }
-    mlp_team_close(&team);
-    return status;
 }

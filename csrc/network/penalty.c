@@ -1,6 +1,7 @@
-/* penalty.c - l1 sum |w| + l2/2 sum w^2 over the weights of all layers, which biases are not: its value
- * and its gradient. */
-#include "network/network.h"
+/* penalty.c - the penalty's value and its gradient. */
+#include "network/penalty.h"
+
+#include "network/arena.h"
 
 /* Parameters of a block: see vectors.c. */
 #define BLOCK ((size_t)1 << 15)
@@ -47,11 +48,9 @@ double mlp_penalty_cost(const struct mlp_network *net, const struct mlp_team *te
 {
     const size_t P = net->n_parameters, blocks = P / BLOCK + (P % BLOCK != 0);
     struct context c = {net, penalty, blocks < MLP_RANGES ? blocks : MLP_RANGES, {0.0}};
-    mlp_team_run(team, mlp_team_size(team, net, 2.0 * (double)P), c.parts, task, &c);
-    for (size_t stride = 1; stride < c.parts; stride *= 2) {
-        for (size_t r = 0; r + stride < c.parts; r += 2 * stride)
-            c.sums[r] += c.sums[r + stride];
-    }
+    mlp_team_run(team, mlp_team_size(team, net->grain, 2.0 * (double)P), c.parts, task, &c);
+    MLP_TREE (c.parts, to, from)
+        c.sums[to] += c.sums[from];
     return c.sums[0];
 }
 

@@ -1,6 +1,8 @@
 /* predict.c - predictions that cost little beside their arithmetic: one instance through a stack
  * buffer, and the predictor, which allocates once and is called as a plain function pointer. */
-#include "network/network.h"
+#include "network/arena.h"
+#include "network/evaluate.h"
+#include "network/layers.h"
 
 #include <math.h>
 #include <stdlib.h>

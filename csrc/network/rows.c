@@ -1,6 +1,9 @@
 /* rows.c - the caller's arrays, of any element type and strides, as float64 rows; and the search
  * for values that are not finite. */
-#include "network/network.h"
+#include "network/rows.h"
+
+#include "kernels/kernels.h"
+#include "network/memory.h"
 
 #include <string.h>
 

@@ -5,7 +5,10 @@
  * pool. A call that finds no idle worker goes on alone: several callers at once share the workers
  * that there are instead of starting more. */
 #define _POSIX_C_SOURCE 200809L /* pthread_sigmask, clock_gettime */
-#include "network/network.h"
+#include "network/threads.h"
+
+#include "kernels/kernels.h"
+#include "network/memory.h"
 
 #include <string.h>
 
@@ -27,6 +30,15 @@ double mlp_seconds(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 #endif
+
+/* The part of a grain from which a fit tries another thread. */
+#define MEASURED 0.25
+
+size_t mlp_team_size(const struct mlp_team *team, double grain, double work)
+{
+    const double n = work / (team->measured ? MEASURED * grain : grain);
+    return n >= (double)team->n_threads ? team->n_threads : n < 2.0 ? 1 : (size_t)n;
+}
 
 #if defined(__STDC_NO_ATOMICS__)
 /* MSVC's own compiler: every team is the caller alone. */

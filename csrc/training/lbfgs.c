@@ -4,15 +4,14 @@
  *
  * The recursion is bound by memory: with each sum taken in the pass over the vectors that prepares
  * it, one of its 2 m steps reads three vectors and writes one, 32 bytes a parameter. */
+#include "network/memory.h"
+#include "training/methods.h"
 #include "training/vectors.h"
 #include "training/wolfe.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Multiply-adds after which the recursion looks whether the call is to end: some milliseconds. */
-#define PORTION 4e7
 
 /* A pair is kept only if s.y is more than rounding beside y.y. */
 #define LEAST_CURVATURE 0x1p-52
@@ -58,32 +57,34 @@ static void lbfgs_free(struct mlp_fit *fit)
     free(d);
 }
 
+static void cut_all(struct lbfgs *d, struct mlp_cutter *c)
+{
+    d->w = mlp_cut(c, d->P, 1);
+    d->g = mlp_cut(c, d->P, 1);
+    d->g_trial = mlp_cut(c, d->P, 1);
+    d->rho = mlp_cut(c, d->slots, 1);
+    d->coefficient = mlp_cut(c, d->slots, 1);
+    d->s = mlp_cut(c, d->slots, d->P);
+    d->y = mlp_cut(c, d->slots, d->P);
+}
+
 static enum mlp_status lbfgs_start(struct mlp_fit *fit)
 {
     struct lbfgs *d = fit->memory = calloc(1, sizeof *d);
     if (d == NULL)
         return MLP_NO_MEMORY;
     d->P = fit->net->n_parameters;
-    size_t vectors, rest, n, bytes;
-    /* 2 slots + 3 vectors (P,) and two (slots,), each rounded up by up to 7. */
-    if (!mlp_size_add(fit->options.lbfgs.memory, 1, &d->slots) ||
-        !mlp_size_multiply(d->slots, 2, &vectors) || !mlp_size_add(vectors, 3, &vectors) ||
-        !mlp_size_multiply(vectors, mlp_padded(d->P), &n) ||
-        !mlp_size_add(2 * d->slots, 14, &rest) || !mlp_size_add(n, rest, &n) ||
-        !mlp_size_multiply(n, sizeof(double), &bytes) || bytes > PTRDIFF_MAX)
+    if (!mlp_size_add(fit->options.lbfgs.memory, 1, &d->slots))
         return MLP_TOO_LARGE;
-    double *next = d->block = mlp_allocate(n);
-    if (next == NULL)
-        return MLP_NO_MEMORY;
-    d->w = next;
-    d->g = d->w + mlp_padded(d->P);
-    d->g_trial = d->g + mlp_padded(d->P);
-    d->rho = d->g_trial + mlp_padded(d->P);
-    d->coefficient = d->rho + mlp_padded(d->slots);
-    d->s = d->coefficient + mlp_padded(d->slots);
-    d->y = d->s + d->slots * d->P;
+    struct mlp_cutter cutter = {0};
+    cut_all(d, &cutter);
+    const enum mlp_status status = mlp_cutter_allocate(&cutter, &d->block);
+    if (status != MLP_OK)
+        return status;
+    cut_all(d, &cutter);
     memset(d->rho, 0, d->slots * sizeof *d->rho);
-    memset(d->s, 0, 2 * d->slots * d->P * sizeof *d->s);
+    memset(d->s, 0, d->slots * d->P * sizeof *d->s);
+    memset(d->y, 0, d->slots * d->P * sizeof *d->y);
     d->trial = mlp_network_twin(fit->net, d->w);
     if (d->trial == NULL)
         return MLP_NO_MEMORY;
@@ -181,7 +182,7 @@ static enum mlp_event forget(struct mlp_fit *fit)
 static enum mlp_event find_direction(struct mlp_fit *fit)
 {
     struct lbfgs *d = fit->memory;
-    const double enough = fit->work - PORTION;
+    const double enough = fit->work - MLP_PORTION;
     if (d->pairs == 0) {
         mlp_vector_copy(fit, d->g, direction(d));
         d->sum = d->gg;

@@ -1,6 +1,7 @@
 /* rprop.c - Rprop on full batches, in the forms iRPROP- and iRPROP+ of Igel and Husken: every
  * parameter has a step size of its own, which the signs of successive gradients change. */
-#include "training/fit.h"
+#include "network/memory.h"
+#include "training/methods.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -8,7 +9,8 @@
 
 struct rprop {
     struct mlp_full full;
-    double *gradient;     /* (P,), and in the same block: */
+    double *block;        /* of all arrays: */
+    double *gradient;     /* (P,) */
     double *previous;     /* (P,) the gradient before, 0 where the sign changed */
     double *delta;        /* (P,) the step sizes */
     struct mlp_pair cost; /* C before the last step, at first infinite */
@@ -19,24 +21,29 @@ static void rprop_free(struct mlp_fit *fit)
     struct rprop *r = fit->memory;
     if (r == NULL)
         return;
-    mlp_release(r->gradient);
+    mlp_release(r->block);
     free(r);
+}
+
+static void cut_all(struct rprop *r, size_t P, struct mlp_cutter *c)
+{
+    r->gradient = mlp_cut(c, P, 1);
+    r->previous = mlp_cut(c, P, 1);
+    r->delta = mlp_cut(c, P, 1);
 }
 
 static enum mlp_status rprop_start(struct mlp_fit *fit)
 {
-    const size_t P = fit->net->n_parameters, padded = mlp_padded(P);
+    const size_t P = fit->net->n_parameters;
     struct rprop *r = fit->memory = calloc(1, sizeof *r);
-    size_t n;
     if (r == NULL)
         return MLP_NO_MEMORY;
-    if (!mlp_size_multiply(padded, 3, &n))
-        return MLP_TOO_LARGE;
-    r->gradient = mlp_allocate(n);
-    if (r->gradient == NULL)
-        return MLP_NO_MEMORY;
-    r->previous = r->gradient + padded;
-    r->delta = r->previous + padded;
+    struct mlp_cutter cutter = {0};
+    cut_all(r, P, &cutter);
+    const enum mlp_status status = mlp_cutter_allocate(&cutter, &r->block);
+    if (status != MLP_OK)
+        return status;
+    cut_all(r, P, &cutter);
     r->cost.high = HUGE_VAL;
     memset(r->previous, 0, P * sizeof *r->previous);
     for (size_t i = 0; i < P; i++)
@@ -73,7 +80,8 @@ static void rprop_step(struct mlp_fit *fit)
     struct step_context c = {
         fit,
         {o->eta_plus, o->eta_minus, o->delta_min, o->delta_max, o->plus && risen},
-        mlp_team_size(fit->pass.team, fit->net, RPROP_WORK * (double)fit->net->n_parameters)};
+        mlp_team_size(fit->pass.team, fit->net->grain,
+                      RPROP_WORK * (double)fit->net->n_parameters)};
     mlp_team_run(fit->pass.team, c.parts, c.parts, step_task, &c);
     r->cost = fit->cost;
 }

@@ -4,6 +4,8 @@
  * The curvature along the direction p comes from the gradient a little further along it, and the step
  * from a model that lambda keeps positive and makes as cautious as the last steps require. The paper's
  * letters, but for g = -r, the gradient. */
+#include "network/memory.h"
+#include "training/methods.h"
 #include "training/vectors.h"
 
 #include <math.h>
@@ -46,21 +48,26 @@ static void scg_free(struct mlp_fit *fit)
     free(d);
 }
 
+static void cut_all(struct scg *d, size_t P, struct mlp_cutter *c)
+{
+    d->w = mlp_cut(c, P, 1);
+    d->g = mlp_cut(c, P, 1);
+    d->g_trial = mlp_cut(c, P, 1);
+    d->p = mlp_cut(c, P, 1);
+}
+
 static enum mlp_status scg_start(struct mlp_fit *fit)
 {
-    const size_t P = mlp_padded(fit->net->n_parameters);
+    const size_t P = fit->net->n_parameters;
     struct scg *d = fit->memory = calloc(1, sizeof *d);
-    size_t n;
     if (d == NULL)
         return MLP_NO_MEMORY;
-    if (!mlp_size_multiply(P, 4, &n))
-        return MLP_TOO_LARGE;
-    d->w = d->block = mlp_allocate(n);
-    if (d->block == NULL)
-        return MLP_NO_MEMORY;
-    d->g = d->w + P;
-    d->g_trial = d->g + P;
-    d->p = d->g_trial + P;
+    struct mlp_cutter cutter = {0};
+    cut_all(d, P, &cutter);
+    const enum mlp_status status = mlp_cutter_allocate(&cutter, &d->block);
+    if (status != MLP_OK)
+        return status;
+    cut_all(d, P, &cutter);
     memset(d->p, 0, P * sizeof *d->p);
     d->trial = mlp_network_twin(fit->net, d->w);
     if (d->trial == NULL)

@@ -1,6 +1,6 @@
 /* schedule.c - the learning rate of an epoch, by products, sums and quotients and the library's own
  * log and exp: the same bits everywhere. */
-#include "training/fit.h"
+#include "training/schedule.h"
 
 #include <math.h>
 

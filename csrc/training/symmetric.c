@@ -80,7 +80,7 @@ size_t mlp_gram(const struct mlp_symmetric *s, size_t k, const double *x, size_t
                 double *a, size_t from, double work)
 {
     const double left = (double)(s->order - from), all = 0.5 * left * left * (double)k;
-    const size_t threads = mlp_team_size(s->team, s->net, all < work ? all : work);
+    const size_t threads = mlp_team_size(s->team, s->net->grain, all < work ? all : work);
     const size_t rows = gram_rows(s->order, threads);
     struct gram_context c = {s, k, x_row, from, rows, x, first, a};
     size_t parts = 0;
@@ -92,6 +92,15 @@ size_t mlp_gram(const struct mlp_symmetric *s, size_t k, const double *x, size_t
 }
 
 /* ---- the factor ---- */
+
+/* negated (first, rows) <- minus what lies above rows first .. first + rows - 1 of the diagonal. */
+static void negate(const struct mlp_symmetric *s, const double *u, size_t first, size_t rows)
+{
+    for (size_t q = 0; q < first; q++) {
+        for (size_t r = 0; r < rows; r++)
+            s->negated[q * rows + r] = -u[q * s->row + first + r];
+    }
+}
 
 struct cholesky_context {
     const struct mlp_symmetric *s;
@@ -154,16 +163,13 @@ size_t mlp_cholesky(const struct mlp_symmetric *s, double *u, size_t from, doubl
     while (from < N && *spent < work) {
         struct cholesky_context c = {s, u, from, smaller(N - from, block), 1};
         const size_t right = N - from - c.rows;
-        for (size_t q = 0; q < from; q++) {
-            for (size_t r = 0; r < c.rows; r++)
-                s->negated[q * c.rows + r] = -u[q * s->row + from + r];
-        }
+        negate(s, u, from, c.rows);
         update(&c, from, from + c.rows, s->panels);
         if (!factor(c.rows, u + from * s->row + from, s->row))
             return N + 1;
         const double terms = (double)from + (double)c.rows;
         const double cost = (double)right * (double)c.rows * terms;
-        c.parts = mlp_team_size(s->team, s->net, cost);
+        c.parts = mlp_team_size(s->team, s->net->grain, cost);
         mlp_team_run(s->team, c.parts, c.parts, columns_task, &c);
         *spent += cost + (double)c.rows * (double)c.rows * terms;
         from += c.rows;
@@ -220,10 +226,7 @@ double mlp_inverse_trace(const struct mlp_symmetric *s, const double *u, double 
             x[p * s->row + first + p] = 1.0;
         }
         if (first > 0) {
-            for (size_t q = 0; q < first; q++) {
-                for (size_t r = 0; r < rows; r++)
-                    s->negated[q * rows + r] = -u[q * s->row + first + r];
-            }
+            negate(s, u, first, rows);
             k->product(rows, first, first, s->negated, 1, (ptrdiff_t)rows, v, (ptrdiff_t)s->row, 1,
                        x, (ptrdiff_t)s->row, x, (ptrdiff_t)s->row, NULL, s->panels);
         }

@@ -5,6 +5,7 @@
 #define MLP_SYMMETRIC_H
 
 #include "network/network.h"
+#include "network/threads.h"
 
 /* What the functions here work with. */
 struct mlp_symmetric {

@@ -3,7 +3,9 @@
  *
  * It is a pass like any other, in portions between the method's, with the arenas and the threads of
  * the fit. */
-#include "training/fit.h"
+#include "training/validation.h"
+
+#include "network/memory.h"
 
 #include <math.h>
 #include <string.h>

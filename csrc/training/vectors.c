@@ -54,13 +54,11 @@ static void run(struct mlp_fit *fit, struct vector_job *j, size_t n_sums, double
     const double work = streams * (double)P;
     j->net = fit->net;
     j->parts = blocks < MLP_RANGES ? blocks : MLP_RANGES;
-    mlp_team_run(fit->pass.team, mlp_team_size(fit->pass.team, fit->net, work), j->parts,
+    mlp_team_run(fit->pass.team, mlp_team_size(fit->pass.team, fit->net->grain, work), j->parts,
                  vector_task, j);
-    for (size_t stride = 1; stride < j->parts; stride *= 2) {
-        for (size_t r = 0; r + stride < j->parts; r += 2 * stride) {
-            for (size_t s = 0; s < n_sums; s++)
-                j->sums[r][s] += j->sums[r + stride][s];
-        }
+    MLP_TREE (j->parts, to, from) {
+        for (size_t s = 0; s < n_sums; s++)
+            j->sums[to][s] += j->sums[from][s];
     }
     fit->work -= work;
 }

@@ -6,7 +6,7 @@
 #ifndef MLP_VECTORS_H
 #define MLP_VECTORS_H
 
-#include "training/fit.h"
+#include "training/epoch.h"
 
 /* The kernels of these names on all P elements, in threads where they pay. Cannot fail. */
 double mlp_vector_dot(struct mlp_fit *fit, const double *x, const double *y);

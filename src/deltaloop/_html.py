@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
-from deltaloop import _layers
+from deltaloop._arguments import layers as _layers
 
 if TYPE_CHECKING:
     from deltaloop.network import Network

@@ -13,23 +13,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from deltaloop import _files, losses
+from deltaloop import losses
+from deltaloop._arguments.layers import SKLEARN_HIDDEN, SKLEARN_NAMES
+from deltaloop._files import description as _files
+from deltaloop._losses import LOSSES
 from deltaloop.losses import Loss
 
 if TYPE_CHECKING:
     from deltaloop.network import Network
 
 __all__ = ["from_onnx", "from_sklearn", "from_torch"]
-
-# scikit-learn's names of activations, and ours
-SKLEARN_NAMES = {
-    "identity": "identity",
-    "logistic": "sigmoid",
-    "tanh": "tanh",
-    "relu": "relu",
-    "softmax": "softmax",
-    "exp": "exp",
-}
 
 
 def from_onnx(
@@ -80,7 +73,7 @@ def from_onnx(
     >>> dl.from_onnx(path)
     Network([2, 3, 1], activation='gelu', output='identity', loss='squared_error', seed=7)
     """
-    from deltaloop import _onnx_reading
+    from deltaloop._onnx import read as _onnx_reading
 
     return _onnx_reading.read(path, loss, seed)
 
@@ -136,9 +129,10 @@ def from_sklearn(
         )
     if missing:
         raise ValueError(f"estimator must be fitted, got one without {', '.join(missing)}")
+    ours = {theirs: name for name, theirs in SKLEARN_NAMES.items()}
     given, n_hidden = estimator.activation, len(estimator.coefs_) - 1
     hidden = [given] * n_hidden if isinstance(given, str) else list(given)
-    activations = [SKLEARN_NAMES.get(name, name) for name in (*hidden, estimator.out_activation_)]
+    activations = [ours.get(name, name) for name in (*hidden, estimator.out_activation_)]
     if loss is None:
         said = getattr(estimator, "loss", None)
         known = isinstance(said, losses.Huber | losses.Quantile) or said in losses.NAMES
@@ -189,7 +183,6 @@ def to_sklearn(network: Network, classes: ArrayLike | None) -> Any:
 
 def _sklearn_activations(network: Network) -> tuple[str, str]:
     """Return the activations of hidden layers and outputs by scikit-learn's names."""
-    ours = {name: theirs for theirs, name in SKLEARN_NAMES.items()}
     hidden = sorted(set(network.activation)) or ["relu"]
     if len(hidden) > 1:
         raise ValueError(
@@ -197,8 +190,8 @@ def _sklearn_activations(network: Network) -> tuple[str, str]:
             f"{', '.join(hidden)}"
         )
     for what, name, known in (
-        ("hidden layers", hidden[0], ("identity", "sigmoid", "tanh", "relu")),
-        ("outputs", network.output, tuple(ours)),
+        ("hidden layers", hidden[0], SKLEARN_HIDDEN),
+        ("outputs", network.output, tuple(SKLEARN_NAMES)),
     ):
         if name not in known:
             raise ValueError(
@@ -206,7 +199,7 @@ def _sklearn_activations(network: Network) -> tuple[str, str]:
             )
     if network.residual:
         raise ValueError("scikit-learn has no residual networks")
-    return ours[hidden[0]], ours[network.output]
+    return SKLEARN_NAMES[hidden[0]], SKLEARN_NAMES[network.output]
 
 
 def _classes(classes: ArrayLike | None, loss: str, n_outputs: int) -> Any:
@@ -319,6 +312,7 @@ def made(
 
 
 def _loss(output: str, n_outputs: int) -> str:
-    if output == "sigmoid":
-        return "cross_entropy" if n_outputs == 1 else "binary_cross_entropy"
-    return {"softmax": "cross_entropy", "exp": "poisson"}.get(output, "squared_error")
+    """Return the first loss that has this output by default."""
+    several = n_outputs > 1
+    fits = (row.name for row in LOSSES.values() if row.default and row.default[several] == output)
+    return next(fits, "squared_error")

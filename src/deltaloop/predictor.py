@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self, cast
 
-from deltaloop import _core, _inputs
+from deltaloop import _core, _scalars
 
 if TYPE_CHECKING:
     from typing_extensions import CapsuleType
@@ -50,7 +50,7 @@ class Predictor(_core.Predictor):
         """Check the arguments, which are those of ``Network.predictor``."""
         _core.check_core(network)
         layers = network.layers
-        return super().__new__(cls, network, _inputs.rows("n", n, max(layers[0], layers[-1])))
+        return super().__new__(cls, network, _scalars.rows("n", n, max(layers[0], layers[-1])))
 
     @property
     def network(self) -> Network:
@@ -92,7 +92,7 @@ class Predictor(_core.Predictor):
         >>> predictor.capsule()  # doctest: +ELLIPSIS
         <capsule object "void (const double *, double *, void *)" at 0x...>
         """
-        known = _inputs.choice("signature", signature, _core.SIGNATURES)
+        known = _scalars.choice("signature", signature, _core.SIGNATURES)
         scalar, outputs = known != _core.SIGNATURES[0], self._network.layers[-1]
         if scalar and (self._n != 1 or outputs != 1):
             raise ValueError(

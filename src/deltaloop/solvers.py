@@ -8,11 +8,11 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-from deltaloop import _core, _inputs
+from deltaloop import _core, _scalars
 from deltaloop.schedules import Schedule
 
 if TYPE_CHECKING:
-    from deltaloop._problem import Problem
+    from deltaloop._arguments.problem import Problem
     from deltaloop.network import Network
 
 
@@ -79,18 +79,18 @@ def _check_steps(solver: GradientDescent | Adam) -> None:
     """Check the fields that all solvers of first order with a learning rate have."""
     given = solver.learning_rate
     if not isinstance(given, Schedule):
-        learning_rate = _inputs.real("learning_rate", given)
+        learning_rate = _scalars.real("learning_rate", given)
         if not (learning_rate > 0 and math.isfinite(learning_rate)):
             raise ValueError(f"learning_rate must be positive and finite, got {given!r}")
         object.__setattr__(solver, "learning_rate", learning_rate)
     if solver.batch_size is not None:
-        batch_size = _inputs.integer("batch_size", solver.batch_size, at_least=1)
+        batch_size = _scalars.integer("batch_size", solver.batch_size, at_least=1)
         object.__setattr__(solver, "batch_size", batch_size)
-    object.__setattr__(solver, "shuffle", _inputs.flag("shuffle", solver.shuffle))
+    object.__setattr__(solver, "shuffle", _scalars.flag("shuffle", solver.shuffle))
     for name in ("clip_norm", "clip_value"):
         limit = getattr(solver, name)
         if limit is not None:
-            value = _inputs.real(name, limit)
+            value = _scalars.real(name, limit)
             if not (value > 0 and math.isfinite(value)):
                 raise ValueError(f"{name} must be positive and finite, or None, got {limit!r}")
             object.__setattr__(solver, name, value)
@@ -177,8 +177,8 @@ class GradientDescent(_Rated):
 
     def __post_init__(self) -> None:
         _check_steps(self)
-        _inputs.check_range(self, "momentum", 0.0, 1.0)
-        object.__setattr__(self, "nesterov", _inputs.flag("nesterov", self.nesterov))
+        _scalars.check_range(self, "momentum", 0.0, 1.0)
+        object.__setattr__(self, "nesterov", _scalars.flag("nesterov", self.nesterov))
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov=True needs momentum > 0, got momentum=0")
 
@@ -260,9 +260,9 @@ class Adam(_Rated):
 
     def __post_init__(self) -> None:
         _check_steps(self)
-        _inputs.check_range(self, "beta1", 0.0, 1.0)
-        _inputs.check_range(self, "beta2", 0.0, 1.0)
-        _inputs.check_range(self, "epsilon", 0.0, open_end=True)
+        _scalars.check_range(self, "beta1", 0.0, 1.0)
+        _scalars.check_range(self, "beta2", 0.0, 1.0)
+        _scalars.check_range(self, "epsilon", 0.0, open_end=True)
 
     def _options(self) -> dict[str, float | Schedule]:
         options = self._rate_options()
@@ -320,7 +320,7 @@ class AdamW(Adam):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _inputs.check_range(self, "weight_decay", 0.0)
+        _scalars.check_range(self, "weight_decay", 0.0)
         given = self.learning_rate
         rate = given.learning_rate if isinstance(given, Schedule) else given
         if rate * self.weight_decay > 1:
@@ -397,11 +397,11 @@ class Rprop(Solver):
     variant: str = field(default="plus", kw_only=True)
 
     def __post_init__(self) -> None:
-        _inputs.check_range(self, "eta_plus", 1.0, open_end=True)
-        _inputs.check_range(self, "eta_minus", 0.0, 1.0, open_end=True)
-        _inputs.check_range(self, "delta_0", 0.0, open_end=True)
-        _inputs.check_range(self, "delta_min", 0.0)
-        _inputs.check_range(self, "delta_max", 0.0, open_end=True)
+        _scalars.check_range(self, "eta_plus", 1.0, open_end=True)
+        _scalars.check_range(self, "eta_minus", 0.0, 1.0, open_end=True)
+        _scalars.check_range(self, "delta_0", 0.0, open_end=True)
+        _scalars.check_range(self, "delta_min", 0.0)
+        _scalars.check_range(self, "delta_max", 0.0, open_end=True)
         for name, wrong in (
             ("delta_min", self.delta_min > self.delta_0),
             ("delta_max", self.delta_max < self.delta_0),
@@ -412,7 +412,7 @@ class Rprop(Solver):
                     f"{name} must be at {side} delta_0, {self.delta_0!r}, "
                     f"got {getattr(self, name)!r}"
                 )
-        variant = _inputs.choice("variant", self.variant, ("plus", "minus"))
+        variant = _scalars.choice("variant", self.variant, ("plus", "minus"))
         object.__setattr__(self, "variant", variant)
 
     def _options(self) -> dict[str, float | Schedule]:
@@ -428,7 +428,7 @@ class Rprop(Solver):
 
 def _positive(name: str, value: object) -> float:
     """Return a positive, finite number."""
-    number = _inputs.real(name, value)
+    number = _scalars.real(name, value)
     if not (number > 0 and math.isfinite(number)):
         raise ValueError(f"{name} must be positive and finite, got {value!r}")
     return number
@@ -453,7 +453,7 @@ class _SecondOrder(Solver):
 
     def _check_damping(self) -> dict[str, float]:
         """Return the values that both have, validated."""
-        decrease = _inputs.real("damping_decrease", self.damping_decrease)
+        decrease = _scalars.real("damping_decrease", self.damping_decrease)
         if not 0 < decrease < 1:
             raise ValueError(
                 f"damping_decrease must be between 0 and 1, got {self.damping_decrease!r}"
@@ -461,7 +461,7 @@ class _SecondOrder(Solver):
         increase = _positive("damping_increase", self.damping_increase)
         if increase <= 1:
             raise ValueError(f"damping_increase must be above 1, got {self.damping_increase!r}")
-        min_gradient = _inputs.real("min_gradient", self.min_gradient)
+        min_gradient = _scalars.real("min_gradient", self.min_gradient)
         if not 0 <= min_gradient < math.inf:
             raise ValueError(
                 f"min_gradient must be finite and at least 0, got {self.min_gradient!r}"
@@ -471,7 +471,7 @@ class _SecondOrder(Solver):
             "damping_increase": increase,
             "max_damping": _positive("max_damping", self.max_damping),
             "min_gradient": min_gradient,
-            "max_memory": _inputs.integer("max_memory", self.max_memory, at_least=1),
+            "max_memory": _scalars.integer("max_memory", self.max_memory, at_least=1),
         }
 
     def _set(self, values: dict[str, float] | dict[str, object]) -> None:
@@ -615,9 +615,9 @@ class LevenbergMarquardt(_SecondOrder):
         rules, scalings = ("nielsen", "trust_region", "fixed"), ("identity", "diagonal")
         self._set(
             {
-                "damping_rule": _inputs.choice("damping_rule", self.damping_rule, rules),
-                "scaling": _inputs.choice("scaling", self.scaling, scalings),
-                "geodesic": _inputs.flag("geodesic", self.geodesic),
+                "damping_rule": _scalars.choice("damping_rule", self.damping_rule, rules),
+                "scaling": _scalars.choice("scaling", self.scaling, scalings),
+                "geodesic": _scalars.flag("geodesic", self.geodesic),
                 "radius": _positive("radius", self.radius),
                 **self._check_damping(),
             }
@@ -757,7 +757,7 @@ class BayesianRegularization(_SecondOrder):
 
 def _least_gradient(value: object) -> float:
     """Return a norm to stop at."""
-    number = _inputs.real("min_gradient", value)
+    number = _scalars.real("min_gradient", value)
     if not (number >= 0 and math.isfinite(number)):
         raise ValueError(f"min_gradient must be finite and at least 0, got {value!r}")
     return number
@@ -836,14 +836,14 @@ class LBFGS(Solver):
 
     def __post_init__(self) -> None:
         # Sizes that no machine has are refused by `_check`.
-        memory = min(_inputs.integer("memory", self.memory, at_least=1), 2**60)
-        c1 = _inputs.real("c1", self.c1)
-        c2 = _inputs.real("c2", self.c2)
+        memory = min(_scalars.integer("memory", self.memory, at_least=1), 2**60)
+        c1 = _scalars.real("c1", self.c1)
+        c2 = _scalars.real("c2", self.c2)
         if not 0 < c1 < c2 < 1:
             raise ValueError(
                 f"c1 and c2 must satisfy 0 < c1 < c2 < 1, got c1={self.c1!r} and c2={self.c2!r}"
             )
-        evaluations = _inputs.integer("max_evaluations", self.max_evaluations, at_least=1)
+        evaluations = _scalars.integer("max_evaluations", self.max_evaluations, at_least=1)
         object.__setattr__(self, "memory", memory)
         object.__setattr__(self, "c1", c1)
         object.__setattr__(self, "c2", c2)

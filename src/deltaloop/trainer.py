@@ -11,8 +11,12 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from deltaloop import _core, _inputs, _problem, _random, _state, _threads
-from deltaloop._fit_arguments import check_trainer
+from deltaloop import _core, _scalars
+from deltaloop._arguments import arrays as _arrays
+from deltaloop._arguments import problem as _problem
+from deltaloop._arguments import seeds as _seeds
+from deltaloop._fit import state as _state
+from deltaloop._fit.arguments import check_trainer
 from deltaloop.solvers import Solver
 
 if TYPE_CHECKING:
@@ -67,10 +71,10 @@ class Trainer(_core.Stepper):
         _core.check_core(network)
         solver = check_trainer(network, solver)
         problem = _problem.penalised(l1, l2)._replace(dropout=_problem.dropout(network, dropout))
-        threads = _threads.resolve(n_threads)
+        threads = _scalars.threads(n_threads)
         state = None if resume is None else _state.check(resume)
-        own = _random.stream(network.seed, network._position)
-        stream = own if seed is None else _random.stream(_random.resolve_seed(seed))
+        own = _seeds.stream(network.seed, network._position)
+        stream = own if seed is None else _seeds.stream(_seeds.resolve_seed(seed))
         if state is not None and seed is not None:
             raise ValueError(
                 "seed and resume exclude each other: a state has its own random stream"
@@ -126,5 +130,5 @@ class Trainer(_core.Stepper):
 
     def _step_any(self, x: object, y: object, sample_weight: object) -> float:
         """Take the step from anything that is no exact array."""
-        x, y, labels = _inputs.batch(self.network, x, y, "x", "y")
+        x, y, labels = _arrays.batch(self.network, x, y, "x", "y")
         return self._step(x, y, labels, _problem.weights(sample_weight, x.shape[0]))

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 import deltaloop as dl
-from deltaloop import _pictures, _tablefiles
+from deltaloop.cli import _pictures
+from deltaloop.cli import _table_files as _tablefiles
 from deltaloop.tabular import TabularModel
 
 pl = pytest.importorskip("polars")

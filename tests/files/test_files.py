@@ -8,7 +8,6 @@ import os
 import pickle
 import stat
 import struct
-import subprocess
 import sys
 import tracemalloc
 from pathlib import Path
@@ -20,7 +19,9 @@ import pytest
 from safetensors.numpy import load_file
 
 import deltaloop as dl
-from deltaloop import _files
+from deltaloop._files import description as _files
+from tests.helpers.files import assembled, parts, refused, saved_state, with_metadata, with_tensor
+from tests.helpers.processes import run_python
 
 DATA = Path(__file__).parent / "data"
 IS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
@@ -41,30 +42,6 @@ NETWORKS = {
 }
 
 
-def state(network):
-    return (
-        network.layers,
-        network.activation,
-        network.output,
-        network.loss,
-        network.init,
-        network.seed,
-        network._position,
-        network.parameters.tobytes(),
-    )
-
-
-def parts(content: bytes) -> tuple[dict, bytes]:
-    """Header and tensor data of a safetensors file."""
-    (length,) = struct.unpack("<Q", content[:8])
-    return json.loads(content[8 : 8 + length]), content[8 + length :]
-
-
-def assembled(header: object, data: bytes) -> bytes:
-    text = json.dumps(header).encode()
-    return struct.pack("<Q", len(text)) + text + data
-
-
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "model.safetensors"
@@ -78,40 +55,12 @@ def content(tmp_path_factory):
     return path.read_bytes()
 
 
-def refused(path, content: bytes, match: str | None = None) -> str:
-    """Load a file that must be refused; the message begins with its name."""
-    path.write_bytes(content)
-    with pytest.raises(ValueError, match=match) as caught:
-        dl.load(path)
-    assert str(caught.value).startswith(f"{path}: ")
-    assert "\n" not in str(caught.value)
-    assert len(str(caught.value)) < len(str(path)) + 400
-    return str(caught.value)
-
-
-def with_metadata(content: bytes, **entries: object) -> bytes:
-    """The file with entries of its metadata replaced, or removed where the value is None."""
-    header, data = parts(content)
-    for key, value in entries.items():
-        if value is None:
-            del header["__metadata__"][key]
-        else:
-            header["__metadata__"][key] = value
-    return assembled(header, data)
-
-
-def with_tensor(content: bytes, name: str, **entries: object) -> bytes:
-    header, data = parts(content)
-    header[name] |= entries
-    return assembled(header, data)
-
-
 class TestRoundTrip:
     @pytest.mark.parametrize("name", NETWORKS)
     def test_everything_comes_back(self, name, path):
         network = NETWORKS[name]()
         network.save(path)
-        assert state(dl.load(path)) == state(network)
+        assert saved_state(dl.load(path)) == saved_state(network)
 
     def test_training_continues_with_the_same_bits(self, path):
         rng = np.random.default_rng(0)
@@ -123,7 +72,7 @@ class TestRoundTrip:
         loaded = dl.load(path)
         for each in (network, loaded):
             each.fit(X, Y, solver=solver, max_epochs=3, tol=0)
-        assert state(loaded) == state(network)
+        assert saved_state(loaded) == saved_state(network)
 
     def test_values_at_the_ends_of_the_range(self, path):
         network = dl.Network([3, 2], activation="identity", seed=0)
@@ -188,11 +137,12 @@ class TestRecordedFiles:
 
     def test_version_1(self):
         network = dl.load(DATA / "version1.safetensors")
-        assert state(network)[:-1] == (
+        assert saved_state(network)[:-1] == (
             (3, 4, 3, 2),
             ("tanh", "gelu"),
             "identity",
             dl.Huber(0.5),
+            False,
             dl.Uniform(-0.5, 0.5),
             2026,
             74,
@@ -211,8 +161,16 @@ class TestRecordedFiles:
 
     def test_version_2(self):
         network = dl.load(DATA / "version2.safetensors")
-        expected = ((4, 4, 4, 3), ("relu", "relu"), "softmax", "cross_entropy", "he_uniform", 7, 44)
-        assert state(network)[:-1] == expected
+        assert saved_state(network)[:-1] == (
+            (4, 4, 4, 3),
+            ("relu", "relu"),
+            "softmax",
+            "cross_entropy",
+            True,
+            "he_uniform",
+            7,
+            44,
+        )
         assert network.residual
         np.testing.assert_allclose(
             network.predict(np.linspace(-1, 1, 8).reshape(2, 4)),
@@ -294,7 +252,7 @@ class TestMetadata:
     def test_a_thousand_layers_are_written(self, path):
         network = dl.Network([2] * 1501, activation="leaky_relu", seed=0)
         network.save(path)
-        assert state(dl.load(path)) == state(network)
+        assert saved_state(dl.load(path)) == saved_state(network)
 
     def test_nearly_the_limit_is_written(self, path):
         metadata = {"a": "x" * ((1 << 19) - 1000)}
@@ -318,7 +276,7 @@ class TestSave:
         for run in range(3):
             path = tmp_path / f"model{run}"
             keys = [chr(ord("a") + i) for i in range(10)]
-            subprocess.run([sys.executable, "-c", code, path, *keys], check=True)
+            run_python(code, path, *keys)
             contents.add(path.read_bytes())
         assert len(contents) == 1
 
@@ -812,7 +770,7 @@ def test_loading_never_unpickles(module, path, monkeypatch):
 
     for name in ("load", "loads", "Unpickler", "_load", "_loads", "_Unpickler"):
         monkeypatch.setattr(f"{module}.{name}", fail, raising=False)
-    assert state(dl.load(path)) == state(network)
+    assert saved_state(dl.load(path)) == saved_state(network)
     path.write_bytes(pickle.dumps({"layers": [2, 3, 1]}))
     with pytest.raises(ValueError, match="safetensors"):
         dl.load(path)

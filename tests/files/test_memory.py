@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 import os
-import struct
 from pathlib import Path
 
 import pytest
 
 import deltaloop as dl
 from tests.helpers import memory
+from tests.helpers.files import assembled, parts
 
 LIMIT = 1 << 19  # of a header's bytes
 CRAB = "\N{CRAB}"  # one such character makes every other one of a str take four bytes
@@ -94,24 +94,12 @@ def good(tmp_path: Path) -> Path:
     return path
 
 
-def parts(path: Path) -> tuple[dict, bytes]:
-    """Header and tensor data of a file."""
-    content = path.read_bytes()
-    (length,) = struct.unpack("<Q", content[:8])
-    return json.loads(content[8 : 8 + length]), content[8 + length :]
-
-
-def assembled(header: str, data: bytes) -> bytes:
-    text = header.encode()
-    return struct.pack("<Q", len(text)) + text + data
-
-
 def test_headers(good, tmp_path):
-    header, data = parts(good)
+    header, data = parts(good.read_bytes())
     headers = bombs(json.dumps(header))
     for name, text in headers.items():
         assert len(text.encode()) <= LIMIT, name
-        (tmp_path / name).write_bytes(assembled(text, data))
+        (tmp_path / name).write_bytes(assembled(text.encode(), data))
     notes = (
         "good",
         "long value",
@@ -139,13 +127,13 @@ def test_memory_is_measured(good, tmp_path):
 
 def test_declared_sizes(good, tmp_path):
     """A terabyte that is not there, and one that a sparse file has, of other layers."""
-    header, data = parts(good)
+    header, data = parts(good.read_bytes())
     metadata = header["__metadata__"] | {"layers": f"[2, {1 << 35}, 1]"}
     tensor = {"dtype": "F64", "shape": [2, 1 << 35], "data_offsets": [0, 1 << 39]}
     text = json.dumps({"__metadata__": metadata, "weights.1": tensor})
     paths = [tmp_path / "declared", tmp_path / "sparse"]
-    paths[0].write_bytes(assembled(text, data))
-    paths[1].write_bytes(assembled(text, b""))
+    paths[0].write_bytes(assembled(text.encode(), data))
+    paths[1].write_bytes(assembled(text.encode(), b""))
     os.truncate(paths[1], paths[1].stat().st_size + (1 << 39))
     for path, (kilobytes, message) in zip(
         paths, memory.of_reading("load", good, paths), strict=True

@@ -1,11 +1,9 @@
 """The same bits on every variant of the kernels with FMA, in processes of their own."""
 
-import subprocess
-import sys
-
 import pytest
 
 import deltaloop as dl
+from tests.helpers.processes import run_python
 
 FMA = [name for name in dl.runtime()["isas"] if name != "base"]
 
@@ -39,10 +37,7 @@ print(dl.runtime()["isa"], digest.hexdigest())
 
 def run(isa, monkeypatch):
     monkeypatch.setenv("DELTALOOP_ISA", isa)
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True, timeout=300
-    )
-    name, digest = done.stdout.split()
+    name, digest = run_python(SCRIPT, timeout=300).split()
     assert name == isa
     return digest
 

@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deltaloop import _core
-from tests.helpers.oracle import bits, mp
+from tests.helpers.compare import bits
+from tests.helpers.oracle import mp
 
 INF, NAN, TINY = math.inf, math.nan, 2.0**-1022
 

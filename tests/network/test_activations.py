@@ -18,53 +18,21 @@ import pytest
 
 import deltaloop as dl
 from deltaloop.reference import Reference
-from tests.helpers.oracle import (
-    HIDDEN,
-    KINKED,
-    MORE_HIDDEN,
-    MORE_PAIRS,
-    Oracle,
-    make_case,
-    mp,
-    relative_error,
-)
+from tests.helpers.cases import HIDDEN, KINKED, MORE_HIDDEN, MORE_PAIRS, make_case
+from tests.helpers.compare import relative_error
+from tests.helpers.gradients import check_gradient
+from tests.helpers.oracle import Oracle, mp
 
 every_pair = pytest.mark.parametrize(("loss", "output", "m"), MORE_PAIRS, ids=str)
 every_hidden = pytest.mark.parametrize("hidden", MORE_HIDDEN)
 
 
-def central_differences(net, X, Y, h=6e-6):
-    w, estimate = net.parameters, np.empty(net.n_parameters)
-    for k, p in enumerate(w.copy()):
-        sides = []
-        for shifted in (p + h, p - h):
-            w[k] = shifted
-            sides.append(net.cost(X, Y))
-        w[k] = p
-        estimate[k] = (sides[0] - sides[1]) / (2 * h)
-    return estimate
-
-
-def check(case):
-    """Against mpmath and reference.py to 1e-12, and central differences to 1e-6, all in norm."""
-    X, Y, net = case.X, case.Y, case.network()
-    cost, gradient = net.gradient(X, Y)
-    exact = Oracle(net)
-    exact_cost, exact_gradient = exact.gradient(X, Y)
-    assert cost == pytest.approx(exact_cost, rel=1e-13)
-    assert net.cost(X, Y) == cost
-    assert relative_error(gradient, exact_gradient) < 1e-12
-    assert relative_error(net.predict(X), exact.predict(X)) < 1e-13
-    reference_cost, reference_gradient = case.reference().gradient(X, Y)
-    assert cost == pytest.approx(reference_cost, rel=1e-13)
-    assert relative_error(gradient, reference_gradient) < 1e-12
-    assert relative_error(central_differences(net, X, Y), gradient) < 1e-6
-
-
 @every_pair
 @pytest.mark.parametrize("depth", [1, 2])
 def test_pairs(depth, loss, output, m):
-    check(make_case(((3,), (3, 5))[depth - 1] + (m,), "tanh", output, loss, n=5, seed=depth))
+    check_gradient(
+        make_case(((3,), (3, 5))[depth - 1] + (m,), "tanh", output, loss, n=5, seed=depth)
+    )
 
 
 @every_hidden
@@ -74,12 +42,14 @@ def test_hidden_layers(depth, hidden):
     case = make_case(layers, hidden, "identity", "squared_error", n=5, seed=depth)
     for w in case.weights[1:]:
         w *= 0.2 if hidden == "exp" else 1.0
-    check(case)
+    check_gradient(case)
 
 
 @pytest.mark.parametrize("hidden", [*HIDDEN, *MORE_HIDDEN])
 def test_next_to_a_layer_that_keeps_its_derivative(hidden):
-    check(make_case((3, 4, 5, 3, 2), ("silu", hidden, "gelu"), "gelu", "huber", n=5, seed=1))
+    check_gradient(
+        make_case((3, 4, 5, 3, 2), ("silu", hidden, "gelu"), "gelu", "huber", n=5, seed=1)
+    )
 
 
 @every_hidden

@@ -6,7 +6,6 @@ import ctypes
 import ctypes.util
 import doctest
 import gc
-import platform
 import re
 import shlex
 import shutil
@@ -23,46 +22,21 @@ import pytest
 
 import deltaloop as dl
 from deltaloop import _core
-from tests.helpers.oracle import bits, run_python
+from tests.helpers.capsules import (
+    ROWS,
+    SCALAR,
+    get_name,
+    get_pointer,
+    rows_function,
+    scalar_function,
+)
+from tests.helpers.compare import same
+from tests.helpers.processes import run_python
+from tests.helpers.rounding import libm_and_modes
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "c-interface.md"
-ROWS = "void (const double *, double *, void *)"
-SCALAR = "double (int, double *, void *)"
 # One layer and several; a layer of 256 units is the widest whose rows need no memory.
 SHAPES = [(1, 1), (3, 2), (2, 2, 1), (5, 13, 9, 3), (300, 256, 7), (3, 257, 1), (64, 128, 10)]
-
-POINTER = ctypes.POINTER(ctypes.c_double)
-TYPES = {
-    ROWS: ctypes.CFUNCTYPE(None, POINTER, POINTER, ctypes.c_void_p),
-    SCALAR: ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_int, POINTER, ctypes.c_void_p),
-}
-get_name = ctypes.pythonapi.PyCapsule_GetName
-get_name.restype, get_name.argtypes = ctypes.c_char_p, [ctypes.py_object]
-get_pointer = ctypes.pythonapi.PyCapsule_GetPointer
-get_pointer.restype, get_pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
-get_context = ctypes.pythonapi.PyCapsule_GetContext
-get_context.restype, get_context.argtypes = ctypes.c_void_p, [ctypes.py_object]
-
-
-def same(a, b):
-    return np.shape(a) == np.shape(b) and bool((bits(a) == bits(b)).all())
-
-
-def rows_function(capsule):
-    """What the capsule holds, as a function of instances that gives outputs of this shape."""
-    function, context = TYPES[ROWS](get_pointer(capsule, ROWS.encode())), get_context(capsule)
-
-    def call(x, shape):
-        y = np.full(shape, np.nan)
-        function(x.ctypes.data_as(POINTER), y.ctypes.data_as(POINTER), context)
-        return y
-
-    return call
-
-
-def scalar_function(capsule):
-    function, context = TYPES[SCALAR](get_pointer(capsule, SCALAR.encode())), get_context(capsule)
-    return lambda x: function(len(x), x.ctypes.data_as(POINTER), context)
 
 
 def network(layers, seed=3):
@@ -148,16 +122,9 @@ def test_nan_and_infinity_stay_in_their_row():
     assert same(rows_function(capsule)(x, (4, 2)), net.predict(x))
 
 
-ROUNDING = {"x86_64": (0x800, 0x400, 0xC00), "aarch64": (0x400000, 0x800000, 0xC00000)}
-
-
 @pytest.mark.parametrize("layers", [(2, 3, 1), (2, 300, 1)], ids=str)
 def test_rounding_mode_of_the_caller(layers):
-    modes = ROUNDING.get(platform.machine())
-    name = ctypes.util.find_library("m")
-    if modes is None or name is None:
-        pytest.skip("no libm whose rounding modes are known")
-    libm = ctypes.CDLL(name)
+    libm, modes = libm_and_modes()
     net, x = network(layers), instances(1, 2)[0]
     expected, y = net.predict(x), np.empty(1)
     capsule, scalar = net.predictor().capsule(), net.predictor().capsule(SCALAR)
@@ -230,7 +197,9 @@ def test_pointer_under_another_name_is_refused(asked, name):
 DELETED = """
 import gc
 import numpy as np
-from tests.network.test_capsule import ROWS, SCALAR, network, rows_function, same, scalar_function
+from tests.helpers.capsules import ROWS, SCALAR, rows_function, scalar_function
+from tests.helpers.compare import same
+from tests.network.test_capsule import network
 
 for threshold in (700, 1):
     gc.set_threshold(threshold)
@@ -328,7 +297,8 @@ SHARED = """
 import sys
 import threading
 import numpy as np
-from tests.network.test_capsule import instances, network, same
+from tests.helpers.compare import same
+from tests.network.test_capsule import instances, network
 
 sys.setswitchinterval(1e-6)
 for layers, n in [((2, 300, 1), 1), ((3, 40, 2), 3001), ((40, 300, 3), 150)]:

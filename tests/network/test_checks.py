@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import deltaloop as dl
-from tests.helpers.oracle import HIDDEN, PAIRS, bits, make_case
+from tests.helpers.cases import HIDDEN, PAIRS, make_case
+from tests.helpers.compare import bits
 
 every_pair = pytest.mark.parametrize(("loss", "output", "m"), PAIRS)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import deltaloop as dl
-from tests.helpers.oracle import relative_error
+from tests.helpers.compare import relative_error
 
 XOR_X = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
 XOR_Y = np.array([0.0, 1.0, 1.0, 0.0])

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import deltaloop as dl
-from tests.helpers.oracle import HIDDEN, PAIRS, Oracle, make_case, mp, relative_error
+from tests.helpers.cases import HIDDEN, PAIRS, make_case
+from tests.helpers.compare import relative_error
+from tests.helpers.gradients import check_gradient, small_cases
+from tests.helpers.oracle import Oracle, mp
 
 # Layers of a network of each depth, without the last; odd, and below the width of any vector.
 LAYERS = {
@@ -23,49 +24,15 @@ LAYERS = {
 }
 
 every_pair = pytest.mark.parametrize(("loss", "output", "m"), PAIRS)
-every_case = pytest.mark.parametrize(
-    ("depth", "hidden", "loss", "output", "m"),
-    [
-        pytest.param(depth, hidden, *pair, id=f"{depth}-{hidden}-{pair[0]}-{pair[1]}")
-        for depth, hidden, pair in itertools.product(LAYERS, HIDDEN, PAIRS)
-        if depth > 1 or hidden == HIDDEN[0]
-    ],
-)
+every_case = small_cases(LAYERS)
 
 
 @every_case
 def test_small_networks(depth, hidden, loss, output, m):
     """Against mpmath and reference.py to 1e-12 and central differences to 1e-7, all in norm."""
     case = make_case((*LAYERS[depth], m), hidden, output, loss, n=5, seed=depth)
-    X, Y, net = case.X, case.Y, case.network()
-    cost, gradient = net.gradient(X, Y)
-
-    exact = Oracle(net)
-    exact_cost, exact_gradient = exact.gradient(X, Y)
-    assert np.linalg.norm(exact_gradient[: net.weights[0].size]) > 1e-9
-    assert cost == pytest.approx(exact_cost, rel=1e-13)
-    assert net.cost(X, Y) == cost
-    assert relative_error(gradient, exact_gradient) < 1e-12
-    assert relative_error(net.predict(X), exact.predict(X)) < 1e-13
-
-    reference_cost, reference_gradient = case.reference().gradient(X, Y)
-    assert cost == pytest.approx(reference_cost, rel=1e-13)
-    assert relative_error(gradient, reference_gradient) < 1e-12
-
-    assert relative_error(central_differences(net, X, Y), gradient) < 1e-7
-
-
-def central_differences(net, X, Y, h=6e-6):
-    """The gradient to about h^2, h being near the cube root of the rounding error."""
-    w, estimate = net.parameters, np.empty(net.n_parameters)
-    for k, p in enumerate(w.copy()):
-        w[k] = p + h
-        above = net.cost(X, Y)
-        w[k] = p - h
-        below = net.cost(X, Y)
-        w[k] = p
-        estimate[k] = (above - below) / (2 * h)
-    return estimate
+    exact = check_gradient(case, by_differences=1e-7)
+    assert np.linalg.norm(exact[: case.weights[0].size]) > 1e-9
 
 
 @every_pair

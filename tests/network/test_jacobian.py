@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import deltaloop as dl
-from tests.training.test_levenberg import derivatives
+from tests.helpers.complex_step import derivatives
 
 CASES = [
     ([3, 2], {"activation": "tanh"}),

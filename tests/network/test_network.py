@@ -1,4 +1,4 @@
-"""The objects: parameters as views, copies, seeds, classes, trainers, predictors and results."""
+"""Networks: parameters as views, names, seeds, classes, predictors, trainers, what is running."""
 
 from __future__ import annotations
 
@@ -9,29 +9,21 @@ import itertools
 import math
 import os
 import pickle
-import subprocess
 import sys
 import weakref
-from unittest import mock
 
 import numpy as np
 import pytest
 
 import deltaloop as dl
-from tests.helpers.oracle import bits, make_case, run_python
+from tests.helpers.cases import NORMAL, UNIFORM, make_case, xor_data
+from tests.helpers.compare import same
+from tests.helpers.networks import Named, xor
+from tests.helpers.processes import run_python
 
-X = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
-Y = np.array([[0.0], [1.0], [1.0], [0.0]])
+X, Y = xor_data()
 GD = dl.GradientDescent(0.5)
 BATCHES = dl.GradientDescent(0.5, batch_size=2)
-
-
-def xor(seed=4, **options):
-    return dl.Network([2, 3, 1], seed=seed, **options)
-
-
-def same(a, b):
-    return a.shape == b.shape and bool((bits(a) == bits(b)).all())
 
 
 # ---- parameters ----
@@ -232,18 +224,7 @@ def test_defaults_without_hidden_layers(activation, output, init):
     assert dl.Network([3, 2], output="relu", seed=1).init == "he_uniform"
 
 
-@pytest.mark.parametrize(
-    "init",
-    [
-        "uniform",
-        "he_uniform",
-        "he_normal",
-        "glorot_uniform",
-        "glorot_normal",
-        "lecun_uniform",
-        "lecun_normal",
-    ],
-)
+@pytest.mark.parametrize("init", [*UNIFORM, *NORMAL])
 def test_inits(init):
     net = dl.Network([50, 40, 30], init=init, seed=3)
     assert net.init == init
@@ -371,196 +352,6 @@ def test_global_random_state_is_left_alone():
     net = xor(None)
     net.fit(X, Y, solver=BATCHES, max_epochs=2)
     assert np.random.random() == expected  # noqa: NPY002
-
-
-# ---- copies ----
-
-
-class Named(dl.Network):
-    """A subclass with attributes, and a constructor of its own."""
-
-    def __init__(self, layers, name, **options):
-        super().__init__(layers, **options)
-        self.name = name
-        self.notes = []
-
-
-def pickled(protocol):
-    return lambda net: pickle.loads(pickle.dumps(net, protocol))
-
-
-COPIES = {
-    "copy()": lambda net: net.copy(),
-    "copy.copy": copy.copy,
-    "copy.deepcopy": copy.deepcopy,
-    **{f"pickle {p}": pickled(p) for p in range(pickle.HIGHEST_PROTOCOL + 1)},
-}
-
-
-@pytest.fixture(params=COPIES)
-def copied(request):
-    return COPIES[request.param]
-
-
-@pytest.mark.parametrize(
-    ("layers", "options"),
-    [
-        ([2, 3, 1], {}),
-        ([2, 1], {"init": "he_normal"}),
-        ([2, 3, 4, 3], {"activation": ["relu", "tanh"], "loss": "cross_entropy"}),
-        ([2, 3, 2], {"loss": "binary_cross_entropy", "init": "lecun_uniform"}),
-        ([2, 3, 2], {"activation": "step"}),
-    ],
-)
-def test_copies_are_the_same_and_independent(copied, layers, options):
-    net = dl.Network(layers, seed=9, **options)
-    twin = copied(net)
-    assert type(twin) is dl.Network
-    for name in ("layers", "activation", "output", "loss", "init", "seed", "n_parameters"):
-        assert getattr(twin, name) == getattr(net, name)
-    assert repr(twin) == repr(net)
-    assert same(twin.parameters, net.parameters)
-    assert same(twin.predict(X), net.predict(X))
-    assert not np.shares_memory(twin.parameters, net.parameters)
-    before = net.parameters.copy()
-    twin.parameters[:] = 0.0
-    assert same(net.parameters, before)
-    net.parameters[:] = 1.0
-    assert (twin.parameters == 0).all()
-
-
-def test_copies_of_a_network_from_weights(copied):
-    net = dl.Network.from_weights([np.ones((2, 1))], [[0.5]], activation="step", seed=2**100)
-    twin = copied(net)
-    assert (twin.init, twin.seed, twin.output) == (None, 2**100, "step")
-    assert same(twin.parameters, net.parameters)
-
-
-def test_copies_carry_every_bit(copied):
-    """NaN with its payload, infinities, subnormals and the sign of zero."""
-    net = xor()
-    net.parameters[:7] = np.array(
-        [0x7FF8000000000001, 0xFFF8DEADBEEF0000, 0x7FF0 << 48, 0xFFF0 << 48, 1, 1 << 63, 0],
-        dtype=np.uint64,
-    ).view(np.float64)
-    assert same(copied(net).parameters, net.parameters)
-
-
-def test_copies_of_a_subclass(copied):
-    net = Named([2, 3, 1], "first", seed=1)
-    net.notes.append(net.biases[0].copy())
-    twin = copied(net)
-    assert type(twin) is Named
-    assert twin.name == "first"
-    assert same(twin.notes[0], net.biases[0])
-    assert same(twin.parameters, net.parameters)
-    twin.name = "second"
-    assert net.name == "first"
-    net.notes.append(1)
-    assert len(twin.notes) == (2 if copied in (COPIES["copy()"], copy.copy) else 1)
-
-
-def test_copies_of_an_instance_with_attributes(copied):
-    net = xor()
-    net.comment = "mine"
-    assert copied(net).comment == "mine"
-
-
-def test_copies_of_a_subclass_that_refers_to_itself(copied):
-    net = Named([2, 3, 1], "first", seed=1)
-    net.me = net
-    twin = copied(net)
-    assert twin.me is (net if copied in (COPIES["copy()"], copy.copy) else twin)
-
-
-def test_copies_keep_what_is_shared():
-    net = xor()
-    for a, b in (copy.deepcopy([net, net]), pickle.loads(pickle.dumps([net, net]))):
-        assert a is b
-        assert a is not net
-
-
-def test_pickled_elsewhere(tmp_path):
-    """Written by another process, read here."""
-    path = tmp_path / "net.pickle"
-    run_python(
-        "import pickle, sys, deltaloop as dl\n"
-        "net = dl.Network([2, 3, 1], seed=4)\n"
-        "pickle.dump(net, open(sys.argv[1], 'wb'))",
-        str(path),
-    )
-    assert same(pickle.loads(path.read_bytes()).parameters, xor().parameters)
-
-
-def test_trainers_and_predictors_are_not_copied():
-    net = xor()
-    for thing in (net.trainer(GD), net.predictor()):
-        for function in (copy.copy, copy.deepcopy, pickle.dumps):
-            with pytest.raises(TypeError):
-                function(thing)
-
-
-CASE = make_case((3, 5, 2), "tanh", "identity", "squared_error", n=23, seed=1)
-SHUFFLED = dl.GradientDescent(0.01, batch_size=4)
-
-
-def fitted(net, epochs, **options):
-    net.fit(CASE.X, CASE.Y, solver=SHUFFLED, max_epochs=epochs, tol=0, **options)
-    return net.parameters.copy()
-
-
-def test_copies_continue_the_stream(copied):
-    net = dl.Network([3, 5, 2], seed=2)
-    fitted(net, 3)
-    twin = copied(net)
-    expected = fitted(net, 4)
-    assert same(fitted(twin, 4), expected)
-    assert same(fitted(copied(twin), 2), fitted(net, 2))
-
-
-def test_copies_from_a_callback_continue_the_stream(copied):
-    """Also at epochs in the middle of what C trains without coming back."""
-    net, taken = dl.Network([3, 5, 2], seed=2), {}
-
-    def take(info):
-        assert info.network is net
-        taken[info.epoch] = copied(info.network)
-
-    expected = fitted(net, 9, callback=take, callback_every=2)
-    assert list(taken) == [2, 4, 6, 8]
-    for epoch, twin in taken.items():
-        assert same(fitted(twin, 9 - epoch), expected)
-    assert same(fitted(taken[8], 3), fitted(net, 3))
-
-
-def test_files_from_a_callback_continue_the_stream(tmp_path):
-    net = dl.Network([3, 5, 2], seed=2)
-    path = tmp_path / "best.safetensors"
-    expected = fitted(net, 7, callback=lambda info: info.network.save(path), callback_every=4)
-    assert same(fitted(dl.load(path), 3), expected)
-
-
-def test_copies_from_a_callback_of_a_seeded_fit(copied):
-    """That fit draws from a stream of its own, the copy continues the network's."""
-    net, taken = dl.Network([3, 5, 2], seed=2), []
-    position = net._position
-    fitted(net, 4, seed=7, callback=lambda info: taken.append(copied(info.network)))
-    assert {twin._position for twin in (*taken, net)} == {position}
-
-
-def test_stream_after_a_callback_that_raised():
-    """What was drawn is drawn: going on gives what never stopping gives."""
-    net, other = dl.Network([3, 5, 2], seed=2), dl.Network([3, 5, 2], seed=2)
-
-    def fail(info):
-        if info.epoch == 3:
-            raise KeyError("mine")
-
-    with pytest.raises(KeyError, match="mine"):
-        fitted(net, 9, callback=fail)
-    assert same(fitted(net, 2), fitted(other, 5))
-    fitted(net, 9, callback=lambda info: info.epoch == 2)
-    assert same(fitted(net, 1), fitted(other, 3))
 
 
 # ---- classes ----
@@ -767,207 +558,6 @@ def test_two_trainers_of_one_network():
     _, g = net.gradient(X, Y)
     b.step(X, Y)
     np.testing.assert_allclose(net.parameters, w - 0.1 * g, rtol=1e-14)
-
-
-# ---- results ----
-
-
-@pytest.mark.parametrize("momentum", [0.0, 0.9])
-@pytest.mark.parametrize("batch_size", [None, 2])
-def test_fields_of_a_result(momentum, batch_size):
-    net = xor()
-    position = net._position
-    solver = dl.GradientDescent(0.1, momentum=momentum, batch_size=batch_size)
-    result = net.fit(X, Y, solver=solver, max_epochs=5, tol=0)
-    kinds = {
-        "cost": float,
-        "loss": str,
-        "initial_cost": float,
-        "epochs": int,
-        "n_instances": int,
-        "n_validation": int,
-        "converged": bool,
-        "stop_reason": str,
-        "cost_history": np.ndarray,
-        "history": dl.History,
-        "gradient_norm": float,
-        "validation_cost": float,
-        "best_epoch": type(None),
-        "seconds": float,
-        "solver": dl.GradientDescent,
-        "stages": tuple,
-    }
-    for name, kind in kinds.items():
-        assert type(getattr(result, name)) is kind
-    assert [f.name for f in dataclasses.fields(result)] == [*kinds, "state"]
-    assert (result.epochs, result.stop_reason, result.converged) == (5, "max_epochs", False)
-    assert result.cost == net.cost(X, Y)
-    assert result.cost_history.shape == (5,)
-    assert result.cost_history.dtype == np.float64
-    assert math.isnan(result.initial_cost) == (batch_size is not None)
-    assert result.gradient_norm > 0
-    assert 0 < result.seconds < 60
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        result.cost = 0.0
-    drawn = 0 if batch_size is None else 5 * 3
-    assert net._position == position + drawn
-    state = result.state
-    common = {"parameters", "epochs", "key", "position", "cost"}
-    assert set(state) == common | ({"velocity"} if momentum else set())
-    assert all(type(value) is np.ndarray for value in state.values())
-    assert state["epochs"] == 5
-    assert same(state["parameters"], net.parameters)
-    assert state["cost"].sum() == result.cost_history[-1]
-    assert result.solver == solver
-    assert result.stages == (dl.Stage(solver, 5, "max_epochs", result.cost, mock.ANY),)
-    assert state["position"] == position + drawn
-    key = np.random.SeedSequence(4).generate_state(2, np.uint64)
-    assert state["key"].tolist() == key.tolist()
-    if momentum:
-        assert state["velocity"].shape == (13,)
-        velocity = state["velocity"].copy()
-        net.fit(X, Y, solver=solver, max_epochs=5, tol=0)
-        assert same(state["velocity"], velocity)
-
-
-def test_velocity_of_a_result():
-    net = xor()
-    before, (_, g) = net.parameters.copy(), net.gradient(X, Y)
-    solver = dl.GradientDescent(0.1, momentum=0.9)
-    result = net.fit(X, Y, solver=solver, max_epochs=1, tol=0)
-    np.testing.assert_allclose(result.state["velocity"], -0.1 * g, rtol=1e-14)
-    np.testing.assert_allclose(net.parameters - before, result.state["velocity"], rtol=1e-12)
-
-
-def some_result(**options):
-    return xor().fit(X, Y, solver=dl.GradientDescent(0.1, momentum=0.5), max_epochs=3, **options)
-
-
-def test_results_are_short_to_read():
-    text = repr(some_result())
-    assert text.startswith("FitResult(cost=")
-    assert "stop_reason='max_epochs'" in text
-    assert "array" not in text
-    infos = []
-    some_result(callback=infos.append)
-    assert repr(infos[0]).startswith("EpochInfo(epoch=1, cost=0.")
-    assert "Network" not in repr(infos[0])
-
-
-@pytest.mark.parametrize(
-    "function",
-    [copy.copy, copy.deepcopy, pickled(2), pickled(5)],
-    ids=["copy", "deepcopy", "pickle 2", "pickle 5"],
-)
-def test_results_are_copied_and_sent(function):
-    """As when several processes train and return what they found."""
-    result = some_result()
-    twin = function(result)
-    assert type(twin) is dl.FitResult
-    assert twin.cost == result.cost
-    assert same(twin.cost_history, result.cost_history)
-    assert set(twin.state) == set(result.state)
-    assert same(twin.state["velocity"], result.state["velocity"])
-
-
-def test_results_are_made_into_dicts():
-    assert dataclasses.asdict(some_result())["stop_reason"] == "max_epochs"
-
-
-def test_results_are_compared():
-    a, b = some_result(), some_result()
-    assert isinstance(a == b, bool)
-    assert a == a
-    assert a in [b, a]
-
-
-def test_callbacks_are_told():
-    net, infos = xor(), []
-    result = net.fit(X, Y, solver=GD, max_epochs=6, tol=0, callback=infos.append)
-    assert [info.epoch for info in infos] == [1, 2, 3, 4, 5, 6]
-    assert [info.cost for info in infos] == result.cost_history.tolist()
-    seconds = [info.seconds for info in infos]
-    assert seconds == sorted(seconds)
-    assert seconds[-1] <= result.seconds
-    assert all(info.network is net for info in infos)
-    assert all(type(v) is float for info in infos for v in (info.cost, info.seconds))
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        infos[0].epoch = 3
-
-
-@pytest.mark.parametrize("value", [True, np.True_, np.float64(0) < 1])
-def test_callback_that_stops(value):
-    """Also with what a comparison of NumPy's numbers gives."""
-    result = xor().fit(X, Y, solver=GD, max_epochs=6, tol=0, callback=lambda info: value)
-    assert (result.stop_reason, result.epochs) == ("callback", 1)
-
-
-@pytest.mark.parametrize("value", [None, False, np.False_, 0])
-def test_callback_that_goes_on(value):
-    result = xor().fit(X, Y, solver=GD, max_epochs=6, tol=0, callback=lambda info: value)
-    assert (result.stop_reason, result.epochs) == ("max_epochs", 6)
-
-
-# ---- the progress bar ----
-
-PROGRESS = """
-import deltaloop as dl
-net = dl.Network([2, 3, 1], seed=0)
-solver = dl.GradientDescent(0.5)
-result = net.fit([[0, 1], [1, 1]], [1, 0], solver=solver, max_epochs=321, tol=0, progress=True)
-print(result.epochs)
-"""
-
-
-def test_progress_is_silent_off_a_terminal():
-    pytest.importorskip("tqdm")
-    done = subprocess.run([sys.executable, "-c", PROGRESS], capture_output=True, text=True)
-    assert (done.stdout, done.stderr, done.returncode) == ("321\n", "", 0)
-
-
-def test_progress_on_a_terminal():
-    pytest.importorskip("tqdm")
-    pty = pytest.importorskip("pty")
-    termios = pytest.importorskip("termios")
-    master, slave = pty.openpty()
-    termios.tcsetwinsize(slave, (24, 100))
-    with subprocess.Popen(
-        [sys.executable, "-c", PROGRESS], stdout=subprocess.PIPE, stderr=slave, text=True
-    ) as process:
-        os.close(slave)
-        shown = b""
-        while True:
-            try:
-                part = os.read(master, 4096)
-            except OSError:  # Linux: the other end was closed
-                break
-            if not part:
-                break
-            shown += part
-        output = process.stdout.read()
-    os.close(master)
-    assert (output, process.returncode) == ("321\n", 0)
-    lines = shown.decode()
-    assert "0/321" in lines
-    assert "321/321" in lines
-    assert "epoch" in lines
-    assert "cost 0." in lines
-
-
-def test_no_progress_unless_asked_for(capfd):
-    xor().fit(X, Y, solver=GD, max_epochs=100)
-    assert capfd.readouterr() == ("", "")
-
-
-def test_progress_without_tqdm(monkeypatch):
-    monkeypatch.setitem(sys.modules, "tqdm", None)
-    net, generator = xor(), np.random.default_rng(0)
-    before, drawn = net.parameters.copy(), str(generator.bit_generator.state)
-    with pytest.raises(ImportError, match=r"progress.*tqdm.*deltaloop\[cli\]"):
-        net.fit(X, Y, solver=BATCHES, progress=True, seed=generator)
-    assert same(net.parameters, before)
-    assert str(generator.bit_generator.state) == drawn
-    assert net.fit(X, Y, solver=GD, max_epochs=1).epochs == 1
 
 
 # ---- what is running ----

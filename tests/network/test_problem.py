@@ -10,34 +10,14 @@ import pytest
 
 import deltaloop as dl
 from deltaloop.reference import Reference, mask, raw_words
-from tests.arguments.test_inputs import refuses, state, trained
 from tests.helpers.arrays import awkward
-from tests.helpers.oracle import (
-    MORE_PAIRS,
-    PAIRS,
-    Oracle,
-    bits,
-    make_case,
-    permutations,
-    relative_error,
-)
+from tests.helpers.cases import MORE_PAIRS, PAIRS, make_case, permutations
+from tests.helpers.compare import relative_error, same
+from tests.helpers.networks import refuses, state, trained, variants
+from tests.helpers.objectives import PENALTIES, SEED, check_dropout, masks_of, problem_of
+from tests.helpers.oracle import Oracle
 
-SEED = 11
 GD = dl.GradientDescent(0.01)
-# All of them at once, so that none hides another.
-PENALTIES = {"l1": 0.03, "l2": 0.2}
-
-
-def problem_of(case, seed=0):
-    """The arguments of an objective for this case: weights of every size, one of them 0."""
-    s = np.random.default_rng(seed).exponential(size=len(case.X))
-    s[len(s) // 2] = 0.0 if len(s) > 1 else 2.5
-    return {"sample_weight": s, **PENALTIES}
-
-
-def same(a, b):
-    a, b = np.asarray(a), np.asarray(b)
-    return a.shape == b.shape and bool((bits(a) == bits(b)).all())
 
 
 # ---- cost and gradient ----
@@ -95,14 +75,6 @@ SHAPES = [
     *(((129, 40, 3), n) for n in (9, 256)),
     *(((9, 129, 129, 1), n) for n in (1, 9, 257)),  # its columns are shared
 ]
-
-
-def variants(net):
-    """The network for 1, 2 and 3 threads, however little there is for each, and small chunks."""
-    for threads, chunk in ((1, 0), (2, 0), (3, 0), (1, 5), (2, 24), (3, 100)):
-        other = net.copy()
-        other._grain, other._chunk_rows = 1.0, chunk
-        yield other, threads
 
 
 @pytest.mark.parametrize(("layers", "n"), SHAPES, ids=str)
@@ -548,17 +520,6 @@ def fit_twice(case, y, options, expected):
 # ---- dropout ----
 
 
-def masks_of(layers, dropout, position=0, seed=SEED):
-    """What reference.epochs takes: masks from the stream; [position] is where it has come to."""
-    at = [position]
-
-    def masks(n):
-        result, at[0] = mask(seed, at[0], n, layers, dropout)
-        return result
-
-    return masks, at
-
-
 @pytest.mark.parametrize(
     ("layers", "p"),
     [
@@ -577,57 +538,6 @@ def test_thinned_networks(layers, p, batch_size):
     names = ["silu", "tanh", "relu"][: len(p)]
     case = make_case(layers, names, "identity", "squared_error", n=n, seed=5)
     check_dropout(case, p, batch_size)
-
-
-def check_dropout(case, p, batch_size, rate=0.003, epochs=4):
-    n, layers = len(case.X), case.network().layers
-    reference = case.reference()
-    masks, at = masks_of(layers, p)
-    problem = problem_of(case)
-
-    def orders():
-        while True:  # the permutation's words come first, then the masks of each batch
-            order = next(permutations(n, SEED, at[0]))
-            at[0] += n - 1
-            yield order
-
-    epochs_of = reference.epochs(
-        case.X,
-        case.Y,
-        rate,
-        batch_size=batch_size,
-        permutations=orders() if batch_size else None,
-        masks=masks,
-        **problem,
-    )
-    if batch_size is None:  # C_0 of the first mask
-        first = mask(SEED, 0, n, layers, p)[0]
-        initial = reference._gradient(case.X, case.Y, **problem, masks=first)[0]
-    expected = [next(epochs_of) for _ in range(epochs)]
-    results = []
-    for net, threads in itertools.islice(variants(case.network()), 0, 6, 2):
-        result = net.fit(
-            case.X,
-            case.Y,
-            solver=dl.GradientDescent(rate, batch_size=batch_size),
-            max_epochs=epochs,
-            tol=0,
-            seed=SEED,
-            dropout=p,
-            n_threads=threads,
-            **problem,
-        )
-        position = int(result.state["position"])
-        assert relative_error(net.parameters, expected[-1][1]) < 1e-12
-        np.testing.assert_allclose(result.cost_history, [c for c, _ in expected], rtol=1e-12)
-        # What a full batch has evaluated last is evaluated again, with its masks, when it goes on.
-        assert position == at[0] - (0 if batch_size else mask(SEED, 0, n, layers, p)[1])
-        assert result.cost == net.cost(case.X, case.Y, **problem)  # of the whole network
-        if batch_size is None:
-            assert result.initial_cost == pytest.approx(initial, rel=1e-12)
-        results.append(np.append(net.parameters, result.cost_history))
-    assert same(results[0], results[1])
-    assert same(results[0], results[2])
 
 
 @pytest.mark.parametrize("batch_size", [None, 4500, 700])

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 import deltaloop as dl
 from deltaloop.reference import Reference
-from tests.helpers.oracle import HIDDEN, bits, relative_error
+from tests.helpers.cases import HIDDEN
+from tests.helpers.compare import bits, relative_error, same
 
 # Widths around the multiples of what vectors and tiles hold come as often as all others together.
 EDGES = sorted({m + d for m in (2, 4, 6, 8, 12, 16, 24, 32, 36) for d in (-1, 0, 1)})
@@ -72,10 +73,6 @@ def problems(draw, hidden=HIDDEN, pairs=PAIRS):
 def gradient_scale(net, X, Y):
     """The norm that a sum over instances is rounded relative to: that of its terms."""
     return sum(np.linalg.norm(net.gradient(x, y)[1]) for x, y in zip(X, Y, strict=True))
-
-
-def same(a, b):
-    return a.shape == b.shape and bool((bits(a) == bits(b)).all())
 
 
 @FEW

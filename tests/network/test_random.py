@@ -20,15 +20,12 @@ from hypothesis import strategies as st
 
 import deltaloop as dl
 from deltaloop.reference import initial_parameters
-from tests.helpers.oracle import HIDDEN, PAIRS, bits, make_case, permutations, run_python
+from tests.helpers.cases import HIDDEN, NORMAL, PAIRS, UNIFORM, make_case, permutations
+from tests.helpers.compare import bits, same
+from tests.helpers.processes import run_python
+from tests.helpers.rounding import libm_and_modes
 
 SEEDS = (0, 1, 12345, 2**64 + 5, 2**200 + 7)
-UNIFORM = ("uniform", "he_uniform", "glorot_uniform", "lecun_uniform")
-NORMAL = ("he_normal", "glorot_normal", "lecun_normal")
-
-
-def same(a, b):
-    return a.shape == b.shape and bool((bits(a) == bits(b)).all())
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -194,7 +191,7 @@ HASHED = """
 import hashlib
 import numpy as np
 import deltaloop as dl
-from tests.helpers.oracle import make_case
+from tests.helpers.cases import make_case
 
 digest = hashlib.sha256()
 for layers, n, batch_size in (([5, 9, 4], 53, 8), ([20, 40, 3], 5000, None), ([2, 2, 1], 4, 1)):
@@ -360,22 +357,10 @@ def awkward_cases():
     yield saturated
 
 
-ROUNDING = {  # the values of <fenv.h>: upward, downward, toward zero
-    "x86_64": (0x800, 0x400, 0xC00),
-    "AMD64": (0x800, 0x400, 0xC00),
-    "aarch64": (0x400000, 0x800000, 0xC00000),
-    "arm64": (0x400000, 0x800000, 0xC00000),
-}
-
-
 @pytest.mark.parametrize("direction", [0, 1, 2], ids=["upward", "downward", "toward zero"])
 def test_rounding_mode_of_the_caller(direction):
     """It changes no bit, and it is the caller's again afterwards."""
-    modes = ROUNDING.get(platform.machine())
-    name = ctypes.util.find_library("m")
-    if modes is None or name is None:
-        pytest.skip("no libm whose rounding modes are known")
-    libm = ctypes.CDLL(name)
+    libm, modes = libm_and_modes()
     nearest = libm.fegetround()
     one, tiny = np.float64(1), np.float64(1e-20)
     for case in awkward_cases():

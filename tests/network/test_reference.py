@@ -10,18 +10,14 @@ import pytest
 
 import deltaloop.reference
 from deltaloop.reference import Reference, initial_parameters, permutation, raw_words
-from tests.helpers.oracle import HIDDEN, PAIRS, Oracle, make_case, relative_error
+from tests.helpers.cases import PAIRS, make_case
+from tests.helpers.compare import relative_error
+from tests.helpers.gradients import small_cases
+from tests.helpers.oracle import Oracle
 
 LAYERS = {1: (3,), 2: (2, 5), 3: (4, 3, 5)}
 
-cases = pytest.mark.parametrize(
-    ("depth", "hidden", "loss", "output", "m"),
-    [
-        pytest.param(depth, hidden, *pair, id=f"{depth}-{hidden}-{pair[0]}-{pair[1]}")
-        for depth, hidden, pair in itertools.product(LAYERS, HIDDEN, PAIRS)
-        if depth > 1 or hidden == HIDDEN[0]
-    ],
-)
+cases = small_cases(LAYERS)
 
 
 @cases

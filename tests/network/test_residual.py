@@ -13,21 +13,13 @@ import pytest
 
 import deltaloop as dl
 from deltaloop.reference import initial_parameters, skips
-from tests.arguments.test_inputs import refuses
-from tests.files.test_files import refused, with_metadata
-from tests.helpers.oracle import (
-    HIDDEN,
-    MORE_HIDDEN,
-    MORE_PAIRS,
-    PAIRS,
-    Oracle,
-    bits,
-    make_case,
-    mp,
-    relative_error,
-)
-from tests.network.test_capsule import SCALAR, rows_function, scalar_function
-from tests.network.test_problem import check_dropout
+from tests.helpers.capsules import SCALAR, rows_function, scalar_function
+from tests.helpers.cases import HIDDEN, MORE_HIDDEN, MORE_PAIRS, NORMAL, PAIRS, UNIFORM, make_case
+from tests.helpers.compare import relative_error, same
+from tests.helpers.files import refused, saved_state, with_metadata
+from tests.helpers.networks import refuses, variants
+from tests.helpers.objectives import check_dropout
+from tests.helpers.oracle import Oracle, mp
 
 # Layers, and those that are skipped: chains that change their width, layer 1 from the inputs, one.
 SHAPES = {
@@ -48,19 +40,6 @@ every_shape = pytest.mark.parametrize("layers", SHAPES, ids=str)
 def residual_case(layers, n=7, seed=3, activation=None, output="identity", loss="squared_error"):
     names = activation or [NAMES[l % len(NAMES)] for l in range(len(layers) - 2)]
     return make_case(layers, names, output, loss, n=n, seed=seed, residual=True)
-
-
-def same(a, b):
-    a, b = np.asarray(a), np.asarray(b)
-    return a.shape == b.shape and bool((bits(a) == bits(b)).all())
-
-
-def variants(net):
-    """For 1, 2 and 3 threads, however little there is for each, and small chunks."""
-    for threads, chunk in ((1, 0), (2, 0), (3, 0), (1, 5), (2, 24), (3, 100)):
-        other = net.copy()
-        other._grain, other._chunk_rows = 1.0, chunk
-        yield other, threads
 
 
 # ---- predictions ----
@@ -359,19 +338,7 @@ def test_152_layers_learn():
 
 @every_shape
 @pytest.mark.parametrize(
-    "init",
-    [
-        "uniform",
-        "he_uniform",
-        "he_normal",
-        "glorot_uniform",
-        "glorot_normal",
-        "lecun_uniform",
-        "lecun_normal",
-        "nguyen_widrow",
-        dl.Uniform(-0.1, 0.2),
-    ],
-    ids=str,
+    "init", [*UNIFORM, *NORMAL, "nguyen_widrow", dl.Uniform(-0.1, 0.2)], ids=str
 )
 def test_initial_parameters(layers, init):
     """He, glorot and lecun divide the weights of a layer that is skipped by the number of skips."""
@@ -380,14 +347,7 @@ def test_initial_parameters(layers, init):
         net.parameters, initial_parameters(layers, str(init), 5, residual=True), rtol=1e-14
     )
     plain = dl.Network(layers, init=init, seed=5, activation="tanh")
-    scaled = init in (
-        "he_uniform",
-        "he_normal",
-        "glorot_uniform",
-        "glorot_normal",
-        "lecun_uniform",
-        "lecun_normal",
-    )
+    scaled = init != "uniform" and init in UNIFORM + NORMAL
     for l, (w, v) in enumerate(zip(net.weights, plain.weights, strict=True), 1):
         n = len(SHAPES[layers]) if scaled and l in SHAPES[layers] else 1
         np.testing.assert_allclose(w * n, v, rtol=1e-14)
@@ -404,11 +364,6 @@ def test_activations_keep_their_size(activation):
 
 
 # ---- files and copies ----
-
-
-def description(net):
-    settings = net.layers, net.activation, net.output, net.loss, net.residual, net.init, net.seed
-    return *settings, net._position, net.parameters.tobytes()
 
 
 def made(**options):
@@ -445,7 +400,7 @@ def test_copies(path):
         assert same(twin.predict([0.5, -1.0]), net.predict([0.5, -1.0]))
         assert not np.shares_memory(twin.parameters, net.parameters)
         if twin.init is not None:
-            assert description(twin) == description(net)
+            assert saved_state(twin) == saved_state(net)
     plain = net.copy()
     assert dl.Network.from_weights(net.weights, net.biases).residual is False
     with pytest.raises(AttributeError):
@@ -494,7 +449,7 @@ def test_version_1_byte_for_byte(path):
         "<5d", *(PARAMETERS[k] for k in (2, 4, 0, 1, 3))
     )
     assert path.read_bytes() == content
-    assert description(dl.load(write(path, content))) == description(net)
+    assert saved_state(dl.load(write(path, content))) == saved_state(net)
 
 
 def test_hostile_entries(path, content):

@@ -11,7 +11,9 @@ import pytest
 
 import deltaloop as dl
 from deltaloop import _threads
-from tests.helpers.oracle import bits, make_case, run_python
+from tests.helpers.cases import make_case
+from tests.helpers.compare import same
+from tests.helpers.processes import run_python
 
 THREADS = (2, 3, 7)
 
@@ -25,10 +27,6 @@ CASES = [
     ((100, 200, 3), "tanh", "identity", "squared_error", 4500),
     ((130, 17), "tanh", "tanh", "squared_error", 9),
 ]
-
-
-def same(a, b):
-    return a.shape == b.shape and bool((bits(a) == bits(b)).all())
 
 
 def with_network(case, grain=0.0):

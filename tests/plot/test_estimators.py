@@ -19,6 +19,8 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from tests.helpers.pictures import points
+
 
 @pytest.fixture(autouse=True)
 def close():
@@ -37,10 +39,6 @@ def fit(estimator, X, y):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         return estimator.fit(X, y)
-
-
-def points(ax):
-    return [line for line in ax.lines if line.get_marker() not in ("None", None, "")]
 
 
 @pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -19,6 +17,7 @@ from tests.helpers.pictures import (
     rendered,
     xor,
 )
+from tests.helpers.processes import run_python
 
 Figure = matplotlib.figure.Figure
 __all__ = ["nothing_else_changes"]
@@ -114,19 +113,13 @@ for draw in (
 """
 
 
-def run(program):
-    return subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    ).stdout
-
-
 def test_names_what_is_missing():
-    lines = run(MISSING).splitlines()
+    lines = run_python(MISSING).splitlines()
     assert lines == ["plot needs matplotlib: pip install 'deltaloop[plot]'"] * 7
 
 
 def test_matplotlib_is_imported_only_when_something_is_drawn():
-    names = run("import sys, deltaloop; deltaloop.plot.diagram; print(*sys.modules)").split()
+    names = run_python("import sys, deltaloop; deltaloop.plot.diagram; print(*sys.modules)").split()
     assert "deltaloop.plot" in names
     assert "matplotlib" not in names
 

@@ -14,6 +14,8 @@ import time
 import numpy as np
 import pytest
 
+from tests.helpers.processes import run_python
+
 pytest.importorskip("sklearn")
 
 import joblib
@@ -719,9 +721,7 @@ assert np.isfinite(model.network_.parameters).all()
 model.partial_fit(X, y)
 print(model.predict(X[:1]).shape)
 """
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
-    assert run.returncode == 0, run.stderr
-    assert run.stdout.strip() == "(1,)"
+    assert run_python(code).strip() == "(1,)"
 
 
 def test_sparse_input_stays_small():
@@ -758,8 +758,7 @@ def test_it_can_be_imported_without_docstrings():
 
 def test_importing_deltaloop_imports_no_scikit_learn():
     code = "import sys, deltaloop; print('sklearn' in sys.modules)"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert run.stdout.strip() == "False"
+    assert run_python(code, timeout=60).strip() == "False"
 
 
 def test_time_is_not_lost_between_epochs():

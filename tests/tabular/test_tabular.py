@@ -5,8 +5,6 @@ from __future__ import annotations
 import datetime
 import json
 import math
-import subprocess
-import sys
 
 import hypothesis
 import hypothesis.strategies as st
@@ -14,10 +12,12 @@ import numpy as np
 import pytest
 
 import deltaloop as dl
-from deltaloop import _files, _strength, _table_text
-from deltaloop._table import Column, Table
-from deltaloop._target import Target
-from deltaloop.tabular import TabularModel
+from deltaloop._files import description as _files
+from deltaloop.tabular import TabularModel, _strength
+from deltaloop.tabular import _description as _table_text
+from deltaloop.tabular._columns import Column, Table
+from deltaloop.tabular._target import Target
+from tests.helpers.processes import run_python
 
 pl = pytest.importorskip("polars")
 pytest.importorskip("narwhals")
@@ -538,8 +538,7 @@ class TestFiles:
         data, names = tmp_path / "data.parquet", ("here", "there")
         frame(**table()).write_parquet(data)
         TabularModel(seed=4).fit(frame(**table()), "kind", drop="value").save(tmp_path / names[0])
-        command = [sys.executable, "-c", program, data, tmp_path / names[1]]
-        subprocess.run(command, check=True)
+        run_python(program, data, tmp_path / names[1])
         assert (tmp_path / names[0]).read_bytes() == (tmp_path / names[1]).read_bytes()
 
     def test_a_network_alone_is_no_table(self, tmp_path):

@@ -8,11 +8,13 @@ import io
 import numpy as np
 import pytest
 
+from tests.helpers.compare import difference
+
 torch = pytest.importorskip("torch")
 
 import deltaloop as dl  # noqa: E402
 import deltaloop.torch  # noqa: E402
-from deltaloop._layers import HIDDEN  # noqa: E402
+from deltaloop._arguments.layers import HIDDEN  # noqa: E402
 
 nn = torch.nn
 
@@ -20,13 +22,6 @@ nn = torch.nn
 def output_of(module, X):
     with torch.no_grad():
         return module(torch.from_numpy(X)).numpy()
-
-
-def difference(found, expected):
-    assert found.shape == expected.shape
-    with np.errstate(invalid="ignore"):
-        error = abs(found - expected) / np.maximum(1, abs(expected))
-    return np.where(found == expected, 0, error).max()
 
 
 class TestToTorch:

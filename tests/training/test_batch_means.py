@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 import deltaloop as dl
-from deltaloop import _core, _problem, _random
+from deltaloop import _core
+from deltaloop._arguments import problem as _problem
+from deltaloop._arguments import seeds as _random
 
 SHAPES = [([3, 1], 17, 5), ([4, 6, 2], 50, 16), ([7, 5, 9, 3], 101, 100), ([2, 33, 1], 64, 64)]
 

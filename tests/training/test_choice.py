@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import deltaloop as dl
-from deltaloop import _choice
-from deltaloop._choice import choose
+from deltaloop._fit import choice as _choice
+from deltaloop._fit.choice import choose
 from deltaloop.schedules import Cosine
 
 

@@ -1,14 +1,13 @@
 """Levenberg-Marquardt and Bayesian regularisation against NumPy: steps, rules, bits, ends."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
 import deltaloop as dl
 from deltaloop.datasets import load_digits
-from tests.helpers.oracle import bits
+from tests.helpers.compare import same
+from tests.helpers.complex_step import derivatives, outputs
+from tests.helpers.processes import run_python
 
 LM, BR = dl.LevenbergMarquardt, dl.BayesianRegularization
 
@@ -60,47 +59,6 @@ def one_hot(net, Y):
 
 
 # ---- an independent implementation ----
-
-
-def activate(name, z):
-    match name:
-        case "tanh":
-            return np.tanh(z)
-        case "sigmoid":
-            return 1 / (1 + np.exp(-z))
-        case "identity":
-            return z
-        case "silu":
-            return z / (1 + np.exp(-z))
-        case "exp":
-            return np.exp(z)
-        case "softmax":
-            e = np.exp(z - z.real.max(axis=1, keepdims=True))
-            return e / e.sum(axis=1, keepdims=True)
-    raise AssertionError(name)
-
-
-def outputs(net, p, X, linear=False):
-    """a^(L), or z^(L), (n, m^(L)), of parameters that may be complex."""
-    a, at = X, 0
-    for l, name in enumerate((*net.activation, net.output)):
-        m0, m1 = net.layers[l : l + 2]
-        w = p[at : at + m0 * m1].reshape(m0, m1)
-        at += m0 * m1
-        z = a @ w + p[at : at + m1]
-        at += m1
-        a = z if linear and l == len(net.layers) - 2 else activate(name, z)
-    return a
-
-
-def derivatives(net, p, X, linear):
-    """d(outputs)/dp (n, m^(L), P), by complex steps, which are exact to rounding."""
-    columns = []
-    for k in range(len(p)):
-        q = p.astype(complex)
-        q[k] += 1e-30j
-        columns.append(outputs(net, q, X, linear).imag / 1e-30)
-    return np.stack(columns, axis=-1)
 
 
 def are_weights(net):
@@ -355,10 +313,6 @@ def test_trainlms_rule_accepts_and_rejects():
 # ---- the same bits ----
 
 
-def same(a, b):
-    return a.shape == b.shape and bool((bits(a) == bits(b)).all())
-
-
 @names
 @pytest.mark.parametrize("n", [200, 9])
 def test_threads_and_chunks_change_no_bit(rule, n):
@@ -414,10 +368,7 @@ def test_variants_with_fma_give_the_same_bits(monkeypatch):
     digests = set()
     for isa in (name for name in dl.runtime()["isas"] if name != "base"):
         monkeypatch.setenv("DELTALOOP_ISA", isa)
-        done = subprocess.run(
-            [sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True, timeout=300
-        )
-        digests.add(done.stdout)
+        digests.add(run_python(SCRIPT, timeout=300))
     assert len(digests) <= 1
 
 

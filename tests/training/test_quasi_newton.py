@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 
 import deltaloop as dl
-from tests.helpers.oracle import bits, make_case, run_python
+from tests.helpers.cases import make_case
+from tests.helpers.compare import bits
+from tests.helpers.processes import run_python
 
 SOLVERS = [dl.LBFGS(), dl.LBFGS(memory=3), dl.ScaledConjugateGradient()]
 every_solver = pytest.mark.parametrize("solver", SOLVERS, ids=repr)
@@ -483,7 +485,7 @@ INTERRUPTED = """
 import json, os, signal, sys, threading, time
 import numpy as np
 import deltaloop as dl
-from tests.helpers.oracle import make_case
+from tests.helpers.cases import make_case
 
 name, layers, n = json.loads(sys.argv[1])
 case = make_case(layers, "tanh", "identity", "squared_error", n=n, seed=1)

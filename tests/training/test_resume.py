@@ -17,13 +17,13 @@ import safetensors.numpy
 
 import deltaloop as dl
 from deltaloop import schedules
-from tests.helpers.oracle import make_case
+from tests.helpers.cases import make_case, xor_data
+from tests.helpers.compare import same_bytes
 
 GD, LM = dl.GradientDescent, dl.LevenbergMarquardt
 N = 9
 
-X = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
-Y = np.array([[0.0], [1.0], [1.0], [0.0]])
+X, Y = xor_data()
 
 
 class Problem:
@@ -144,23 +144,19 @@ def in_lists(state):
 WAYS = itertools.cycle([dict, through_npz, through_safetensors, in_lists])
 
 
-def same(a, b):
-    return np.asarray(a).tobytes() == np.asarray(b).tobytes()
-
-
 def check_end(whole, net, *parts):
     """The parts together are the whole, given as (network, result)."""
     alone, result = whole
-    assert same(net.parameters, alone.parameters)
+    assert same_bytes(net.parameters, alone.parameters)
     assert net._position == alone._position
     assert sum(part.epochs for part in parts) == result.epochs
-    assert same(np.concatenate([part.cost_history for part in parts]), result.cost_history)
+    assert same_bytes(np.concatenate([part.cost_history for part in parts]), result.cost_history)
     end = parts[-1]
     assert (end.stop_reason, end.cost) == (result.stop_reason, result.cost)
-    assert same(end.gradient_norm, result.gradient_norm)
+    assert same_bytes(end.gradient_norm, result.gradient_norm)
     assert list(end.state) == list(result.state)
     for name, value in result.state.items():
-        assert same(end.state[name], value), name
+        assert same_bytes(end.state[name], value), name
         assert end.state[name].dtype == value.dtype
         assert end.state[name].shape == value.shape
     for before, after in itertools.pairwise(parts):
@@ -255,7 +251,7 @@ def test_stopped_by_its_own_rule():
     assert first.stop_reason == "min_gradient"
     again = REGRESSION.fit(net, solver, 500, resume=first.state)
     assert (again.stop_reason, again.epochs) == ("min_gradient", 0)
-    assert same(again.state["s"], first.state["s"])
+    assert same_bytes(again.state["s"], first.state["s"])
     alone = REGRESSION.network()
     longer = REGRESSION.fit(alone, dl.LBFGS(), first.epochs + 5)
     rest = REGRESSION.fit(net, dl.LBFGS(), first.epochs + 5, resume=first.state)
@@ -297,7 +293,7 @@ def test_the_stream_goes_on():
         problem.fit(alone, solver, N, seed=seed)
         state = problem.fit(net, solver, 4, seed=seed).state
         problem.fit(other, solver, N, resume=state)
-        assert same(other.parameters, alone.parameters)
+        assert same_bytes(other.parameters, alone.parameters)
         drawn = N * (31 - 1)
         assert other._position == {None: before + drawn, 3: drawn, 8: before}[seed]
 
@@ -311,7 +307,7 @@ def test_the_state_is_not_the_fits_memory():
     for value in state.values():
         value.setflags(write=False)
     problem.fit(net, solver, 4, resume=state)
-    assert all(same(state[name], value) for name, value in copy.items())
+    assert all(same_bytes(state[name], value) for name, value in copy.items())
 
 
 def test_a_state_may_hold_the_networks_own_parameters():
@@ -442,7 +438,7 @@ def test_refused(states, name, change, error, match):
     before, position = net.parameters.copy(), net._position
     with pytest.raises(error, match=match):
         problem.fit(net, solver, N, resume=change(states[name]))
-    assert same(net.parameters, before)
+    assert same_bytes(net.parameters, before)
     assert net._position == position
     problem.fit(net, solver, N, resume=states[name])  # which is fine itself
 
@@ -478,7 +474,7 @@ def test_other_refusals(states):
     result = problem.fit(problem.network(), solver, 2)
     with pytest.raises(TypeError, match="got FitResult; use its attribute state"):
         problem.fit(net, solver, N, resume=result)
-    assert same(net.parameters, before)
+    assert same_bytes(net.parameters, before)
 
 
 @pytest.mark.parametrize("solver", [GD(1e300), [GD(1e300), LM()]], ids=["one", "chain"])
@@ -490,7 +486,7 @@ def test_the_state_of_a_diverged_fit(solver):
     before = net.parameters.copy()
     with pytest.raises(ValueError, match="resume is the state of a fit that diverged"):
         REGRESSION.fit(net, solver, N, resume=state)
-    assert same(net.parameters, before)
+    assert same_bytes(net.parameters, before)
 
 
 def test_divergence_names_the_epoch_in_total(states):
@@ -502,7 +498,7 @@ def test_divergence_names_the_epoch_in_total(states):
         )
     assert result.epochs == 0
     assert result.state["epochs"] == 3
-    assert same(net.parameters, states[MOMENTUM]["parameters"])
+    assert same_bytes(net.parameters, states[MOMENTUM]["parameters"])
 
 
 # ---- trainers ----
@@ -524,7 +520,7 @@ def test_a_trainer_that_stops_and_goes_on(solver):
     alone = case.network().trainer(solver)
     costs = steps(alone, 0, 20)
     assert alone.state["steps"].tolist() == [20.0]
-    assert same(alone.state["parameters"], alone.network.parameters)
+    assert same_bytes(alone.state["parameters"], alone.network.parameters)
     for k in (0, 1, 7, 19):
         trainer = case.network().trainer(solver)
         first, state = steps(trainer, 0, k), trainer.state
@@ -534,7 +530,7 @@ def test_a_trainer_that_stops_and_goes_on(solver):
         trainer = other.trainer(solver, resume=next(WAYS)(state))
         assert first + steps(trainer, k, 20) == costs
         assert list(trainer.state) == list(alone.state)
-        assert all(same(trainer.state[name], value) for name, value in alone.state.items())
+        assert all(same_bytes(trainer.state[name], value) for name, value in alone.state.items())
 
 
 def test_a_trainers_refusals():
@@ -557,7 +553,7 @@ def test_a_trainers_refusals():
     fitted = net.copy().fit(X, Y, solver=dl.Adam(), max_epochs=1).state
     with pytest.raises(ValueError, match="resume has 'epochs'"):
         net.trainer(dl.Adam(), resume=fitted)
-    assert same(net.parameters, before)
+    assert same_bytes(net.parameters, before)
 
     def busy(info):
         with pytest.raises(RuntimeError, match="being trained already"):

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import deltaloop as dl
-from tests.helpers.oracle import make_case
+from tests.helpers.cases import make_case
+from tests.helpers.compare import same_bytes
 
 GD, Adam, LM = dl.GradientDescent, dl.Adam, dl.LevenbergMarquardt
 CASE = make_case((3, 5, 2), "tanh", "identity", "squared_error", n=30, seed=1)
@@ -22,19 +23,15 @@ def fit(net, solver=CHAIN, most=MOST, **options):
     return net.fit(CASE.X, CASE.Y, **{"solver": solver, "max_epochs": most, "tol": 0} | options)
 
 
-def same(a, b):
-    return np.asarray(a).tobytes() == np.asarray(b).tobytes()
-
-
 def same_end(a, b):
     """Of (network, result)."""
     (a_net, a_result), (b_net, b_result) = a, b
-    assert same(a_net.parameters, b_net.parameters)
+    assert same_bytes(a_net.parameters, b_net.parameters)
     assert a_net._position == b_net._position
     assert list(a_result.state) == list(b_result.state)
-    assert all(same(a_result.state[name], value) for name, value in b_result.state.items())
+    assert all(same_bytes(a_result.state[name], value) for name, value in b_result.state.items())
     assert (a_result.stop_reason, a_result.cost) == (b_result.stop_reason, b_result.cost)
-    assert same(a_result.gradient_norm, b_result.gradient_norm)
+    assert same_bytes(a_result.gradient_norm, b_result.gradient_norm)
 
 
 def test_the_fits_by_hand():
@@ -42,18 +39,18 @@ def test_the_fits_by_hand():
     net, hand = CASE.network(seed=2), CASE.network(seed=2)
     result = fit(net)
     results = [fit(hand, s, n) for s, n in zip(CHAIN, MOST, strict=True)]
-    assert same(net.parameters, hand.parameters)
+    assert same_bytes(net.parameters, hand.parameters)
     assert net._position == hand._position
-    assert same(result.cost_history, np.concatenate([r.cost_history for r in results]))
+    assert same_bytes(result.cost_history, np.concatenate([r.cost_history for r in results]))
     assert result.solver == tuple(CHAIN)
     assert result.epochs == sum(MOST) == result.state["epochs"]
     assert (result.state["stage"], result.state["stage_epochs"]) == (3, MOST[3])
     last = results[-1]
     assert (result.stop_reason, result.cost) == ("max_epochs", last.cost)
-    assert same(result.gradient_norm, last.gradient_norm)
-    assert same(result.initial_cost, results[0].initial_cost)
+    assert same_bytes(result.gradient_norm, last.gradient_norm)
+    assert same_bytes(result.initial_cost, results[0].initial_cost)
     for name in set(last.state) - {"epochs"}:
-        assert same(result.state[name], last.state[name]), name
+        assert same_bytes(result.state[name], last.state[name]), name
     for stage, solver, r in zip(result.stages, CHAIN, results, strict=True):
         assert stage.solver is solver
         assert (stage.epochs, stage.stop_reason, stage.cost) == (r.epochs, r.stop_reason, r.cost)
@@ -72,8 +69,8 @@ def test_a_seed_is_that_of_all_stages():
     begun = {**first, **state, "epochs": 0, "cost": first["cost"]}
     names = set(first)
     rest = fit(hand, CHAIN[1], MOST[1], resume={name: begun[name] for name in names})
-    assert same(net.parameters, hand.parameters)
-    assert same(result.cost_history[MOST[0] :], rest.cost_history)
+    assert same_bytes(net.parameters, hand.parameters)
+    assert same_bytes(result.cost_history[MOST[0] :], rest.cost_history)
     assert result.state["position"] == state["position"] + MOST[1] * 29
 
 
@@ -81,7 +78,7 @@ def test_a_seed_is_that_of_all_stages():
 def test_a_chain_of_one(chain):
     net, alone = CASE.network(seed=2), CASE.network(seed=2)
     result, single = fit(net, chain, 5), fit(alone, LM(), 5)
-    assert same(net.parameters, alone.parameters)
+    assert same_bytes(net.parameters, alone.parameters)
     assert result.solver == (LM(),)
     assert single.solver == LM()
     assert set(result.state) - set(single.state) == {"stage", "stage_epochs"}
@@ -125,7 +122,7 @@ def test_divergence_ends_the_fit():
     fit(hand, LM(), 4)
     assert [stage.stop_reason for stage in result.stages] == ["max_epochs", "diverged"]
     assert result.epochs == 4
-    assert same(net.parameters, hand.parameters)
+    assert same_bytes(net.parameters, hand.parameters)
     assert result.cost == result.stages[0].cost
 
 
@@ -152,7 +149,7 @@ def test_stopped_by_a_callback_and_resumed(last):
     other.parameters[:] = 0.0
     rest = fit(other, resume=first.state, callback=lambda info: seen.append(info.epoch))
     same_end((other, rest), (alone, whole))
-    assert same(np.concatenate([first.cost_history, rest.cost_history]), whole.cost_history)
+    assert same_bytes(np.concatenate([first.cost_history, rest.cost_history]), whole.cost_history)
     assert seen == list(range(last + 1, sum(MOST) + 1))
     assert sum(stage.epochs for stage in rest.stages) == rest.epochs == sum(MOST) - last
     if rest.stages[0].solver.batch_size is None:
@@ -252,7 +249,7 @@ def test_refusals():
     ]:
         with pytest.raises(error, match=match):
             call()
-    assert same(net.parameters, before)
+    assert same_bytes(net.parameters, before)
     with pytest.raises(TypeError, match="solver must be a solver object"):
         net.trainer([Adam()])
 

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 import deltaloop as dl
-from tests.helpers.oracle import bits, make_case, permutations, run_python
+from tests.helpers.cases import make_case, permutations, xor_data
+from tests.helpers.compare import bits
+from tests.helpers.processes import run_python
 
-X = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
-Y = np.array([[0.0], [1.0], [1.0], [0.0]])
+X, Y = xor_data()
 GD = dl.GradientDescent(0.5)
 BATCHES = dl.GradientDescent(0.5, batch_size=3)
 
@@ -372,7 +373,7 @@ INTERRUPTED = """
 import json, os, signal, sys, threading, time
 import numpy as np
 import deltaloop as dl
-from tests.helpers.oracle import make_case
+from tests.helpers.cases import make_case
 
 layers, n, batch_size = json.loads(sys.argv[1])
 case = make_case(layers, "tanh", "identity", "squared_error", n=n, seed=1)

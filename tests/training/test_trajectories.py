@@ -6,7 +6,8 @@ import pytest
 
 import deltaloop as dl
 from deltaloop.reference import Reference
-from tests.helpers.oracle import make_case, permutations, relative_error
+from tests.helpers.cases import make_case, permutations
+from tests.helpers.compare import relative_error
 
 N_EPOCHS = 50
 SEED = 11

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deltaloop import _core, _inputs, _layers
+from deltaloop import _core, _scalars
+from deltaloop._arguments import arrays as _arrays
+from deltaloop._arguments import layers as _layers
 from deltaloop.plot import _axes
 
 if TYPE_CHECKING:
@@ -80,12 +82,12 @@ def diagram(
     """
     if not isinstance(network, _core.Core):
         raise TypeError(f"network must be a Network, got {type(network).__name__}")
-    units = _inputs.integer("max_units", max_units, at_least=1)
-    depth = _inputs.integer("max_layers", max_layers, at_least=2)
+    units = _scalars.integer("max_units", max_units, at_least=1)
+    depth = _scalars.integer("max_layers", max_layers, at_least=2)
     sizes = network.layers
     of_inputs = _names("inputs", inputs, sizes[0], "x")
     of_outputs = _names("outputs", outputs, sizes[-1], "y")
-    _inputs.finite("network.parameters", network.parameters)
+    _arrays.finite("network.parameters", network.parameters)
     axes = _axes.axes(ax)
     layers, gap = _place(sizes, units, depth)
     room = _room(axes, layers, of_inputs, of_outputs)

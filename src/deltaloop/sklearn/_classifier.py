@@ -210,7 +210,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         ImportError
             Without onnx: ``pip install 'deltaloop[onnx]'``.
         """
-        from deltaloop import _onnx
+        from deltaloop._onnx import write as _onnx
 
         network = self._ready()
         multilabel = self._label_binarizer.y_type_.startswith("multilabel")

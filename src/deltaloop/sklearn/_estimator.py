@@ -16,12 +16,13 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from deltaloop import _core, _inputs
+from deltaloop import _core
+from deltaloop._arguments import arrays as _arrays
+from deltaloop._fit.run import exclusive
 from deltaloop.network import Network
 from deltaloop.sklearn import _settings
 from deltaloop.sklearn._optimizer import DivergedError, FullBatch, Optimizer
 from deltaloop.sklearn._rows import Rows, dense_blocks
-from deltaloop.training import exclusive
 
 if TYPE_CHECKING:
     from deltaloop.losses import Loss
@@ -215,7 +216,7 @@ class Perceptron(BaseEstimator):
     def _predict_blocks(self, X: Any) -> Array:
         """Return a^(L) of valid instances, dense or sparse."""
         predict = self.network_.predict
-        parts = [predict(_inputs.numbers("X", block)) for block in dense_blocks(X)]
+        parts = [predict(_arrays.numbers("X", block)) for block in dense_blocks(X)]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _validation_score(self, rows: Rows) -> float:
@@ -355,7 +356,7 @@ class Perceptron(BaseEstimator):
             rows, held = self._set_aside(settings, rows)
         elif self.best_loss_ is None:
             self.best_loss_, self._best_parameters = np.inf, None
-        rows.X = rows.X if not isinstance(rows.X, np.ndarray) else _inputs.numbers("X", rows.X)
+        rows.X = rows.X if not isinstance(rows.X, np.ndarray) else _arrays.numbers("X", rows.X)
         if settings.solver is not None:
             self._optimizer = None
             self._train_full_batch(settings, rows, held)

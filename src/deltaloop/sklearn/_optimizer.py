@@ -11,11 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deltaloop import _core, _fit_arguments, _problem, _random, _state
+from deltaloop import _core
+from deltaloop._arguments import problem as _problem
+from deltaloop._arguments import seeds as _seeds
+from deltaloop._fit import arguments as _fit_arguments
+from deltaloop._fit import state as _state
+from deltaloop._fit.run import FIRST_WORK, adapted
 from deltaloop.sklearn._rows import Rows
 from deltaloop.sklearn._settings import Settings
 from deltaloop.solvers import Adam, GradientDescent, Solver
-from deltaloop.training import FIRST_WORK, adapted
 
 if TYPE_CHECKING:
     from deltaloop.network import Network
@@ -107,7 +111,7 @@ class Optimizer:
             labels=rows.labels,
             solver=_solver(settings, self._batch_size),
             problem=_problem.penalised(0.0, settings.alpha),
-            stream=_random.stream(0),
+            stream=_seeds.stream(0),
             tol=0.0,
             goal=-np.inf,
             n_threads=settings.n_threads,
@@ -226,7 +230,7 @@ class FullBatch:
             labels=rows.labels,
             solver=solver,
             problem=problem,
-            stream=_random.stream(seed),
+            stream=_seeds.stream(seed),
             tol=0.0,
             goal=-np.inf,
             n_threads=settings.n_threads,

@@ -1,0 +1,150 @@
+/* evaluate.c - the calls that evaluate a network as it is: predictions, activations, C and its gradient. */
+#include "network/evaluate.h"
+
+#include "network/layers.h"
+#include "network/pass.h"
+#include "network/rows.h"
+
+#include <stdlib.h>
+
+struct rows_context {
+    size_t n, parts;
+    struct mlp_arena *arenas; /* (threads,) */
+    mlp_rows_task task;
+    const void *context;
+};
+
+static void some_rows(void *context, size_t thread, size_t part)
+{
+    const struct rows_context *c = context;
+    c->task(c->context, &c->arenas[thread], mlp_part(c->n, c->parts, part),
+            mlp_part(c->n, c->parts, part + 1));
+}
+
+enum mlp_status mlp_run_rows(const struct mlp_network *net, enum mlp_purpose purpose, size_t n,
+                             double work, size_t n_threads, mlp_rows_task task, const void *context)
+{
+    struct mlp_team team = {.n_threads = 1};
+    if (work >= 2.0 * net->grain)
+        mlp_team_open(&team, n_threads);
+    const size_t threads = mlp_team_size(&team, net->grain, work);
+    /* Two parts a thread even out a little of what the threads differ by. */
+    struct mlp_arena alone;
+    struct rows_context c = {n, threads > 1 ? 2 * threads : 1, &alone, task, context};
+    const size_t rows = mlp_chunk_rows(net, 1, n / c.parts + 8 < n ? n / c.parts + 8 : n);
+    enum mlp_status status = MLP_NO_MEMORY;
+    if (threads == 1 || (c.arenas = calloc(threads, sizeof *c.arenas)) != NULL)
+        status = mlp_arenas_new(c.arenas, threads, net, purpose, rows, rows);
+    if (status == MLP_OK) {
+        const uint64_t saved = mlp_fp_enter();
+        mlp_team_run(&team, threads, c.parts, some_rows, &c);
+        mlp_fp_leave(saved);
+        mlp_arenas_free(c.arenas);
+    }
+    if (c.arenas != &alone)
+        free(c.arenas);
+    mlp_team_close(&team);
+    return status;
+}
+
+void mlp_predict_in(const struct mlp_arena *arena, const struct mlp_network *network,
+                    const struct mlp_matrix *x, size_t begin, size_t end, int linear, double *out)
+{
+    const size_t m = mlp_n_outputs(network);
+    for (size_t i = begin, rows; i < end; i += rows) {
+        rows = end - i < arena->rows ? end - i : arena->rows;
+        mlp_forward(network, 0, rows, mlp_rows(x, NULL, i, rows, arena->x), arena->a, out + i * m,
+                    arena->panel, linear);
+    }
+}
+
+struct predict_context {
+    const struct mlp_network *net;
+    const struct mlp_matrix *x;
+    int linear;
+    double *out;
+};
+
+static void predict_task(const void *context, const struct mlp_arena *arena, size_t begin,
+                         size_t end)
+{
+    const struct predict_context *c = context;
+    mlp_predict_in(arena, c->net, c->x, begin, end, c->linear, c->out);
+}
+
+static double predict_work(const struct mlp_network *net, size_t n)
+{
+    return (double)n * ((double)net->n_parameters + MLP_ACTIVATION * (double)net->units);
+}
+
+int mlp_predict_shares(const struct mlp_network *network, size_t n)
+{
+    return predict_work(network, n) >= 2.0 * network->grain;
+}
+
+enum mlp_status mlp_predict(const struct mlp_network *network, const struct mlp_matrix *x, size_t n,
+                            int linear, size_t n_threads, double *out)
+{
+    const struct predict_context c = {network, x, linear, out};
+    return mlp_run_rows(network, MLP_FORWARD, n, predict_work(network, n), n_threads, predict_task,
+                        &c);
+}
+
+enum mlp_status mlp_activations(const struct mlp_network *network, const struct mlp_matrix *x,
+                                size_t n, double *const *a)
+{
+    struct mlp_arena arena;
+    const enum mlp_status status =
+        mlp_arenas_new(&arena, 1, network, MLP_FORWARD, mlp_chunk_rows(network, 1, n), 0);
+    if (status != MLP_OK)
+        return status;
+    const uint64_t saved = mlp_fp_enter();
+    for (size_t i = 0; i < n; i += arena.rows) {
+        const size_t rows = n - i < arena.rows ? n - i : arena.rows;
+        for (size_t l = 0; l < network->n_layers; l++)
+            arena.a[l] = a[l] + i * network->layers[l].m_out;
+        mlp_forward(network, 0, rows, mlp_rows(x, NULL, i, rows, arena.x), arena.a,
+                    arena.a[network->n_layers - 1], arena.panel, 0);
+    }
+    mlp_fp_leave(saved);
+    mlp_arenas_free(&arena);
+    return MLP_OK;
+}
+
+enum mlp_status mlp_cost(const struct mlp_network *network, const struct mlp_matrix *x,
+                         const struct mlp_matrix *y, size_t n, size_t n_threads, double *cost,
+                         double *gradient)
+{
+    const struct mlp_problem plain = {.weights = NULL};
+    return mlp_objective(network, &plain, x, y, n, n_threads, cost, gradient);
+}
+
+enum mlp_status mlp_objective(const struct mlp_network *network, const struct mlp_problem *problem,
+                              const struct mlp_matrix *x, const struct mlp_matrix *y, size_t n,
+                              size_t n_threads, double *cost, double *gradient)
+{
+    struct mlp_workspace space;
+    struct mlp_team team;
+    struct mlp_pass pass = {.net = network,
+                            .space = &space,
+                            .team = &team,
+                            .x = x,
+                            .y = y,
+                            .weights = problem->weights,
+                            .penalty = {problem->l1, problem->l2},
+                            .gradient = gradient};
+    mlp_team_open(&team, n_threads);
+    const enum mlp_status status =
+        mlp_workspace_new(&space, network, team.n_threads, n, n, gradient != NULL);
+    if (status == MLP_OK) {
+        const uint64_t saved = mlp_fp_enter();
+        mlp_pass_start(&pass, NULL, 0, n);
+        while (!mlp_pass_advance(&pass)) {
+        }
+        *cost = pass.cost.high;
+        mlp_fp_leave(saved);
+        mlp_workspace_free(&space);
+    }
+    mlp_team_close(&team);
+    return status;
+}

@@ -1,0 +1,18 @@
+/* random.h - what the core itself draws, beside the functions of mlp.h: the order of a batch's rows. */
+#ifndef MLP_RANDOM_H
+#define MLP_RANDOM_H
+
+#include "mlp.h"
+
+/* order (n,) <- 0 .. n - 1 */
+static inline void mlp_identity(size_t n, size_t *order)
+{
+    for (size_t i = 0; i < n; i++)
+        order[i] = i;
+}
+
+/* Fisher and Yates's shuffle from the end, in portions: settles up to `most` of the first `left`
+ * entries; returns how many are left, 1 or 0 at the end. */
+size_t mlp_random_shuffle(struct mlp_stream *stream, size_t left, size_t most, size_t *order);
+
+#endif

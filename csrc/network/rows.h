@@ -1,0 +1,15 @@
+/* rows.h - the caller's arrays as float64 rows. */
+#ifndef MLP_ROWS_H
+#define MLP_ROWS_H
+
+#include "mlp.h"
+
+/* Rows begin .. begin + rows - 1 of x as float64 (rows, columns): where they lie, or converted into
+ * buffer. With order, row i is x's row order[i]. */
+const double *mlp_rows(const struct mlp_matrix *x, const size_t *order, size_t begin, size_t rows,
+                       double *buffer);
+
+/* Where rows 0 .. n - 1 of x lie as contiguous float64, or NULL. */
+const double *mlp_rows_in_place(const struct mlp_matrix *x, size_t n);
+
+#endif
