@@ -193,7 +193,7 @@ def batch(
     return x, y, labels
 
 
-# ---- the result of predict ----
+# ---- the slow path of predict ----
 
 
 def output(network: Network, out: object, shape: tuple[int, ...], x: Array) -> Array:
