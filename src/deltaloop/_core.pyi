@@ -1,5 +1,5 @@
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -22,14 +22,14 @@ class _Problem(Protocol):
 class _Schedule(Protocol):
     @property
     def _kind(self) -> str: ...
+    @property
+    def learning_rate(self) -> float: ...
     def _options(self) -> dict[str, float]: ...
 
 class _Solver(Protocol):
     @property
     def _method(self) -> str: ...
-    @property
-    def _schedule(self) -> _Schedule | None: ...
-    def _options(self) -> dict[str, float]: ...
+    def _options(self) -> Mapping[str, float | _Schedule]: ...
 
 __version__: str
 COMPILER: str

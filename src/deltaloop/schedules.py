@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from deltaloop import _scalars as _inputs
+from deltaloop import _scalars
 
 __all__ = ["Cosine", "Exponential", "InverseScaling", "Plateau", "Schedule", "Step"]
 
 
 def _whole(schedule: Schedule, name: str, least: int) -> None:
-    value = _inputs.integer(name, getattr(schedule, name), at_least=least)
+    value = _scalars.integer(name, getattr(schedule, name), at_least=least)
     if value >= 2**53:
         raise ValueError(f"{name} is too large: {value}")
     object.__setattr__(schedule, name, value)
@@ -38,7 +38,7 @@ class Schedule:
     learning_rate: float
 
     def __post_init__(self) -> None:
-        _inputs.check_range(self, "learning_rate", 0.0, open_end=True)
+        _scalars.check_range(self, "learning_rate", 0.0, open_end=True)
 
     def _options(self) -> dict[str, float]:
         """Return its options in C, by their names there, but for the learning rate."""
@@ -80,7 +80,7 @@ class InverseScaling(Schedule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _inputs.check_range(self, "power", 0.0, open_end=True)
+        _scalars.check_range(self, "power", 0.0, open_end=True)
 
     def _options(self) -> dict[str, float]:
         return {"power": self.power}
@@ -120,7 +120,7 @@ class Step(Schedule):
     def __post_init__(self) -> None:
         super().__post_init__()
         _whole(self, "epochs", 1)
-        _inputs.check_range(self, "gamma", 0.0, open_end=True)
+        _scalars.check_range(self, "gamma", 0.0, open_end=True)
 
     def _options(self) -> dict[str, float]:
         return {"factor": self.gamma, "epochs": self.epochs}
@@ -154,7 +154,7 @@ class Exponential(Schedule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _inputs.check_range(self, "gamma", 0.0, open_end=True)
+        _scalars.check_range(self, "gamma", 0.0, open_end=True)
 
     def _options(self) -> dict[str, float]:
         return {"factor": self.gamma, "epochs": 1}
@@ -210,7 +210,7 @@ class Cosine(Schedule):
         _whole(self, "warmup", 0)
         if self.warmup >= self.epochs:
             raise ValueError(f"warmup must be less than epochs, {self.epochs}, got {self.warmup}")
-        _inputs.check_range(self, "minimum", 0.0, self.learning_rate)
+        _scalars.check_range(self, "minimum", 0.0, self.learning_rate)
 
     def _options(self) -> dict[str, float]:
         return {"epochs": self.epochs, "warmup": self.warmup, "minimum": self.minimum}
@@ -263,10 +263,10 @@ class Plateau(Schedule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _inputs.check_range(self, "factor", 0.0, 1.0, open_end=True)
+        _scalars.check_range(self, "factor", 0.0, 1.0, open_end=True)
         _whole(self, "patience", 0)
-        _inputs.check_range(self, "threshold", 0.0, 1.0)
-        _inputs.check_range(self, "minimum", 0.0, self.learning_rate)
+        _scalars.check_range(self, "threshold", 0.0, 1.0)
+        _scalars.check_range(self, "minimum", 0.0, self.learning_rate)
 
     def _options(self) -> dict[str, float]:
         return {

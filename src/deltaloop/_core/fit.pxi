@@ -5,23 +5,29 @@
 EPOCHS_AT_ONCE = 2_500
 
 
+cdef int describe_schedule(schedule, mlp_schedule *s) except -1:
+    """Fills in a schedule: `_kind` is its name in C, and `_options()` as those of a solver."""
+    s.kind = <mlp_schedule_kind><int>SCHEDULES[schedule._kind]
+    for name, value in (<dict?>schedule._options()).items():
+        if not mlp_schedule_set(s, PyUnicode_AsUTF8(name), value):
+            raise ValueError(f"schedules have no option {name!r}")
+    return 0
+
+
 cdef int describe_solver(solver, mlp_fit_options *options) except -1:
     """Fills in what a solver says, which has been validated, and 0 elsewhere.
 
-    Its `_method` is its name in C, `_options()` gives names and numbers, and `_schedule` is None or
-    says the same of the learning rate, by its `_kind` and `_options()`.
+    `_method` is its name in C, and `_options()` gives numbers by their names there. A schedule stands
+    for the number from which it starts.
     """
     memset(options, 0, sizeof(mlp_fit_options))
     options.solver = <mlp_solver><int>SOLVERS[solver._method]
     for name, value in (<dict?>solver._options()).items():
+        if not isinstance(value, (float, int)) and hasattr(value, "_kind"):
+            describe_schedule(value, &options.schedule)
+            value = value.learning_rate
         if not mlp_option_set(options, PyUnicode_AsUTF8(name), value):
             raise ValueError(f"{solver._method} has no option {name!r}")
-    schedule = solver._schedule
-    if schedule is not None:
-        options.schedule.kind = <mlp_schedule_kind><int>SCHEDULES[schedule._kind]
-        for name, value in (<dict?>schedule._options()).items():
-            if not mlp_schedule_set(&options.schedule, PyUnicode_AsUTF8(name), value):
-                raise ValueError(f"schedules have no option {name!r}")
     return 0
 
 

@@ -8,8 +8,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-from deltaloop import _core
-from deltaloop import _scalars as _inputs
+from deltaloop import _core, _scalars
 from deltaloop.schedules import Schedule
 
 if TYPE_CHECKING:
@@ -31,8 +30,6 @@ class Solver:
     shuffle: bool = False
     # What C calls it: MLP_SOLVERS of csrc/mlp.h.
     _method: ClassVar[str]
-    # That of its learning rate.
-    _schedule: Schedule | None = None
     # Whether it can be a trainer's, which updates on the instances of one call.
     _steps: ClassVar[bool] = False
     # Whether the parameters within an epoch are those of the last one, so that time can end it.
@@ -46,7 +43,7 @@ class Solver:
     def _check(self, network: Network, n: int, problem: Problem) -> None:
         """Refuse a network, a number of instances or a problem that it cannot train."""
 
-    def _options(self) -> dict[str, float]:
+    def _options(self) -> dict[str, float | Schedule]:
         """Return its options in C, by their names there; what is not among them is 0."""
         raise NotImplementedError
 
@@ -68,14 +65,9 @@ class _Rated(Solver):
     clip_norm: float | None
     clip_value: float | None
 
-    @property
-    def _schedule(self) -> Schedule | None:  # type: ignore[override]
-        return self.learning_rate if isinstance(self.learning_rate, Schedule) else None
-
-    def _rate_options(self) -> dict[str, float]:
-        rate = self.learning_rate
+    def _rate_options(self) -> dict[str, float | Schedule]:
         return {
-            "learning_rate": rate.learning_rate if isinstance(rate, Schedule) else rate,
+            "learning_rate": self.learning_rate,
             "batch_size": self.batch_size or 0,
             "shuffle": self.shuffle,
             "clip_norm": self.clip_norm or 0.0,
@@ -87,18 +79,18 @@ def _check_steps(solver: GradientDescent | Adam) -> None:
     """Check the fields that all solvers of first order with a learning rate have."""
     given = solver.learning_rate
     if not isinstance(given, Schedule):
-        learning_rate = _inputs.real("learning_rate", given)
+        learning_rate = _scalars.real("learning_rate", given)
         if not (learning_rate > 0 and math.isfinite(learning_rate)):
             raise ValueError(f"learning_rate must be positive and finite, got {given!r}")
         object.__setattr__(solver, "learning_rate", learning_rate)
     if solver.batch_size is not None:
-        batch_size = _inputs.integer("batch_size", solver.batch_size, at_least=1)
+        batch_size = _scalars.integer("batch_size", solver.batch_size, at_least=1)
         object.__setattr__(solver, "batch_size", batch_size)
-    object.__setattr__(solver, "shuffle", _inputs.flag("shuffle", solver.shuffle))
+    object.__setattr__(solver, "shuffle", _scalars.flag("shuffle", solver.shuffle))
     for name in ("clip_norm", "clip_value"):
         limit = getattr(solver, name)
         if limit is not None:
-            value = _inputs.real(name, limit)
+            value = _scalars.real(name, limit)
             if not (value > 0 and math.isfinite(value)):
                 raise ValueError(f"{name} must be positive and finite, or None, got {limit!r}")
             object.__setattr__(solver, name, value)
@@ -185,12 +177,12 @@ class GradientDescent(_Rated):
 
     def __post_init__(self) -> None:
         _check_steps(self)
-        _inputs.check_range(self, "momentum", 0.0, 1.0)
-        object.__setattr__(self, "nesterov", _inputs.flag("nesterov", self.nesterov))
+        _scalars.check_range(self, "momentum", 0.0, 1.0)
+        object.__setattr__(self, "nesterov", _scalars.flag("nesterov", self.nesterov))
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov=True needs momentum > 0, got momentum=0")
 
-    def _options(self) -> dict[str, float]:
+    def _options(self) -> dict[str, float | Schedule]:
         options = self._rate_options()
         options["momentum"] = self.momentum
         options["nesterov"] = self.nesterov
@@ -268,11 +260,11 @@ class Adam(_Rated):
 
     def __post_init__(self) -> None:
         _check_steps(self)
-        _inputs.check_range(self, "beta1", 0.0, 1.0)
-        _inputs.check_range(self, "beta2", 0.0, 1.0)
-        _inputs.check_range(self, "epsilon", 0.0, open_end=True)
+        _scalars.check_range(self, "beta1", 0.0, 1.0)
+        _scalars.check_range(self, "beta2", 0.0, 1.0)
+        _scalars.check_range(self, "epsilon", 0.0, open_end=True)
 
-    def _options(self) -> dict[str, float]:
+    def _options(self) -> dict[str, float | Schedule]:
         options = self._rate_options()
         options["beta1"] = self.beta1
         options["beta2"] = self.beta2
@@ -328,7 +320,7 @@ class AdamW(Adam):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _inputs.check_range(self, "weight_decay", 0.0)
+        _scalars.check_range(self, "weight_decay", 0.0)
         given = self.learning_rate
         rate = given.learning_rate if isinstance(given, Schedule) else given
         if rate * self.weight_decay > 1:
@@ -337,8 +329,8 @@ class AdamW(Adam):
                 f"{1 / rate:g}, got {self.weight_decay!r}"
             )
 
-    def _options(self) -> dict[str, float]:
-        options = super()._options()
+    def _options(self) -> dict[str, float | Schedule]:
+        options = Adam._options(self)  # faster than super()
         options["weight_decay"] = self.weight_decay
         return options
 
@@ -405,11 +397,11 @@ class Rprop(Solver):
     variant: str = field(default="plus", kw_only=True)
 
     def __post_init__(self) -> None:
-        _inputs.check_range(self, "eta_plus", 1.0, open_end=True)
-        _inputs.check_range(self, "eta_minus", 0.0, 1.0, open_end=True)
-        _inputs.check_range(self, "delta_0", 0.0, open_end=True)
-        _inputs.check_range(self, "delta_min", 0.0)
-        _inputs.check_range(self, "delta_max", 0.0, open_end=True)
+        _scalars.check_range(self, "eta_plus", 1.0, open_end=True)
+        _scalars.check_range(self, "eta_minus", 0.0, 1.0, open_end=True)
+        _scalars.check_range(self, "delta_0", 0.0, open_end=True)
+        _scalars.check_range(self, "delta_min", 0.0)
+        _scalars.check_range(self, "delta_max", 0.0, open_end=True)
         for name, wrong in (
             ("delta_min", self.delta_min > self.delta_0),
             ("delta_max", self.delta_max < self.delta_0),
@@ -420,10 +412,10 @@ class Rprop(Solver):
                     f"{name} must be at {side} delta_0, {self.delta_0!r}, "
                     f"got {getattr(self, name)!r}"
                 )
-        variant = _inputs.choice("variant", self.variant, ("plus", "minus"))
+        variant = _scalars.choice("variant", self.variant, ("plus", "minus"))
         object.__setattr__(self, "variant", variant)
 
-    def _options(self) -> dict[str, float]:
+    def _options(self) -> dict[str, float | Schedule]:
         return {
             "eta_plus": self.eta_plus,
             "eta_minus": self.eta_minus,
@@ -436,7 +428,7 @@ class Rprop(Solver):
 
 def _positive(name: str, value: object) -> float:
     """Return a positive, finite number."""
-    number = _inputs.real(name, value)
+    number = _scalars.real(name, value)
     if not (number > 0 and math.isfinite(number)):
         raise ValueError(f"{name} must be positive and finite, got {value!r}")
     return number
@@ -461,7 +453,7 @@ class _SecondOrder(Solver):
 
     def _check_damping(self) -> dict[str, float]:
         """Return the values that both have, validated."""
-        decrease = _inputs.real("damping_decrease", self.damping_decrease)
+        decrease = _scalars.real("damping_decrease", self.damping_decrease)
         if not 0 < decrease < 1:
             raise ValueError(
                 f"damping_decrease must be between 0 and 1, got {self.damping_decrease!r}"
@@ -469,7 +461,7 @@ class _SecondOrder(Solver):
         increase = _positive("damping_increase", self.damping_increase)
         if increase <= 1:
             raise ValueError(f"damping_increase must be above 1, got {self.damping_increase!r}")
-        min_gradient = _inputs.real("min_gradient", self.min_gradient)
+        min_gradient = _scalars.real("min_gradient", self.min_gradient)
         if not 0 <= min_gradient < math.inf:
             raise ValueError(
                 f"min_gradient must be finite and at least 0, got {self.min_gradient!r}"
@@ -479,14 +471,14 @@ class _SecondOrder(Solver):
             "damping_increase": increase,
             "max_damping": _positive("max_damping", self.max_damping),
             "min_gradient": min_gradient,
-            "max_memory": _inputs.integer("max_memory", self.max_memory, at_least=1),
+            "max_memory": _scalars.integer("max_memory", self.max_memory, at_least=1),
         }
 
     def _set(self, values: dict[str, float] | dict[str, object]) -> None:
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
-    def _damping_options(self, rule: str, first: float) -> dict[str, float]:
+    def _damping_options(self, rule: str, first: float) -> dict[str, float | Schedule]:
         """Return what both have, with the first mu, or radius, of the damping rule."""
         return {
             "rule": _core.DAMPING_RULES[rule],
@@ -623,9 +615,9 @@ class LevenbergMarquardt(_SecondOrder):
         rules, scalings = ("nielsen", "trust_region", "fixed"), ("identity", "diagonal")
         self._set(
             {
-                "damping_rule": _inputs.choice("damping_rule", self.damping_rule, rules),
-                "scaling": _inputs.choice("scaling", self.scaling, scalings),
-                "geodesic": _inputs.flag("geodesic", self.geodesic),
+                "damping_rule": _scalars.choice("damping_rule", self.damping_rule, rules),
+                "scaling": _scalars.choice("scaling", self.scaling, scalings),
+                "geodesic": _scalars.flag("geodesic", self.geodesic),
                 "radius": _positive("radius", self.radius),
                 **self._check_damping(),
             }
@@ -660,7 +652,7 @@ class LevenbergMarquardt(_SecondOrder):
             min_gradient=1e-7,
         )
 
-    def _options(self) -> dict[str, float]:
+    def _options(self) -> dict[str, float | Schedule]:
         first = 1e-3 if self.damping is None else self.damping
         if self.damping_rule == "trust_region":
             first = self.radius
@@ -746,7 +738,7 @@ class BayesianRegularization(_SecondOrder):
     def __post_init__(self) -> None:
         self._set({"damping": _positive("damping", self.damping), **self._check_damping()})
 
-    def _options(self) -> dict[str, float]:
+    def _options(self) -> dict[str, float | Schedule]:
         options = self._damping_options("fixed", self.damping)
         options["bayesian"] = True
         return options
@@ -765,7 +757,7 @@ class BayesianRegularization(_SecondOrder):
 
 def _least_gradient(value: object) -> float:
     """Return a norm to stop at."""
-    number = _inputs.real("min_gradient", value)
+    number = _scalars.real("min_gradient", value)
     if not (number >= 0 and math.isfinite(number)):
         raise ValueError(f"min_gradient must be finite and at least 0, got {value!r}")
     return number
@@ -844,21 +836,21 @@ class LBFGS(Solver):
 
     def __post_init__(self) -> None:
         # Sizes that no machine has are refused by `_check`.
-        memory = min(_inputs.integer("memory", self.memory, at_least=1), 2**60)
-        c1 = _inputs.real("c1", self.c1)
-        c2 = _inputs.real("c2", self.c2)
+        memory = min(_scalars.integer("memory", self.memory, at_least=1), 2**60)
+        c1 = _scalars.real("c1", self.c1)
+        c2 = _scalars.real("c2", self.c2)
         if not 0 < c1 < c2 < 1:
             raise ValueError(
                 f"c1 and c2 must satisfy 0 < c1 < c2 < 1, got c1={self.c1!r} and c2={self.c2!r}"
             )
-        evaluations = _inputs.integer("max_evaluations", self.max_evaluations, at_least=1)
+        evaluations = _scalars.integer("max_evaluations", self.max_evaluations, at_least=1)
         object.__setattr__(self, "memory", memory)
         object.__setattr__(self, "c1", c1)
         object.__setattr__(self, "c2", c2)
         object.__setattr__(self, "max_evaluations", min(evaluations, 2**60))
         object.__setattr__(self, "min_gradient", _least_gradient(self.min_gradient))
 
-    def _options(self) -> dict[str, float]:
+    def _options(self) -> dict[str, float | Schedule]:
         return {
             "memory": self.memory,
             "max_evaluations": self.max_evaluations,
@@ -943,7 +935,7 @@ class ScaledConjugateGradient(Solver):
         object.__setattr__(self, "lambda_", _positive("lambda_", self.lambda_))
         object.__setattr__(self, "min_gradient", _least_gradient(self.min_gradient))
 
-    def _options(self) -> dict[str, float]:
+    def _options(self) -> dict[str, float | Schedule]:
         return {
             "sigma": self.sigma,
             "lambda": self.lambda_,
