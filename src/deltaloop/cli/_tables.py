@@ -31,6 +31,7 @@ from deltaloop.losses import of_text
 from deltaloop.tabular import TabularModel, _frames
 from deltaloop.tabular._columns import Column
 from deltaloop.tabular._description import check_size
+from deltaloop.tabular._kinds import KINDS
 from deltaloop.tabular._target import Target
 from deltaloop.tabular._training import Prepared
 
@@ -111,12 +112,9 @@ def _loss(args: argparse.Namespace) -> Any:
 
 def _kinds(columns: tuple[Column, ...]) -> str:
     """Return how many columns there are of each kind."""
-    plural = {"number": "numbers", "date": "dates", "duration": "durations"}
     found = [column.kind for column in columns]
     counts = {kind: found.count(kind) for kind in dict.fromkeys(found)}
-    return ", ".join(
-        f"{n} {kind if n == 1 else plural.get(kind, 'categories')}" for kind, n in counts.items()
-    )
+    return ", ".join(f"{n} {kind if n == 1 else KINDS[kind].plural}" for kind, n in counts.items())
 
 
 def _data_text(data: Prepared, n: int) -> str:
@@ -134,7 +132,7 @@ def predict(args: argparse.Namespace) -> None:
         raise ValueError(
             f"{args.file}: expected a table ({kinds}), as {args.model} was trained on one"
         )
-    text = [column.name for column in model.columns if column.kind == "category"]
+    text = [column.name for column in model.columns if KINDS[column.kind].text]
     if target.classes is not None and isinstance(target.classes[0], str):
         text += target.names
     frame = _tablefiles.read(args.file, text)

@@ -267,10 +267,10 @@ class TabularModel:
         if validation is not None:
             _scalars.real("validation", validation)
         data = self._prepare(frame, target, drop)
-        for name, reason in data.ignored.items():
-            if reason != "constant":
+        for name, ignored in data.ignored.items():
+            if ignored.advice:
                 warnings.warn(
-                    f"column {name!r} is ignored: {reason}; a category has fewer; "
+                    f"column {name!r} is ignored: {ignored.reason}; {ignored.advice}; "
                     f"drop=[{name!r}] says so without this warning",
                     stacklevel=2,
                 )
@@ -284,7 +284,7 @@ class TabularModel:
         network = _tabular.make_network(data, self._network_options, self._seed)
         self.result, self.report = _tabular.train(data, network, self._seed, options)
         self.network, self._table, self._target = network, data.table, data.target
-        self.ignored = data.ignored
+        self.ignored = {name: ignored.reason for name, ignored in data.ignored.items()}
         self.train_rows, self.test_rows = data.rows[data.train], data.rows[data.test]
         return self
 

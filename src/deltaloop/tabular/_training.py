@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,8 +19,10 @@ from deltaloop.network import Network
 from deltaloop.results import FitResult
 from deltaloop.tabular import _frames
 from deltaloop.tabular._columns import Table
+from deltaloop.tabular._kinds import Ignored
 from deltaloop.tabular._strength import how, strength
 from deltaloop.tabular._target import Target
+from deltaloop.tabular._values import numbers_as_text
 
 __all__ = [
     "OPTIONS",
@@ -67,7 +69,7 @@ class Prepared:
 
     table: Table
     target: Target
-    ignored: dict[str, str]
+    ignored: dict[str, Ignored]
     X: Floats
     y: NDArray[Any]
     rows: NDArray[np.intp]
@@ -113,12 +115,13 @@ def prepare(
     whole = {name: _frames.column(found[name]) for name in others}
     inputs = [values.take(rows) for values in whole.values()]
     table, ignored = Table.of(inputs, train)
-    for name, reason in ignored.items():
-        if reason != "constant":
-            ignored[name] = reason + _frames.numbers_as_text(whole[name])
+    for name, why in ignored.items():
+        if why.advice:
+            hint = numbers_as_text(whole[name])
+            ignored[name] = replace(why, reason=why.reason + hint)
     if not table.columns:
-        why = "; ".join(f"{name!r} is {reason}" for name, reason in ignored.items())
-        raise ValueError(f"no column is left to learn from{': ' if why else ''}{why}")
+        reasons = "; ".join(f"{name!r} is {why.reason}" for name, why in ignored.items())
+        raise ValueError(f"no column is left to learn from{': ' if reasons else ''}{reasons}")
     X = table.encode({values.name: values for values in inputs})
     return Prepared(table, known, ignored, X, y, rows, train, test, unused)
 
