@@ -17,7 +17,6 @@ from deltaloop._arguments import arrays as _arrays
 
 if TYPE_CHECKING:
     from deltaloop.network import Network
-    from deltaloop.solvers import Solver
 
 
 class Problem(NamedTuple):
@@ -151,16 +150,3 @@ def of(
         if s.max() == math.inf:
             raise ValueError("class_weight times sample_weight is too large for a float")
     return penalised(l1, l2)._replace(weights=s)
-
-
-def check_solver(problem: Problem, solver: Solver) -> None:
-    """Refuse what the solver cannot minimise."""
-    name = type(solver).__name__
-    if problem.dropout is not None and not solver._steps:
-        raise ValueError(
-            f"dropout needs a solver of gradient descent or Adam, which bear with a cost that "
-            f"changes from pass to pass, got {name}"
-        )
-    for penalty in ("l1", "l2"):
-        if getattr(problem, penalty) > 0 and penalty not in solver._penalties:
-            raise ValueError(f"{penalty} must be 0 with the solver {name}: {solver._no_penalty}")

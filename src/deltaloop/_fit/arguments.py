@@ -71,7 +71,7 @@ def check_stage(network: Network, solver: Solver, n: int, problem: Problem) -> N
         raise ValueError(
             f"batch_size must be at most the number of instances, {n}, got {solver.batch_size}"
         )
-    _problem.check_solver(problem, solver)
+    solver._check_problem(problem)
     solver._check(network, n, problem)
 
 
@@ -91,7 +91,7 @@ def check_stages(
 def check_trainer(network: Network, solver: object) -> Solver:
     """Return the solver of a trainer, if it can be one for this network."""
     method = check_solver(solver)
-    if not method._steps:
+    if "trainer" not in method._takes:
         raise ValueError(
             "solver must be one that improves the network step by step, such as "
             f"deltaloop.GradientDescent, for a trainer, got {method!r}"
