@@ -14,7 +14,7 @@ from problems import DataSet
 from table import duration, table
 
 import deltaloop as dl
-from deltaloop import _choice
+from deltaloop._fit import choice as _choice
 from deltaloop.schedules import Cosine
 from deltaloop.solvers import Solver
 

@@ -172,9 +172,26 @@ def summary(row: Row) -> list[str]:
     return bold([duration(row.own), gain, row.required, row.of_floor], lost)
 
 
+def words(cell: cells.Cell) -> str:
+    """What one unit of a cell is, for readers who do not know the cells' names."""
+    network = f"network {cells.dashed(cell.layers)}"
+    if cell.kind == cells.LATENCY:
+        return f"one prediction, {network}"
+    if cell.kind == cells.FORWARD:
+        return f"{cell.rows:,} predictions in one call, {network}"
+    if cell.kind == cells.STEP:
+        return f"one call of `trainer.step` with one row, {network}"
+    if cell.kind == cells.BOUND:
+        return f"one call of a predictor, {network}"
+    if cell.batch is None:
+        return f"one epoch on {cell.rows:,} rows, {network}"
+    rows = "one row" if cell.batch == 1 else f"{cell.batch:,} rows"
+    return f"one step on {rows}, {network}"
+
+
 def short(runs: list[Run]) -> str:
     """Time of deltaloop, how long the best peer took, what was asked for, and the floor."""
-    header, lines = ["one unit"], {row.cell.name: [row.cell.name] for row in runs[0].rows}
+    header, lines = ["what is timed"], {row.cell.name: [words(row.cell)] for row in runs[0].rows}
     for run in runs:
         prefix = f"{run.isa}: " if run.isa else ""
         columns = ("deltaloop", "best peer took", "required", "of the floor")
@@ -184,7 +201,14 @@ def short(runs: list[Run]) -> str:
         found = {row.cell.name: summary(row)[:shown] for row in run.rows}
         for name, line in lines.items():
             line += found.get(name, [""] * shown)
-    return table(header, list(lines.values()))
+    # The name by which measure.py and docs/performance.md know the row comes last.
+    return table([*header, "cell"], [[*line, f"`{name}`"] for name, line in lines.items()])
+
+
+def itemised(name: str, text: str) -> str:
+    """An entry of a list, with a list of its own where it has several parts."""
+    first, *rest = text.split("; ")
+    return "\n  - ".join([f"- {name}:", first, *rest]) if rest else f"- {name}: {text}"
 
 
 def full(run: Run) -> str:
@@ -206,9 +230,9 @@ def full(run: Run) -> str:
             lost = took < row.own
             line.append(f"**{text}**" if lost else f"*{text}*" if name == best else text)
         lines.append(line)
-    header = ["one unit", "deltaloop", "GFLOP/s", "required", "floor", "of it", *peers]
+    header = ["one unit", "deltaloop", "GFLOP/s", "required", "floor", "of the floor", *peers]
     title = f"All held to {run.isa}" if run.isa else "Each library as it is"
-    notes = "\n".join(f"- {name}: {text}" for name, text in run.machine.items())
+    notes = "\n".join(itemised(name, text) for name, text in run.machine.items())
     mean = f"\n\nGeometric mean over the best peers: {run.mean:.1f}x." if run.mean else ""
     return f"### {title}\n{notes}\n\n{table(header, lines)}{mean}"
 
@@ -224,21 +248,25 @@ def notes(runs: list[Run]) -> str:
     means = ", ".join(
         f"{run.mean:.1f}x{f' with {run.isa}' if run.isa else ''}" for run in runs if run.mean
     )
-    return (
-        f"{machine['machine']}; threads: {machine['threads']}; deltaloop {machine['deltaloop']}, "
-        f"{machine['its instruction set'].split()[0]}; NumPy {machine['NumPy']}; "
-        f"{machine['others']}; Python {machine['Python']}. "
-        + (f"Geometric mean over the best peers: {means}. " if means else "")
-        + (f"Bold: deltaloop loses {len(lost)} rows. " if lost else "deltaloop loses no row. ")
-    )
+    entries = [
+        f"Bold: deltaloop loses {len(lost)} rows." if lost else "deltaloop loses no row.",
+        *([f"Geometric mean over the best peers: {means}."] if means else []),
+        f"Machine: {machine['machine']}.",
+        f"Threads: {machine['threads']}.",
+        f"deltaloop: {machine['deltaloop']}, {machine['its instruction set'].split()[0]}.",
+        f"Others: NumPy {machine['NumPy']}; {machine['others']}; Python {machine['Python']}.",
+    ]
+    return "\n".join(f"- {entry}" for entry in entries)
 
 
 def memory(run: Run) -> str:
-    beside = {name: (m["peak"] - m["data"]) / 1e6 for name, m in run.memory.items()}
-    figures = ", ".join(f"{name} {megabytes:.3g} MB" for name, megabytes in beside.items())
+    lines = [
+        [name, f"{(each['peak'] - each['data']) / 1e6:.3g} MB"] for name, each in run.memory.items()
+    ]
     return (
-        "Peak memory of a full-batch epoch on 1,000,000 rows, 10-32-1, beside the "
-        f"{run.memory['deltaloop']['data'] / 1e6:.0f} MB of data: {figures}."
+        "Peak memory of one full-batch epoch on 1,000,000 rows, network 10-32-1. The data, "
+        f"{run.memory['deltaloop']['data'] / 1e6:.0f} MB, are not counted.\n\n"
+        + table(["", "peak memory"], lines)
     )
 
 
@@ -253,7 +281,7 @@ def insert(path: Path, text: str, marker: str = BEGIN) -> None:
 
 def main(arguments: list[str]) -> None:
     runs = [Run.read(path) for path in (map(Path, arguments) if arguments else measure())]
-    brief = f"{short(runs)}\n\n{notes(runs)}{memory(runs[0])}"
+    brief = f"{short(runs)}\n\n{notes(runs)}\n\n{memory(runs[0])}"
     everything = "\n\n".join([*map(full, runs), memory(runs[0])])
     insert(ROOT / "README.md", brief)
     insert(ROOT / "docs" / "performance.md", everything)

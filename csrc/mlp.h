@@ -11,7 +11,9 @@
  *   sizes can cause one: the caller has validated shapes, names and values;
  * - the floating-point environment is set (round to nearest, no FTZ or DAZ) and restored on return;
  * - no global state but the pool of threads, no output, no abort: concurrent calls are safe as long
- *   as nobody writes the parameters meanwhile. */
+ *   as nobody writes the parameters meanwhile.
+ *
+ * It is long so that every contract is on one page. */
 #ifndef MLP_H
 #define MLP_H
 
@@ -20,32 +22,109 @@
 
 enum mlp_status { MLP_OK = 0, MLP_NO_MEMORY, MLP_TOO_LARGE };
 
-enum mlp_activation {
-    MLP_IDENTITY = 0,
-    MLP_SIGMOID,
-    MLP_TANH,
-    MLP_RELU,
-    MLP_SOFTMAX,    /* output layer only */
-    MLP_STEP,       /* no derivative: predict and cost only */
-    MLP_LEAKY_RELU, /* z, or 0.01 z for z < 0 */
-    MLP_ELU,        /* z, or exp(z) - 1 for z < 0 */
-    MLP_SOFTPLUS,   /* log(1 + exp(z)) */
-    MLP_SILU,       /* z / (1 + exp(-z)) */
-    MLP_GELU,       /* z Phi(z), Phi the normal distribution */
-    MLP_EXPONENTIAL
-};
+/* ---- names ---- */
+
+/* What has a name is one row of a list here: X(identifier after MLP_, name outside C, ...). The enum and
+ * the function that gives the i-th name follow from the list, and Python's tables from that function. */
+#define MLP_IDENTIFIER(identifier, ...) MLP_##identifier,
+
+#define MLP_ACTIVATIONS(X)                                                                         \
+    X(IDENTITY, "identity")                                                                        \
+    X(SIGMOID, "sigmoid")                                                                          \
+    X(TANH, "tanh")                                                                                \
+    X(RELU, "relu")                                                                                \
+    X(SOFTMAX, "softmax")       /* output layer only */                                            \
+    X(STEP, "step")             /* no derivative: predict and cost only */                         \
+    X(LEAKY_RELU, "leaky_relu") /* z, or 0.01 z for z < 0 */                                       \
+    X(ELU, "elu")               /* z, or exp(z) - 1 for z < 0 */                                   \
+    X(SOFTPLUS, "softplus")     /* log(1 + exp(z)) */                                              \
+    X(SILU, "silu")             /* z / (1 + exp(-z)) */                                            \
+    X(GELU, "gelu")             /* z Phi(z), Phi the normal distribution */                        \
+    X(EXPONENTIAL, "exp")
+enum mlp_activation { MLP_ACTIVATIONS(MLP_IDENTIFIER) };
 
 /* Of one output a and its target y; a cost is the sum over outputs and instances. Cross-entropy goes
  * with softmax or one sigmoid unit, binary cross-entropy with sigmoids, Poisson with exponentials. */
-enum mlp_loss {
-    MLP_SQUARED_ERROR = 0, /* (a - y)^2 / 2 */
-    MLP_CROSS_ENTROPY,
-    MLP_BINARY_CROSS_ENTROPY,
-    MLP_ABSOLUTE_ERROR, /* |a - y| */
-    MLP_HUBER,          /* (a - y)^2 / 2, or d (|a - y| - d / 2) from |a - y| = d on */
-    MLP_QUANTILE,       /* tau (y - a) for y > a, else (1 - tau) (a - y) */
-    MLP_POISSON         /* a - y log(a) */
-};
+#define MLP_LOSSES(X)                                                                              \
+    X(SQUARED_ERROR, "squared_error") /* (a - y)^2 / 2 */                                          \
+    X(CROSS_ENTROPY, "cross_entropy")                                                              \
+    X(BINARY_CROSS_ENTROPY, "binary_cross_entropy")                                                \
+    X(ABSOLUTE_ERROR, "absolute_error") /* |a - y| */                                              \
+    X(HUBER, "huber")       /* (a - y)^2 / 2, or d (|a - y| - d / 2) from |a - y| = d on */        \
+    X(QUANTILE, "quantile") /* tau (y - a) for y > a, else (1 - tau) (a - y) */                    \
+    X(POISSON, "poisson")   /* a - y log(a) */
+enum mlp_loss { MLP_LOSSES(MLP_IDENTIFIER) };
+
+/* Of mlp_vector_math. */
+#define MLP_FUNCTIONS(X)                                                                           \
+    X(EXP, "exp")                                                                                  \
+    X(LOG, "log")                                                                                  \
+    X(TANH_FUNCTION, "tanh")                                                                       \
+    X(SIGMOID_FUNCTION, "sigmoid")                                                                 \
+    X(LOG1P_EXP, "log1p_exp")           /* log(1 + exp(-|x|)) */                                   \
+    X(EXPM1_NEGATIVE, "expm1_negative") /* exp(-|x|) - 1 */                                        \
+    X(SOFTPLUS_FUNCTION, "softplus")                                                               \
+    X(SILU_FUNCTION, "silu")                                                                       \
+    X(SILU_DERIVATIVE, "silu_derivative")                                                          \
+    X(GELU_FUNCTION, "gelu")                                                                       \
+    X(GELU_DERIVATIVE, "gelu_derivative")
+enum mlp_function { MLP_FUNCTIONS(MLP_IDENTIFIER) };
+
+/* How a fit improves the parameters: X(identifier, name, group, shared). The solver's options are the
+ * fields of struct mlp_<group>, which is the member <group> of struct mlp_fit_options, and the shared
+ * ones that MLP_<shared>_OPTIONS lists. */
+#define MLP_SOLVERS(X)                                                                             \
+    X(GRADIENT_DESCENT, "gradient_descent", descent, BATCH)                                        \
+    X(ADAM, "adam", adam, BATCH)                                                                   \
+    X(RPROP, "rprop", rprop, NO)                                                                   \
+    X(LEVENBERG_MARQUARDT, "levenberg_marquardt", levenberg, NO)                                   \
+    X(LBFGS, "lbfgs", lbfgs, NO)                                                                   \
+    X(SCG, "scg", scg, NO)
+enum mlp_solver { MLP_SOLVERS(MLP_IDENTIFIER) };
+
+/* The learning rate alpha_e of epoch e = 1, 2, .. from the solver's own, alpha. MLP_COSINE: alpha e /
+ * (warmup + 1) up to e = warmup; then, with i = e - 1 - warmup and n = epochs - warmup, minimum + (alpha
+ * - minimum) (1 + cos(pi i / n)) / 2 for i < n, and minimum from i = n on. MLP_PLATEAU: at first alpha;
+ * times factor, but at least minimum, after more than `epochs` epochs in a row whose cost was not below
+ * the lowest by threshold times its size. */
+#define MLP_SCHEDULES(X)                                                                           \
+    X(CONSTANT, "constant")               /* alpha */                                              \
+    X(INVERSE_SCALING, "inverse_scaling") /* alpha / e^power */                                    \
+    X(STEPWISE, "stepwise")               /* alpha factor^floor((e - 1) / epochs) */               \
+    X(COSINE, "cosine")                                                                            \
+    X(PLATEAU, "plateau")
+enum mlp_schedule_kind { MLP_SCHEDULES(MLP_IDENTIFIER) };
+
+/* How the damping mu of MLP_LEVENBERG_MARQUARDT follows the steps' success: by fixed factors (Hagan
+ * and Menhaj 1994), by the gain ratio (Nielsen 1999), or from the radius of a trust region (More
+ * 1978). */
+#define MLP_DAMPING_RULES(X)                                                                       \
+    X(FIXED, "fixed")                                                                              \
+    X(NIELSEN, "nielsen")                                                                          \
+    X(TRUST_REGION, "trust_region")
+enum mlp_damping { MLP_DAMPING_RULES(MLP_IDENTIFIER) };
+
+/* Why mlp_fit_run returns. */
+#define MLP_EVENTS(X)                                                                              \
+    X(PAUSED, "paused")       /* the work budget is used up: call again to go on */                \
+    X(EPOCH, "epoch")         /* epoch `until` is complete, or the history is full: call again */  \
+    X(CONVERGED, "converged") /* |C - C_prev| < tol */                                             \
+    X(GOAL, "goal")           /* C <= goal */                                                      \
+    X(DIVERGED, "diverged")   /* C or w not finite: the last epoch's start has been restored */    \
+    X(OWN, "own")             /* a rule of the solver's own: mlp_fit_report.reason names it */     \
+    X(PATIENCE, "patience")   /* the validation cost has not fallen for too many epochs */
+enum mlp_event { MLP_EVENTS(MLP_IDENTIFIER) };
+
+/* The i-th name, whose enumerator has the value i; NULL past the end. Cannot fail. */
+const char *mlp_activation_name(size_t i);
+const char *mlp_loss_name(size_t i);
+const char *mlp_function_name(size_t i);
+const char *mlp_solver_name(size_t i);
+const char *mlp_schedule_name(size_t i);
+const char *mlp_damping_name(size_t i);
+const char *mlp_event_name(size_t i);
+
+/* ---- arrays and random streams ---- */
 
 enum mlp_dtype {
     MLP_FLOAT64 = 0,
@@ -89,20 +168,6 @@ const char *mlp_isa_name(const struct mlp_kernels *kernels);
 int mlp_isa_supported(const struct mlp_kernels *kernels);
 /* The best supported variant. Cannot fail: the baseline runs everywhere. */
 const struct mlp_kernels *mlp_isa_best(void);
-
-enum mlp_function {
-    MLP_EXP = 0,
-    MLP_LOG,
-    MLP_TANH_FUNCTION,
-    MLP_SIGMOID_FUNCTION,
-    MLP_LOG1P_EXP,      /* log(1 + exp(-|x|)) */
-    MLP_EXPM1_NEGATIVE, /* exp(-|x|) - 1 */
-    MLP_SOFTPLUS_FUNCTION,
-    MLP_SILU_FUNCTION,
-    MLP_SILU_DERIVATIVE,
-    MLP_GELU_FUNCTION,
-    MLP_GELU_DERIVATIVE
-};
 
 /* y_i <- f(x_i), i < n. Cannot fail. */
 void mlp_vector_math(const struct mlp_kernels *kernels, enum mlp_function f, size_t n,
@@ -204,39 +269,128 @@ enum mlp_status mlp_find_nonfinite(const struct mlp_kernels *kernels, const stru
 
 /* ---- training ---- */
 
+/* The options of each solver, and of schedules, are lists too, of O(at, type, name). The fields of the
+ * structs follow from them, and the names that mlp_option_set knows; `at` is passed on to O. */
+#define MLP_FIELD(at, type, name) type name;
+
 /* Gradient descent: plain, w <- w - alpha g; with momentum mu > 0, v <- mu v - alpha g and w <- w +
  * v; Nesterov's form, w <- w + mu v - alpha g with the new v. */
-struct mlp_descent {
-    double learning_rate, momentum;
-    int nesterov;
-};
+#define MLP_GRADIENT_DESCENT_OPTIONS(O, at)                                                        \
+    O(at, double, learning_rate)                                                                   \
+    O(at, double, momentum)                                                                        \
+    O(at, int, nesterov)
 
 /* Adam and, with weight_decay lambda > 0, AdamW: step t is m <- beta1 m + (1 - beta1) g,
  * v <- beta2 v + (1 - beta2) g^2 and w <- (1 - alpha lambda) w - alpha m' / (sqrt(v') + epsilon)
- * with m' = m / (1 - beta1^t) and v' = v / (1 - beta2^t). */
-struct mlp_adam {
-    double learning_rate, beta1, beta2, epsilon, weight_decay;
-};
+ * with m' = m / (1 - beta1^t) and v' = v / (1 - beta2^t). With raw_epsilon != 0 epsilon is added to
+ * sqrt(v), before that is divided by sqrt(1 - beta2^t). */
+#define MLP_ADAM_OPTIONS(O, at)                                                                    \
+    O(at, double, learning_rate)                                                                   \
+    O(at, double, beta1)                                                                           \
+    O(at, double, beta2)                                                                           \
+    O(at, double, epsilon)                                                                         \
+    O(at, double, weight_decay)                                                                    \
+    O(at, int, raw_epsilon)
 
-/* The learning rate alpha_e of epoch e = 1, 2, .. from the solver's own, alpha. */
-enum mlp_schedule_kind {
-    MLP_CONSTANT = 0,    /* alpha */
-    MLP_INVERSE_SCALING, /* alpha / e^power */
-    MLP_STEPWISE,        /* alpha factor^floor((e - 1) / epochs) */
-    /* alpha e / (warmup + 1) up to e = warmup; then, with i = e - 1 - warmup and n = epochs - warmup,
-     * minimum + (alpha - minimum) (1 + cos(pi i / n)) / 2 for i < n, and minimum from i = n on */
-    MLP_COSINE,
-    /* at first alpha; times factor, but at least minimum, after more than `epochs` epochs in a row
-     * whose cost was not below the lowest by threshold times its size */
-    MLP_PLATEAU
-};
+/* iRPROP- or, with plus != 0, iRPROP+; full batches. */
+#define MLP_RPROP_OPTIONS(O, at)                                                                   \
+    O(at, double, eta_plus)                                                                        \
+    O(at, double, eta_minus)                                                                       \
+    O(at, double, delta_0)                                                                         \
+    O(at, double, delta_min)                                                                       \
+    O(at, double, delta_max)                                                                       \
+    O(at, int, plus)
+
+/* Steps s of (J^T J + mu D^2) s = -J^T e, with D = I or, with `diagonal`, D_j the largest norm that
+ * column j of J has had. `geodesic`: with the second-order correction; squared error only. `bayesian`: F
+ * = beta E_D + alpha E_W is minimised, with alpha and beta estimated; squared error, the fixed rule and D
+ * = I only. `damping` is the first mu, for MLP_NIELSEN as a factor of max D^2, and for MLP_TRUST_REGION
+ * the first radius, in norms of D w. MLP_FIXED multiplies mu by `decrease` after a success, `increase`
+ * after a failure. */
+#define MLP_LEVENBERG_MARQUARDT_OPTIONS(O, at)                                                     \
+    O(at, enum mlp_damping, rule)                                                                  \
+    O(at, int, diagonal)                                                                           \
+    O(at, int, geodesic)                                                                           \
+    O(at, int, bayesian)                                                                           \
+    O(at, double, damping)                                                                         \
+    O(at, double, decrease)                                                                        \
+    O(at, double, increase)                                                                        \
+    O(at, double, max_damping)                                                                     \
+    O(at, double, min_gradient)
+
+/* Limited-memory BFGS with the last `memory` >= 1 pairs. A step alpha along the direction d satisfies
+ * C(alpha) <= C(0) + c1 alpha C'(0) and |C'(alpha)| <= c2 |C'(0)|, 0 < c1 < c2 < 1, unless
+ * max_evaluations >= 1 of C and its gradient find none. Its own reasons: "min_gradient", once the
+ * Euclidean norm of the gradient is at most that, and "line_search" where no step decreases C. */
+#define MLP_LBFGS_OPTIONS(O, at)                                                                   \
+    O(at, size_t, memory)                                                                          \
+    O(at, size_t, max_evaluations)                                                                 \
+    O(at, double, c1)                                                                              \
+    O(at, double, c2)                                                                              \
+    O(at, double, min_gradient)
+
+/* Scaled conjugate gradients: the distance sigma > 0 over which the curvature is measured, and the
+ * first lambda > 0. Its own reasons: "min_gradient" and "max_lambda", where no step decreases C. */
+#define MLP_SCG_OPTIONS(O, at)                                                                     \
+    O(at, double, sigma)                                                                           \
+    O(at, double, lambda)                                                                          \
+    O(at, double, min_gradient)
+
+/* What several solvers share, as MLP_SOLVERS says. */
+#define MLP_BATCH_OPTIONS(O, at)                                                                   \
+    O(at, size_t, batch_size) /* 0: all n instances in one step */                                 \
+    O(at, int, shuffle)       /* a new permutation each epoch, from the stream */                  \
+    O(at, double, clip_norm)  /* the gradient's largest Euclidean norm; 0: none */                 \
+    O(at, double, clip_value) /* each element's largest size; 0: none */
+#define MLP_NO_OPTIONS(O, at)
+
+/* See MLP_SCHEDULES. */
+#define MLP_SCHEDULE_OPTIONS(O, at)                                                                \
+    O(at, double, power)                                                                           \
+    O(at, double, factor)                                                                          \
+    O(at, double, minimum)                                                                         \
+    O(at, double, threshold)                                                                       \
+    O(at, size_t, epochs)                                                                          \
+    O(at, size_t, warmup)
 struct mlp_schedule {
     enum mlp_schedule_kind kind;
-    double power, factor, minimum, threshold;
-    size_t epochs, warmup;
+    MLP_SCHEDULE_OPTIONS(MLP_FIELD, )
 };
 
-struct mlp_fit_options;
+#define MLP_STRUCT(identifier, name, group, shared)                                                \
+    struct mlp_##group {                                                                           \
+        MLP_##identifier##_OPTIONS(MLP_FIELD, )                                                    \
+    };
+MLP_SOLVERS(MLP_STRUCT)
+
+#define MLP_GROUP(identifier, name, group, shared) struct mlp_##group group;
+struct mlp_fit_options {
+    /* Its weights are of the fit's n instances; a mini-batch of b of them carries b / n of the
+     * penalty. Dropout only with MLP_GRADIENT_DESCENT and MLP_ADAM, no l1 with
+     * MLP_LEVENBERG_MARQUARDT, no penalty with its `bayesian`. */
+    struct mlp_problem problem;
+    double tol, goal; /* goal = -infinity: none */
+    size_t n_threads;
+    struct mlp_stream stream;
+    /* Of mini-batches: the order (n,) of the rows in each epoch, which is read while it is under way
+     * and may be changed between two; NULL: as they stand or, with `shuffle`, a permutation. */
+    const size_t *order;
+    /* Of mini-batches without clipping: each one's objective is its mean, (sum_i s_i loss_i + the whole
+     * penalty) / sum_i s_i, and an epoch's cost the sum over its batches of their number of rows times
+     * that. Nothing is learned from a batch whose weights are all 0. */
+    int mean;
+    enum mlp_solver solver;
+    MLP_SOLVERS(MLP_GROUP)
+    /* Of those that MLP_SOLVERS says BATCH of: */
+    MLP_BATCH_OPTIONS(MLP_FIELD, )
+    struct mlp_schedule schedule;
+};
+
+/* The option of that name of options->solver, or of a schedule, <- value, which is a whole number
+ * where the option is. Returns 0 where there is no such option. (options.c) */
+int mlp_option_set(struct mlp_fit_options *options, const char *name, double value);
+int mlp_schedule_set(struct mlp_schedule *schedule, const char *name, double value);
+
 struct mlp_trainer;
 
 /* An array that a fit or a trainer remembers, where it lies. */
@@ -267,97 +421,6 @@ size_t mlp_trainer_describe(struct mlp_trainer *trainer, struct mlp_array arrays
 /* As mlp_fit_resume, from what mlp_trainer_describe gave of a trainer with the same options. */
 const char *mlp_trainer_resume(struct mlp_trainer *trainer, const struct mlp_array *arrays,
                                size_t n);
-
-enum mlp_event {
-    MLP_PAUSED = 0, /* the work budget is used up: call again to go on */
-    MLP_EPOCH,      /* epoch `until` is complete, or the history is full: call again to go on */
-    MLP_CONVERGED,  /* |C - C_prev| < tol */
-    MLP_GOAL,       /* C <= goal */
-    MLP_DIVERGED,   /* cost or parameters not finite: the last epoch's start has been restored */
-    MLP_OWN,        /* a rule of the solver's own: mlp_fit_report.reason names it */
-    MLP_PATIENCE    /* the validation cost has not fallen for too many epochs */
-};
-
-/* How a fit improves the parameters. */
-enum mlp_solver {
-    MLP_GRADIENT_DESCENT = 0,
-    MLP_ADAM,
-    MLP_RPROP,
-    MLP_LEVENBERG_MARQUARDT,
-    MLP_LBFGS,
-    MLP_SCG
-};
-
-/* How the damping mu follows the steps' success: by fixed factors (Hagan and Menhaj 1994), by the
- * gain ratio (Nielsen 1999), or from the radius of a trust region (More 1978). */
-enum mlp_damping { MLP_FIXED = 0, MLP_NIELSEN, MLP_TRUST_REGION };
-
-/* Steps s of (J^T J + mu D^2) s = -J^T e, with D = I or, with `diagonal`, D_j the largest norm that
- * column j of J has had. */
-struct mlp_levenberg {
-    enum mlp_damping rule;
-    int diagonal;
-    int geodesic; /* the second-order correction; squared error only */
-    /* F = beta E_D + alpha E_W is minimised, with alpha and beta estimated; squared error, the fixed
-     * rule and D = I only. */
-    int bayesian;
-    double damping;            /* the first mu; MLP_NIELSEN: a factor of max D^2; MLP_TRUST_REGION:
-                                  the first radius, in norms of D w */
-    double decrease, increase; /* MLP_FIXED: of mu, after success and failure */
-    double max_damping, min_gradient;
-};
-
-/* iRPROP- or, with plus != 0, iRPROP+; full batches. */
-struct mlp_rprop {
-    double eta_plus, eta_minus, delta_0, delta_min, delta_max;
-    int plus;
-};
-
-/* Limited-memory BFGS with the last `memory` >= 1 pairs. A step alpha along the direction d satisfies
- * C(alpha) <= C(0) + c1 alpha C'(0) and |C'(alpha)| <= c2 |C'(0)|, 0 < c1 < c2 < 1, unless
- * max_evaluations >= 1 of C and its gradient find none. Its own reasons: "min_gradient", once the
- * Euclidean norm of the gradient is at most that, and "line_search" where no step decreases C. */
-struct mlp_lbfgs {
-    size_t memory, max_evaluations;
-    double c1, c2, min_gradient;
-};
-
-/* Scaled conjugate gradients: the distance sigma > 0 over which the curvature is measured, and the
- * first lambda > 0. Its own reasons: "min_gradient" and "max_lambda", where no step decreases C. */
-struct mlp_scg {
-    double sigma, lambda, min_gradient;
-};
-
-struct mlp_fit_options {
-    enum mlp_solver solver;
-    /* Its weights are of the fit's n instances; a mini-batch of b of them carries b / n of the
-     * penalty. Dropout only with MLP_GRADIENT_DESCENT and MLP_ADAM, no l1 with
-     * MLP_LEVENBERG_MARQUARDT, no penalty with its `bayesian`. */
-    struct mlp_problem problem;
-    struct mlp_descent descent; /* of MLP_GRADIENT_DESCENT */
-    struct mlp_lbfgs lbfgs;     /* of MLP_LBFGS */
-    struct mlp_scg scg;         /* of MLP_SCG */
-    size_t batch_size;          /* 0: all n instances in one step */
-    int shuffle;                /* a new permutation each epoch, from the stream */
-    struct mlp_stream stream;
-    /* Of mini-batches: the order (n,) of the rows in each epoch, which is read while it is under way
-     * and may be changed between two; NULL: as they stand or, with `shuffle`, a permutation. */
-    const size_t *order;
-    /* Of mini-batches without clipping: each one's objective is its mean, (sum_i s_i loss_i + the whole
-     * penalty) / sum_i s_i, and an epoch's cost the sum over its batches of their number of rows times
-     * that. Nothing is learned from a batch whose weights are all 0. */
-    int mean;
-    double tol, goal; /* goal = -infinity: none */
-    size_t n_threads;
-    struct mlp_levenberg levenberg; /* of MLP_LEVENBERG_MARQUARDT */
-    struct mlp_adam adam;           /* of MLP_ADAM */
-    int raw_epsilon; /* of MLP_ADAM: epsilon is added to sqrt(v), before that is divided by
-                        sqrt(1 - beta2^t) */
-    struct mlp_schedule schedule; /* of both */
-    /* Of both, 0 for none: the gradient's largest Euclidean norm, each element's largest size. */
-    double clip_norm, clip_value;
-    struct mlp_rprop rprop; /* of MLP_RPROP */
-};
 
 /* What a fit has done so far. Read it between calls of mlp_fit_run. */
 struct mlp_fit_report {

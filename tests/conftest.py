@@ -1,16 +1,15 @@
-"""Settings of every test: hypothesis without deadlines, and a summary of what tests measured.
-
-Also the fixtures of the command line's tests.
-"""
+"""Settings of every test: hypothesis without deadlines, and a summary of what tests measured."""
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 
 import hypothesis
 import pytest
+
+# A failed assertion of a helper tells its values, as one of a test does.
+pytest.register_assert_rewrite("tests.helpers")
 
 hypothesis.settings.register_profile(
     "deltaloop", deadline=None, max_examples=50, derandomize=True, database=None
@@ -44,47 +43,3 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("measured")
         for line in lines:
             terminalreporter.line(line)
-
-
-@pytest.fixture
-def run(capsys):
-    """Run the command line in this process; returns status, output and messages."""
-
-    def run(*argv: object) -> tuple[int, str, str]:
-        from deltaloop.cli import main
-
-        try:
-            status = main([str(arg) for arg in argv])
-        except SystemExit as end:
-            status = int(end.code or 0)
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return run
-
-
-@pytest.fixture
-def report(run):
-    """Run a command with --json that must succeed; returns its one object."""
-
-    def report(*argv: object) -> dict:
-        status, out, err = run(*argv, "--json")
-        assert (status, err) == (0, "")
-        assert out.count("\n") == 1
-        return json.loads(out, parse_constant=pytest.fail)
-
-    return report
-
-
-@pytest.fixture
-def fails(run):
-    """Run a command that must fail with status 1 and one line; returns that line."""
-
-    def fails(*argv: object) -> str:
-        status, out, err = run(*argv)
-        assert (status, out) == (1, "")
-        assert err.startswith("deltaloop: ")
-        assert err.count("\n") == 1
-        return err.removeprefix("deltaloop: ").rstrip("\n")
-
-    return fails

@@ -2,8 +2,9 @@
  * vectors.
  *
  * The same sequence of operations on every ISA, so the same bits wherever there is an FMA. At most
- * 2 ulp, gelu without FMA 5 (tests/test_vector_math.py measures it against mpmath); a subnormal
- * result is within one spacing of 2^-1074. NaN gives NaN; infinities and zeros give the limits.
+ * 2 ulp, gelu without FMA 5 (tests/kernels/test_vector_math.py measures it against mpmath); a
+ * subnormal result is within one spacing of 2^-1074. NaN gives NaN; infinities and zeros give the
+ * limits.
  * Constants: coefficients.py. */
 #ifndef MLP_MATH_INC_H
 #define MLP_MATH_INC_H

@@ -15,15 +15,13 @@ static void cut_all(struct mlp_step *step, size_t P, int momentum, int adam, str
 }
 
 enum mlp_status mlp_step_new(struct mlp_step *step, const struct mlp_network *net,
-                             const struct mlp_descent *descent, const struct mlp_adam *adam,
-                             int raw_epsilon)
+                             const struct mlp_descent *descent, const struct mlp_adam *adam)
 {
     const int momentum = adam == NULL && descent->momentum > 0;
     const size_t P = net->n_parameters;
     *step = (struct mlp_step){.plain = adam == NULL && !momentum,
                               .rate = adam != NULL ? adam->learning_rate : descent->learning_rate,
                               .scale = 1.0,
-                              .raw_epsilon = raw_epsilon,
                               .options = *descent,
                               .powers = {1.0, 1.0}};
     if (adam != NULL)
@@ -60,8 +58,8 @@ void mlp_step_prepare(struct mlp_step *step)
         .beta1 = o->beta1,
         .beta2 = o->beta2,
         .epsilon = o->epsilon,
-        .rate = step->raw_epsilon ? rate * second : rate,
-        .root = step->raw_epsilon ? 1.0 : 1.0 / second,
+        .rate = o->raw_epsilon ? rate * second : rate,
+        .root = o->raw_epsilon ? 1.0 : 1.0 / second,
         .keep = 1.0 - step->rate * o->weight_decay,
         .scale = step->scale,
     };

@@ -9,8 +9,7 @@
 #include "network/threads.h"
 
 struct mlp_step {
-    int plain; /* w <- w - rate g and nothing else: what a product can do with its result */
-    int raw_epsilon;
+    int plain;    /* w <- w - rate g and nothing else: what a product can do with its result */
     double rate;  /* alpha in this epoch */
     double scale; /* of the gradient: 1, or of a mean 1 / sum s */
     struct mlp_descent options;
@@ -25,8 +24,7 @@ struct mlp_step {
 
 /* A step before the first one: Adam's, or with adam = NULL that of gradient descent. */
 enum mlp_status mlp_step_new(struct mlp_step *step, const struct mlp_network *net,
-                             const struct mlp_descent *descent, const struct mlp_adam *adam,
-                             int raw_epsilon);
+                             const struct mlp_descent *descent, const struct mlp_adam *adam);
 void mlp_step_free(struct mlp_step *step);
 
 /* What the next step needs beside its gradient; before any part of it is taken. */

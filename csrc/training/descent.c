@@ -17,7 +17,7 @@ enum mlp_status mlp_descent_step(struct mlp_step *step, const struct mlp_network
                                  const struct mlp_fit_options *options)
 {
     return mlp_step_new(step, net, &options->descent,
-                        options->solver == MLP_ADAM ? &options->adam : NULL, options->raw_epsilon);
+                        options->solver == MLP_ADAM ? &options->adam : NULL);
 }
 
 double mlp_clip(const struct mlp_clipping *clipping, const struct mlp_network *net,

@@ -8,20 +8,11 @@ import time
 from functools import lru_cache
 from pathlib import Path
 
-from deltaloop import _inputs
-
 # MLP_MAX_THREADS of csrc/network/network.h.
 MOST = 256
 
 _limit = 1
 _until = 0.0
-
-
-def resolve(n_threads: object) -> int:
-    """Return the validated number of threads, or the limit for None."""
-    if n_threads is None:
-        return limit()
-    return min(_inputs.integer("n_threads", n_threads, at_least=1), MOST)
 
 
 def limit() -> int:

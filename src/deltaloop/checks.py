@@ -1,130 +1,14 @@
-"""A gradient compared with central differences of the cost."""
+"""Old names: ``deltaloop.GradientCheck`` and ``Network.check_gradient`` are what to use."""
 
-from __future__ import annotations
+from deltaloop._deprecated import moved
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+_NAMES = ("GradientCheck", "SMALL", "STEP", "check_gradient", "indices_of", "place")
 
-import numpy as np
-from numpy.typing import NDArray
-
-from deltaloop import _inputs, _layers, _problem, _threads
-
-if TYPE_CHECKING:
-    from deltaloop.network import Network
-
-# The step h at a parameter of size 1, the cube root of 2^-52: the difference is off by about h^2,
-# and by the cost's rounding, 2^-52, over h, which is as much.
-STEP = 2.0 ** (-52 / 3)
-# Components below this part of the largest one are compared with that part of it, as their
-# differences consist of rounding.
-SMALL = 1e-3
-
-
-@dataclass(frozen=True)
-class GradientCheck:
-    """Where a gradient is furthest from the differences of the cost.
-
-    Attributes
-    ----------
-    error : float
-        The largest relative error: |g_k - d_k| over the largest of |g_k|, |d_k| and
-        1/1000 of the largest |g| and |d| among the parameters checked. About 1e-7 or less
-        where the gradient is right; near 1 where it is wrong.
-    index : int
-        The parameter k with that error, a position in ``Network.parameters``.
-    where : str
-        The same parameter as ``weights[l - 1][j', j]`` or ``biases[l - 1][j]``.
-    gradient, difference : float
-        g_k, by backpropagation, and d_k, (C(w + h e_k) - C(w - h e_k)) / (2 h).
-
-    Examples
-    --------
-    >>> import deltaloop as dl
-    >>> check = dl.Network([2, 3, 1], seed=0).check_gradient([0.5, -1.0], 1.0)
-    >>> check.error < 1e-7
-    True
-    """
-
-    error: float
-    index: int
-    where: str
-    gradient: float
-    difference: float
-
-
-def indices_of(network: Network, indices: object) -> NDArray[np.intp]:
-    """Return the positions to check, all by default."""
-    P = network.n_parameters
-    if indices is None:
-        return np.arange(P)
-    array = np.asarray(indices)
-    if array.ndim != 1 or array.size == 0 or array.dtype.kind not in "iu":
-        raise ValueError(
-            "indices must be a sequence of integers, positions in parameters, or None, "
-            f"got {indices!r}"
-        )
-    if array.min() < 0 or array.max() >= P:
-        raise ValueError(f"indices must be at least 0 and below {P}, got {indices!r}")
-    return array.astype(np.intp)
-
-
-def place(network: Network, index: int) -> str:
-    """Name a parameter."""
-    numbers = np.arange(network.n_parameters, dtype=np.float64)
-    for name, parts in zip(
-        ("weights", "biases"), _layers.views(network.layers, numbers), strict=True
-    ):
-        for l, part in enumerate(parts):
-            found = np.argwhere(part == index)
-            if found.size:
-                return f"{name}[{l}][{', '.join(map(str, found[0]))}]"
-    raise AssertionError(index)
-
-
-def check_gradient(
-    network: Network,
-    X: object,
-    Y: object,
-    sample_weight: object,
-    l1: object,
-    l2: object,
-    indices: object,
-    n_threads: object,
-) -> GradientCheck:
-    """Compare; the arguments are those of ``Network.check_gradient``."""
-    chosen = indices_of(network, indices)
-    threads = _threads.resolve(n_threads)
-    x, y, labels = _inputs.batch(network, X, Y)
-    problem = _problem.of(network, y, labels, sample_weight, None, l1, l2)
-    gradient = network._cost(x, y, labels, True, threads, problem)[1]
-    assert gradient is not None
-    other = network.copy()
-    w = other._parameters
-    differences = np.empty(chosen.size)
-
-    def cost() -> float:
-        return other._cost(x, y, labels, False, threads, problem)[0]
-
-    for i, k in enumerate(chosen):
-        value = w[k]
-        h = STEP * max(1.0, abs(value))
-        w[k] = above = value + h
-        cost_above = cost()
-        w[k] = below = value - h
-        differences[i] = (cost_above - cost()) / (above - below)
-        w[k] = value
-    gradient = gradient[chosen]
-    size = np.maximum(np.abs(gradient), np.abs(differences))
-    error = np.abs(gradient - differences)
-    scale = np.maximum(size, SMALL * size.max())
-    # Nothing to compare where everything is 0; NaN is the largest error there is.
-    error = np.divide(error, scale, out=np.zeros_like(error), where=scale != 0)
-    worst = int(np.argmax(error))
-    return GradientCheck(
-        error=float(error[worst]),
-        index=int(chosen[worst]),
-        where=place(network, int(chosen[worst])),
-        gradient=float(gradient[worst]),
-        difference=float(differences[worst]),
-    )
+__getattr__ = moved(
+    __name__,
+    {name: f"deltaloop._fit.gradient_check.{name}" for name in _NAMES},
+    {
+        "GradientCheck": "deltaloop.GradientCheck",
+        "check_gradient": "deltaloop.Network.check_gradient",
+    },
+)

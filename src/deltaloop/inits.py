@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from deltaloop import _inputs
+from deltaloop import _scalars
 
 NAMES = (
     "uniform",
@@ -46,7 +46,7 @@ class Uniform:
     high: float
 
     def __post_init__(self) -> None:
-        low, high = _inputs.real("low", self.low), _inputs.real("high", self.high)
+        low, high = _scalars.real("low", self.low), _scalars.real("high", self.high)
         if not low < high:
             raise ValueError(f"low must be less than high, got {self.low!r} and {self.high!r}")
         if not math.isfinite(high - low):
@@ -67,7 +67,7 @@ def check(init: object) -> Init:
     """Return an initialisation that is one."""
     if isinstance(init, Uniform):
         return init
-    return _inputs.choice("init", init, NAMES)
+    return _scalars.choice("init", init, NAMES)
 
 
 def of_text(name: str, values: tuple[float, ...]) -> Init:

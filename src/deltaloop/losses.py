@@ -6,20 +6,12 @@ import math
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from deltaloop import _inputs
+from deltaloop import _losses, _scalars
 
 # Losses of a - y, which go with any output and any finite target.
-REGRESSION = ("squared_error", "absolute_error", "huber", "quantile")
+REGRESSION = _losses.ANY_OUTPUT
 
-NAMES = (
-    "squared_error",
-    "cross_entropy",
-    "binary_cross_entropy",
-    "absolute_error",
-    "huber",
-    "quantile",
-    "poisson",
-)
+NAMES = _losses.NAMES
 
 
 @dataclass(frozen=True)
@@ -56,7 +48,7 @@ class Huber:
     delta: float = 1.0
 
     def __post_init__(self) -> None:
-        delta = _inputs.real("delta", self.delta)
+        delta = _scalars.real("delta", self.delta)
         if not (delta > 0 and math.isfinite(delta)):
             raise ValueError(f"delta must be positive and finite, got {self.delta!r}")
         object.__setattr__(self, "delta", delta)
@@ -100,7 +92,7 @@ class Quantile:
     tau: float = 0.5
 
     def __post_init__(self) -> None:
-        tau = _inputs.real("tau", self.tau)
+        tau = _scalars.real("tau", self.tau)
         if not 0 < tau < 1:
             raise ValueError(f"tau must be between 0 and 1, got {self.tau!r}")
         object.__setattr__(self, "tau", tau)
@@ -118,7 +110,7 @@ def check(loss: object) -> Loss:
         return loss
     if isinstance(loss, type) and issubclass(loss, Huber | Quantile):
         raise TypeError(f"loss must be a name or an object, such as {loss.__name__}(), got a class")
-    return _inputs.choice("loss", loss, NAMES)
+    return _scalars.choice("loss", loss, NAMES)
 
 
 def parts(loss: Loss) -> tuple[str, float | None]:

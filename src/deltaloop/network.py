@@ -1,4 +1,8 @@
-"""The network: parameters, prediction, cost and gradient, training, and how it is stored."""
+"""The network: parameters, prediction, cost and gradient, training, and how it is stored.
+
+It is one class, and most of this long file is what the class tells its users. The methods check
+their arguments by ``_arguments`` and hand them to the core, to ``_fit``, or to a writer.
+"""
 
 from __future__ import annotations
 
@@ -10,27 +14,23 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from deltaloop import (
-    _core,
-    _files,
-    _html,
-    _inputs,
-    _layers,
-    _onnx,
-    _problem,
-    _random,
-    _threads,
-    convert,
-    inits,
-    losses,
-    training,
-)
-from deltaloop._core import Predictor, Trainer
-from deltaloop.checks import GradientCheck, check_gradient
+from deltaloop import _core, _export, _html, _scalars, inits, losses
+from deltaloop._arguments import arrays as _arrays
+from deltaloop._arguments import layers as _layers
+from deltaloop._arguments import problem as _problem
+from deltaloop._arguments import seeds as _seeds
+from deltaloop._files import model as _model
+from deltaloop._files.paths import naming, path_name
+from deltaloop._fit import run as training
+from deltaloop._fit.gradient_check import GradientCheck, check_gradient
+from deltaloop._losses import of_task
+from deltaloop._onnx import write as _onnx
 from deltaloop.inits import Init
 from deltaloop.losses import Loss
+from deltaloop.predictor import Predictor
 from deltaloop.results import EpochInfo, FitResult
 from deltaloop.solvers import Solver
+from deltaloop.trainer import Trainer
 
 
 class Network(_core.Core):
@@ -113,16 +113,16 @@ class Network(_core.Core):
         init: Init | None = None,
         seed: int | np.random.Generator | None = None,
     ) -> None:
-        sizes = _inputs.sizes(layers)
+        sizes = _layers.sizes(layers)
         if init is not None:
             init = inits.check(init)
-        _random.check_seed(seed)
+        _seeds.check_seed(seed)
         self._configure(sizes, activation, output, loss, residual)
         init = init or _layers.default_init(self.activation, self.output)
-        number = _random.resolve_seed(seed)
-        stream = _random.stream(number)
+        number = _seeds.resolve_seed(seed)
+        stream = _seeds.stream(number)
         skips = _layers.skips(sizes) if self.residual else ()
-        _random.draw_parameters(sizes, init, stream, self._parameters, skips)
+        _seeds.draw_parameters(sizes, init, stream, self._parameters, skips)
         self._set_origin(init, number, stream.position)
 
     def _configure(
@@ -134,17 +134,27 @@ class Network(_core.Core):
         residual: object,
     ) -> None:
         """Check the names and allocate the network."""
-        skip = _inputs.flag("residual", residual)
+        skip = _scalars.flag("residual", residual)
         if skip and not _layers.skips(sizes):
             raise ValueError(
                 "residual=True needs a hidden layer as wide as the layer before it, "
                 f"got layers {list(sizes)}"
             )
         known = losses.check(loss)
-        name = losses.parts(known)[0]
+        name, parameter = losses.parts(known)
         hidden = _layers.hidden_activations(activation, len(sizes) - 2)
         output_name = _layers.output_activation(output, activation, name, sizes[-1])
-        self._build(sizes, hidden, output_name, known, skip)
+        plain = name in losses.REGRESSION and "step" not in (*hidden, output_name)
+        self._build(
+            sizes,
+            hidden,
+            output_name,
+            known,
+            skip,
+            loss_name=name,
+            loss_parameter=parameter,
+            plain=plain,
+        )
 
     @classmethod
     def from_weights(
@@ -211,10 +221,10 @@ class Network(_core.Core):
 
         Validated like the constructor's arguments, but for values: a copy may hold NaN.
         """
-        sizes = _inputs.sizes(layers)
+        sizes = _layers.sizes(layers)
         if init is not None:
             init = inits.check(init)
-        words = _inputs.integer("position", position, at_least=0)
+        words = _scalars.integer("position", position, at_least=0)
         if words >= 2**64:
             raise ValueError(f"position must be below 2**64, got {position}")
         network = cls.__new__(cls)
@@ -224,7 +234,7 @@ class Network(_core.Core):
                 f"parameters must have shape ({network.n_parameters},), got {parameters.shape}"
             )
         network._parameters[:] = parameters
-        network._set_origin(init, _random.resolve_seed(seed), words)
+        network._set_origin(init, _seeds.resolve_seed(seed), words)
         return network
 
     # ---- parameters ----
@@ -239,12 +249,12 @@ class Network(_core.Core):
 
     @parameters.setter
     def parameters(self, values: ArrayLike) -> None:
-        array = _inputs.numbers("parameters", values)
+        array = _arrays.numbers("parameters", values)
         if array.shape != (self.n_parameters,):
             raise ValueError(
                 f"parameters must have shape ({self.n_parameters},), got {array.shape}"
             )
-        _inputs.finite("parameters", array)
+        _arrays.finite("parameters", array)
         self._parameters[:] = array
 
     @property
@@ -257,7 +267,16 @@ class Network(_core.Core):
         """b^(1), ..., b^(L), shapes (m^(l),): views of the parameters."""
         return _layers.views(self.layers, self._parameters)[1]
 
-    # ---- prediction: predict is in _core.pyx ----
+    # ---- prediction: predict is in _core/network.pxi ----
+
+    def _predict_any(self, X: object, out: object, n_threads: object) -> NDArray[np.float64]:
+        """Predict from anything that is no exact array, and into any that is one."""
+        x, single = _arrays.instances(X, self.layers[0])
+        n, m = x.shape[0], self.layers[-1]
+        shape = (m,) if single else (n, m)
+        result = np.empty(shape) if out is None else _arrays.output(self, out, shape, x)
+        self._predict(x, result, False, 0 if n_threads is None else _scalars.threads(n_threads))
+        return result
 
     def classify(self, X: ArrayLike) -> NDArray[np.int64] | int:
         """Classes of instances, from the linear part z^(L) of the last layer.
@@ -286,13 +305,13 @@ class Network(_core.Core):
         >>> net.classify([[3.0, 1.0], [-1.0, 2.0]])
         array([0, 1])
         """
-        x, single = _inputs.instances(X, self.layers[0])
-        _inputs.finite("X", x)
+        x, single = _arrays.instances(X, self.layers[0])
+        _arrays.finite("X", x)
         z = np.empty((x.shape[0], self.layers[-1]))
         self._predict(x, z, True)
         if self.layers[-1] == 1:
             result = (z[:, 0] > 0).astype(np.int64)
-        elif self.loss == "binary_cross_entropy":
+        elif self.loss in of_task("labels"):
             result = (z > 0).astype(np.int64)
         else:
             result = z.argmax(axis=1).astype(np.int64, copy=False)
@@ -326,7 +345,7 @@ class Network(_core.Core):
         >>> [a.shape for a in net.activations([[0.0, 1.0], [1.0, 1.0]])]
         [(2, 3), (2, 1)]
         """
-        x, single = _inputs.instances(X, self.layers[0])
+        x, single = _arrays.instances(X, self.layers[0])
         result = self._activations(x)
         return [a[0] for a in result] if single else result
 
@@ -381,9 +400,9 @@ class Network(_core.Core):
         >>> net.cost([[1.0], [2.0]], [3.0, 4.0], sample_weight=[1.0, 3.0], l2=0.5)
         2.5
         """
-        x, y, labels = _inputs.batch(self, X, Y, gradient=False)
+        x, y, labels = _arrays.batch(self, X, Y, gradient=False)
         problem = _problem.of(self, y, labels, sample_weight, None, l1, l2)
-        return self._cost(x, y, labels, False, _threads.resolve(n_threads), problem)[0]
+        return self._cost(x, y, labels, False, _scalars.threads(n_threads), problem)[0]
 
     def gradient(
         self,
@@ -422,9 +441,9 @@ class Network(_core.Core):
         >>> net.gradient([[1.0], [2.0]], [3.0, 4.0])
         (0.5, array([2., 1.]))
         """
-        x, y, labels = _inputs.batch(self, X, Y)
+        x, y, labels = _arrays.batch(self, X, Y)
         problem = _problem.of(self, y, labels, sample_weight, None, l1, l2)
-        cost, gradient = self._cost(x, y, labels, True, _threads.resolve(n_threads), problem)
+        cost, gradient = self._cost(x, y, labels, True, _scalars.threads(n_threads), problem)
         assert gradient is not None
         return cost, gradient
 
@@ -458,9 +477,9 @@ class Network(_core.Core):
         >>> net.jacobian([5.0, 7.0], wrt="inputs")
         array([[2., 3.]])
         """
-        inputs = _inputs.choice("wrt", wrt, ("parameters", "inputs")) == "inputs"
-        _inputs.differentiable(self)
-        x, single = _inputs.instances(X, self.layers[0])
+        inputs = _scalars.choice("wrt", wrt, ("parameters", "inputs")) == "inputs"
+        _arrays.differentiable(self)
+        x, single = _arrays.instances(X, self.layers[0])
         result = self._jacobian(x, inputs)
         return result[0] if single else result
 
@@ -500,10 +519,10 @@ class Network(_core.Core):
         array([[0.],
                [2.]])
         """
-        array = _inputs.numbers("X", X)
-        x, y, labels = _inputs.batch(self, array, Y)
+        array = _arrays.numbers("X", X)
+        x, y, labels = _arrays.batch(self, array, Y)
         problem = _problem.of(self, y, labels, sample_weight)
-        gradient = self._input_gradient(x, y, labels, _threads.resolve(n_threads), problem)
+        gradient = self._input_gradient(x, y, labels, _scalars.threads(n_threads), problem)
         return gradient[0] if array.ndim == 1 else gradient
 
     def check_gradient(
@@ -876,7 +895,7 @@ class Network(_core.Core):
         >>> bool((dl.load(path).parameters == net.parameters).all())
         True
         """
-        _files.save(self, path, metadata)
+        _model.save(self, path, metadata)
 
     def to_onnx(self, path: str | os.PathLike[str]) -> None:
         """Write the network to an ONNX file, which `deltaloop.from_onnx` reads back, bit for bit.
@@ -941,7 +960,7 @@ class Network(_core.Core):
         >>> estimator.predict_proba([[0.0, 1.0]]).shape
         (1, 2)
         """
-        return convert.to_sklearn(self, classes)
+        return _export.to_sklearn(self, classes)
 
     def to_torch(self) -> Any:
         """Make a ``torch.nn.Sequential`` in float64 that computes the same.
@@ -968,7 +987,7 @@ class Network(_core.Core):
           (3): Tanh()
         )
         """
-        return convert.to_torch(self)
+        return _export.to_torch(self)
 
     def copy(self) -> Self:
         """Return an independent copy: parameters, settings and the position in the stream.
@@ -1039,3 +1058,49 @@ class Network(_core.Core):
 
 def _unpickle(cls: type[Network], *state: Any) -> Network:
     return cls._restore(*state)
+
+
+def load(path: str | os.PathLike[str]) -> Network:
+    """Read a network that `Network.save` wrote.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        The file to read. It may come from an untrusted source.
+
+    Returns
+    -------
+    Network
+        With the same parameters, seed and position in its random stream, bit for bit.
+
+    Raises
+    ------
+    TypeError
+        `path` is neither a str nor an os.PathLike of one.
+    ValueError
+        The file is not a deltaloop model, is damaged, or is of a newer version.
+    OSError
+        The file cannot be read: FileNotFoundError, IsADirectoryError, PermissionError, ...
+
+    Examples
+    --------
+    >>> import deltaloop as dl, os, tempfile
+    >>> path = os.path.join(tempfile.mkdtemp(), "net.safetensors")
+    >>> dl.Network([2, 3, 1], activation="tanh", seed=7).save(path)
+    >>> dl.load(path)
+    Network([2, 3, 1], activation='tanh', output='tanh', loss='squared_error', seed=7)
+    """
+    name = path_name(path)
+    with naming(name):
+        description, parameters = _model.read(name)
+        return Network._restore(
+            description.layers,
+            description.activation,
+            description.output,
+            description.loss,
+            description.residual,
+            description.init,
+            description.seed,
+            description.position,
+            parameters,
+        )

@@ -5,17 +5,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from deltaloop import _layers
-
-if TYPE_CHECKING:
-    from deltaloop.network import Network
+from deltaloop import _core
+from deltaloop._activations import ACTIVATIONS, Module
+from deltaloop._arguments import layers as _layers
 
 __all__ = ["Exp", "Residual", "Step"]
 
@@ -44,44 +43,28 @@ class Residual(nn.Sequential):
         return super().forward(x) + x
 
 
-# PyTorch's softplus is z itself where z is above the threshold: 2e-9 off for its default of 20,
-# 4e-18 for 40.
-_MODULES: dict[str, Any] = {
-    "sigmoid": nn.Sigmoid,
-    "tanh": nn.Tanh,
-    "relu": nn.ReLU,
-    "leaky_relu": lambda: nn.LeakyReLU(0.01),
-    "elu": nn.ELU,
-    "softplus": lambda: nn.Softplus(threshold=40.0),
-    "silu": nn.SiLU,
-    "gelu": nn.GELU,
-    "exp": Exp,
-    "step": Step,
-    "softmax": lambda: nn.Softmax(dim=-1),
-}
+def _make(row: Module) -> nn.Module:
+    """Make the module of an activation: of torch.nn, or one of the above."""
+    kind: Any = getattr(nn, row.name, None) or globals()[row.name]
+    module: nn.Module = kind(**row.arguments)
+    return module
 
-# What the settings of an activation must be.
-_SETTINGS: dict[str, dict[str, tuple[object, ...]]] = {
-    "leaky_relu": {"negative_slope": (0.01,)},
-    "elu": {"alpha": (1.0,)},
-    "softplus": {"beta": (1.0,)},
-    "gelu": {"approximate": ("none",)},
-    "softmax": {"dim": (-1, 1, None)},
-}
-_ACTIVATIONS = {type(make()): name for name, make in _MODULES.items()}
+
+_MODULES = {name: row.torch for name, row in ACTIVATIONS.items() if row.torch is not None}
+_ACTIVATIONS = {type(_make(row)): name for name, row in _MODULES.items()}
 
 # What runs a module.
 _RUN = ("forward", "__call__", "_call_impl", "__iter__")
 
 
-def to_torch(network: Network) -> nn.Sequential:
+def to_torch(network: _core.Core) -> nn.Sequential:
     """Make a module of a network; see `Network.to_torch`."""
     skips = _layers.skips(network.layers) if network.residual else ()
     names = (*network.activation, network.output)
     modules: list[nn.Module] = []
-    layers = zip(network.weights, network.biases, names, strict=True)
+    layers = zip(*_layers.views(network.layers, network._parameters), names, strict=True)
     for l, (w, b, name) in enumerate(layers, start=1):
-        layer = [_linear(w, b), *([_MODULES[name]()] if name != "identity" else [])]
+        layer = [_linear(w, b), *([_make(_MODULES[name])] if name in _MODULES else [])]
         modules += [Residual(*layer)] if l in skips else layer
     return nn.Sequential(*modules)
 
@@ -203,12 +186,15 @@ def _check_plain(module: nn.Module, name: str) -> None:
 def _activation(module: nn.Module, name: str) -> str:
     """Return the name of an activation whose settings are those that it stands for."""
     activation = _ACTIVATIONS[type(module)]
-    for key, allowed in _SETTINGS.get(activation, {}).items():
+    row = _MODULES[activation]
+    for key, allowed in row.settings.items():
         value = getattr(module, key)
         if value not in allowed:
             raise ValueError(f"{name}.{key} must be {allowed[0]!r}, got {value!r}")
-    if activation == "softplus" and module.threshold < 20:
-        raise ValueError(f"{name}.threshold must be at least 20, got {module.threshold!r}")
+    for key, least in row.least.items():
+        value = getattr(module, key)
+        if value < least:
+            raise ValueError(f"{name}.{key} must be at least {least}, got {value!r}")
     return activation
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deltaloop import _inputs
+from deltaloop._arguments import arrays as _arrays
 
 
 def classes(name: str, values: object) -> NDArray[Any]:
@@ -27,7 +27,7 @@ def classes(name: str, values: object) -> NDArray[Any]:
                 array = array.astype(dtype)
                 break
     if array.dtype.kind in "fiub":
-        _inputs.finite(name, array)
+        _arrays.finite(name, array)
         with np.errstate(invalid="ignore"):  # what an int64 cannot hold is not what it was
             whole = array if array.dtype.kind == "b" else array.astype(np.int64)
         wrong = np.flatnonzero(whole != array)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from deltaloop import _inputs
-from deltaloop._scaling import r2
+from deltaloop._arguments import arrays as _arrays
+from deltaloop._scores import r2
 from deltaloop.plot import _axes
 
 if TYPE_CHECKING:
@@ -120,12 +120,12 @@ def _columns(y_true: object, y_pred: object) -> tuple[Floats, Floats]:
     """Return both as (n, k); a single column may come without its second dimension."""
     arrays, shapes = [], []
     for name, values in (("y_true", y_true), ("y_pred", y_pred)):
-        array = _inputs.numbers(name, values)
+        array = _arrays.numbers(name, values)
         if array.ndim not in (1, 2):
             raise ValueError(f"{name} must have shape (n,) or (n, k), got {array.shape}")
         if array.size == 0:
             raise ValueError(f"{name} is empty: it has shape {array.shape}")
-        _inputs.finite(name, array)
+        _arrays.finite(name, array)
         shapes.append(array.shape)
         arrays.append(array.astype(np.float64).reshape(array.shape[0], -1))
     true, predicted = arrays

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from deltaloop import _core, _inputs
+from deltaloop import _core, _losses, _scalars
+from deltaloop._arguments import arrays as _arrays
 from deltaloop.plot import _axes, _classes
 
 if TYPE_CHECKING:
@@ -77,8 +78,8 @@ def decision_regions(
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
     ['0', '1']
     """
-    n = _inputs.integer("resolution", resolution, at_least=2)
-    kind = None if task is None else _inputs.choice("task", task, TASKS)
+    n = _scalars.integer("resolution", resolution, at_least=2)
+    kind = None if task is None else _scalars.choice("task", task, TASKS)
     points = _points(model, X)
     x0, x1 = (_axis(points[:, j], n) for j in (0, 1))
     grid = np.column_stack([part.ravel() for part in np.meshgrid(x0, x1)])
@@ -120,12 +121,12 @@ def _points(model: Any, X: object) -> NDArray[np.float64]:
         n_inputs = model.layers[0]
     if n_inputs != 2:
         raise ValueError(f"model must have 2 inputs to be drawn in a plane, got {n_inputs}")
-    array = _inputs.numbers("X", X)
+    array = _arrays.numbers("X", X)
     if array.ndim != 2 or array.shape[1] != 2:
         raise ValueError(f"X must have shape (n, 2), got {array.shape}")
     if array.shape[0] == 0:
         raise ValueError("X is empty: it has no instances")
-    _inputs.finite("X", array)
+    _arrays.finite("X", array)
     return array.astype(np.float64)
 
 
@@ -147,17 +148,22 @@ def _like(X: Any, grid: NDArray[np.float64]) -> Any:
     return type(X)(dict(zip(X.columns, grid.T, strict=True)))
 
 
+def _tells_classes(model: Any) -> bool:
+    """Whether it has labels: a model of tables calls them `classes`, an estimator `classes_`."""
+    return hasattr(model, "classes") or hasattr(model, "classes_")
+
+
 def _answers(model: Any, grid: Any, kind: str | None) -> tuple[NDArray[Any], bool]:
     """Return what the model says, and whether these are classes."""
     if kind is None and isinstance(model, _core.Core):
         of_classes = (
-            model.loss in ("cross_entropy", "binary_cross_entropy")
+            _losses.targets(model.loss) == "probabilities"
             or model.output in OF_CLASSES
             or model.layers[-1] > 1
         )
         kind = TASKS[0] if of_classes else TASKS[1]
     classify = getattr(model, "classify", None)
-    if kind is None and (classify is not None or hasattr(model, "classes_")):
+    if kind is None and (classify is not None or _tells_classes(model)):
         kind = TASKS[0]
     if kind == TASKS[0] and classify is not None:
         return np.asarray(classify(grid)), True
@@ -186,7 +192,7 @@ def _flat(name: str, values: object, width: int | None) -> NDArray[Any]:
     """Return classes as (n,); those of several independent outputs as text such as "0, 1"."""
     array = np.asarray(values)
     if array.ndim == 2 and array.shape[1] > 1:
-        table = _inputs.numbers(name, array)
+        table = _arrays.numbers(name, array)
         if name == "y" and width is None:
             return np.asarray(table.argmax(axis=1))
         whole = [_classes.classes(name, column).astype(np.int64) for column in table.T]
@@ -196,12 +202,12 @@ def _flat(name: str, values: object, width: int | None) -> NDArray[Any]:
 
 def _values(name: str, values: object, n: int) -> NDArray[np.float64]:
     """Return real numbers (n,), finite."""
-    array = _inputs.numbers(name, values)
+    array = _arrays.numbers(name, values)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.shape != (n,):
         raise ValueError(f"{name} must have shape ({n},) or ({n}, 1), got {array.shape}")
-    _inputs.finite(name, array)
+    _arrays.finite(name, array)
     return array.astype(np.float64)
 
 

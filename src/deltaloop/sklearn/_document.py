@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
-from textwrap import indent
+from collections.abc import Iterable
+from textwrap import fill, indent
 from typing import TypeVar
+
+from deltaloop._activations import TRAINABLE
+from deltaloop.sklearn._settings import THEIRS
 
 T = TypeVar("T")
 
-PARAMETERS = """\
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f'``"{name}"``' for name in names)
+
+
+ACTIVATION = fill(
+    f"Of the hidden layers: {_listed(THEIRS)}; beyond scikit-learn's "
+    f"{_listed(name for name in TRAINABLE if name not in (*THEIRS, 'sigmoid'))} and "
+    '``"sigmoid"``, which is the logistic function.',
+    width=96,
+    initial_indent="    ",
+    subsequent_indent="    ",
+)
+PARAMETERS = f"""\
 hidden_layer_sizes : array-like of int, or int, default=(100,)
     Units of each hidden layer.
 activation : str, or list of one for each hidden layer, default="relu"
-    Of the hidden layers: ``"identity"``, ``"logistic"``, ``"tanh"``, ``"relu"`` or, beyond
-    scikit-learn's, ``"leaky_relu"``, ``"elu"``, ``"softplus"``, ``"silu"``, ``"gelu"``, ``"exp"``
-    and ``"sigmoid"``, which is the logistic function.
+{ACTIVATION}
 solver : str or deltaloop solver, default="adam"
     ``"adam"`` and ``"sgd"``, on mini-batches, and ``"lbfgs"``; beyond scikit-learn's ``"rprop"``,
     ``"scg"`` (scaled conjugate gradients), ``"lm"`` (Levenberg-Marquardt) and ``"br"`` (Bayesian
@@ -24,7 +39,7 @@ alpha : float, default=0.0001
     total weight of a batch, or of all instances. ``"br"`` finds its own penalty.
 batch_size : int or "auto", default="auto"
     Rows of a mini-batch of sgd and adam; "auto" is 200, or all rows if there are fewer.
-learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
+learning_rate : {{"constant", "invscaling", "adaptive"}}, default="constant"
     Of sgd: ``learning_rate_init``; that divided by (t + 1)^power_t after each epoch, with t
     instances seen so far; or divided by 5 each time when ``n_iter_no_change`` epochs in a row have
     not improved.

@@ -11,10 +11,13 @@ from sklearn.metrics import r2_score
 from sklearn.utils import column_or_1d
 from sklearn.utils.metaestimators import available_if
 
-from deltaloop import _inputs
+from deltaloop._arguments import arrays as _arrays
+from deltaloop._losses import LOSSES, targets
+from deltaloop._onnx import write as _onnx
+from deltaloop.losses import parts
 from deltaloop.sklearn._document import documented
-from deltaloop.sklearn._estimator import Array, Perceptron, is_stochastic
-from deltaloop.sklearn._rows import Rows
+from deltaloop.sklearn._estimator import Perceptron, is_stochastic
+from deltaloop.sklearn._rows import Array, Rows
 
 if TYPE_CHECKING:
     import os
@@ -104,13 +107,14 @@ class MLPRegressor(RegressorMixin, Perceptron):
     def _targets(self, y: Array, incremental: bool) -> tuple[Array, bool, int]:
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
-        y = _inputs.numbers("y", y if y.ndim == 2 else y.reshape(-1, 1))
-        if isinstance(self.loss, str) and self.loss == "poisson":
-            _inputs.not_negative(y, "y")
+        y = _arrays.numbers("y", y if y.ndim == 2 else y.reshape(-1, 1))
+        if targets(self.loss) == "counts":
+            _arrays.not_negative(y, "y")
         return y, False, y.shape[1]
 
     def _loss(self, settings: Settings) -> tuple[Loss, str]:
-        return settings.loss, "exp" if settings.loss == "poisson" else "identity"
+        default = LOSSES[parts(settings.loss)[0]].default
+        return settings.loss, "identity" if default is None else default[0]
 
     def _left_out(self, rows: Rows) -> Array | None:
         """Return y log y - y of the Poisson deviance."""
@@ -182,8 +186,6 @@ class MLPRegressor(RegressorMixin, Perceptron):
         ImportError
             Without onnx: ``pip install 'deltaloop[onnx]'``.
         """
-        from deltaloop import _onnx
-
         _onnx.write(self._ready(), path)
 
     def __sklearn_tags__(self) -> Any:

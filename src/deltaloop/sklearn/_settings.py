@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from deltaloop import _inputs, _layers, _threads
+from deltaloop import _scalars
+from deltaloop._activations import TRAINABLE
+from deltaloop._arguments.layers import SKLEARN_HIDDEN, SKLEARN_NAMES
+from deltaloop._losses import LOSSES, of_task
 from deltaloop.losses import Loss
 from deltaloop.losses import check as check_loss
 from deltaloop.solvers import (
@@ -20,14 +23,18 @@ from deltaloop.solvers import (
     Solver,
 )
 
-if TYPE_CHECKING:
-    from deltaloop.sklearn._estimator import Perceptron
-
-# scikit-learn's names of activations that have another one here.
-ACTIVATIONS = {"logistic": "sigmoid"}
-THEIRS = ("identity", "logistic", "tanh", "relu")
-HIDDEN = (*THEIRS, *(name for name in _layers.HIDDEN if name not in (*THEIRS, "step")))
-OUT_ACTIVATIONS = {"sigmoid": "logistic"}
+# Activations by scikit-learn's names, and scikit-learn's names of ours.
+ACTIVATIONS = {theirs: ours for ours, theirs in SKLEARN_NAMES.items()}
+OUT_ACTIVATIONS = SKLEARN_NAMES
+# Of hidden layers: scikit-learn's first.
+THEIRS = tuple(SKLEARN_NAMES[name] for name in SKLEARN_HIDDEN)
+HIDDEN = (*THEIRS, *(name for name in TRAINABLE if name not in THEIRS))
+# Of regressors: scikit-learn's first.
+_OF_VALUES = [LOSSES[name] for name in of_task("regression")]
+LOSSES_OF_VALUES = (
+    *(row.name for row in _OF_VALUES if row.sklearn),
+    *(row.name for row in _OF_VALUES if not row.sklearn),
+)
 STOCHASTIC = ("sgd", "adam")
 # Solvers on all instances: scikit-learn's lbfgs, whose line search takes up to 20 evaluations, and
 # deltaloop's by the names of the command line.
@@ -78,12 +85,12 @@ class Settings:
         return min(200 if self.batch_size is None else self.batch_size, n)
 
 
-def check(estimator: Perceptron) -> Settings:
+def check(estimator: object) -> Settings:
     """Return an estimator's parameters. TypeError or ValueError for the first that is wrong."""
     e: Any = estimator
     hidden = hidden_sizes(e.hidden_layer_sizes)
     method, solver = solver_of(e.solver)
-    flag, integer = _inputs.flag, _inputs.integer
+    flag, integer = _scalars.flag, _scalars.integer
     return Settings(
         hidden=hidden,
         activation=activations(e.activation, len(hidden)),
@@ -93,7 +100,7 @@ def check(estimator: Perceptron) -> Settings:
         loss="cross_entropy" if e.loss == "log_loss" else loss_of(e.loss),
         alpha=interval("alpha", e.alpha, 0.0),
         batch_size=batch_size(e.batch_size),
-        learning_rate=_inputs.choice("learning_rate", e.learning_rate, SCHEDULES),
+        learning_rate=_scalars.choice("learning_rate", e.learning_rate, SCHEDULES),
         learning_rate_init=interval("learning_rate_init", e.learning_rate_init, 0.0, above=True),
         power_t=interval("power_t", e.power_t, 0.0),
         max_iter=integer("max_iter", e.max_iter, at_least=1),
@@ -112,7 +119,7 @@ def check(estimator: Perceptron) -> Settings:
         epsilon=interval("epsilon", e.epsilon, 0.0, above=True),
         n_iter_no_change=patience(e.n_iter_no_change),
         max_fun=integer("max_fun", e.max_fun, at_least=1),
-        n_threads=_threads.resolve(e.n_threads),
+        n_threads=_scalars.threads(e.n_threads),
     )
 
 
@@ -120,7 +127,7 @@ def interval(
     name: str, value: object, low: float, high: float | None = None, *, above: bool = False
 ) -> float:
     """Return a number in [low, high], finite without `high`; with `above` it is not low itself."""
-    number = _inputs.real(name, value)
+    number = _scalars.real(name, value)
     most = math.inf if high is None else high
     inside = (low < number if above else low <= number) and number <= most
     if inside and (high is not None or math.isfinite(number)):
@@ -134,11 +141,11 @@ def hidden_sizes(given: object) -> tuple[int, ...]:
     """Return the units of the hidden layers, from a list of them or one number."""
     if isinstance(given, np.ndarray) and given.ndim == 1:
         given = given.tolist()
-    if not _inputs.is_list(given):
-        return (_inputs.integer("hidden_layer_sizes", given, at_least=1),)
+    if not _scalars.is_list(given):
+        return (_scalars.integer("hidden_layer_sizes", given, at_least=1),)
     assert isinstance(given, list | tuple) or hasattr(given, "__iter__")
     for size in given:
-        if _inputs.integer("hidden_layer_sizes", size, at_least=-(2**62)) <= 0:
+        if _scalars.integer("hidden_layer_sizes", size, at_least=-(2**62)) <= 0:
             raise ValueError(f"hidden_layer_sizes must be > 0, got {list(given)}.")
     return tuple(int(size) for size in given)
 
@@ -151,9 +158,9 @@ def activations(given: object, n_hidden: int) -> tuple[str, ...]:
                 f"activation must be one name, or one for each of {n_hidden} hidden layers, "
                 f"got {given!r}"
             )
-        names = [_inputs.choice(f"activation[{l}]", name, HIDDEN) for l, name in enumerate(given)]
+        names = [_scalars.choice(f"activation[{l}]", name, HIDDEN) for l, name in enumerate(given)]
     else:
-        names = [_inputs.choice("activation", given, HIDDEN)] * n_hidden
+        names = [_scalars.choice("activation", given, HIDDEN)] * n_hidden
     return tuple(ACTIVATIONS.get(name, name) for name in names)
 
 
@@ -166,7 +173,7 @@ def solver_of(given: object) -> tuple[str, Solver | None]:
             f"solver must be one of {', '.join(SOLVERS)} or a solver object of deltaloop, "
             f"got {given!r}"
         )
-    name = _inputs.choice("solver", given, SOLVERS)
+    name = _scalars.choice("solver", given, SOLVERS)
     if name in STOCHASTIC:
         return name, None
     return name if name == "lbfgs" else "own", FULL_BATCH[name]
@@ -174,22 +181,21 @@ def solver_of(given: object) -> tuple[str, Solver | None]:
 
 def loss_of(given: object) -> Loss:
     """Return a loss of regression."""
-    known = ("squared_error", "poisson", "absolute_error", "huber", "quantile")
     if isinstance(given, str):
-        return _inputs.choice("loss", given, known)
+        return _scalars.choice("loss", given, LOSSES_OF_VALUES)
     return check_loss(given)
 
 
 def batch_size(given: object) -> int | None:
     """Return the rows of a mini-batch, None for auto."""
     if isinstance(given, str):
-        _inputs.choice("batch_size", given, ("auto",))
+        _scalars.choice("batch_size", given, ("auto",))
         return None
-    return _inputs.integer("batch_size", given, at_least=1)
+    return _scalars.integer("batch_size", given, at_least=1)
 
 
 def patience(given: object) -> float:
     """Return n_iter_no_change: an integer, or infinity."""
     if isinstance(given, float | np.floating) and given == math.inf:
         return math.inf
-    return _inputs.integer("n_iter_no_change", given, at_least=1)
+    return _scalars.integer("n_iter_no_change", given, at_least=1)

@@ -1,0 +1,245 @@
+"""The arguments of ``Network.fit``, validated: solvers, limits, validation and what is resumed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deltaloop import _scalars
+from deltaloop._arguments import arrays as _arrays
+from deltaloop._arguments import problem as _problem
+from deltaloop._fit import choice as _choice
+from deltaloop._fit import state as _state
+from deltaloop.schedules import Schedule
+from deltaloop.solvers import Solver
+
+if TYPE_CHECKING:
+    from deltaloop import _core
+    from deltaloop._arguments.problem import Problem
+    from deltaloop.results import EpochInfo
+# Epochs of a solver that was given without a number of them.
+MAX_EPOCHS = 10_000
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When to stop, beside convergence, and whom to ask."""
+
+    max_epochs: tuple[int, ...]  # of each stage
+    max_time: float
+    callback: Callable[[EpochInfo], object] | None
+    callback_every: int
+
+
+def check_solver(solver: object, name: str = "solver") -> Solver:
+    """Return the solver if it is one."""
+    if not isinstance(solver, Solver):
+        hint = f"; create it: {solver.__name__}(...)" if isinstance(solver, type) else ""
+        raise TypeError(
+            f"{name} must be a solver object such as deltaloop.GradientDescent(learning_rate=0.1), "
+            f"got {solver!r}{hint}"
+        )
+    return solver
+
+
+def check_solvers(solver: object) -> tuple[Solver, ...]:
+    """Return the solvers of all stages: of one, or of a list or tuple of them."""
+    if not isinstance(solver, list | tuple):
+        return (check_solver(solver),)
+    if not solver:
+        raise ValueError(f"solver must be a solver, or a list of at least one, got {solver!r}")
+    return tuple(check_solver(stage, f"solver[{i}]") for i, stage in enumerate(solver))
+
+
+def choose(network: _core.Core, n: int, problem: Problem, max_epochs: object) -> tuple[Solver, int]:
+    """Return the solver of a fit that was given none, and its epochs unless they were given."""
+    most = None if max_epochs is None else check_epochs(max_epochs, 1, False)[0]
+    dropout = problem.dropout is not None
+    return _choice.choose(
+        network, n, l1=problem.l1, l2=problem.l2, dropout=dropout, max_epochs=most
+    )
+
+
+def check_stage(network: _core.Core, solver: Solver, n: int, problem: Problem) -> None:
+    """Refuse a solver that cannot train this network on so many instances."""
+    if solver.batch_size is not None and solver.batch_size > n:
+        raise ValueError(
+            f"batch_size must be at most the number of instances, {n}, got {solver.batch_size}"
+        )
+    check_problem(problem, solver)
+    solver._check(network, n, problem)  # type: ignore[arg-type]
+
+
+def check_problem(problem: Problem, solver: Solver) -> None:
+    """Refuse what the solver cannot minimise."""
+    name = type(solver).__name__
+    if problem.dropout is not None and not solver._steps:
+        raise ValueError(
+            f"dropout needs a solver of gradient descent or Adam, which bear with a cost that "
+            f"changes from pass to pass, got {name}"
+        )
+    for penalty in ("l1", "l2"):
+        if getattr(problem, penalty) > 0 and penalty not in solver._penalties:
+            raise ValueError(f"{penalty} must be 0 with the solver {name}: {solver._no_penalty}")
+
+
+def check_stages(
+    network: _core.Core, solvers: Sequence[Solver], n: int, problem: Problem, chained: bool
+) -> None:
+    """Refuse solvers that cannot train this network on so many instances, saying which one."""
+    for i, solver in enumerate(solvers):
+        try:
+            check_stage(network, solver, n, problem)
+        except ValueError as error:
+            if not chained:
+                raise
+            raise ValueError(f"solver[{i}], {solver!r}: {error}") from None
+
+
+def check_trainer(network: _core.Core, solver: object) -> Solver:
+    """Return the solver of a trainer, if it can be one for this network."""
+    method = check_solver(solver)
+    if not method._steps:
+        raise ValueError(
+            "solver must be one that improves the network step by step, such as "
+            f"deltaloop.GradientDescent, for a trainer, got {method!r}"
+        )
+    if method.batch_size is not None:
+        raise ValueError(
+            "solver must have batch_size=None for a trainer, which takes a batch from each call, "
+            f"got batch_size={method.batch_size}"
+        )
+    if isinstance(getattr(method, "learning_rate", None), Schedule):
+        raise ValueError(
+            "solver must have a number as its learning_rate for a trainer, which knows no epochs, "
+            f"got {method!r}"
+        )
+    _arrays.differentiable(network)
+    return method
+
+
+def check_epochs(max_epochs: object, n_stages: int, chained: bool) -> tuple[int, ...]:
+    """Return the most epochs of each stage: one number for all, or with several stages a list."""
+    if max_epochs is None:
+        return (MAX_EPOCHS,) * n_stages
+    if not (chained and _scalars.is_list(max_epochs)):
+        return (min(_scalars.integer("max_epochs", max_epochs, at_least=1), 2**63 - 1),) * n_stages
+    if len(max_epochs) != n_stages:
+        raise ValueError(
+            f"max_epochs must be one number, or one for each of the {n_stages} solvers, "
+            f"got {max_epochs!r}"
+        )
+    return tuple(
+        min(_scalars.integer(f"max_epochs[{i}]", most, at_least=1), 2**63 - 1)
+        for i, most in enumerate(max_epochs)
+    )
+
+
+def check_limits(
+    max_epochs: tuple[int, ...], max_time: object, callback: object, callback_every: object
+) -> Limits:
+    """Return the limits of a fit, validated."""
+    seconds = math.inf
+    if max_time is not None:
+        seconds = _scalars.real("max_time", max_time)
+        if not seconds > 0:
+            raise ValueError(f"max_time must be positive seconds or None, got {max_time!r}")
+    if callback is not None and not callable(callback):
+        raise TypeError(f"callback must be callable or None, got {type(callback).__name__}")
+    return Limits(
+        max_epochs,
+        seconds,
+        callback,
+        _scalars.integer("callback_every", callback_every, at_least=1),
+    )
+
+
+def check_tolerance(tol: object, goal: object) -> tuple[float, float]:
+    """Return tol and goal; no goal is minus infinity."""
+    tolerance = _scalars.real("tol", tol)
+    if not tolerance >= 0:
+        raise ValueError(f"tol must be a number of at least 0, got {tol!r}")
+    target = -math.inf if goal is None else _scalars.real("goal", goal)
+    if math.isnan(target):
+        raise ValueError("goal must be a number or None, got nan")
+    return tolerance, target
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What a fit is judged by: instances of its own, or as many of X as are set aside."""
+
+    given: tuple[NDArray[Any], NDArray[Any], bool, NDArray[np.float64] | None] | None = None
+    held: int = 0
+    patience: int = 0
+
+
+def check_validation(
+    network: _core.Core, validation: object, patience: object, n: int, check_finite: bool
+) -> Validation:
+    """Return the validation of a fit to n instances, and its patience (0: none), validated."""
+    most = 0
+    if patience is not None:
+        most = min(_scalars.integer("patience", patience, at_least=1), 2**53)
+        if validation is None:
+            raise ValueError(f"patience needs validation, got patience={most} without it")
+    if validation is None:
+        return Validation()
+    if isinstance(validation, tuple | list):
+        if len(validation) not in (2, 3):
+            raise ValueError(
+                "validation must be a tuple (X, Y), (X, Y, sample_weight) or a fraction, got "
+                f"{len(validation)} element{'s' if len(validation) != 1 else ''}"
+            )
+        xv, yv, labels = _arrays.batch(
+            network,
+            validation[0],
+            validation[1],
+            "validation[0]",
+            "validation[1]",
+            check_finite=check_finite,
+        )
+        sv = validation[2] if len(validation) == 3 else None
+        weights = _problem.weights(sv, xv.shape[0], "validation[2]")
+        return Validation((xv, yv, labels, weights), 0, most)
+    try:
+        fraction = _scalars.real("validation", validation)
+    except TypeError:
+        raise TypeError(
+            "validation must be a tuple (X, Y) or (X, Y, sample_weight), a fraction in (0, 1) or "
+            "None, "
+            f"got {type(validation).__name__}"
+        ) from None
+    if not 0 < fraction < 1:
+        raise ValueError(f"validation must be a fraction in (0, 1), got {validation!r}")
+    held = round(fraction * n)
+    if not 0 < held < n:
+        raise ValueError(
+            f"validation={validation!r} of {n} instance{'s' if n > 1 else ''} leaves "
+            f"{held} for validation and {n - held} for training; there must be at least 1 of each"
+        )
+    return Validation(None, held, most)
+
+
+def check_resumed(
+    resume: object, seed: object, limits: Limits, chained: bool, split: bool
+) -> _state.Resumed | None:
+    """Return where a fit goes on, or None where it begins; its arrays are checked later."""
+    if resume is None:
+        return None
+    if seed is not None:
+        raise ValueError("seed and resume exclude each other: a state has its own random stream")
+    n_stages = len(limits.max_epochs)
+    where = _state.unpack(resume, n_stages if chained else None, split)
+    most = limits.max_epochs[where.stage]
+    if where.stage == n_stages - 1 and where.stage_epochs >= most:
+        raise ValueError(
+            f"max_epochs must be above the {where.stage_epochs} epochs that resume has completed, "
+            f"which count, got {most}"
+        )
+    return where

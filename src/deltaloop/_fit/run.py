@@ -1,0 +1,390 @@
+"""Training: one call of ``fit``, from the arguments to the result.
+
+The epochs run in C (``csrc/training/fit.c``) in slices of about 50 ms. Between slices Python serves
+signals, the progress bar, the clock and, at exact epochs, the callback.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deltaloop import _core, _scalars
+from deltaloop._arguments import arrays as _arrays
+from deltaloop._arguments import problem as _problem
+from deltaloop._arguments import seeds as _seeds
+from deltaloop._fit import state as _state
+from deltaloop._fit.arguments import (
+    Limits,
+    Validation,
+    check_epochs,
+    check_limits,
+    check_resumed,
+    check_solvers,
+    check_stages,
+    check_tolerance,
+    check_validation,
+    choose,
+)
+from deltaloop.results import DivergenceWarning, EpochInfo, FitResult, History, Stage
+from deltaloop.solvers import Solver
+
+# Seconds between two looks at signals, clock and progress bar.
+SLICE = 0.05
+# Multiply-adds of the first slice, which measures the machine: less than a millisecond.
+FIRST_WORK = 1e6
+# The reasons that end a fit; any other ends its stage, and the next one begins.
+FINAL = ("goal", "callback", "max_time", "diverged")
+
+
+class ProgressBar(Protocol):
+    """The part of tqdm that is used."""
+
+    def update(self, n: int) -> Any:
+        """Advance by n epochs."""
+
+    def set_postfix_str(self, s: str, refresh: bool = ...) -> Any:
+        """Show a text behind the bar."""
+
+
+@contextmanager
+def progress_bar(wanted: bool, total: int, done: int) -> Iterator[ProgressBar | None]:
+    """Provide a tqdm bar on standard error, or None; tqdm itself is silent off a terminal."""
+    if not wanted:
+        yield None
+        return
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        raise ImportError("progress=True needs tqdm: pip install 'deltaloop[cli]'") from None
+    with tqdm(total=total, initial=done, unit="epoch", disable=None, dynamic_ncols=True) as bar:
+        yield bar
+
+
+@contextmanager
+def exclusive(network: _core.Core) -> Iterator[None]:
+    """Hold the network for training; a second training at the same time is an error."""
+    if not network._lock.acquire(blocking=False):
+        raise RuntimeError(_core.BUSY)
+    try:
+        yield
+    finally:
+        network._lock.release()
+
+
+def fit(
+    network: _core.Core,
+    X: object,
+    Y: object,
+    *,
+    solver: object,
+    max_epochs: object,
+    tol: object,
+    goal: object,
+    max_time: object,
+    callback: object,
+    callback_every: object,
+    sample_weight: object,
+    class_weight: object,
+    l1: object,
+    l2: object,
+    dropout: object,
+    validation: object,
+    patience: object,
+    resume: object,
+    progress: object,
+    n_threads: object,
+    seed: object,
+    check_finite: object,
+) -> FitResult:
+    """Train a network; the arguments are those of ``Network.fit``."""
+    began = time.perf_counter()
+    chained = isinstance(solver, list | tuple)
+    solvers = () if solver is None else check_solvers(solver)
+    tolerance, target = check_tolerance(tol, goal)
+    show = _scalars.flag("progress", progress)
+    threads = _scalars.threads(n_threads)
+    checked = _scalars.flag("check_finite", check_finite)
+    x, y, labels = _arrays.batch(network, X, Y, check_finite=checked)
+    watch = check_validation(network, validation, patience, x.shape[0], checked)
+    problem = _problem.of(network, y, labels, sample_weight, class_weight, l1, l2)
+    problem = problem._replace(dropout=_problem.dropout(network, dropout))
+    if not solvers:
+        chosen, max_epochs = choose(network, x.shape[0] - watch.held, problem, max_epochs)
+        solvers = (chosen,)
+    most = check_epochs(max_epochs, len(solvers), chained)
+    limits = check_limits(most, max_time, callback, callback_every)
+    resumed = check_resumed(resume, seed, limits, chained, watch.held > 0)
+    check_stages(network, solvers, x.shape[0] - watch.held, problem, chained)
+    first = resumed.stage if resumed else 0
+    done = resumed.epochs if resumed else 0
+    rest = sum(limits.max_epochs[first:]) - (resumed.stage_epochs if resumed else 0)
+    with exclusive(network), progress_bar(show, done + rest, done) as bar:
+        stream, own = stream_of(network, seed, resumed)
+        split = None
+        if watch.held:
+            split = stream.position if resumed is None or resumed.split is None else resumed.split
+            held, rows = set_aside(x.shape[0], watch.held, stream, split)
+            s = own_weights = _problem.weights(sample_weight, x.shape[0])
+            if s is not None:
+                check_parts(s, held, rows)
+                s, own_weights = s[rows], s[held]
+            watch = replace(watch, given=(x[held], y[held], labels, own_weights))
+            x, y = x[rows], y[rows]
+            weighted = _problem.of(network, y, labels, s, class_weight)
+            problem = problem._replace(weights=weighted.weights)
+        course = Course(network, solvers, limits, bar, began, own, done, watch)
+        for i in range(first, len(solvers)):
+            run = _core.Fit(
+                network,
+                x,
+                y,
+                labels=labels,
+                solver=solvers[i],
+                problem=problem,
+                stream=stream,
+                tol=tolerance,
+                goal=target,
+                n_threads=threads,
+                most=limits.max_epochs[i],
+            )
+            exact = solvers[i].batch_size is None and problem.dropout is None
+            report = train_stage(course, i, run, resumed if i == first else None, exact)
+            stream = _core.Stream(report["key"], report["position"])
+            if course.stages[-1].stop_reason in FINAL:
+                break
+    reason, cost = course.stages[-1].stop_reason, course.stages[-1].cost
+    if reason == "diverged":
+        before = solvers[i].batch_size is None and not math.isfinite(report["initial_cost"])
+        warnings.warn(
+            divergence(course, before, solvers[i]._smaller), DivergenceWarning, stacklevel=3
+        )
+    several = len(course.epochs) > 1
+    history = History(*(np.concatenate(course.epochs, axis=1) if several else course.epochs[0]))
+    return FitResult(
+        cost=cost,
+        loss=network.loss,
+        initial_cost=course.initial_cost,
+        epochs=course.epoch - done,
+        n_instances=x.shape[0],
+        n_validation=0 if course.watch.given is None else course.watch.given[0].shape[0],
+        converged=reason in ("converged", "goal"),
+        stop_reason=reason,
+        cost_history=history.cost,
+        history=history,
+        gradient_norm=report["gradient_norm"],
+        validation_cost=course.validation_cost,
+        best_epoch=course.best_epoch,
+        seconds=time.perf_counter() - began,
+        solver=solvers if chained else solvers[0],
+        stages=tuple(course.stages),
+        state=_state.pack(report, course.epoch, (i, report["epochs"]) if chained else None, split),
+    )
+
+
+def set_aside(
+    n: int, held: int, stream: _core.Stream, split: int
+) -> tuple[NDArray[np.uintp], NDArray[np.uintp]]:
+    """Return the rows for validation, the last of a permutation, and those to train on.
+
+    The permutation's words are those of the stream from `split` on; a fit that is resumed has drawn
+    them already.
+    """
+    source = stream if stream.position == split else _core.Stream(stream.key, split)
+    order = source.permutation(n)
+    return order[n - held :], order[: n - held]
+
+
+def check_parts(
+    weights: NDArray[np.float64], held: NDArray[np.uintp], rows: NDArray[np.uintp]
+) -> None:
+    """Refuse weights that are 0 for all instances set aside, or for all others."""
+    for part, purpose in ((held, "validation"), (rows, "training")):
+        if not weights[part].any():
+            raise ValueError(
+                f"sample_weight is 0 for all {len(part)} instances that validation leaves for "
+                f"{purpose}"
+            )
+
+
+def stream_of(
+    network: _core.Core, seed: object, resumed: _state.Resumed | None
+) -> tuple[_core.Stream, bool]:
+    """Return the stream that a fit draws from, and whether it is the network's own."""
+    own = _seeds.stream(network.seed, network._position)
+    if resumed is not None:
+        return _core.Stream(resumed.key, resumed.position), resumed.key == own.key
+    if seed is None:
+        return own, True
+    return _seeds.stream(_seeds.resolve_seed(seed)), False
+
+
+def divergence(course: Course, before: bool, smaller: str) -> str:
+    """Say what diverged: in the epoch after the last one, or before the first step.
+
+    `smaller` is what may help.
+    """
+    if before:
+        return (
+            "the cost or the parameters are infinite or NaN before the first step, which was not "
+            "taken; scale the data or the parameters down"
+        )
+    best = course.best_epoch if course.watch.patience else None
+    restored = "from the start of that epoch" if best is None else f"of the best epoch, {best},"
+    return (
+        f"training diverged in epoch {course.epoch + 1}: the cost or the parameters became "
+        f"infinite or NaN; the parameters {restored} were restored. Try a smaller {smaller}"
+    )
+
+
+def adapted(work: float, seconds: float) -> float:
+    """Return the work of the next slice, after one that took so many seconds."""
+    return work * min(max(SLICE / max(seconds, 1e-9), 0.1), 10.0)
+
+
+def final_costs(run: _core.Fit) -> tuple[float, float]:
+    """Evaluate C and its validation at the end, in slices, so that signals are served."""
+    work = FIRST_WORK
+    while True:
+        before = time.perf_counter()
+        costs = run.finish(work)
+        if costs is not None:
+            return costs
+        work = adapted(work, time.perf_counter() - before)
+
+
+@dataclass
+class Course:
+    """A fit under way: what its stages share, and what they have done.
+
+    With `own` it draws from the network's stream, whose position a callback may save.
+    """
+
+    network: _core.Core
+    solvers: tuple[Solver, ...]
+    limits: Limits
+    bar: ProgressBar | None
+    began: float
+    own: bool
+    epoch: int  # complete ones in total
+    watch: Validation
+    initial_cost: float = math.nan
+    validation_cost: float = math.nan  # of the last stage
+    best: float = math.inf  # the lowest validation cost, and its epoch
+    best_epoch: int | None = None
+    epochs: list[NDArray[np.float64]] = field(default_factory=list)  # of each stage
+    stages: list[Stage] = field(default_factory=list)
+    asked: bool = False  # a callback has asked for the end
+
+    def over(self) -> str:
+        """Why the next stage has nothing to do."""
+        if self.asked:
+            return "callback"
+        late = time.perf_counter() - self.began >= self.limits.max_time
+        return "max_time" if self.stages and late else ""
+
+
+def train_stage(
+    course: Course, i: int, run: _core.Fit, resumed: _state.Resumed | None, exact: bool
+) -> dict[str, Any]:
+    """Run stage i, from a state if it is resumed; what C reports at its end.
+
+    `exact` says whether the costs of its epochs are C of all instances and of the whole network.
+    """
+    began, solver, most = time.perf_counter(), course.solvers[i], course.limits.max_epochs[i]
+    before, done = course.epoch, resumed.stage_epochs if resumed else 0
+    start = before - done
+    if course.watch.given is not None:
+        when = 0 if course.best_epoch is None else course.best_epoch - start
+        run.validate(*course.watch.given, course.watch.patience, course.best, when)
+    if resumed is not None:
+        run.resume(_state.match(resumed.arrays, run.report()["arrays"]), done)
+    # Nothing is left to do where the fit is over, or the state is that of the stage's last epoch.
+    reason = course.over() or ("max_epochs" if done >= most else "")
+    trains = not reason
+    try:
+        if trains:
+            reason = train(course, solver, run, start, start + most)
+    finally:
+        if course.own:
+            course.network._position = run.position
+    course.epochs.append(run.history)
+    report = run.report()
+    cost, course.validation_cost = report["cost"], report["validation"]
+    watched = course.watch.given is not None
+    if not (trains and exact) or course.watch.patience or (watched and course.epoch == before):
+        cost, course.validation_cost = final_costs(run)
+    if watched and report["best"] < math.inf:
+        course.best, course.best_epoch = report["best"], start + int(report["best_epoch"])
+    if not course.stages:
+        known_before = trains or solver.batch_size is not None
+        course.initial_cost = report["initial_cost"] if known_before else cost
+    course.stages.append(
+        Stage(
+            solver,
+            course.epoch - before,
+            report["reason"] if reason == "own" else reason,
+            cost,
+            time.perf_counter() - began,
+        )
+    )
+    return report
+
+
+def train(course: Course, solver: Solver, run: _core.Fit, start: int, last: int) -> str:
+    """Run slices of a stage until a rule stops; the reason.
+
+    Epochs are numbered through all stages: `start` were complete before the stage's first one, and
+    `last` is the last that it may have.
+    """
+    limits, work = course.limits, FIRST_WORK
+    every = limits.callback_every if limits.callback else last
+    due = (course.epoch // every + 1) * every
+    until = min(due, last)
+    while True:
+        before = time.perf_counter()
+        event, part = run.run(until - start, work)
+        now = time.perf_counter()
+        done = part.shape[1]
+        if done:
+            course.epoch += done
+            if course.bar is not None:
+                seen = f"cost {part[0, -1]:.6g}"
+                if not math.isnan(part[1, -1]):
+                    seen += f", validation {part[1, -1]:.6g}"
+                course.bar.set_postfix_str(seen, refresh=False)
+                course.bar.update(done)
+        if event == "paused":
+            work = adapted(work, now - before)
+        stop = "" if event in ("paused", "epoch") else event
+        if done and limits.callback and course.epoch == due and stop != "diverged":
+            due += every
+            if course.own:
+                course.network._position = run.position
+            cost, *others, _ = part[:, -1].tolist()
+            answer = limits.callback(
+                EpochInfo(
+                    course.epoch, cost, now - course.began, cast(Any, course.network), *others
+                )
+            )
+            course.asked = isinstance(answer, bool | np.bool_) and bool(answer)
+            if not stop and course.asked:
+                stop = "callback"
+        if not stop and event == "epoch" and course.epoch >= last:
+            stop = "max_epochs"
+        late = now - course.began >= limits.max_time
+        if not stop and late and (event == "epoch" or (solver._anytime and run.settled)):
+            stop = "max_time"
+        if stop:
+            return stop
+        # The clock stops at the end of the epoch that is under way, unless its solver can at once.
+        until = course.epoch + 1 if late else min(due, last)
+        until = max(until, course.epoch + 1)

@@ -1,0 +1,94 @@
+"""Scalars and lists: what a user can get wrong about one, and the sentence that says so.
+
+Each function takes the name of an argument and what was given for it, and returns that as the plain
+type that it stands for; TypeError and ValueError name the argument.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import sys
+from collections.abc import Sequence
+from numbers import Real
+from typing import Any, TypeGuard
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deltaloop import _threads
+
+
+def real(name: str, value: object) -> float:
+    """Return a real number as a float; bool, strings and complex numbers are refused."""
+    if type(value) is np.ndarray and value.ndim == 0 and value.dtype.kind in "iuf":
+        value = value.item()
+    if not isinstance(value, Real) or isinstance(value, bool | np.timedelta64):
+        raise TypeError(f"{name} must be a real number, got {value!r}")
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"{name} is too large for a float: {value!r}") from None
+
+
+def check_range(
+    owner: object, name: str, least: float, most: float = math.inf, *, open_end: bool = False
+) -> None:
+    """Hold a field of a frozen dataclass to [least, most), or to (least, most) with `open_end`."""
+    given = getattr(owner, name)
+    value = real(name, given)
+    if not ((least < value if open_end else least <= value) and value < most):
+        start = "(" if open_end else "["
+        raise ValueError(f"{name} must be in {start}{least:g}, {most:g}), got {given!r}")
+    object.__setattr__(owner, name, value)
+
+
+def integer(name: str, value: object, *, at_least: int) -> int:
+    """Return an integer that is at least so large; bool and floats are refused."""
+    try:
+        if isinstance(value, bool | np.bool_ | np.ma.MaskedArray):
+            raise TypeError
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, got {value!r}") from None
+    if number < at_least:
+        raise ValueError(f"{name} must be at least {at_least}, got {number}")
+    return number
+
+
+def rows(name: str, value: object, width: int) -> int:
+    """Return a number of rows of so many float64 values that memory could hold."""
+    n = integer(name, value, at_least=1)
+    if n > sys.maxsize // (8 * width):
+        raise ValueError(f"{name} is too large: {n} rows of {width} values")
+    return n
+
+
+def threads(n_threads: object) -> int:
+    """Return the validated number of threads, or the limit for None."""
+    if n_threads is None:
+        return _threads.limit()
+    return min(integer("n_threads", n_threads, at_least=1), _threads.MOST)
+
+
+def flag(name: str, value: object) -> bool:
+    """Return a truth value that is one."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
+def choice(name: str, value: object, choices: Sequence[str]) -> str:
+    """Return a name that is one of the choices."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a string, got {type(value).__name__}")
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
+    return choices[choices.index(value)]  # a str proper, where the value is a subclass
+
+
+def is_list(value: object) -> TypeGuard[Sequence[Any] | NDArray[Any]]:
+    """Whether a value is a list, tuple, array of one dimension or more, and the like."""
+    if isinstance(value, np.ndarray):
+        return value.ndim > 0
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes)

@@ -1,0 +1,292 @@
+"""The commands behind the command line: each takes the parsed arguments and prints its result.
+
+What is wrong with data, files or training raises ValueError or OSError, which name the file;
+`args.usage_error` ends the program where it takes the data to see that an argument is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import deltaloop as dl
+from deltaloop._files.model import read_metadata
+from deltaloop._losses import LOSSES, of_task, targets
+from deltaloop._scaling import Scaling, fit
+from deltaloop._scores import r2
+from deltaloop._splits import shuffled, split
+from deltaloop.cli import _npz as _datafiles
+from deltaloop.cli import _pictures
+from deltaloop.cli import _table_files as _tablefiles
+from deltaloop.cli import _tables as _table_commands
+from deltaloop.cli._npz import Data
+from deltaloop.cli._reports import (
+    aligned,
+    description,
+    fit_report,
+    flat,
+    print_predictions,
+    score_name,
+    to_json,
+    train_text,
+)
+from deltaloop.cli._solvers import check_class_weight, check_patience, fit_arguments, fit_options
+from deltaloop.cli._types import check_output
+from deltaloop.datasets import load_digits
+from deltaloop.losses import Loss, parts
+from deltaloop.tabular._model import METADATA
+from deltaloop.tabular._target import Label
+
+__all__ = ["info", "predict", "train"]
+
+
+def train(args: argparse.Namespace) -> None:
+    check_output(args, "--output-model", args.output_model)
+    check_output(args, "--plot", args.plot)
+    if args.plot is not None:
+        _pictures.check(args)
+    if _tablefiles.is_table(args.data):
+        _table_commands.train(args)
+        return
+    for flag in ("target", "task", "drop"):
+        if getattr(args, flag):
+            kinds = ", ".join(_tablefiles.SUFFIXES)
+            args.usage_error(
+                f"argument --{flag}: it is for tables ({kinds}), {args.data} has no named columns"
+            )
+    _set_defaults(args)
+    data = _datafiles.digits() if args.data == "digits" else _datafiles.training(args.data)
+    n, fraction = len(data.X), args.test_fraction
+    rows, held_out = split(n, fraction, args.seed)
+    if fraction == 0.0:
+        rows, held_out = shuffled(n, args.seed, 1), held_out[:0]
+    if len(rows) < 2:
+        raise ValueError(
+            f"{data.name}: {len(data.X)} rows are too few to train on some and hold out "
+            f"{args.test_fraction:g} of them"
+        )
+    arguments = fit_arguments(args, len(rows), data.name)
+    network = _network(data, args, _loss(data, args))
+    check_class_weight(args, data.name, data.classes)
+    check_patience(args)
+    result = _fit(network, data, rows, arguments | fit_options(args))
+    report = {
+        "task": data.task,
+        "data": data.name,
+        "n_train": len(rows),
+        "n_test": len(held_out),
+        **fit_report(network, result),
+        score_name(data.task): _score(network, data, held_out) if len(held_out) else None,
+        "isa": dl.runtime()["isa"],
+        "version": dl.__version__,
+        "classes": data.classes,
+        "model": args.output_model,
+    }
+    if args.output_model is not None:
+        network.save(args.output_model, metadata=_metadata(data))
+    if args.plot is not None:
+        X, y = data.X[held_out], data.y[held_out]
+        predicted = network.predict(X) if data.classes is None else network.classify(X)
+        _pictures.draw(args.plot, result, y, np.asarray(predicted), data.classes)
+    print(to_json(report) if args.json else train_text(report, _data_text(data), {}))
+
+
+def _set_defaults(args: argparse.Namespace) -> None:
+    """Set what has another default for tables."""
+    args.solver = args.solver or ["gd"]
+    args.l2 = 0.0 if args.l2 is None else args.l2
+    args.tol = 1e-8 if args.tol is None else args.tol
+
+
+def _loss(data: Data, args: argparse.Namespace) -> Loss:
+    """Return the loss that was asked for, if it goes with the data, or the usual one."""
+    allowed = of_task("regression" if data.classes is None else "classification")
+    name: str = args.loss or allowed[0]
+    if name not in allowed:
+        kind = "values (floats in y)" if data.classes is None else "classes (no floats in y)"
+        args.usage_error(f"argument --loss: {name} does not go with {kind}, which {data.name} has")
+    value = args.loss_parameter
+    if LOSSES[name].targets == "counts" and data.y.min() < 0:
+        raise ValueError(f"{data.name}: y holds {data.y.min()}; counts for {name} are at least 0")
+    if value is None:
+        return name
+    if name not in ("huber", "quantile") or (name == "quantile" and value >= 1):
+        expected = "a number below 1 for quantile" if name == "quantile" else "huber or quantile"
+        args.usage_error(f"argument --loss-parameter: expected {expected}, got {value:g}")
+    return dl.Huber(value) if name == "huber" else dl.Quantile(value)
+
+
+def _network(data: Data, args: argparse.Namespace, loss: Loss) -> dl.Network:
+    m_in = data.X.shape[1]
+    m_out = data.y.shape[1] if data.classes is None else len(data.classes)
+    if args.residual and args.hidden[:1] == (m_in,):
+        args.usage_error(
+            f"argument --residual: the first hidden layer must not be as wide as the {m_in} inputs "
+            f"of {data.name}, which would skip it as they are: a model contains their scaling"
+        )
+    return dl.Network(
+        [m_in, *args.hidden, m_out],
+        activation=args.activation,
+        output=None if LOSSES[parts(loss)[0]].default else "identity",
+        loss=loss,
+        residual=args.residual,
+        init=args.init,
+        seed=args.seed,
+    )
+
+
+def _fit(
+    network: dl.Network,
+    data: Data,
+    rows: NDArray[np.intp],
+    arguments: dict[str, Any],
+) -> dl.FitResult:
+    """Train on scaled columns and fold the scaling into the network."""
+    X, y = data.X[rows], data.y[rows]
+    # A constant input teaches nothing. Scaled by infinity it is 0 in training, and folding turns
+    # its weights, which are still the random ones, into 0.
+    inputs = data.scaling or Scaling.of(X, f"X in {data.name}", constant=math.inf)
+    outputs = Scaling.of(y, f"y in {data.name}") if network.output == "identity" else None
+    return fit(network, X, y, inputs, outputs, arguments)
+
+
+def _score(network: dl.Network, data: Data, rows: NDArray[np.intp]) -> float:
+    X, y = data.X[rows], data.y[rows]
+    if data.classes is None:
+        return r2(y, network.predict(X))
+    return float(np.mean(network.classify(X) == y))
+
+
+def _metadata(data: Data) -> dict[str, str]:
+    entries = {"task": data.task}
+    if data.classes is not None:
+        entries["classes"] = json.dumps(data.classes)
+    return entries
+
+
+def _data_text(data: Data) -> str:
+    n, m = data.X.shape
+    if data.classes is not None:
+        return f"{n} rows, {m} inputs, {len(data.classes)} classes"
+    return f"{n} rows, {m} inputs, {data.y.shape[1]} output{'s' * (data.y.shape[1] > 1)}"
+
+
+def predict(args: argparse.Namespace) -> None:
+    check_output(args, "--output", args.output)
+    if args.output is not None and not _tablefiles.is_table(args.output):
+        kinds = ", ".join(_tablefiles.SUFFIXES)
+        args.usage_error(f"argument --output: expected a name that ends in {kinds}")
+    if METADATA in read_metadata(args.model):
+        _table_commands.predict(args)
+        return
+    network = dl.load(args.model)
+    if _tablefiles.is_table(args.file):
+        raise ValueError(
+            f"{args.model}: was trained on arrays, not on the columns of a table, which "
+            f"{args.file} is; it takes a NumPy file with X"
+        )
+    classes = _classes(args.model, network)
+    task = _task(network, classes)
+    if args.file == "digits":
+        arrays = dict(zip("Xy", load_digits(), strict=True))
+    else:
+        arrays = _datafiles.read(args.file, ["X"], ["y"])
+    X = _datafiles.inputs(args.file, arrays["X"])
+    if X.shape[1] != network.layers[0]:
+        raise ValueError(
+            f"{args.file}: X has {X.shape[1]} columns, the model takes {network.layers[0]} inputs"
+        )
+    outputs = np.asarray(network.predict(X) if task == "regression" else network.classify(X))
+    predictions = outputs.tolist() if classes is None else [classes[i] for i in outputs]
+    report = {"task": task, "model": args.model, "n": len(X), "predictions": predictions}
+    if "y" in arrays:
+        report[score_name(task)] = _file_score(args.file, arrays["y"], outputs, task, classes)
+    if args.output is not None:
+        columns = np.array(predictions).reshape(len(X), -1).T
+        names = ["y"] if len(columns) == 1 else [f"y.{i}" for i in range(len(columns))]
+        _tablefiles.write(args.output, dict(zip(names, columns, strict=True)))
+    print_predictions(args, report)
+
+
+def _task(network: dl.Network, classes: Sequence[Label] | None) -> str:
+    entropy = targets(network.loss) == "probabilities"
+    return "classification" if entropy or classes is not None else "regression"
+
+
+def _classes(path: str, network: dl.Network) -> list[Label] | None:
+    """Return the labels that the model file gives to the classes, None if it gives none."""
+    text = read_metadata(path).get("classes")
+    if text is None:
+        return None
+    m_out = network.layers[-1]
+    if network.loss in of_task("labels") and m_out > 1:
+        return None  # independent outputs are no classes
+    n_classes = 2 if m_out == 1 else m_out
+    try:
+        classes = json.loads(text)
+    except (ValueError, RecursionError):
+        classes = None
+    if not (
+        isinstance(classes, list)
+        and len(classes) == n_classes
+        and all(isinstance(label, Label) for label in classes)
+    ):
+        raise ValueError(
+            f"{path}: expected metadata classes to be a JSON list of {n_classes} labels"
+        )
+    return classes
+
+
+def _file_score(
+    path: str,
+    y: NDArray[Any],
+    outputs: NDArray[Any],
+    task: str,
+    classes: Sequence[Label] | None,
+) -> float:
+    n = len(outputs)
+    if task == "regression":
+        targets = _datafiles.values(path, y, n)
+        if targets.shape != outputs.shape:
+            raise ValueError(
+                f"{path}: y has {targets.shape[1]} columns, the model gives {outputs.shape[1]}"
+            )
+        return r2(targets, outputs)
+    if classes is None:
+        if y.shape != outputs.shape:
+            raise ValueError(f"{path}: y must have shape {outputs.shape}, got {y.shape}")
+        return float(np.mean((y == outputs).reshape(n, -1).all(axis=1)))
+    labels = _datafiles.labels(path, y, n)
+    if isinstance(classes[0], str) != (labels.dtype.kind == "U"):
+        raise ValueError(
+            f"{path}: y has dtype {y.dtype}, the model's classes are like {classes[0]!r}"
+        )
+    return float(
+        np.mean([classes[i] == label for i, label in zip(outputs, labels.tolist(), strict=True)])
+    )
+
+
+def info(args: argparse.Namespace) -> None:
+    report: dict[str, Any] = {**dl.runtime()} if args.model is None else _model_report(args.model)
+    if args.json:
+        print(to_json(report))
+        return
+    rows = {key: flat(report[key]) for key in report}
+    if "columns" in report:
+        rows["columns"] = _table_commands.columns_text(report["columns"])
+    print(aligned(rows))
+
+
+def _model_report(path: str) -> dict[str, Any]:
+    network, metadata = dl.load(path), read_metadata(path)
+    report = {"model": path, "bytes": os.path.getsize(path), **description(network)}
+    if METADATA in metadata:
+        return report | _table_commands.description(path)
+    return report | {"metadata": metadata}

@@ -1,0 +1,332 @@
+"""The command line: `deltaloop train`, `deltaloop predict`, `deltaloop info`.
+
+Results go to the standard output, messages to the standard error. Exit status: 0, 1 for what is
+wrong with data, files or training, 2 for wrong arguments, 130 after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import deltaloop as dl
+from deltaloop._activations import TRAINABLE
+from deltaloop._losses import ANY_OUTPUT, of_task
+from deltaloop.cli import _arrays as _commands
+from deltaloop.cli import _types
+from deltaloop.cli._solvers import (
+    AUTO,
+    BATCH_SIZE,
+    EPOCHS,
+    MOMENTUM,
+    RATE_PER_INSTANCE,
+    SCHEDULES,
+)
+from deltaloop.inits import NAMES
+from deltaloop.tabular._target import TASKS
+
+__all__ = ["main"]
+
+_TRAIN_DESCRIPTION = """\
+Train a network on rows and measure it on rows held out.
+
+DATA is a table, the word digits (1,797 handwritten digits that ship with the
+package) or a NumPy file.
+
+A table is a .csv, .tsv or .parquet file with names of columns; --target names
+the one to predict. Text, booleans and whole numbers of few different values
+are classes, other numbers values. Categories, dates and missing values in the
+other columns are encoded (docs/tables.md). A saved model takes raw rows.
+
+A .npz file has two arrays: X, shape (n, inputs), and y. Integers, strings or
+booleans in y, shape (n,), are classes: softmax outputs, cross-entropy. Floats
+in y, shape (n,) or (n, k), are values to predict: identity outputs, squared
+error. Inputs (and values) are standardised by the mean and the standard
+deviation of the training rows; a saved model contains that scaling, takes raw
+inputs and gives raw values.
+"""
+
+_PREDICT_DESCRIPTION = """\
+Print a model's prediction for each row, one a line: the class, or the values
+of the outputs.
+
+FILE is a table with the columns that the model was trained on, in any order;
+others do not matter. For a model of arrays it is a NumPy .npz file with an
+array X, shape (n, inputs), or a .npy file of that array alone, or the word
+digits. With the target's column in the table, or an array y in the .npz file,
+the accuracy or R^2 is printed on the standard error.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        The arguments after the program's name; `sys.argv[1:]` by default.
+
+    Returns
+    -------
+    int
+        The exit status: 0, 1 for what is wrong with data, files or training, 130 after Ctrl-C.
+
+    Raises
+    ------
+    SystemExit
+        After `--help` and `--version` (status 0) and for wrong arguments (status 2).
+    """
+    args = _parser().parse_args(argv)
+    try:
+        args.run(args)
+        sys.stdout.flush()
+        return 0
+    except KeyboardInterrupt:
+        return _fail("interrupted", 130)
+    except BrokenPipeError:
+        # The reader has gone, as in `| head`: what is left in the buffer must not raise again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except MemoryError:
+        return _fail("not enough memory", 1)
+    except OSError as error:
+        named = error.filename is not None and error.strerror is not None
+        return _fail(f"{error.filename}: {error.strerror}" if named else str(error), 1)
+    except (ImportError, TypeError, ValueError) as error:
+        return _fail(str(error), 1)
+
+
+def _fail(message: str, status: int) -> int:
+    print("deltaloop:", " ".join(message.split()), file=sys.stderr)
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="deltaloop", description="Train multilayer perceptrons and predict with them."
+    )
+    parser.add_argument("--version", action="version", version=f"deltaloop {dl.__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_train(_command(commands, "train", _commands.train, "train a network", _TRAIN_DESCRIPTION))
+    predict = _command(
+        commands, "predict", _commands.predict, "use a saved model", _PREDICT_DESCRIPTION
+    )
+    predict.add_argument("model", metavar="MODEL", help="file written by --output-model")
+    predict.add_argument("file", metavar="FILE", help="a table, a .npz file with X, or a .npy file")
+    predict.add_argument(
+        "--output",
+        metavar="PATH",
+        help="write the predictions to a table (.csv, .tsv, .parquet) instead of printing them",
+    )
+    info_text = "Describe the installation, or a model file."
+    info = _command(
+        commands, "info", _commands.info, "describe the installation or a model", info_text
+    )
+    info.add_argument("model", nargs="?", metavar="MODEL", help="file written by --output-model")
+    return parser
+
+
+def _command(
+    commands: Any, name: str, run: Callable[..., None], text: str, description: str
+) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=text,
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument("--json", action="store_true", help="print one JSON object")
+    command.set_defaults(run=run, usage_error=command.error)
+    return command
+
+
+def _add_train(train: argparse.ArgumentParser) -> None:
+    add = train.add_argument
+    add(
+        "data",
+        metavar="DATA",
+        help="digits, a table (.csv, .tsv, .parquet), or a .npz file with arrays X and y",
+    )
+    add(
+        "--target",
+        action="append",
+        metavar="COLUMN",
+        help="of a table: the column to predict; several times for several values",
+    )
+    add(
+        "--task",
+        choices=TASKS,
+        help="of a table: classification or regression (found out from the target)",
+    )
+    add(
+        "--drop",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="of a table: a column to leave out; may be given several times",
+    )
+    add(
+        "--hidden",
+        type=_types.hidden,
+        default=(64,),
+        metavar="SIZES",
+        help="units of the hidden layers, as in 64 or 64,32; none for no hidden layer (64)",
+    )
+    add(
+        "--activation",
+        choices=TRAINABLE,
+        default="tanh",
+        metavar="NAME",
+        help=f"of the hidden units: {', '.join(TRAINABLE[:-1])} or {TRAINABLE[-1]} (tanh)",
+    )
+    add(
+        "--loss",
+        choices=[*of_task("regression"), *of_task("classification")],
+        metavar="NAME",
+        help=f"of values: {', '.join(ANY_OUTPUT)}, or poisson for counts, with exp outputs and "
+        f"unscaled; of classes: {', '.join(of_task('classification'))} (the first, or this one)",
+    )
+    add(
+        "--loss-parameter",
+        type=_types.parameter,
+        metavar="VALUE",
+        help="delta of huber (1, in standardised units), or tau of quantile (0.5)",
+    )
+    add(
+        "--init",
+        choices=NAMES,
+        metavar="NAME",
+        help="of the parameters: " + ", ".join(NAMES) + " (what suits the activation)",
+    )
+    add(
+        "--residual",
+        action="store_true",
+        help="hidden layers as wide as the layer before them add its activation to their own",
+    )
+    add(
+        "--solver",
+        type=_types.solvers,
+        metavar="NAME",
+        help="gd, adam and adamw step along mini-batches; the others along all training rows at "
+        "once: rprop, lbfgs (limited-memory BFGS), scg (scaled conjugate gradients), lm "
+        "(Levenberg-Marquardt) and br (Bayesian regularisation); several, as in adam,lm, take "
+        f"turns; {AUTO} chooses by the sizes of data and network (gd; {AUTO} for tables)",
+    )
+    add(
+        "--epochs",
+        type=_types.list_of(_types.count),
+        metavar="N",
+        help="passes over the training rows, at most, of the solver or of each one, as in 50,200; "
+        f"without it --solver {AUTO} chooses the number too ({EPOCHS})",
+    )
+    add(
+        "--option",
+        "-o",
+        type=_types.option,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="an argument of the solver in Python, as in damping_rule=trust_region or "
+        "clip_norm=1; may be given several times",
+    )
+    add(
+        "--schedule",
+        type=_types.schedule,
+        metavar="NAME[,OPTION=VALUE]",
+        help="of the learning rate, with the arguments that it has in Python: "
+        + ", ".join(SCHEDULES)
+        + ", as in step,epochs=30,gamma=0.5",
+    )
+    add(
+        "--learning-rate",
+        type=_types.rate,
+        metavar="RATE",
+        help="step along the gradient, which is a sum over the rows of a batch "
+        f"({RATE_PER_INSTANCE} / batch size); with adam and adamw about the size of a step (0.001)",
+    )
+    add(
+        "--momentum",
+        type=_types.momentum,
+        metavar="MU",
+        help=f"part of the last step that is kept by gd, from 0 to below 1 ({MOMENTUM})",
+    )
+    add(
+        "--batch-size",
+        type=_types.count,
+        metavar="N",
+        help=f"rows a step of gd, adam or adamw ({BATCH_SIZE}, or all training rows where they are "
+        "fewer)",
+    )
+    add(
+        "--l1",
+        type=_types.strength,
+        default=0.0,
+        metavar="X",
+        help="penalty X sum |w| of the cost (0)",
+    )
+    add(
+        "--l2",
+        type=_types.strength,
+        metavar="X",
+        help="penalty X/2 sum w^2 (0; for tables what suits rows held back, see docs/tables.md)",
+    )
+    add(
+        "--dropout",
+        type=_types.list_of(_types.probability),
+        default=[0.0],
+        metavar="P",
+        help="probability with which units are dropped from a training step of gd, adam or adamw, "
+        "of all hidden layers or of each: 0.2,0.5 (0)",
+    )
+    add(
+        "--class-weight",
+        choices=["balanced"],
+        help="balanced: all classes count the same, however many rows they have",
+    )
+    add(
+        "--validation",
+        type=_types.fraction,
+        metavar="F",
+        help="part of the training rows to watch the cost on after each epoch",
+    )
+    add(
+        "--patience",
+        type=_types.count,
+        metavar="N",
+        help="stop when N epochs in a row have not lowered that cost, and keep the best model; "
+        "needs --validation",
+    )
+    add(
+        "--tol",
+        type=_types.strength,
+        metavar="X",
+        help="stop when the cost changes by less than this (1e-8; for tables 1e-5 a training row, "
+        "where the solver is chosen and it is L-BFGS)",
+    )
+    add("--goal", type=_types.strength, metavar="X", help="stop when the cost is at most this")
+    add("--max-time", type=_types.rate, metavar="S", help="stop after S seconds")
+    add("--threads", type=_types.count, metavar="N", help="at most so many (all CPUs)")
+    add(
+        "--test-fraction",
+        type=_types.part,
+        default=0.2,
+        metavar="F",
+        help="part of the rows to hold out: the last ones of a shuffle, or 0 for none (0.2)",
+    )
+    add(
+        "--seed",
+        type=_types.seed,
+        default=0,
+        metavar="N",
+        help="of the shuffle, the initial weights and the order of the rows (0); the same seed "
+        "gives the same model, bit for bit",
+    )
+    add("--output-model", metavar="PATH", help="save the model as a safetensors file")
+    add(
+        "--plot",
+        metavar="PATH",
+        help="draw the learning curve and how held-out rows are predicted: .png, .svg or .pdf",
+    )

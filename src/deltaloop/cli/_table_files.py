@@ -1,0 +1,111 @@
+"""Tables in files: CSV, TSV and Parquet, read with polars; what is wrong is said with the file.
+
+The columns of a text file are all read as text first, so that what they are follows from all their
+rows by one rule: whole numbers, numbers, true and false, dates as ISO 8601 writes them, or text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deltaloop.cli import _csv as _tablecsv
+from deltaloop.tabular._frames import first_line
+
+__all__ = ["SUFFIXES", "is_table", "read", "write"]
+
+_TABS = (".tsv", ".tab")
+_TEXT = (".csv", *_TABS, ".txt")
+_PARQUET = (".parquet", ".pq")
+SUFFIXES = (*_TEXT, *_PARQUET)
+
+# An entry that says that there is no value; an empty one does too.
+_MISSING = ("NA", "N/A", "NaN", "nan", "null", "NULL", "?")
+_DATE = r"^\d{4}-\d{2}-\d{2}"
+
+
+def is_table(path: str) -> bool:
+    """Whether a file's name is that of a table."""
+    return path.lower().endswith(SUFFIXES)
+
+
+def _polars() -> Any:
+    try:
+        import polars
+    except ImportError:
+        raise ImportError("reading tables needs polars: pip install 'deltaloop[cli]'") from None
+    return polars
+
+
+def read(path: str, text: Collection[str] = ()) -> Any:
+    """Return the file as a polars frame; of a CSV or TSV file the columns `text` stay text.
+
+    ValueError if it cannot be read as a table; OSError if it cannot be read at all.
+    """
+    pl = _polars()
+    with open(path, "rb") as file:  # for the errors of the operating system
+        content = b"" if path.lower().endswith(_PARQUET) else file.read()
+    try:
+        if path.lower().endswith(_PARQUET):
+            frame = pl.read_parquet(path)
+        else:
+            tabs = path.lower().endswith(_TABS)
+            frame = _typed(_tablecsv.read(content, "\t" if tabs else None), text)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise ValueError(f"{path}: {first_line(error)}") from error
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    if not frame.height:
+        raise ValueError(f"{path}: holds no rows")
+    return frame
+
+
+def _typed(frame: Any, text: Collection[str]) -> Any:
+    """Give columns of text the types of their values."""
+    import polars as pl
+
+    trimmed = pl.all().str.strip_chars()
+    frame = frame.with_columns(
+        pl.when(trimmed.is_in(["", *_MISSING])).then(None).otherwise(trimmed).name.keep()
+    )
+    return frame.with_columns(
+        [frame[name] if name in text else _values(frame[name]) for name in frame.columns]
+    )
+
+
+def _values(series: Any) -> Any:
+    import polars as pl
+
+    ways: list[Callable[[], Any]] = [
+        lambda: series.cast(pl.Int64),
+        lambda: series.cast(pl.Float64),
+    ]
+    known = series.drop_nulls()
+    if known.str.to_lowercase().is_in(["true", "false"]).all():
+        return series.str.to_lowercase() == "true"
+    if known.str.contains(_DATE).all():
+        ways = [
+            lambda: series.str.to_date("%Y-%m-%d"),
+            lambda: series.str.to_datetime(time_zone="UTC"),
+        ]
+    for way in ways:
+        try:
+            return way()
+        except pl.exceptions.PolarsError:
+            continue
+    return series
+
+
+def write(path: str, columns: Mapping[str, NDArray[Any]]) -> None:
+    """Write columns to a CSV, TSV or Parquet file. OSError if that fails."""
+    pl = _polars()
+    frame = pl.DataFrame({name: np.asarray(values) for name, values in columns.items()})
+    with open(path, "wb") as file:
+        if path.lower().endswith(_PARQUET):
+            frame.write_parquet(file)
+        else:
+            tabs = path.lower().endswith(_TABS)
+            frame.write_csv(file, separator="\t" if tabs else ",")

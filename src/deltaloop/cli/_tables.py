@@ -1,0 +1,189 @@
+"""The commands on tables: `TabularModel` with the command line's arguments, and what it tells."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+import deltaloop as dl
+from deltaloop.cli import _pictures
+from deltaloop.cli import _table_files as _tablefiles
+from deltaloop.cli._reports import (
+    fit_report,
+    print_predictions,
+    score_label,
+    score_name,
+    to_json,
+    train_text,
+)
+from deltaloop.cli._solvers import (
+    AUTO,
+    check_class_weight,
+    check_patience,
+    fit_arguments,
+    fit_options,
+)
+from deltaloop.losses import of_text
+from deltaloop.tabular import TabularModel, _frames
+from deltaloop.tabular._columns import Column
+from deltaloop.tabular._description import check_size
+from deltaloop.tabular._kinds import KINDS
+from deltaloop.tabular._target import Target
+from deltaloop.tabular._training import Prepared
+
+__all__ = ["columns_text", "description", "predict", "train"]
+
+
+def train(args: argparse.Namespace) -> None:
+    frame = _tablefiles.read(args.data)
+    names = list(frame.columns)
+    if not args.target:
+        args.usage_error(
+            f"argument --target: expected a column of {args.data}, which has "
+            f"{', '.join(map(repr, names))}"
+        )
+    target = args.target[0] if len(args.target) == 1 else args.target
+    model = TabularModel(
+        task=args.task,
+        hidden=args.hidden,
+        activation=args.activation,
+        loss=_loss(args),
+        residual=args.residual,
+        init=args.init,
+        test_fraction=args.test_fraction,
+        seed=args.seed,
+    )
+    args.solver = args.solver or [AUTO]
+    check_patience(args)
+    try:
+        data = model._prepare(frame, target, args.drop)
+        check_class_weight(args, args.data, data.target.classes)
+        if args.output_model is not None:
+            check_size(data.table, data.target)
+        arguments = fit_arguments(args, len(data.train), args.data)
+        model._train(data, arguments | fit_options(args))
+    except (TypeError, ValueError) as error:
+        message = str(error).replace("task='regression'", "--task regression")
+        raise ValueError(f"{args.data}: {message}") from error
+    assert model.network is not None
+    assert model.result is not None
+    assert model.report is not None
+    report = {
+        "task": model.task,
+        "data": args.data,
+        **fit_report(model.network, model.result),
+        **model.report,
+        "ignored": model.ignored,
+        "isa": dl.runtime()["isa"],
+        "version": dl.__version__,
+        "classes": None if data.target.classes is None else list(data.target.classes),
+        "model": args.output_model,
+    }
+    if args.output_model is not None:
+        model.save(args.output_model)
+    if args.plot is not None:
+        X, y = data.X[data.test], data.y[data.test]
+        classes = data.target.classes
+        guess = model.network.predict(X) if classes is None else model.network.classify(X)
+        _pictures.draw(args.plot, model.result, y, np.asarray(guess), classes, data.target.names)
+    if args.json:
+        print(to_json(report))
+        return
+    more = {"inputs": f"{data.table.n_inputs}, of {_kinds(model.columns)}"}
+    if model.ignored:
+        reasons = [f"{name} ({reason})" for name, reason in model.ignored.items()]
+        more["ignored"] = ", ".join(reasons)
+    print(train_text(report, _data_text(data, frame.height), more))
+
+
+def _loss(args: argparse.Namespace) -> Any:
+    if args.loss_parameter is None:
+        return args.loss
+    if args.loss not in ("huber", "quantile"):
+        args.usage_error(
+            f"argument --loss-parameter: expected huber or quantile, got {args.loss_parameter:g}"
+        )
+    return of_text(args.loss, (args.loss_parameter,))
+
+
+def _kinds(columns: tuple[Column, ...]) -> str:
+    """Return how many columns there are of each kind."""
+    found = [column.kind for column in columns]
+    counts = {kind: found.count(kind) for kind in dict.fromkeys(found)}
+    return ", ".join(f"{n} {kind if n == 1 else KINDS[kind].plural}" for kind, n in counts.items())
+
+
+def _data_text(data: Prepared, n: int) -> str:
+    names = ", ".join(data.target.names)
+    classes = data.target.classes
+    what = f"{len(classes)} classes" if classes is not None else "values"
+    return f"{n} rows, target {names} ({what})"
+
+
+def predict(args: argparse.Namespace) -> None:
+    model = TabularModel.load(args.model)
+    target = model._fitted()[2]
+    if not _tablefiles.is_table(args.file):
+        kinds = ", ".join(_tablefiles.SUFFIXES)
+        raise ValueError(
+            f"{args.file}: expected a table ({kinds}), as {args.model} was trained on one"
+        )
+    text = [column.name for column in model.columns if KINDS[column.kind].text]
+    if target.classes is not None and isinstance(target.classes[0], str):
+        text += target.names
+    frame = _tablefiles.read(args.file, text)
+    try:
+        predictions = model.predict(frame)
+        report = {
+            "task": model.task,
+            "model": args.model,
+            "n": len(predictions),
+            "target": model.target,
+            "predictions": predictions.tolist(),
+        }
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{args.file}: {error}") from error
+    if all(name in frame.columns for name in target.names):
+        report |= _score(model, target, frame)
+    if args.output is not None:
+        columns = predictions.reshape(len(predictions), -1).T
+        _tablefiles.write(args.output, dict(zip(target.names, columns, strict=True)))
+    print_predictions(args, report)
+
+
+def _score(model: TabularModel, target: Target, frame: Any) -> dict[str, Any]:
+    """Return what a report says of the rows with a target; a note if there is no score."""
+    try:
+        found = _frames.frame(frame)
+        rows = target.encode({name: _frames.column(found[name]) for name in target.names})[1]
+        score = model.score(frame)
+    except (TypeError, ValueError) as error:
+        print(f"deltaloop: no {score_label(target.task)}: {error}", file=sys.stderr)
+        return {}
+    return {"n_with_target": len(rows), score_name(target.task): score}
+
+
+def description(path: str) -> dict[str, Any]:
+    """Return what `deltaloop info` says about the table of a model."""
+    model = TabularModel.load(path)
+    classes = model._fitted()[2].classes
+    return {
+        "task": model.task,
+        "target": model.target,
+        "classes": None if classes is None else list(classes),
+        "columns": [asdict(column) for column in model.columns],
+    }
+
+
+def columns_text(columns: list[dict[str, Any]]) -> str:
+    """Return a line for each column: its name, its kind and its categories."""
+    lines = []
+    for column in columns:
+        values = ", ".join(map(repr, column["categories"]))
+        missing = ", may be missing" if column["missing"] else ""
+        lines.append(f"{column['name']!r}: {column['kind']}{' ' * bool(values)}{values}{missing}")
+    return "\n".join(lines)

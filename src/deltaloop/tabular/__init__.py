@@ -1,0 +1,12 @@
+"""Models of tables: from the columns of a frame to a trained network, and back to labels."""
+
+from deltaloop.tabular._columns import Column, Table
+from deltaloop.tabular._model import TabularModel
+from deltaloop.tabular._target import Target
+
+__all__ = ["Column", "TabularModel"]
+
+# Pickles name these paths, whatever file the classes are in.
+TabularModel.__module__ = __name__
+Column.__module__ = Table.__module__ = "deltaloop._table"
+Target.__module__ = "deltaloop._target"

@@ -1,0 +1,141 @@
+"""A table's description as JSON, for a model's file: what it takes and what it predicts.
+
+Files may come from anywhere: everything is checked before anything is built from it, and what is
+wrong ends in a ValueError. The length of the text is limited by that of a file's header.
+"""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from typing import Any
+
+from deltaloop._files.header import MAX_HEADER_BYTES
+from deltaloop._files.paths import short
+from deltaloop.network import Network
+from deltaloop.tabular._columns import Column, Table
+from deltaloop.tabular._kinds import KINDS
+from deltaloop.tabular._target import MAX_WHOLE, Label, Target
+
+__all__ = ["check_network", "check_size", "of_text", "to_text"]
+
+VERSION = 1
+
+
+def to_text(table: Table, target: Target) -> str:
+    """Return the description; the same one gives the same text."""
+    description: dict[str, Any] = {
+        "version": VERSION,
+        "target": target.names[0] if target.single else list(target.names),
+        "classes": None if target.classes is None else list(target.classes),
+        "columns": [KINDS[column.kind].to_json(column) for column in table.columns],
+    }
+    return json.dumps(description, allow_nan=False, ensure_ascii=False)
+
+
+def check_size(table: Table, target: Target) -> None:
+    """ValueError if the description is too long for the header of a file, whatever the network."""
+    length = len(json.dumps(to_text(table, target), ensure_ascii=False).encode())
+    if length > MAX_HEADER_BYTES:
+        raise ValueError(
+            f"expected a header of at most {MAX_HEADER_BYTES} bytes, the columns, their categories "
+            f"and the classes alone take {length}"
+        )
+
+
+def of_text(text: str) -> tuple[Table, Target]:
+    """Read a description. ValueError if anything about it is unexpected."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        raise ValueError(
+            f"expected the table's description to be JSON, found {short(text)}"
+        ) from None
+    version = found.get("version") if isinstance(found, dict) else None
+    if type(version) is int and version > VERSION:
+        raise ValueError(
+            f"expected version {VERSION} of the table's description, found {short(str(version))}: "
+            "it was written by a newer deltaloop, which is needed to read it"
+        )
+    _check_keys("the table's description", found, ("version", "target", "classes", "columns"))
+    if type(version) is not int or version != VERSION:
+        raise ValueError(
+            f"expected version {VERSION} of the table's description, found {short(str(version))}"
+        )
+    target = _target(found["target"], found["classes"])
+    columns = found["columns"]
+    if not (isinstance(columns, list) and columns):
+        raise ValueError("expected columns to be a list of one or more")
+    table = Table(tuple(_column(column) for column in columns))
+    _names([column.name for column in table.columns] + list(target.names))
+    return table, target
+
+
+def check_network(table: Table, target: Target, network: Network) -> None:
+    """ValueError unless the network takes what the table gives, and gives what it predicts."""
+    layers = network.layers
+    if layers[0] != table.n_inputs:
+        raise ValueError(
+            f"expected a network of {table.n_inputs} inputs for the table, found {layers[0]}"
+        )
+    if layers[-1] != target.n_outputs:
+        raise ValueError(
+            f"expected a network of {target.n_outputs} outputs for the target, found {layers[-1]}"
+        )
+    if (network.output == "softmax") != (target.classes is not None):
+        what = "values" if target.classes is None else "classes"
+        raise ValueError(f"expected a network for {what}, found the output {network.output}")
+
+
+def _check_keys(what: str, found: object, expected: tuple[str, ...]) -> None:
+    if not (isinstance(found, dict) and set(found) == set(expected)):
+        raise ValueError(f"expected {what} to be an object of {', '.join(expected)}")
+
+
+def _names(names: object) -> tuple[str, ...]:
+    """Return names of columns, each of them once."""
+    if isinstance(names, list) and names and all(isinstance(name, str) for name in names):
+        if len(set(names)) == len(names):
+            return tuple(names)
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"expected each column once, found {short(twice)} twice")
+    raise ValueError(f"expected names of columns, found {short(str(names))}")
+
+
+def _target(names: object, classes: object) -> Target:
+    single = isinstance(names, str)
+    known = _names([names] if single else names)
+    if classes is None:
+        return Target(known, single, None)
+    labels = _labels(classes)
+    if not single:
+        raise ValueError("expected one target of a classification")
+    return Target(known, single, labels)
+
+
+def _labels(classes: object) -> tuple[Label, ...]:
+    """Return classes: two or more of one type, sorted, each of them once."""
+    if isinstance(classes, list) and len(classes) >= 2:
+        for kind in (str, bool, int):
+            if all(type(label) is kind for label in classes):
+                small = kind is not int or -MAX_WHOLE < classes[0] <= classes[-1] < MAX_WHOLE
+                if small and all(a < b for a, b in pairwise(classes)):
+                    return tuple(classes)
+    raise ValueError(
+        "expected classes to be a sorted list of two or more texts, booleans or whole numbers, "
+        f"found {short(str(classes))}"
+    )
+
+
+def _column(found: object) -> Column:
+    _check_keys("a column", found, ("name", "kind", "missing", "categories", "means"))
+    assert isinstance(found, dict)
+    name, kind, missing = found["name"], found["kind"], found["missing"]
+    if not isinstance(name, str):
+        raise ValueError(f"expected the name of a column, found {short(str(name))}")
+    where = f"column {short(name)}"
+    if not (isinstance(kind, str) and kind in KINDS):
+        raise ValueError(f"{where}: expected a kind that is known, found {short(str(kind))}")
+    if type(missing) is not bool:
+        raise ValueError(f"{where}: expected missing to be true or false")
+    return KINDS[kind].of_json(name, missing, found["categories"], found["means"])

@@ -1,0 +1,486 @@
+"""Models of tables: from the columns of a frame to a trained network, and back to labels."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Never, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deltaloop import _scalars
+from deltaloop._files.model import read_metadata
+from deltaloop._scaling import Floats
+from deltaloop.inits import Init
+from deltaloop.losses import Loss
+from deltaloop.network import Network, load
+from deltaloop.results import EpochInfo, FitResult
+from deltaloop.solvers import Solver
+from deltaloop.tabular import _description as _table_text
+from deltaloop.tabular import _frames
+from deltaloop.tabular import _training as _tabular
+from deltaloop.tabular._columns import Column, Table
+from deltaloop.tabular._target import TASKS, Target
+
+__all__ = ["Column", "TabularModel"]
+
+# The entry of a file's metadata that describes the table.
+METADATA = "table"
+
+
+class TabularModel:
+    """A network for a table: encodes its columns, trains, and predicts raw rows.
+
+    Numbers, booleans, dates and durations are inputs, standardised; text and categories one input a
+    value; what is missing is replaced by a mean, with an input that says so. docs/tables.md has
+    the rules. Frames are those of pandas, polars and pyarrow, and dicts of columns. Needs narwhals:
+    ``pip install 'deltaloop[tabular]'``.
+
+    Parameters
+    ----------
+    task : {"classification", "regression"}, optional
+        By default found out from the target: text, booleans and whole numbers with at most 20
+        different values and 5 rows of each on average are classes, other numbers values.
+    hidden : int or sequence of int, default (64,)
+        Units of the hidden layers.
+    activation : str or sequence of str, default "tanh"
+    loss : str, Huber or Quantile, optional
+        ``"cross_entropy"`` for classes; for values ``"squared_error"``, by default, or one of the
+        other losses of `Network` for values.
+    residual : bool, default False
+    init : str or Uniform, optional
+        These are as for `Network`.
+    test_fraction : float, default 0.2
+        Part of the rows that is held out to measure the model, of each class in proportion; from 0
+        to below 1.
+    seed : int, default 0
+        Of the rows held out, the initial weights and the order of the rows. The same table and
+        seed give the same bits.
+
+    Attributes
+    ----------
+    task : str or None
+    target : str, list of str or None
+        The column or columns that are predicted.
+    classes : ndarray or None
+        The sorted labels of a classification.
+    columns : tuple of Column
+        Those that the model takes, with ``name``, ``kind``, ``categories`` and so on.
+    ignored : dict of str to str
+        Columns that the last fit found to say nothing, and why.
+    network : Network or None
+        It takes encoded columns, unscaled: the scaling is part of its weights.
+    result : FitResult or None
+        What the last fit did, in scaled units; None for a model that was loaded.
+    report : dict or None
+        What the last fit measured: ``task``, ``target``, ``n_train``, ``n_test``,
+        ``n_without_target``, ``epochs``, ``cost``, ``l2``, ``seconds``, ``stop_reason``, and
+        ``accuracy`` or ``r2`` of the rows held out, None without any.
+    train_rows, test_rows : ndarray of int or None
+        Numbers of the frame's rows that the last fit learned from and held out.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `task`, `test_fraction` or `seed` is none of the above.
+
+    Examples
+    --------
+    >>> from deltaloop.tabular import TabularModel
+    >>> houses = {
+    ...     "rooms": [2, 3, 3, 4, 5, 5, 6, 7, 2, 4] * 5,
+    ...     "town": ["Ulm", "Bonn", "Bonn", "Ulm", None, "Ulm", "Bonn", "Bonn", "Ulm", None] * 5,
+    ...     "price": [1.9, 3.2, 3.1, 4.1, 5.5, 5.2, 6.9, 8.1, 2.2, 4.4] * 5,
+    ... }
+    >>> model = TabularModel().fit(houses, "price")
+    >>> model
+    TabularModel(target='price', task='regression', columns=2, layers=[4, 64, 1])
+    >>> bool(model.report["r2"] > 0.9)
+    True
+    >>> model.predict({"rooms": [3], "town": ["Bonn"]}).shape
+    (1,)
+    >>> model.predict({"rooms": [3], "town": ["Rome"]})
+    Traceback (most recent call last):
+    ...
+    ValueError: column 'town', row 0: expected one of the categories 'Bonn', 'Ulm', got 'Rome'
+    """
+
+    def __init__(
+        self,
+        *,
+        task: str | None = None,
+        hidden: int | Sequence[int] = (64,),
+        activation: str | Sequence[str] = "tanh",
+        loss: Loss | None = None,
+        residual: bool = False,
+        init: Init | None = None,
+        test_fraction: float = 0.2,
+        seed: int = 0,
+    ) -> None:
+        self._asked = None if task is None else _scalars.choice("task", task, TASKS)
+        self._fraction = _scalars.real("test_fraction", test_fraction)
+        if not 0.0 <= self._fraction < 1.0:
+            raise ValueError(f"test_fraction must be in [0, 1), got {test_fraction!r}")
+        self._seed = _scalars.integer("seed", seed, at_least=0)
+        self._network_options = {
+            "hidden": hidden,
+            "activation": activation,
+            "loss": loss,
+            "residual": residual,
+            "init": init,
+        }
+        self._table: Table | None = None
+        self._target: Target | None = None
+        self.network: Network | None = None
+        self.ignored: dict[str, str] = {}
+        self.result: FitResult | None = None
+        self.report: dict[str, Any] | None = None
+        self.train_rows: NDArray[np.intp] | None = None
+        self.test_rows: NDArray[np.intp] | None = None
+
+    @property
+    def task(self) -> str | None:
+        """``"classification"`` or ``"regression"``: what was asked for, or was found out."""
+        return self._asked if self._target is None else self._target.task
+
+    @property
+    def target(self) -> str | list[str] | None:
+        """The column or columns that are predicted, None before a fit."""
+        if self._target is None:
+            return None
+        return self._target.names[0] if self._target.single else list(self._target.names)
+
+    @property
+    def classes(self) -> NDArray[Any] | None:
+        """Sorted labels, (n_classes,); None for values and before a fit."""
+        if self._target is None or self._target.classes is None:
+            return None
+        return np.array(self._target.classes)
+
+    @property
+    def classes_(self) -> NDArray[Any] | None:
+        """Old name of `classes`."""
+        warnings.warn(
+            "TabularModel.classes_ is deprecated: use classes", DeprecationWarning, stacklevel=2
+        )
+        return self.classes
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The columns that the model takes; empty before a fit."""
+        return () if self._table is None else self._table.columns
+
+    def __repr__(self) -> str:
+        if self.network is None:
+            return f"TabularModel({'' if self._asked is None else f'task={self._asked!r}'})"
+        return (
+            f"TabularModel(target={self.target!r}, task={self.task!r}, "
+            f"columns={len(self.columns)}, layers={list(self.network.layers)})"
+        )
+
+    def fit(
+        self,
+        frame: Any,
+        target: str | Sequence[str],
+        *,
+        drop: str | Iterable[str] = (),
+        solver: Solver | Sequence[Solver] | None = None,
+        max_epochs: int | Sequence[int] | None = None,
+        tol: float | None = None,
+        goal: float | None = None,
+        max_time: float | None = None,
+        callback: Callable[[EpochInfo], object] | None = None,
+        callback_every: int = 1,
+        class_weight: Mapping[Any, float] | str | None = None,
+        l1: float = 0.0,
+        l2: float | None = None,
+        dropout: float | Sequence[float] = 0.0,
+        validation: float | None = None,
+        patience: int | None = None,
+        progress: bool = False,
+        n_threads: int | None = None,
+        **unknown: Never,
+    ) -> Self:
+        """Learn to predict a column of a table from its other columns.
+
+        Rows that have no target are left out. Without `solver`, `l1`, `l2`, `dropout` and
+        `max_time` the strength of the penalty, `l2`, is found on rows held back, from strong to
+        weak until it gets worse, and L-BFGS or, beyond 3,000 rows, Adam trains with it.
+
+        Parameters
+        ----------
+        frame : pandas, polars or pyarrow table, or dict of columns
+        target : str or list of str
+            The column to predict; several, for a regression of several values.
+        drop : str or iterable of str, optional
+            Columns to leave out.
+        solver, max_epochs, goal, max_time, callback, callback_every, l1, dropout
+            As for `Network.fit`.
+        tol : float, optional
+            As for `Network.fit`. By default 1e-8, or with a solver that is found for `l2` what
+            suits the number of rows.
+        class_weight : mapping of labels to float, or "balanced", optional
+            As for `Network.fit`, by label.
+        l2 : float, optional
+            Strength of the penalty. By default it is found, or 0 beside `solver`, `l1`, `dropout`
+            or `max_time`.
+        validation : float, optional
+            As for `Network.fit`: a fraction of the training rows.
+        patience, progress, n_threads
+            As for `Network.fit`.
+        **unknown
+            Anything else is refused.
+
+        Returns
+        -------
+        TabularModel
+            The model itself.
+
+        Warns
+        -----
+        UserWarning
+            If text is ignored because it has too many different values to be a category.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If frame, target or options are not as above, a number is infinite, no column or too
+            few rows are left, or training diverges. The model then stays as it was.
+        ImportError
+            Without narwhals: ``pip install 'deltaloop[tabular]'``.
+
+        Examples
+        --------
+        >>> from deltaloop.tabular import TabularModel
+        >>> frame = {"x": range(100), "even": [x % 20 < 10 for x in range(100)]}
+        >>> model = TabularModel(seed=1).fit(frame, "even")
+        >>> model.task, model.report["n_test"]
+        ('classification', 20)
+        """
+        options = {name: given for name, given in locals().items() if name in _tabular.OPTIONS}
+        if unknown:
+            raise TypeError(
+                f"fit does not take {min(unknown)!r}; its options are {', '.join(_tabular.OPTIONS)}"
+            )
+        if validation is not None:
+            _scalars.real("validation", validation)
+        data = self._prepare(frame, target, drop)
+        for name, ignored in data.ignored.items():
+            if ignored.advice:
+                warnings.warn(
+                    f"column {name!r} is ignored: {ignored.reason}; {ignored.advice}; "
+                    f"drop=[{name!r}] says so without this warning",
+                    stacklevel=2,
+                )
+        return self._train(data, options)
+
+    def _prepare(self, frame: object, target: object, drop: object) -> _tabular.Prepared:
+        return _tabular.prepare(frame, target, drop, self._asked, self._fraction, self._seed)
+
+    def _train(self, data: _tabular.Prepared, options: dict[str, Any]) -> Self:
+        """Train on what was prepared; nothing changes if that fails."""
+        network = _tabular.make_network(data, self._network_options, self._seed)
+        self.result, self.report = _tabular.train(data, network, self._seed, options)
+        self.network, self._table, self._target = network, data.table, data.target
+        self.ignored = {name: ignored.reason for name, ignored in data.ignored.items()}
+        self.train_rows, self.test_rows = data.rows[data.train], data.rows[data.test]
+        return self
+
+    def predict(self, frame: Any) -> NDArray[Any]:
+        """Predict the target of each row.
+
+        Parameters
+        ----------
+        frame : pandas, polars or pyarrow table, or dict of columns
+            With the columns of the model, in any order; others do not matter.
+
+        Returns
+        -------
+        ndarray
+            Labels, shape (n,); values of float64, (n,), or (n, k) of a list of k targets.
+
+        Raises
+        ------
+        TypeError
+            If a column is of another type than it was in training.
+        ValueError
+            If columns are absent, a category is new or a number is infinite, or before a fit.
+
+        Examples
+        --------
+        >>> from deltaloop.tabular import TabularModel
+        >>> frame = {"x": range(100), "even": [x % 20 < 10 for x in range(100)]}
+        >>> model = TabularModel().fit(frame, "even", l2=0.001)
+        >>> model.predict({"x": [5, 15, None]}).dtype
+        dtype('bool')
+        """
+        network, X = self._encoded(_frames.frame(frame))
+        outputs = network.predict(X) if self.task == "regression" else network.classify(X)
+        return self._fitted()[2].decode(np.asarray(outputs))
+
+    def predict_proba(self, frame: Any) -> NDArray[np.float64]:
+        """Predict the probability of each class.
+
+        Parameters
+        ----------
+        frame
+            As for `predict`.
+
+        Returns
+        -------
+        ndarray of float64, shape (n, n_classes)
+            In the order of ``classes``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As for `predict`; ValueError if the model predicts values.
+
+        Examples
+        --------
+        >>> from deltaloop.tabular import TabularModel
+        >>> frame = {"x": range(100), "even": [x % 20 < 10 for x in range(100)]}
+        >>> TabularModel().fit(frame, "even").predict_proba({"x": [5, 15]}).shape
+        (2, 2)
+        """
+        if self._fitted()[2].classes is None:
+            raise ValueError("predict_proba is for classes, this model predicts values")
+        network, X = self._encoded(_frames.frame(frame))
+        return network.predict(X)
+
+    def score(self, frame: Any, y: Any = None) -> float:
+        """Return the accuracy of classes, or R^2 of values, as the mean over several targets.
+
+        Parameters
+        ----------
+        frame
+            As for `predict`.
+        y : array_like or series, shape (n,), optional
+            The true values of a single target; by default those of the target's columns in
+            `frame`. Rows without one do not count.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        TypeError, ValueError
+            As for `predict`, and if the target is absent, of another type or has no values.
+
+        Examples
+        --------
+        >>> from deltaloop.tabular import TabularModel
+        >>> frame = {"x": range(100), "even": [x % 20 < 10 for x in range(100)]}
+        >>> model = TabularModel(test_fraction=0).fit(frame, "even", l2=0.001)
+        >>> model.score(frame) == model.score({"x": range(100)}, frame["even"])
+        True
+        """
+        target = self._fitted()[2]
+        found = _frames.frame(frame)
+        if y is None:
+            columns = _tabular.columns_of(found, "target", list(target.names))
+            truth = {name: _frames.column(found[name]) for name in columns}
+        elif len(target.names) > 1:
+            raise ValueError("y is for a single target; let frame hold the columns of several")
+        else:
+            truth = {target.names[0]: _frames.column(_frames.series(target.names[0], y))}
+            if len(truth[target.names[0]]) != len(found):
+                raise ValueError(
+                    f"frame has {len(found)} rows, y has {len(truth[target.names[0]])}; they must "
+                    "be as many"
+                )
+        numbers, rows = target.encode(truth)
+        if not len(rows):
+            raise ValueError("there is no row with a target to measure the model on")
+        network, X = self._encoded(found)
+        return _tabular.score(network, X[rows], numbers)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to a safetensors file, completely or not at all.
+
+        It holds the network and, as metadata, the names, kinds, categories and means of the
+        columns; no rows of the table. ``dl.load`` reads the network alone.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+            The file, by convention ``.safetensors``; an existing one is replaced.
+
+        Raises
+        ------
+        TypeError, ValueError, OSError
+            As for `Network.save`; ValueError before a fit.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> from deltaloop.tabular import TabularModel
+        >>> frame = {"x": range(100), "y": [0.5 * x for x in range(100)]}
+        >>> path = os.path.join(tempfile.mkdtemp(), "line.safetensors")
+        >>> TabularModel().fit(frame, "y").save(path)
+        >>> TabularModel.load(path)
+        TabularModel(target='y', task='regression', columns=1, layers=[1, 64, 1])
+        """
+        network, table, target = self._fitted()
+        network.save(path, metadata={METADATA: _table_text.to_text(table, target)})
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read a model that `save` wrote.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+            It may come from an untrusted source: nothing in it is executed, and all of it is
+            checked.
+
+        Returns
+        -------
+        TabularModel
+            It predicts the same bits; `result`, `report` and the numbers of rows are not in the
+            file.
+
+        Raises
+        ------
+        TypeError
+            `path` is neither a str nor an os.PathLike of one.
+        ValueError
+            The file is no model of a table, is damaged, or is of a newer version.
+        OSError
+            The file cannot be read.
+
+        Examples
+        --------
+        See `save`.
+        """
+        network = load(path)
+        text = read_metadata(path).get(METADATA)
+        name = os.fspath(path)
+        if text is None:
+            raise ValueError(f"{name}: holds a network, but no table; deltaloop.load reads it")
+        try:
+            table, target = _table_text.of_text(text)
+            _table_text.check_network(table, target, network)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
+        model = cls(
+            hidden=network.layers[1:-1],
+            activation=network.activation,
+            loss=network.loss,
+            residual=network.residual,
+        )
+        model.network, model._table, model._target = network, table, target
+        return model
+
+    def _fitted(self) -> tuple[Network, Table, Target]:
+        if self.network is None or self._table is None or self._target is None:
+            raise ValueError("this model has not been fitted; call fit first")
+        return self.network, self._table, self._target
+
+    def _encoded(self, frame: Any) -> tuple[Network, Floats]:
+        """Return the network and the encoded rows of a narwhals frame."""
+        network, table, _ = self._fitted()
+        return network, table.encode(table.read(frame))

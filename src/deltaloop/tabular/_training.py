@@ -1,0 +1,244 @@
+"""Training on a table, step by step: prepare its columns, make the network, train, measure."""
+
+from __future__ import annotations
+
+import difflib
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deltaloop import _scalars, _scaling, _scores, _splits
+from deltaloop._losses import LOSSES, of_task
+from deltaloop._scaling import Floats, Scaling
+from deltaloop.losses import parts
+from deltaloop.network import Network
+from deltaloop.results import FitResult
+from deltaloop.tabular import _frames
+from deltaloop.tabular._columns import Table
+from deltaloop.tabular._kinds import Ignored
+from deltaloop.tabular._strength import how, strength
+from deltaloop.tabular._target import Target
+from deltaloop.tabular._values import numbers_as_text
+
+__all__ = [
+    "OPTIONS",
+    "Prepared",
+    "closest",
+    "columns_of",
+    "make_network",
+    "prepare",
+    "score",
+    "train",
+]
+
+# What `Network.fit` takes and a table's model hands on.
+OPTIONS = (
+    "solver",
+    "max_epochs",
+    "tol",
+    "goal",
+    "max_time",
+    "callback",
+    "callback_every",
+    "class_weight",
+    "l1",
+    "l2",
+    "dropout",
+    "validation",
+    "patience",
+    "progress",
+    "n_threads",
+)
+# Those after which nobody asks for a strength of the penalty to be found.
+DECIDING = ("solver", "l1", "dropout", "max_time")
+# Those that hold for the fits that find it too.
+SHARED = ("max_epochs", "class_weight", "n_threads")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A table that is ready for training.
+
+    X (n, inputs) and y are those of the rows that have a target, whose numbers in the frame are
+    `rows`; `train` and `test` are numbers of rows of X.
+    """
+
+    table: Table
+    target: Target
+    ignored: dict[str, Ignored]
+    X: Floats
+    y: NDArray[Any]
+    rows: NDArray[np.intp]
+    train: NDArray[np.intp]
+    test: NDArray[np.intp]
+    n_without_target: int
+
+
+def prepare(
+    frame: object,
+    target: object,
+    drop: object,
+    task: str | None,
+    fraction: float,
+    seed: int,
+) -> Prepared:
+    """Read the columns of a frame, split its rows and encode them."""
+    found = _frames.frame(frame)
+    single = isinstance(target, str)
+    names = columns_of(found, "target", [target] if single else target)
+    dropped = columns_of(found, "drop", [drop] if isinstance(drop, str) else drop)
+    if not names:
+        raise ValueError("target must name a column, got none")
+    both = [name for name in names if name in dropped]
+    if both:
+        raise ValueError(f"drop names the target column {both[0]!r}")
+    columns = {name: _frames.column(found[name]) for name in names}
+    known = Target.of([columns[name] for name in names], single, task)
+    y, rows = known.encode(columns)
+    n, unused = len(rows), len(found) - len(rows)
+    if fraction == 0.0:
+        train, test = _splits.shuffled(n, seed, 1), np.empty(0, dtype=np.intp)
+    elif known.classes is None:
+        train, test = _splits.split(n, fraction, seed)
+    else:
+        train, test = _splits.split_classes(y, fraction, seed)
+    if len(train) < 2 or (fraction > 0.0 and not len(test)):
+        what = f" that have a {'target' if single else 'value of each target'}" if unused else ""
+        raise ValueError(
+            f"{n} rows{what} are too few to train on some and hold out {fraction:g} of them"
+        )
+    others = [name for name in found.columns if name not in names and name not in dropped]
+    whole = {name: _frames.column(found[name]) for name in others}
+    inputs = [values.take(rows) for values in whole.values()]
+    table, ignored = Table.of(inputs, train)
+    for name, why in ignored.items():
+        if why.advice:
+            hint = numbers_as_text(whole[name])
+            ignored[name] = replace(why, reason=why.reason + hint)
+    if not table.columns:
+        reasons = "; ".join(f"{name!r} is {why.reason}" for name, why in ignored.items())
+        raise ValueError(f"no column is left to learn from{': ' if reasons else ''}{reasons}")
+    X = table.encode({values.name: values for values in inputs})
+    return Prepared(table, known, ignored, X, y, rows, train, test, unused)
+
+
+def make_network(data: Prepared, options: Mapping[str, Any], seed: int) -> Network:
+    """Make the network that `options` and the table ask for."""
+    hidden, loss = options["hidden"], options["loss"]
+    widths = list(hidden) if _scalars.is_list(hidden) else [hidden]
+    allowed = of_task("regression" if data.target.classes is None else "classification")
+    usual = allowed[0]
+    name = parts(usual if loss is None else loss)[0]
+    if name not in allowed:
+        what = "values" if data.target.classes is None else "classes"
+        raise ValueError(
+            f"loss {name} does not go with {what}, which {_called(data.target)} has; expected "
+            f"{', '.join(allowed)}"
+        )
+    if LOSSES[name].targets == "counts" and data.y.min() < 0:
+        raise ValueError(
+            f"{_called(data.target)} holds {data.y.min():g}; counts for {name} are at least 0"
+        )
+    if options["residual"] and widths[:1] == [data.table.n_inputs]:
+        raise ValueError(
+            f"residual: the first hidden layer must not be as wide as the {data.table.n_inputs} "
+            "inputs, which would skip it as they are: a model contains their scaling"
+        )
+    return Network(
+        [data.table.n_inputs, *widths, data.target.n_outputs],
+        activation=options["activation"],
+        output=None if LOSSES[name].default else "identity",
+        loss=usual if loss is None else loss,
+        residual=options["residual"],
+        init=options["init"],
+        seed=seed,
+    )
+
+
+def train(
+    data: Prepared, network: Network, seed: int, options: Mapping[str, Any]
+) -> tuple[FitResult, dict[str, Any]]:
+    """Train a network and measure it; what was found."""
+    began = time.perf_counter()
+    options = {name: value for name, value in options.items() if value is not None}
+    if "class_weight" in options:
+        options["class_weight"] = _class_weight(options["class_weight"], data.target)
+    X, y = data.X[data.train], data.y[data.train]
+    inputs, outputs = data.table.scaling(X), None
+    if network.output == "identity":
+        outputs = Scaling.of(y, _called(data.target))
+    if not any(options.get(name) for name in DECIDING) and "l2" not in options:
+        shared = {name: value for name, value in options.items() if name in SHARED}
+        scaled = y if outputs is None else outputs.apply(y)
+        options["l2"] = strength(network, inputs.apply(X), scaled, seed, shared)
+        options = how(network, len(X), options.get("max_epochs")) | options
+    result = _scaling.fit(network, X, y, inputs, outputs, options)
+    found = {
+        "task": data.target.task,
+        "target": data.target.names[0] if data.target.single else list(data.target.names),
+        "n_train": len(data.train),
+        "n_test": len(data.test),
+        "n_without_target": data.n_without_target,
+        "epochs": result.epochs,
+        "cost": result.cost,
+        "l2": options.get("l2", 0.0),
+        "seconds": time.perf_counter() - began,
+        "stop_reason": result.stop_reason,
+    }
+    name = "r2" if data.target.classes is None else "accuracy"
+    measured = score(network, data.X[data.test], data.y[data.test]) if len(data.test) else None
+    return result, found | {name: measured}
+
+
+def score(network: Network, X: Floats, y: NDArray[Any]) -> float:
+    """Return R^2 of values (n, k), or the share of right class numbers (n,)."""
+    if y.ndim == 2:
+        return _scores.r2(y, network.predict(X))
+    return float(np.mean(network.classify(X) == y))
+
+
+def closest(name: str, names: Sequence[str]) -> str:
+    """Return what a message says after a name that is none of the names."""
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+    lowered = [other for other in names if other.lower() == name.lower()]
+    meant = " or ".join(map(repr, lowered or near))
+    if meant:
+        return f"did you mean {meant}?"
+    return f"the columns are {', '.join(map(repr, names)) or 'none'}"
+
+
+def columns_of(frame: Any, argument: str, names: object) -> list[str]:
+    """Return names of columns that are there, each once."""
+    if not isinstance(names, Iterable) or isinstance(names, bytes):
+        raise TypeError(f"{argument} must be a name or a list of names, got {names!r}")
+    found: list[str] = []
+    for name in names:
+        if not isinstance(name, str):
+            raise TypeError(f"{argument} must be a name or a list of names, got {name!r}")
+        if name not in frame.columns:
+            raise ValueError(
+                f"{argument}: there is no column {name!r}; {closest(name, frame.columns)}"
+            )
+        if name in found:
+            raise ValueError(f"{argument} names the column {name!r} twice")
+        found.append(name)
+    return found
+
+
+def _called(target: Target) -> str:
+    return f"target column{'s' * (len(target.names) > 1)} {', '.join(map(repr, target.names))}"
+
+
+def _class_weight(given: object, target: Target) -> object:
+    """Return class numbers in place of labels."""
+    if not isinstance(given, Mapping) or target.classes is None:
+        return given
+    for label in given:
+        if label not in target.classes:
+            known = ", ".join(map(repr, target.classes))
+            raise ValueError(f"class_weight has {label!r}, the classes are {known}")
+    return {target.classes.index(label): weight for label, weight in given.items()}

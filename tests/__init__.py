@@ -1,0 +1,1 @@
+"""The tests, in folders with the names of the source folders that they test."""

@@ -1,0 +1,607 @@
+"""The command line on tables: files, options, messages, predictions, pictures."""
+
+from __future__ import annotations
+
+import builtins
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import deltaloop as dl
+from deltaloop.cli import _pictures
+from deltaloop.cli import _table_files as _tablefiles
+from deltaloop.tabular import TabularModel
+
+pl = pytest.importorskip("polars")
+pytest.importorskip("narwhals")
+
+QUICK = ("--solver", "lbfgs", "--epochs", 10, "--hidden", 4)
+KEYS = {
+    *("task", "data", "target", "n_train", "n_test", "n_without_target", "layers", "activation"),
+    *("output", "loss", "init", "residual", "seed", "n_parameters", "solver", "epochs", "cost"),
+    *("l2", "seconds", "stop_reason", "isa", "version", "classes", "model", "ignored"),
+}
+
+
+def flats(n: int = 120, seed: int = 0):
+    """Flats of three towns: rents follow from area and town."""
+    rng = np.random.default_rng(seed)
+    area, town = rng.integers(20, 150, n), rng.choice(["Bonn", "Ulm", "Aachen"], n)
+    rent = area * 9.5 + 200 * (town == "Bonn") + rng.normal(0, 10, n)
+    return pl.DataFrame(
+        {
+            "area": [None if i % 10 == 0 else int(a) for i, a in enumerate(area)],
+            "town": [None if i % 15 == 0 else str(t) for i, t in enumerate(town)],
+            "built": [f"{y}-07-01" for y in rng.integers(1900, 2026, n)],
+            "lift": ["true" if x else "false" for x in rng.integers(0, 2, n)],
+            "dear": ["yes" if r > np.median(rent) else "no" for r in rent],
+            "rent": rent,
+        }
+    )
+
+
+@pytest.fixture
+def csv(tmp_path):
+    path = tmp_path / "flats.csv"
+    flats().write_csv(path)
+    return path
+
+
+class TestTrain:
+    def test_regression_json(self, report, csv):
+        result = report("train", csv, "--target", "rent", "--drop", "dear")
+        assert set(result) == KEYS | {"r2"}
+        assert (result["task"], result["target"]) == ("regression", "rent")
+        assert (result["n_train"], result["n_test"], result["n_without_target"]) == (96, 24, 0)
+        assert result["r2"] > 0.8
+        assert result["layers"] == [8, 64, 1]
+        assert result["solver"]["name"] == "LBFGS"
+        assert (result["classes"], result["ignored"], result["model"]) == (None, {}, None)
+
+    def test_classification_json(self, report, csv):
+        result = report("train", csv, "--target", "dear", "--drop", "rent")
+        assert set(result) == KEYS | {"accuracy"}
+        assert (result["task"], result["classes"]) == ("classification", ["no", "yes"])
+        assert result["accuracy"] > 0.8
+
+    def test_text(self, run, csv, report):
+        frame = flats().with_columns(
+            id=pl.Series([f"flat {i}" for i in range(120)]),
+            rent=pl.when(pl.col("town") == "Ulm").then(None).otherwise(pl.col("rent")),
+        )
+        frame.write_csv(csv)
+        argv = ("train", csv, "--target", "rent", "--drop", "dear")
+        status, out, err = run(*argv)
+        assert (status, err) == (0, "")
+        found = report(*argv)
+        lines = [line for line in out.splitlines() if not line.startswith("seconds")]
+        left = found["n_without_target"]
+        assert left == (frame["town"] == "Ulm").sum()
+        assert lines == [
+            f"data     {csv}: 120 rows, target rent (values)",
+            "inputs   7, of 2 numbers, 1 category, 1 date",
+            f"ignored  id (text with {120 - left} different values)",
+            f"rows     {found['n_train']} to train on, {found['n_test']} held out, "
+            f"{left} without a target",
+            "layers   7-64-1 (tanh, identity), 577 parameters",
+            "solver   LBFGS",
+            f"penalty  l2 {found['l2']:g}",
+            "seed     0",
+            f"epochs   {found['epochs']}, stopped by converged",
+            f"cost     {found['cost']:.6g} (squared_error, sum over the training rows, in "
+            "standardised units)",
+            f"R^2      {found['r2']:.4f} on the held-out rows",
+            "model    not saved; --output-model PATH saves it",
+        ]
+
+    def test_is_what_tabular_model_does(self, report, csv, tmp_path):
+        for target, other in (("rent", "dear"), ("dear", "rent")):
+            path = tmp_path / target
+            result = report(
+                *("train", csv, "--target", target, "--drop", other, "--seed", 5),
+                *("--output-model", path),
+            )
+            model = TabularModel(seed=5).fit(_tablefiles.read(str(csv)), target, drop=other)
+            model.save(tmp_path / "python")
+            assert path.read_bytes() == (tmp_path / "python").read_bytes()
+            for name in ("accuracy", "r2", "cost", "epochs", "l2", "n_train"):
+                assert result.get(name) == model.report.get(name)
+
+    def test_options_reach_the_fit(self, report, csv):
+        result = report(
+            *("train", csv, "--target", "dear", "--drop", "rent", "--hidden", "6,6", "--residual"),
+            *("--activation", "relu", "--init", "he_normal", "--solver", "adam,lbfgs"),
+            *("--epochs", "6,9", "--schedule", "cosine,warmup=2", "-o", "memory=4"),
+            *("--batch-size", 16, "--l2", 0.3, "--class-weight", "balanced", "--validation", 0.2),
+            *("--patience", 50, "--test-fraction", 0.3, "--seed", 3, "--threads", 1),
+        )
+        model = TabularModel(
+            hidden=[6, 6],
+            residual=True,
+            activation="relu",
+            init="he_normal",
+            test_fraction=0.3,
+            seed=3,
+        ).fit(
+            _tablefiles.read(str(csv)),
+            "dear",
+            drop="rent",
+            solver=[
+                dl.Adam(dl.schedules.Cosine(0.001, epochs=6, warmup=2), batch_size=16),
+                dl.LBFGS(4),
+            ],
+            max_epochs=[6, 9],
+            l2=0.3,
+            class_weight="balanced",
+            validation=0.2,
+            patience=50,
+        )
+        assert result["cost"] == model.report["cost"]
+        assert result["validation_cost"] == model.result.validation_cost
+        assert [stage["epochs"] for stage in result["stages"]] == [6, 9]
+        assert result["l2"] == 0.3
+
+    def test_several_targets_and_drops(self, report, csv):
+        argv = ("train", csv, "--target", "rent", "--target", "area", *QUICK)
+        result = report(*argv, "--drop", "dear", "--drop", "built")
+        assert result["target"] == ["rent", "area"]
+        assert result["layers"] == [5, 4, 2]
+
+    def test_task(self, report, csv):
+        pl.DataFrame({"x": range(40), "y": [1, 2] * 20}).write_csv(csv)
+        found = [
+            report("train", csv, "--target", "y", *QUICK, *task)["task"]
+            for task in ((), ("--task", "regression"), ("--task", "classification"))
+        ]
+        assert found == ["classification", "regression", "classification"]
+
+    def test_nothing_held_out(self, run, report, csv, tmp_path):
+        data = tmp_path / "data.npz"
+        X = np.random.default_rng(0).normal(size=(50, 2))
+        np.savez(data, X=X, y=X[:, 0])
+        for argv, n in (
+            (("train", csv, "--target", "rent"), 120),
+            (("train", csv, "--target", "dear"), 120),
+            (("train", data), 50),
+        ):
+            argv = (*argv, "--hidden", 4, "--epochs", 2, "--test-fraction", 0)
+            result = report(*argv)
+            name = "accuracy" if result["task"] == "classification" else "r2"
+            assert (result["n_train"], result["n_test"], result[name]) == (n, 0, None)
+            assert re.search(r"^(accuracy|R\^2) +none held out$", run(*argv)[1], re.MULTILINE)
+
+    def test_losses(self, report, csv):
+        argv = ("train", csv, "--target", "rent", "--drop", "dear", "--hidden", 4, "--loss")
+        result = report(*argv, "huber", "--loss-parameter", 0.5)
+        assert result["loss"] == "huber(0.5)"
+
+    def test_same_bytes_in_another_process(self, report, csv, tmp_path):
+        argv = ["train", str(csv), "--target", "dear", "--drop", "rent", "--output-model"]
+        report(*argv, tmp_path / "here")
+        command = [sys.executable, "-m", "deltaloop", *argv, tmp_path / "there"]
+        subprocess.run(command, check=True)
+        assert (tmp_path / "here").read_bytes() == (tmp_path / "there").read_bytes()
+
+
+class TestMessages:
+    def test_no_target(self, run, csv):
+        status, out, err = run("train", csv)
+        assert (status, out) == (2, "")
+        names = "'area', 'town', 'built', 'lift', 'dear', 'rent'"
+        assert f"argument --target: expected a column of {csv}, which has {names}\n" in err
+
+    @pytest.mark.parametrize(
+        ("argv", "message"),
+        [
+            (("--target", "Rent"), "target: there is no column 'Rent'; did you mean 'rent'?"),
+            (("--target", "rnet"), "target: there is no column 'rnet'; did you mean 'rent'?"),
+            (("--target", "rent", "--drop", "x"), "drop: there is no column 'x'; the columns are"),
+            (("--target", "dear", "--task", "regression"), "'dear', row 0: expected numbers, got"),
+            (("--target", "dear", "--loss", "huber"), "loss huber does not go with classes, which"),
+            (("--target", "rent", "--loss", "cross_entropy"), "does not go with values, which"),
+            (
+                ("--target", "rent", "--solver", "gd", "--learning-rate", "1e6"),
+                "training diverged in epoch",
+            ),
+            (("--target", "built"), "target column 'built' has dates"),
+            (("--target", "rent", "--test-fraction", "0.99"), "120 rows are too few to train on"),
+        ],
+    )
+    def test_of_training(self, fails, csv, argv, message):
+        line = fails("train", csv, *argv)
+        assert line.startswith(f"{csv}: ")
+        assert message in line
+
+    @pytest.mark.parametrize(
+        ("argv", "message"),
+        [
+            (("--task", "ranking"), "argument --task: invalid choice: 'ranking'"),
+            (("--learning-rate", "1"), "argument --learning-rate: --solver auto has none"),
+            (("--patience", "3"), "argument --patience: it needs --validation"),
+            (("--class-weight", "balanced"), "argument --class-weight: .* has values, not classes"),
+            (("--loss-parameter", "1"), "argument --loss-parameter: expected huber or quantile"),
+            (("--batch-size", "97", "--solver", "adam"), "expected at most the 96 training rows"),
+            (("--plot", "x.gif"), "argument --plot: expected a name that ends in .png, .svg, .pdf"),
+            (("--plot", "no/such.png"), "argument --plot: there is no directory 'no'"),
+            (("--output-model", "no/such"), "argument --output-model: there is no directory"),
+        ],
+    )
+    def test_of_arguments(self, run, csv, argv, message):
+        status, out, err = run("train", csv, "--target", "rent", *argv)
+        assert (status, out) == (2, "")
+        assert re.search(message, err)
+
+    @pytest.mark.parametrize("argv", [("--target", "y"), ("--task", "regression"), ("--drop", "x")])
+    def test_columns_of_what_has_none(self, run, argv):
+        status, _, err = run("train", "digits", *argv)
+        assert status == 2
+        assert f"argument {argv[0]}: it is for tables (.csv, .tsv, .tab, .txt, .parquet" in err
+
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            (b"", "is empty; expected a first line with names of columns"),
+            (b"\n\r\n", "is empty; expected a first line with names of columns"),
+            (b"a,y\n", "holds no rows"),
+            (b"a,y\n\n\n", "holds no rows"),
+            (b"a,y\n1,2\n\n1,2,3\n", "line 4 has 3 entries, the first line has 2 names; expected"),
+            (b'a,y\n"1\n",2\n1,2,3\n', "line 4 has 3 entries, the first line has 2 names; expect"),
+            (b"# comment\na,y\n1,2\n", "line 2 has 2 entries, the first line has 1 name; expected"),
+            (b"a,y\n1,2\n\xff,2\n", "expected UTF-8 text, line 3 is not"),
+            ("größe,y\n1,2\n".encode("latin-1"), "expected UTF-8 text, line 1 is not"),
+            (
+                "a,y\n1,2\n".encode("utf-16"),
+                "expected UTF-8 text, line 1 is not, it looks like UTF",
+            ),
+            ("a,y\n1,2\n".encode("utf-16-le"), "expected UTF-8 text, line 1 is not, it looks like"),
+            (b"a,y,y\n1,2,3\n", "the first line names the column 'y' twice; names must differ"),
+            (b"y, a ,a\n1,2,3\n", "the first line names the column 'a' twice; names must differ"),
+            (b'a,y\n1,"2\n3,4\n', "a quotation mark is not closed, or stands inside an entry"),
+        ],
+    )
+    @pytest.mark.parametrize("suffix", ["csv", "txt"])
+    def test_of_text_files(self, fails, tmp_path, content, message, suffix):
+        path = tmp_path / f"bad.{suffix}"
+        path.write_bytes(content)
+        line = fails("train", path, "--target", "y")
+        assert line.startswith(f"{path}: ")
+        assert message in line
+
+    @pytest.mark.parametrize("name", ['he said "hi"', "a\nb", "a,b;c;d;e", "größe"])
+    def test_names(self, report, tmp_path, name):
+        path = tmp_path / "t.csv"
+        pl.DataFrame({"x": range(40), name: np.arange(40) * 0.5}).write_csv(path)
+        assert report("train", path, "--target", name, *QUICK)["target"] == name
+
+    def test_flags_in_the_place_of_arguments(self, fails, csv):
+        pl.DataFrame({"x": range(40), "y": np.arange(40), "z": np.arange(40) * 0.5}).write_csv(csv)
+        for target in "yz":
+            line = fails("train", csv, "--target", target, "--task", "classification")
+            assert line.endswith("; --task regression predicts values") or "got 0.5;" in line
+            assert "--task regression predicts values" in line
+
+    def test_too_long_for_a_file(self, fails, csv, monkeypatch):
+        monkeypatch.setattr(dl.Network, "fit", lambda *args, **kwargs: pytest.fail("trained"))
+        towns = [f"{i} " * 1800 for i in range(100, 200)]
+        pl.DataFrame({"town": towns * 3, "y": np.arange(300) * 0.5}).write_csv(csv)
+        line = fails("train", csv, "--target", "y", "--output-model", csv.with_name("m"))
+        assert line.startswith(f"{csv}: expected a header of at most 524288 bytes, the columns")
+
+    def test_of_other_files(self, fails, tmp_path, csv):
+        path = tmp_path / "bad.parquet"
+        for content in (b"", b"PAR1", csv.read_bytes()):
+            path.write_bytes(content)
+            assert fails("train", path, "--target", "rent").startswith(f"{path}: ")
+        missing = tmp_path / "missing.csv"
+        message = f"{missing}: No such file or directory"
+        assert fails("train", missing, "--target", "rent") == message
+        folder = tmp_path / "folder.csv"
+        folder.mkdir()
+        assert fails("train", folder, "--target", "rent").startswith(f"{folder}: ")
+
+    def test_infinite_numbers(self, fails, csv):
+        text = csv.read_text().splitlines()
+        cells = text[8].split(",")
+        text[8] = ",".join(["inf", *cells[1:]])
+        csv.write_text("\n".join(text))
+        line = fails("train", csv, "--target", "rent")
+        assert "column 'area', row 7: holds inf; numbers must be finite" in line
+
+    @pytest.mark.parametrize("absent", ["polars", "narwhals"])
+    def test_without_the_libraries(self, fails, csv, monkeypatch, absent):
+        original = builtins.__import__
+
+        def without(name, *args, **kwargs):
+            if name.partition(".")[0] == absent:
+                raise ImportError(name)
+            return original(name, *args, **kwargs)
+
+        monkeypatch.setattr(builtins, "__import__", without)
+        line = fails("train", csv, "--target", "rent")
+        extra = {"polars": "cli", "narwhals": "tabular"}[absent]
+        assert f"{absent}: pip install 'deltaloop[{extra}]'" in line
+
+
+class TestFiles:
+    def test_kinds_of_files_give_the_same_model(self, report, csv, tmp_path):
+        frame = _tablefiles.read(str(csv))
+        frame.write_parquet(tmp_path / "t.parquet")
+        frame.write_csv(tmp_path / "t.tsv", separator="\t")
+        frame.write_csv(tmp_path / "semicolons.csv", separator=";")
+        (tmp_path / "bom.csv").write_bytes(b"\xef\xbb\xbf" + csv.read_bytes())
+        spaced = csv.read_text().replace(",", " , ").replace("\n", "\r\n\r\n")
+        (tmp_path / "spaced.csv").write_bytes(spaced.encode())
+        names = [csv, "t.parquet", "t.tsv", "semicolons.csv", "bom.csv", "spaced.csv"]
+        contents = []
+        for name in names:
+            out = tmp_path / "model"
+            argv = ("--target", "rent", "--drop", "dear", *QUICK, "--output-model", out)
+            report("train", tmp_path / name, *argv)
+            contents.append(out.read_bytes())
+        assert len(set(contents)) == 1
+
+    def test_types_of_text(self, tmp_path):
+        path = tmp_path / "t.csv"
+        path.write_text(
+            "whole,number,flag,day,time,text,gaps,none\n"
+            "1,1.5,true,2026-01-02,2026-01-02 03:04,a,NA,\n"
+            '-2,1e3,FALSE,2026-01-03,2026-01-02T03:05:00,"b, c",5,?\n'
+            "NA,N/A,NaN,nan,null,NULL,?,\n"
+        )
+        frame = _tablefiles.read(str(path))
+        assert frame.schema == {
+            "whole": pl.Int64,
+            "number": pl.Float64,
+            "flag": pl.Boolean,
+            "day": pl.Date,
+            "time": pl.Datetime("us", "UTC"),
+            "text": pl.String,
+            "gaps": pl.Int64,
+            "none": frame["none"].dtype,
+        }
+        assert frame.height == 3
+        assert frame["text"].to_list() == ["a", "b, c", None]
+        assert frame["gaps"].to_list() == [None, 5, None]
+        assert _tablefiles.read(str(path), ["whole"])["whole"].to_list() == ["1", "-2", None]
+
+    @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+    def test_rows_without_entries_stay(self, tmp_path, end):
+        path = tmp_path / "t.csv"
+        lines = ["", "a,b", "", "1,x", ",", "  ", " , NA", '"\n\n",y', "", '2,"u\n\nv"', "3", ""]
+        path.write_text(end.join(lines).replace("\n", end[-1]), newline="")
+        frame = _tablefiles.read(str(path))
+        assert frame["a"].to_list() == [1, None, None, None, 2, 3]
+        assert frame["b"].to_list() == ["x", None, None, "y", "u\n\nv", None]
+        path.write_text(end.join(["a", "1", "", '""', "2", ""]), newline="")
+        assert _tablefiles.read(str(path))["a"].to_list() == [1, None, None, 2]
+
+
+class TestPredict:
+    @pytest.fixture
+    def model(self, run, csv, tmp_path):
+        path = tmp_path / "model"
+        argv = ("--target", "dear", "--drop", "rent", "--output-model", path)
+        assert run("train", csv, *argv)[0] == 0
+        return path
+
+    def test_rows(self, run, report, model, tmp_path):
+        new = tmp_path / "new.csv"
+        frame = flats(seed=1).select("town", "lift", "built", "area", "rent")
+        frame.write_csv(new)
+        result = report("predict", model, new)
+        expected = TabularModel.load(model).predict(_tablefiles.read(str(new))).tolist()
+        assert result == {
+            "task": "classification",
+            "model": str(model),
+            "n": 120,
+            "target": "dear",
+            "predictions": expected,
+        }
+        assert run("predict", model, new) == (0, "\n".join(expected) + "\n", "")
+
+    def test_score(self, run, report, model, csv):
+        frame = flats(seed=2)
+        frame.write_csv(csv)
+        result = report("predict", model, csv)
+        right = np.mean(np.array(result["predictions"]) == frame["dear"].to_numpy())
+        assert (result["accuracy"], result["n_with_target"]) == (right, 120)
+        assert run("predict", model, csv)[2] == f"accuracy {right:.4f} on 120 rows\n"
+        frame[:3].with_columns(dear=pl.lit(None)).write_csv(csv)
+        status, out, err = run("predict", model, csv, "--json")
+        assert status == 0
+        assert not {"accuracy", "n_with_target"} & set(json.loads(out))
+        note = "no accuracy: there is no row with a target to measure the model on"
+        assert err == f"deltaloop: {note}\n"
+
+    def test_a_row_for_each_line(self, report, fails, model, csv):
+        lines = csv.read_text().splitlines()
+        whole = report("predict", model, csv)["predictions"]
+        csv.write_text("\n".join([*lines[:4], ",,,,,", "", *lines[4:]]))
+        found = report("predict", model, csv)["predictions"]
+        assert len(found) == 121
+        assert found[:3] + found[4:] == whole
+        csv.write_text(
+            "\n".join([lines[0], ",,,,,", "", lines[1].replace("true", "?"), "x" + lines[2]])
+        )
+        assert "column 'area', row 2: expected numbers" in fails("predict", model, csv)
+
+    @pytest.mark.parametrize(
+        ("rent", "note"),
+        [
+            (["1.5", "TBD"] * 60, "target column 'rent', row 1: expected numbers, got 'TBD'"),
+            ([float("nan")] * 120, "there is no row with a target to measure the model on"),
+            ([[1.0]] * 120, "column 'rent', row 0: expected a number, text, a date or a dur"),
+            ([float("inf")] * 120, "column 'rent', row 0: holds inf; numbers must be finite"),
+        ],
+    )
+    def test_a_target_that_cannot_be_measured(self, run, csv, tmp_path, rent, note):
+        model, path = tmp_path / "m", tmp_path / "t.parquet"
+        run("train", csv, "--target", "rent", "--output-model", model, *QUICK)
+        frame = _tablefiles.read(str(csv))
+        frame.drop("rent").write_parquet(path)
+        expected = run("predict", model, path)
+        frame.with_columns(rent=pl.Series(rent)).write_parquet(path)
+        status, out, err = run("predict", model, path)
+        assert (status, out) == expected[:2]
+        assert err.startswith("deltaloop: no R^2: ")
+        assert note in err
+        assert err.count("\n") == 1
+
+    def test_nan_is_no_target(self, report, csv, tmp_path):
+        model, path = tmp_path / "m", tmp_path / "t.parquet"
+        report("train", csv, "--target", "rent", "--output-model", model, *QUICK)
+        rent = [float("nan"), None, *range(118)]
+        frame = _tablefiles.read(str(csv)).with_columns(rent=pl.Series(rent, dtype=pl.Float64))
+        frame.write_parquet(path)
+        result = report("predict", model, path)
+        assert result["n_with_target"] == 118
+        assert result["r2"] == TabularModel.load(model).score(frame[2:])
+
+    @pytest.mark.parametrize("suffix", ["csv", "tsv", "parquet"])
+    def test_output(self, run, report, model, csv, tmp_path, suffix):
+        out = tmp_path / f"out.{suffix}"
+        status, printed, _ = run("predict", model, csv, "--output", out)
+        assert (status, printed) == (0, "")
+        frame = _tablefiles.read(str(out))
+        assert frame.columns == ["dear"]
+        assert frame["dear"].to_list() == report("predict", model, csv)["predictions"]
+
+    def test_output_of_a_model_of_arrays(self, run, report, tmp_path):
+        model, out = tmp_path / "digits", tmp_path / "out.csv"
+        report("train", "digits", "--epochs", 1, "--output-model", model)
+        assert run("predict", model, "digits", "--output", out)[1] == ""
+        expected = report("predict", model, "digits")["predictions"]
+        assert _tablefiles.read(str(out))["y"].to_list() == expected
+        status, _, err = run("predict", model, "digits", "--output", "out.xlsx")
+        assert status == 2
+        assert "argument --output: expected a name that ends in .csv, .tsv" in err
+
+    def test_several_values(self, run, report, csv, tmp_path):
+        model = tmp_path / "model"
+        argv = ("--target", "rent", "--target", "area", *QUICK, "--output-model", model)
+        report("train", csv, *argv)
+        result = report("predict", model, csv)
+        assert np.shape(result["predictions"]) == (120, 2)
+        assert result["n_with_target"] == 108
+        assert [float(x) for x in run("predict", model, csv)[1].split()[:2]] == result[
+            "predictions"
+        ][0]
+
+    def test_numbers_where_text_was_stay_text(self, report, csv, tmp_path):
+        codes = ["007", "A1", "12"] * 40
+        pl.DataFrame({"code": codes, "y": ["1", "x", "2"] * 40}).write_csv(csv)
+        report("train", csv, "--target", "y", "--output-model", tmp_path / "m")
+        pl.DataFrame({"code": ["007", "12"], "y": ["1", "2"]}).write_csv(csv)
+        result = report("predict", tmp_path / "m", csv)
+        assert (result["predictions"], result["accuracy"]) == (["1", "2"], 1.0)
+
+    def test_wrong_rows(self, fails, model, csv, tmp_path):
+        frame = flats()
+        for change, message in (
+            (frame.with_columns(town=pl.lit("Rome")), "column 'town', row 0: expected one of the"),
+            (
+                frame.with_columns(area=pl.Series(["50", "60", "large"] * 40)),
+                "column 'area', row 2: expected numbers, as in training, got 'large'",
+            ),
+            (frame.drop("area"), "there is no column 'area', which the model needs"),
+        ):
+            change.write_csv(csv)
+            line = fails("predict", model, csv)
+            assert line.startswith(f"{csv}: ")
+            assert message in line
+        line = fails("predict", model, tmp_path / "x.npz")
+        assert "x.npz: expected a table (.csv, .tsv, .tab, .txt, .parquet, .pq), as" in line
+
+    def test_a_model_of_arrays_takes_no_table(self, fails, report, csv, tmp_path):
+        report("train", "digits", "--epochs", 1, "--output-model", tmp_path / "m")
+        line = fails("predict", tmp_path / "m", csv)
+        assert "was trained on arrays, not on the columns of a table" in line
+
+    def test_a_damaged_description(self, fails, model, csv):
+        dl.load(model).save(model, metadata={"table": "{}"})
+        for argv in (("predict", model, csv), ("info", model)):
+            assert fails(*argv).startswith(f"{model}: expected the table's description")
+
+    def test_info(self, run, report, model):
+        result = report("info", model)
+        assert (result["target"], result["classes"]) == ("dear", ["no", "yes"])
+        assert [column["name"] for column in result["columns"]] == ["area", "town", "built", "lift"]
+        lines = run("info", model)[1].splitlines()
+        assert lines[-4:] == [
+            "columns       'area': number, may be missing",
+            "              'town': category 'Aachen', 'Bonn', 'Ulm', may be missing",
+            "              'built': date",
+            "              'lift': number",
+        ]
+
+
+class TestPlot:
+    @pytest.fixture(autouse=True)
+    def matplotlib(self):
+        pytest.importorskip("matplotlib")
+
+    @pytest.mark.parametrize(
+        ("suffix", "start"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("PDF", b"%PDF")]
+    )
+    def test_files(self, report, csv, tmp_path, suffix, start):
+        path = tmp_path / f"picture.{suffix}"
+        for target in ("dear", "rent"):
+            report("train", csv, "--target", target, *QUICK, "--plot", path)
+            assert path.read_bytes().startswith(start)
+            path.unlink()
+
+    def test_what_is_drawn(self, report, csv, tmp_path, monkeypatch):
+        """Titles and labels are text in the SVG file."""
+        import matplotlib as mpl
+
+        monkeypatch.setitem(mpl.rcParams, "svg.fonttype", "none")
+        path = tmp_path / "picture.svg"
+        result = report("train", csv, "--target", "dear", *QUICK, "--plot", path)
+        text = path.read_text()
+        right = round(result["accuracy"] * result["n_test"])
+        assert f"({right} of {result['n_test']})" in text
+        assert ">no<" in text
+        assert ">yes<" in text
+        report("train", csv, "--target", "rent", *QUICK, "--plot", path)
+        for name in ("true rent", "predicted rent"):
+            assert name in path.read_text()
+        both = ("--target", "rent", "--target", "area")
+        report("train", csv, *both, *QUICK, "--plot", path)
+        assert ">rent: R" in path.read_text()
+        assert ">area: R" in path.read_text()
+
+    @pytest.mark.parametrize("target", ["dear", "rent"])
+    def test_nothing_held_out(self, report, csv, tmp_path, target):
+        path = tmp_path / "picture.png"
+        argv = ("train", csv, "--target", target, *QUICK, "--test-fraction", 0)
+        assert report(*argv, "--plot", path)["n_test"] == 0
+        assert path.read_bytes().startswith(b"\x89PNG")
+
+    def test_arrays(self, report, tmp_path):
+        path, data = tmp_path / "picture.png", tmp_path / "data.npz"
+        report("train", "digits", "--epochs", 1, "--plot", path)
+        digits = path.read_bytes()
+        X = np.random.default_rng(0).normal(size=(50, 2))
+        np.savez(data, X=X, y=X[:, 0])
+        report("train", data, "--epochs", 1, "--plot", path)
+        assert digits != path.read_bytes()
+        np.savez(data, X=X, y=X[:, 0] > 0)
+        report("train", data, "--epochs", 1, "--plot", path)
+
+    def test_without_matplotlib_nothing_is_trained(self, fails, csv, monkeypatch):
+        monkeypatch.setattr(_pictures, "find_spec", lambda name: None)
+        monkeypatch.setattr(dl.Network, "fit", lambda *args, **kwargs: pytest.fail("trained"))
+        for data in (csv, "digits", Path("missing.npz")):
+            line = fails("train", data, "--plot", "x.png")
+            assert line == "--plot needs matplotlib: pip install 'deltaloop[plot]'"
+
+
+def test_json_is_one_object_without_nan(run, csv):
+    pl.DataFrame({"x": np.arange(30.0), "y": np.arange(30) * 0.5}).write_csv(csv)
+    out = run("train", csv, "--target", "y", "--json", *QUICK)[1]
+    assert json.loads(out, parse_constant=pytest.fail)["n_test"] == 6

@@ -1,0 +1,1 @@
+"""What the tests share; `from tests.helpers... import ...` finds it from any folder."""

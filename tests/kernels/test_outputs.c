@@ -1,0 +1,206 @@
+/* The outputs: costs and deltas of every loss against the formulas, and the weights of instances. */
+#include "harness.h"
+#include "plain.h"
+
+/* Cost and delta of each pair of loss and output against the formulas. */
+static void test_output(const struct mlp_kernels *k)
+{
+    for (int trial = 0; trial < 300; trial++) {
+        const size_t rows = random_size(20), m = 1 + random_size(19), n = rows * m;
+        const int softmax = trial % 2, entropy = trial / 2 % 2;
+        const enum mlp_loss loss = !entropy  ? MLP_SQUARED_ERROR
+                                   : softmax ? MLP_CROSS_ENTROPY
+                                             : MLP_BINARY_CROSS_ENTROPY;
+        struct array z = array(n), y = array(n), delta = array(n), terms = array(n),
+                     c = array(rows);
+        double *a = malloc(n * sizeof *a);
+        for (size_t i = 0; i < rows; i++) {
+            double total = 0.0, sum = 0.0;
+            for (size_t j = 0; j < m; j++) {
+                y.p[i * m + j] = fabs(y.p[i * m + j]);
+                total += y.p[i * m + j];
+                sum += exp(z.p[i * m + j]);
+            }
+            for (size_t j = 0; j < m; j++) {
+                if (softmax && entropy)
+                    y.p[i * m + j] /= total;
+                a[i * m + j] =
+                    softmax ? exp(z.p[i * m + j]) / sum : plain(MLP_SIGMOID, z.p[i * m + j]);
+            }
+        }
+        k->output(loss, 0.0, softmax ? MLP_SOFTMAX : MLP_SIGMOID, rows, m, z.p, y.p, delta.p,
+                  terms.p, c.p);
+        for (size_t i = 0; i < rows; i++) {
+            const double *ai = a + i * m, *yi = y.p + i * m;
+            double cost = 0.0, inner = 0.0;
+            for (size_t j = 0; j < m; j++) {
+                if (!entropy)
+                    cost += 0.5 * (yi[j] - ai[j]) * (yi[j] - ai[j]);
+                else if (softmax)
+                    cost -= yi[j] * log(ai[j]);
+                else
+                    cost -= yi[j] * log(ai[j]) + (1.0 - yi[j]) * log(1.0 - ai[j]);
+                inner += ai[j] * (ai[j] - yi[j]);
+            }
+            CHECK(fabs(c.p[i] - cost) <= 1e-14 * (double)m);
+            for (size_t j = 0; j < m; j++) {
+                const double e = ai[j] - yi[j];
+                const double expected = entropy   ? e
+                                        : softmax ? ai[j] * (e - inner)
+                                                  : e * ai[j] * (1.0 - ai[j]);
+                CHECK(fabs(delta.p[i * m + j] - expected) <= 1e-15);
+                CHECK(fabs(z.p[i * m + j] - ai[j]) <= 1e-15);
+            }
+        }
+        free(a);
+        release(z.base, z.size);
+        release(y.base, y.size);
+        release(delta.base, delta.size);
+        release(terms.base, terms.size);
+        release(c.base, c.size);
+    }
+}
+
+/* The losses of a - y with any output: cost, and delta = dC/da g'(z). */
+static void test_losses(const struct mlp_kernels *k)
+{
+    static const enum mlp_loss losses[] = {MLP_SQUARED_ERROR, MLP_ABSOLUTE_ERROR, MLP_HUBER,
+                                           MLP_QUANTILE};
+    for (int trial = 0; trial < 1000; trial++) {
+        const size_t rows = random_size(20), m = 1 + random_size(19) % (trial % 3 ? 19 : 1);
+        const size_t n = rows * m;
+        const enum mlp_loss loss = losses[trial % 4];
+        const enum mlp_activation all[] = {MLP_IDENTITY, MLP_SIGMOID,   MLP_TANH, MLP_RELU,
+                                           MLP_ELU,      MLP_SOFTPLUS,  MLP_SILU, MLP_GELU,
+                                           MLP_STEP,     MLP_LEAKY_RELU};
+        const enum mlp_activation g = all[random_bits() % 10];
+        const double p = 0.375;
+        struct array z = array(n), y = array(n), delta = array(n), terms = array(n);
+        struct array c = array(rows), a = array(n), d = array(n);
+        memcpy(a.p, z.p, n * sizeof(double));
+        if (mlp_keeps_derivative(g)) {
+            k->activate_keep(g, n, a.p, d.p);
+        } else {
+            k->activate(g, rows, m, a.p);
+            for (size_t i = 0; i < n; i++)
+                d.p[i] = 1.0;
+            k->multiply_derivative(g, n, a.p, d.p);
+        }
+        y.p[0] = a.p[0]; /* where slopes jump */
+        k->output(loss, p, g, rows, m, z.p, y.p, delta.p, terms.p, c.p);
+        CHECK(same_bits(n, z.p, a.p));
+        for (size_t i = 0; i < rows; i++) {
+            double cost = 0.0;
+            for (size_t j = 0; j < m; j++) {
+                const double e = a.p[i * m + j] - y.p[i * m + j], w = fabs(e);
+                const double sign = e > 0.0 ? 1.0 : e < 0.0 ? -1.0 : 0.0;
+                double term = 0.5 * e * e, slope = e;
+                if (loss == MLP_ABSOLUTE_ERROR) {
+                    term = w;
+                    slope = sign;
+                } else if (loss == MLP_HUBER && w > p) {
+                    term = p * (w - 0.5 * p);
+                    slope = p * sign;
+                } else if (loss == MLP_QUANTILE) {
+                    slope = e > 0.0 ? 1.0 - p : p * sign;
+                    term = slope * e;
+                }
+                cost = j ? cost + term : term;
+                const double expected = slope * d.p[i * m + j];
+                CHECK(fabs(delta.p[i * m + j] - expected) <= 6e-16 * fabs(expected));
+            }
+            CHECK(c.p[i] == cost); /* bit for bit, in ascending order */
+        }
+        release(z.base, z.size);
+        release(y.base, y.size);
+        release(delta.base, delta.size);
+        release(terms.base, terms.size);
+        release(c.base, c.size);
+        release(a.base, a.size);
+        release(d.base, d.size);
+    }
+}
+
+/* The weights of instances; one that weighs nothing counts for nothing, whatever it is. */
+static void test_weigh(const struct mlp_kernels *k)
+{
+    for (size_t rows = 1; rows <= 20; rows++) {
+        const size_t m = random_size(20), n = rows * m;
+        struct array s = array(rows), delta = array(n), c = array(rows);
+        double deltas[400], costs[20];
+        for (size_t i = 0; i < rows; i++) {
+            s.p[i] = random_bits() % 3 == 0 ? 0.0 : fabs(s.p[i]);
+            costs[i] = c.p[i] * s.p[i];
+            for (size_t j = 0; j < m; j++)
+                deltas[i * m + j] = delta.p[i * m + j] * s.p[i];
+            if (s.p[i] == 0.0) { /* whatever they are */
+                costs[i] = 0.0;
+                c.p[i] = (double)NAN;
+                for (size_t j = 0; j < m; j++) {
+                    deltas[i * m + j] = 0.0;
+                    delta.p[i * m + j] = j % 2 ? INFINITY : (double)NAN;
+                }
+            }
+        }
+        k->weigh(rows, m, s.p, delta.p, c.p);
+        CHECK(same_bits(n, delta.p, deltas) && same_bits(rows, c.p, costs));
+        release(s.base, s.size);
+        release(delta.base, delta.size);
+        release(c.base, c.size);
+    }
+}
+
+static void time_output(const struct mlp_kernels *k)
+{
+    static const struct {
+        const char *label;
+        enum mlp_loss loss;
+        enum mlp_activation g;
+    } cases[] = {
+        {"squared error, identity", MLP_SQUARED_ERROR, MLP_IDENTITY},
+        {"squared error, sigmoid", MLP_SQUARED_ERROR, MLP_SIGMOID},
+        {"binary, sigmoid", MLP_BINARY_CROSS_ENTROPY, MLP_SIGMOID},
+        {"cross entropy, softmax", MLP_CROSS_ENTROPY, MLP_SOFTMAX},
+        {"absolute, identity", MLP_ABSOLUTE_ERROR, MLP_IDENTITY},
+        {"huber, identity", MLP_HUBER, MLP_IDENTITY},
+        {"quantile, identity", MLP_QUANTILE, MLP_IDENTITY},
+        {"poisson, exponential", MLP_POISSON, MLP_EXPONENTIAL},
+    };
+    const size_t rows = 100, m = 10, n = rows * m;
+    struct array from = room(n), z = room(n), y = room(n), delta = room(n), terms = room(n);
+    struct array c = room(rows);
+    for (size_t i = 0; i < n; i++)
+        y.p[i] = fabs(y.p[i]);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        TIME_AFTER(
+            cases[i].label, n, memcpy(z.p, from.p, n * sizeof *z.p),
+            k->output(cases[i].loss, 0.375, cases[i].g, rows, m, z.p, y.p, delta.p, terms.p, c.p));
+    release(from.base, from.size);
+    release(z.base, z.size);
+    release(y.base, y.size);
+    release(delta.base, delta.size);
+    release(terms.base, terms.size);
+    release(c.base, c.size);
+}
+
+static void time_weigh(const struct mlp_kernels *k)
+{
+    const size_t rows = 100, m = 10;
+    struct array s = room(rows), delta = room(rows * m), c = room(rows);
+    for (size_t i = 0; i < rows; i++)
+        s.p[i] = 1.0;
+    TIME("100 x 10", rows * m, k->weigh(rows, m, s.p, delta.p, c.p));
+    release(s.base, s.size);
+    release(delta.base, delta.size);
+    release(c.base, c.size);
+}
+
+static const struct row ROWS[] = {
+    {"output", time_output, {test_output, test_losses}},
+    {"weigh", time_weigh, {test_weigh}},
+};
+
+int main(int argc, char **argv)
+{
+    return run_rows("test_outputs", ROWS, sizeof ROWS / sizeof *ROWS, argc, argv);
+}
