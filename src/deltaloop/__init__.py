@@ -8,13 +8,12 @@
 
 from deltaloop import plot as plot
 from deltaloop._core import __version__
-from deltaloop._files.description import load
 from deltaloop._fit.gradient_check import GradientCheck
 from deltaloop._runtime import runtime
 from deltaloop.convert import from_onnx, from_sklearn, from_torch
 from deltaloop.inits import Uniform
 from deltaloop.losses import Huber, Quantile
-from deltaloop.network import Network
+from deltaloop.network import Network, load
 from deltaloop.predictor import Predictor
 from deltaloop.results import DivergenceWarning, EpochInfo, FitResult, History, Stage
 from deltaloop.solvers import (

@@ -1,4 +1,4 @@
-"""Where pickles look for the columns of a table, whose code is in `tabular/_columns.py`."""
+"""Where pickles look for the columns of a table, whose code is in `tabular/`."""
 
 from deltaloop.tabular._columns import Column, Table
 

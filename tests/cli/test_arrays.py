@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 import deltaloop as dl
-from deltaloop import _scaling
-from deltaloop._files import description as _files
+from deltaloop import _scaling, _scores, _splits
+from deltaloop._files import model as _files
 from deltaloop.cli import main
 from deltaloop.datasets import load_digits
 from tests.helpers.samples import blobs, smooth
@@ -108,7 +108,7 @@ class TestDigits:
         path = tmp_path / "model"
         result = report("train", "digits", "--seed", 1, "--output-model", path)
         X, y = load_digits()
-        rows, held_out = _scaling.split(len(X), 0.2, 1)
+        rows, held_out = _splits.split(len(X), 0.2, 1)
         network = dl.load(path)
         assert np.mean(network.classify(X[held_out]) == y[held_out]) == result["accuracy"]
         assert network.cost(X[rows], y[rows]) == pytest.approx(result["cost"], rel=1e-9)
@@ -132,7 +132,7 @@ class TestOptions:
             *("--option", "memory=4", "-o", "clip_norm=5", "--batch-size", 16, "--seed", 3),
             *("--l2", 0.1, "--class-weight", "balanced", "--validation", 0.2, "--threads", 1),
         )
-        rows, _ = _scaling.split(len(X), 0.2, 3)
+        rows, _ = _splits.split(len(X), 0.2, 3)
         scaling = _scaling.Scaling.of(X[rows], "X", constant=np.inf)
         net = dl.Network(
             [3, 5, 5, 3],
@@ -345,7 +345,7 @@ class TestTraining:
         X, y = blobs()
         path, text = tmp_path / "model", ",".join(map(str, hidden))
         result = report("train", npz(X=X, y=y), "--hidden", text, "--output-model", path)
-        rows, held_out = _scaling.split(len(X), 0.2, 0)
+        rows, held_out = _splits.split(len(X), 0.2, 0)
         mean, deviation = X[rows].mean(axis=0), X[rows].std(axis=0)
         scaled = (X - mean) / deviation
         network = dl.Network([3, *hidden, 3], activation="tanh", loss="cross_entropy", seed=0)
@@ -364,7 +364,7 @@ class TestTraining:
         X, Y = smooth(k=k)
         path, text = tmp_path / "model", ",".join(map(str, hidden))
         result = report("train", npz(X=X, y=Y), "--hidden", text, "--output-model", path)
-        rows, held_out = _scaling.split(len(X), 0.2, 0)
+        rows, held_out = _splits.split(len(X), 0.2, 0)
         inputs, outputs = _scaling.Scaling.of(X[rows], "X"), _scaling.Scaling.of(Y[rows], "Y")
         network = dl.Network([3, *hidden, k], activation="tanh", output="identity", seed=0)
         solver = dl.GradientDescent(0.05 / 32, momentum=0.9, batch_size=32)
@@ -373,7 +373,7 @@ class TestTraining:
         assert (fitted.cost, fitted.epochs) == (result["cost"], result["epochs"])
         predicted = network.predict(scaled) * Y[rows].std(axis=0) + Y[rows].mean(axis=0)
         np.testing.assert_allclose(dl.load(path).predict(X), predicted, rtol=1e-9)
-        score = _scaling.r2(Y[held_out], predicted[held_out])
+        score = _scores.r2(Y[held_out], predicted[held_out])
         assert result["r2"] == pytest.approx(score, rel=1e-9)
         assert result["r2"] > (0.9 if hidden else 0.5)
 
@@ -632,7 +632,7 @@ class TestPredict:
         result = report("predict", path, data)
         np.testing.assert_array_equal(np.array(result["predictions"]).reshape(-1, k), expected)
         assert result["task"] == "regression"
-        assert result["r2"] == _scaling.r2(Y, expected) > 0.9
+        assert result["r2"] == _scores.r2(Y, expected) > 0.9
         assert err == f"R^2 {result['r2']:.4f} on 200 rows\n"
 
     def test_integers_are_values_to_a_regression(self, report, npz, tmp_path):

@@ -13,7 +13,7 @@ import time
 import pytest
 
 import deltaloop as dl
-from deltaloop.cli import _arrays as _commands
+from deltaloop.cli import _solvers
 
 COMMAND = [sys.executable, "-m", "deltaloop"]
 
@@ -270,6 +270,6 @@ class TestProcess:
             raise KeyboardInterrupt
 
         monkeypatch.setattr(dl.Network, "fit", fit)
-        monkeypatch.setattr(_commands, "find_spec", lambda name: found)
+        monkeypatch.setattr(_solvers, "find_spec", lambda name: found)
         run("train", "digits")
         assert asked == [found is not None]

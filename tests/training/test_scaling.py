@@ -8,28 +8,28 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 
-from deltaloop import _scaling
+from deltaloop import _scaling, _scores, _splits
 from tests.helpers.samples import blobs
 
 
 class TestScaling:
     def test_split(self):
-        rows, held_out = _scaling.split(100, 0.2, 0)
+        rows, held_out = _splits.split(100, 0.2, 0)
         assert (len(rows), len(held_out)) == (80, 20)
         assert sorted([*rows, *held_out]) == list(range(100))
-        again = _scaling.split(100, 0.2, 0)
+        again = _splits.split(100, 0.2, 0)
         np.testing.assert_array_equal(again[0], rows)
-        other = _scaling.split(100, 0.2, 1)
+        other = _splits.split(100, 0.2, 1)
         assert other[1].tolist() != held_out.tolist()
 
     def test_split_stays_the_same_in_future_versions(self):
-        rows, held_out = _scaling.split(10, 0.3, 42)
+        rows, held_out = _splits.split(10, 0.3, 42)
         assert rows.tolist() == [2, 5, 9, 7, 3, 6, 1]
         assert held_out.tolist() == [4, 8, 0]
 
     @pytest.mark.parametrize("n", range(5))
     def test_split_of_few_rows(self, n):
-        rows, held_out = _scaling.split(n, 0.2, 0)
+        rows, held_out = _splits.split(n, 0.2, 0)
         assert len(rows) == max(0, n - 2)
         assert len(held_out) == min(n, 2)
 
@@ -56,10 +56,10 @@ class TestScaling:
             else:
                 hypothesis.assume(total > 1e-100)
                 expected.append(1 - residual / total)
-        assert _scaling.r2(y, predicted) == pytest.approx(np.mean(expected), rel=1e-9, abs=1e-9)
+        assert _scores.r2(y, predicted) == pytest.approx(np.mean(expected), rel=1e-9, abs=1e-9)
 
     def test_r2_of_known_values(self):
         y = np.array([[1.0], [2.0], [3.0]])
-        assert _scaling.r2(y, y) == 1
-        assert _scaling.r2(y, np.full((3, 1), 2.0)) == 0
-        assert _scaling.r2(y, y[::-1]) == -3
+        assert _scores.r2(y, y) == 1
+        assert _scores.r2(y, np.full((3, 1), 2.0)) == 0
+        assert _scores.r2(y, y[::-1]) == -3

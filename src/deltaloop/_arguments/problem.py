@@ -16,7 +16,7 @@ from deltaloop import _scalars
 from deltaloop._arguments import arrays as _arrays
 
 if TYPE_CHECKING:
-    from deltaloop.network import Network
+    from deltaloop import _core
 
 
 class Problem(NamedTuple):
@@ -50,7 +50,7 @@ def weights(sample_weight: object, n: int, name: str = "sample_weight") -> Any:
 
 
 def balance(
-    network: Network, class_weight: object, y: NDArray[Any], labels: bool
+    network: _core.Core, class_weight: object, y: NDArray[Any], labels: bool
 ) -> NDArray[np.float64] | None:
     """Return a weight for each instance by its class, or None where none are given."""
     if class_weight is None:
@@ -108,7 +108,7 @@ def penalised(l1: object, l2: object) -> Problem:
     return Problem(l1=values[0], l2=values[1])
 
 
-def dropout(network: Network, given: object) -> NDArray[np.float64] | None:
+def dropout(network: _core.Core, given: object) -> NDArray[np.float64] | None:
     """Return the probability with which each hidden layer drops units, None where all are 0."""
     n_hidden = len(network.layers) - 2
     if _scalars.is_list(given):
@@ -131,7 +131,7 @@ def dropout(network: Network, given: object) -> NDArray[np.float64] | None:
 
 
 def of(
-    network: Network,
+    network: _core.Core,
     y: NDArray[Any],
     labels: bool,
     sample_weight: object = None,

@@ -1,9 +1,14 @@
-"""Solvers as the command line names them: --solver, --option, --schedule and their shortcuts."""
+"""What the command line says of a fit: solvers as it names them, what is minimised, when to stop.
+
+The solvers are --solver, --option, --schedule and their shortcuts; all else has the names that
+`Network.fit` gives it.
+"""
 
 from __future__ import annotations
 
 import argparse
 from dataclasses import MISSING, fields
+from importlib.util import find_spec
 from typing import Any
 
 from deltaloop.schedules import SCHEDULES, Schedule
@@ -17,7 +22,10 @@ __all__ = [
     "RATE_PER_INSTANCE",
     "SCHEDULES",
     "SOLVERS",
+    "check_class_weight",
+    "check_patience",
     "fit_arguments",
+    "fit_options",
 ]
 
 # Defaults for data nobody has seen yet. With 64 tanh units, momentum 0.9 and a rate of 0.05 an
@@ -56,6 +64,28 @@ def fit_arguments(args: argparse.Namespace, n: int, name: str) -> dict[str, Any]
     if len(chain) == 1:
         return {"solver": chain[0], "max_epochs": epochs[0]}
     return {"solver": chain, "max_epochs": epochs}
+
+
+def fit_options(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the other arguments of `Network.fit`: what is minimised, and when to stop."""
+    names = ("l1", "l2", "class_weight", "validation", "patience", "tol", "goal", "max_time")
+    return {name: getattr(args, name) for name in names} | {
+        "dropout": args.dropout[0] if len(args.dropout) == 1 else args.dropout,
+        "n_threads": args.threads,
+        "progress": find_spec("tqdm") is not None,
+    }
+
+
+def check_class_weight(args: argparse.Namespace, name: str, classes: object) -> None:
+    """Refuse weights of classes for data that have none."""
+    if args.class_weight is not None and classes is None:
+        args.usage_error(f"argument --class-weight: {name} has values, not classes")
+
+
+def check_patience(args: argparse.Namespace) -> None:
+    """Refuse patience with nothing to watch."""
+    if args.patience is not None and args.validation is None:
+        args.usage_error("argument --patience: it needs --validation")
 
 
 def _solvers(args: argparse.Namespace, epochs: list[int], n: int, name: str) -> list[Solver]:

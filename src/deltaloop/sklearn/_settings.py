@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -16,9 +16,6 @@ from deltaloop.losses import Loss
 from deltaloop.losses import check as check_loss
 from deltaloop.solvers import LBFGS, Solver
 from deltaloop.solvers import SOLVERS as ALL
-
-if TYPE_CHECKING:
-    from deltaloop.sklearn._estimator import Perceptron
 
 # Activations by scikit-learn's names, and scikit-learn's names of ours.
 ACTIVATIONS = {theirs: ours for ours, theirs in SKLEARN_NAMES.items()}
@@ -79,7 +76,7 @@ class Settings:
         return min(200 if self.batch_size is None else self.batch_size, n)
 
 
-def check(estimator: Perceptron) -> Settings:
+def check(estimator: object) -> Settings:
     """Return an estimator's parameters. TypeError or ValueError for the first that is wrong."""
     e: Any = estimator
     hidden = hidden_sizes(e.hidden_layer_sizes)

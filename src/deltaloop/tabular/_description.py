@@ -7,14 +7,14 @@ wrong ends in a ValueError. The length of the text is limited by that of a file'
 from __future__ import annotations
 
 import json
-import math
-from dataclasses import asdict
 from itertools import pairwise
 from typing import Any
 
-from deltaloop._files.description import MAX_HEADER_BYTES, short
+from deltaloop._files.header import MAX_HEADER_BYTES
+from deltaloop._files.paths import short
 from deltaloop.network import Network
-from deltaloop.tabular._columns import NUMERIC, Column, Table
+from deltaloop.tabular._columns import Column, Table
+from deltaloop.tabular._kinds import KINDS
 from deltaloop.tabular._target import MAX_WHOLE, Label, Target
 
 __all__ = ["check_network", "check_size", "of_text", "to_text"]
@@ -28,7 +28,7 @@ def to_text(table: Table, target: Target) -> str:
         "version": VERSION,
         "target": target.names[0] if target.single else list(target.names),
         "classes": None if target.classes is None else list(target.classes),
-        "columns": [asdict(column) for column in table.columns],
+        "columns": [KINDS[column.kind].to_json(column) for column in table.columns],
     }
     return json.dumps(description, allow_nan=False, ensure_ascii=False)
 
@@ -131,35 +131,11 @@ def _column(found: object) -> Column:
     _check_keys("a column", found, ("name", "kind", "missing", "categories", "means"))
     assert isinstance(found, dict)
     name, kind, missing = found["name"], found["kind"], found["missing"]
-    categories, means = found["categories"], found["means"]
     if not isinstance(name, str):
         raise ValueError(f"expected the name of a column, found {short(str(name))}")
     where = f"column {short(name)}"
-    if kind != "category" and kind not in NUMERIC:
+    if not (isinstance(kind, str) and kind in KINDS):
         raise ValueError(f"{where}: expected a kind that is known, found {short(str(kind))}")
     if type(missing) is not bool:
         raise ValueError(f"{where}: expected missing to be true or false")
-    if kind == "category":
-        n_means = 0 if missing else len(categories) if isinstance(categories, list) else 0
-        ok = (
-            isinstance(categories, list)
-            and categories
-            and all(isinstance(category, str) for category in categories)
-            and all(a < b for a, b in pairwise(categories))
-        )
-    else:
-        n_means, ok = 1, categories == []
-    if not ok:
-        raise ValueError(
-            f"{where}: expected {'sorted' if kind == 'category' else 'no'} categories, found "
-            f"{short(str(categories))}"
-        )
-    if not (
-        isinstance(means, list)
-        and len(means) == n_means
-        and all(type(mean) is float and math.isfinite(mean) for mean in means)
-    ):
-        raise ValueError(
-            f"{where}: expected means to be {n_means} finite numbers, found {short(str(means))}"
-        )
-    return Column(name, kind, missing, tuple(categories), tuple(means))
+    return KINDS[kind].of_json(name, missing, found["categories"], found["means"])

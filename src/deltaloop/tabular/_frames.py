@@ -1,76 +1,22 @@
 """Columns of pandas, polars and pyarrow frames and of dicts, all in one form, by narwhals.
 
-A column is numbers, with NaN for what is missing, or text, with None for it. What cannot be either
-ends in an error that names the column and the row, counted from 0.
+The kinds (_kinds.py) say which columns they take and convert them. What no kind takes ends in an
+error that names the column and the row, counted from 0.
 """
 
 from __future__ import annotations
 
-import datetime
-import numbers
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from decimal import Decimal
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deltaloop._scaling import Floats
+from deltaloop.tabular._kinds import KINDS, Kind
+from deltaloop.tabular._values import NOTHING, Values, quote, where
 
-__all__ = [
-    "MICROSECONDS_PER_DAY",
-    "Columns",
-    "Values",
-    "column",
-    "first_line",
-    "frame",
-    "not_a_number",
-    "numbers_as_text",
-    "series",
-    "where",
-]
-
-MICROSECONDS_PER_DAY = 86_400_000_000
-_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
-
-
-@dataclass(frozen=True)
-class Values:
-    """One column: `kind` is "number", "date", "duration", "text" or "nothing" (all missing).
-
-    `numbers`, (n,), has NaN where a value is missing, dates as days since 1970-01-01 (UTC),
-    durations in days and booleans as 0 and 1; `text` has None there. The other one is None.
-    `boolean` is true for numbers that all were booleans.
-    """
-
-    name: str
-    kind: str
-    dtype: str
-    numbers: Floats | None = None
-    text: list[str | None] | None = None
-    boolean: bool = False
-
-    def __len__(self) -> int:
-        values = self.numbers if self.text is None else self.text
-        assert values is not None
-        return len(values)
-
-    @property
-    def missing(self) -> NDArray[np.bool_]:
-        """Which rows have no value, (n,)."""
-        if self.numbers is not None:
-            return np.isnan(self.numbers)
-        assert self.text is not None
-        return np.array([value is None for value in self.text], dtype=bool)
-
-    def take(self, rows: NDArray[np.intp]) -> Values:
-        """Return some of the rows."""
-        if self.numbers is not None:
-            return replace(self, numbers=self.numbers[rows])
-        assert self.text is not None
-        return replace(self, text=[self.text[row] for row in rows.tolist()])
+__all__ = ["Columns", "column", "first_line", "frame", "series"]
 
 
 class Columns:
@@ -117,28 +63,20 @@ def frame(data: Any) -> Any:
 
 
 def column(given: Any) -> Values:
-    """Read a narwhals given."""
+    """Read a narwhals series, as the first kind does that takes it."""
     import narwhals as nw
 
-    name, dtype, kind = given.name, given.dtype, str(given.dtype)
+    name, dtype = given.name, str(given.dtype)
     missing = given.is_null().to_numpy()
     if missing.all():
-        return Values(name, "nothing", kind, np.full(len(given), np.nan))
-    if dtype.is_numeric() or dtype == nw.Boolean:
-        values = given.cast(nw.Float64()).to_numpy()
-        return _numbers(name, "number", kind, values, missing, dtype == nw.Boolean)
-    if dtype in (nw.Date, nw.Datetime):
-        values = given.dt.timestamp("us").cast(nw.Float64()).to_numpy()
-        return _numbers(name, "date", kind, values / MICROSECONDS_PER_DAY, missing)
-    if dtype == nw.Duration:
-        values = given.dt.total_microseconds().cast(nw.Float64()).to_numpy()
-        return _numbers(name, "duration", kind, values / MICROSECONDS_PER_DAY, missing)
+        return Values(name, NOTHING, dtype, np.full(len(given), np.nan))
+    for kind in KINDS.values():
+        if kind.takes(given.dtype):
+            return _values(kind, name, dtype, kind.read(given), missing, given.dtype == nw.Boolean)
     items = [
         None if absent else item for item, absent in zip(given.to_list(), missing, strict=True)
     ]
-    if dtype in (nw.Categorical, nw.Enum):  # pandas has categories of any type
-        return Values(name, "text", kind, text=[x if x is None else str(x) for x in items])
-    return _of_items(name, kind, items)
+    return _of_items(name, dtype, items)
 
 
 def series(name: str, values: Any) -> Any:
@@ -176,40 +114,6 @@ def _backend() -> Any:
     return found
 
 
-def where(name: str, row: int | np.integer[Any]) -> str:
-    """Return how messages call a place."""
-    return f"column {name!r}, row {row}"
-
-
-def not_a_number(values: Values) -> int:
-    """Return the first row of text that is no number, or, if all are, that is not missing."""
-    row = int(np.argmin(values.missing))
-    return next((i for i, text in enumerate(values.text or ()) if not _numeric(text)), row)
-
-
-def _numeric(text: str | None) -> bool:
-    try:
-        return text is None or float(text) is not None
-    except ValueError:
-        return False
-
-
-def numbers_as_text(values: Values) -> str:
-    """Say which entry made a column text whose entries look like numbers; else return nothing."""
-    known = [(row, text) for row, text in enumerate(values.text or ()) if text is not None]
-    n = sum(_numeric(text) for _, text in known)
-    if known and n == len(known):
-        return f", all of them numbers as text, as {known[0][1]!r} in row {known[0][0]}"
-    if 2 * n > len(known):
-        row = not_a_number(values)
-        assert values.text is not None
-        return f", most of them numbers, but row {row} holds {_short(values.text[row])}"
-    if known and all(_numeric(text.replace(",", ".")) for _, text in known):
-        row, text = known[0]
-        return f", numbers with decimal commas, as {text!r} in row {row}"
-    return ""
-
-
 def _of_mapping(data: Mapping[Any, Any]) -> Columns:
     columns: dict[str, Any] = {}
     for name, values in data.items():
@@ -225,81 +129,46 @@ def _of_mapping(data: Mapping[Any, Any]) -> Columns:
     return Columns(columns)
 
 
-def _numbers(
+def _values(
+    kind: Kind,
     name: str,
-    kind: str,
     dtype: str,
-    values: NDArray[Any],
+    values: Any,
     missing: NDArray[np.bool_],
-    boolean: bool = False,
+    boolean: bool,
 ) -> Values:
-    """Check numbers; pandas may mark a missing one by more than NaN."""
+    """Check what a kind has read; pandas may mark a missing number by more than NaN."""
+    if kind.text:
+        text = [None if absent else item for item, absent in zip(values, missing, strict=True)]
+        return Values(name, kind.form, dtype, text=text)
     values = np.where(missing, np.nan, values).astype(np.float64)
     if np.isnan(values).all():
-        return Values(name, "nothing", dtype, values)
+        return Values(name, NOTHING, dtype, values)
     infinite = np.isinf(values)
     if infinite.any():
         row = int(np.argmax(infinite))
         raise ValueError(f"{where(name, row)}: holds {values[row]}; numbers must be finite")
-    return Values(name, kind, dtype, values, boolean=boolean)
-
-
-def _is_number(item: object) -> bool:
-    return isinstance(item, numbers.Real | Decimal | np.bool_)
-
-
-def _days(item: Any) -> float:
-    """Return days since 1970-01-01 of a date; a time without a zone is UTC."""
-    if not isinstance(item, datetime.datetime):
-        item = datetime.datetime(item.year, item.month, item.day)
-    if item.tzinfo is None:
-        item = item.replace(tzinfo=datetime.UTC)
-    return float((item - _EPOCH) / datetime.timedelta(days=1))
-
-
-_OBJECTS: list[tuple[str, str, Callable[[Any], bool], Callable[[Any], float] | None]] = [
-    ("number", "a number", _is_number, float),
-    ("text", "text", lambda item: isinstance(item, str), None),
-    ("date", "a date", lambda item: isinstance(item, datetime.date), _days),
-    (
-        "duration",
-        "a duration",
-        lambda item: isinstance(item, datetime.timedelta),
-        lambda item: item / datetime.timedelta(days=1),
-    ),
-]
+    return Values(name, kind.form, dtype, values, boolean=boolean)
 
 
 def _of_items(name: str, dtype: str, items: list[Any]) -> Values:
     """Read a column of Python objects, which must be of one kind."""
     first = next(row for row, item in enumerate(items) if item is not None)
-    for kind, called, accepts, convert in _OBJECTS:
-        if not accepts(items[first]):
-            continue
-        for row, item in enumerate(items):
-            if item is not None and not accepts(item):
-                raise TypeError(
-                    f"{where(name, row)}: expected {called}, as in row {first}, got {_quote(item)}"
-                )
-        if convert is None:
-            return Values(name, kind, dtype, text=items)
-        missing = np.array([item is None for item in items])
-        values = np.array([np.nan if item is None else convert(item) for item in items])
-        boolean = all(item is None or isinstance(item, bool | np.bool_) for item in items)
-        return _numbers(name, kind, dtype, values, missing, boolean)
-    raise TypeError(
-        f"{where(name, first)}: expected a number, text, a date or a duration, got "
-        f"{_quote(items[first])}; leave the column out"
-    )
-
-
-def _quote(item: object) -> str:
-    return f"{_short(item)} ({type(item).__name__})"
-
-
-def _short(item: object) -> str:
-    text = repr(item)
-    return text if len(text) <= 60 else text[:57] + "..."
+    kind = next((kind for kind in KINDS.values() if kind.accepts(items[first])), None)
+    if kind is None:
+        *others, last = dict.fromkeys(kind.item for kind in KINDS.values())
+        raise TypeError(
+            f"{where(name, first)}: expected {', '.join(others)} or {last}, got "
+            f"{quote(items[first])}; leave the column out"
+        )
+    for row, item in enumerate(items):
+        if item is not None and not kind.accepts(item):
+            raise TypeError(
+                f"{where(name, row)}: expected {kind.item}, as in row {first}, got {quote(item)}"
+            )
+    missing = np.array([item is None for item in items])
+    boolean = all(item is None or isinstance(item, bool | np.bool_) for item in items)
+    return _values(kind, name, dtype, kind.converted(items), missing, boolean)
 
 
 def first_line(error: Exception) -> str:

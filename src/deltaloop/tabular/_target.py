@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deltaloop._scaling import Floats
-from deltaloop.tabular._frames import Values, not_a_number, numbers_as_text, where
+from deltaloop.tabular._kinds import no_target
+from deltaloop.tabular._values import Values, not_a_number, numbers_as_text, where
 
 __all__ = ["TASKS", "Label", "Target"]
 
@@ -47,9 +48,10 @@ class Target:
         for values in columns:
             if values.missing.all():
                 raise ValueError(f"target column {values.name!r} has no values")
-            if values.kind in ("date", "duration"):
+            refused = no_target(values)
+            if refused is not None:
                 raise TypeError(
-                    f"target column {values.name!r} has {values.kind}s ({values.dtype}); "
+                    f"target column {values.name!r} has {refused.plural} ({values.dtype}); "
                     "expected numbers, text or booleans"
                 )
         if task is None:
@@ -116,7 +118,7 @@ def _fraction(values: Values) -> int | None:
 
 def _check_numbers(values: Values) -> Floats:
     """Return the numbers of a target. TypeError if it has none."""
-    if values.numbers is None or values.kind in ("date", "duration"):
+    if values.numbers is None or no_target(values) is not None:
         row = not_a_number(values)
         got = repr(values.text[row]) if values.text is not None else values.dtype
         raise TypeError(f"target {where(values.name, row)}: expected numbers, got {got}")

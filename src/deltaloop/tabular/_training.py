@@ -5,13 +5,13 @@ from __future__ import annotations
 import difflib
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deltaloop import _scalars, _scaling
+from deltaloop import _scalars, _scaling, _scores, _splits
 from deltaloop._losses import LOSSES, of_task
 from deltaloop._scaling import Floats, Scaling
 from deltaloop.losses import parts
@@ -19,8 +19,10 @@ from deltaloop.network import Network
 from deltaloop.results import FitResult
 from deltaloop.tabular import _frames
 from deltaloop.tabular._columns import Table
+from deltaloop.tabular._kinds import Ignored
 from deltaloop.tabular._strength import how, strength
 from deltaloop.tabular._target import Target
+from deltaloop.tabular._values import numbers_as_text
 
 __all__ = [
     "OPTIONS",
@@ -67,7 +69,7 @@ class Prepared:
 
     table: Table
     target: Target
-    ignored: dict[str, str]
+    ignored: dict[str, Ignored]
     X: Floats
     y: NDArray[Any]
     rows: NDArray[np.intp]
@@ -99,11 +101,11 @@ def prepare(
     y, rows = known.encode(columns)
     n, unused = len(rows), len(found) - len(rows)
     if fraction == 0.0:
-        train, test = _scaling.shuffled(n, seed, 1), np.empty(0, dtype=np.intp)
+        train, test = _splits.shuffled(n, seed, 1), np.empty(0, dtype=np.intp)
     elif known.classes is None:
-        train, test = _scaling.split(n, fraction, seed)
+        train, test = _splits.split(n, fraction, seed)
     else:
-        train, test = _scaling.split_classes(y, fraction, seed)
+        train, test = _splits.split_classes(y, fraction, seed)
     if len(train) < 2 or (fraction > 0.0 and not len(test)):
         what = f" that have a {'target' if single else 'value of each target'}" if unused else ""
         raise ValueError(
@@ -113,12 +115,13 @@ def prepare(
     whole = {name: _frames.column(found[name]) for name in others}
     inputs = [values.take(rows) for values in whole.values()]
     table, ignored = Table.of(inputs, train)
-    for name, reason in ignored.items():
-        if reason != "constant":
-            ignored[name] = reason + _frames.numbers_as_text(whole[name])
+    for name, why in ignored.items():
+        if why.advice:
+            hint = numbers_as_text(whole[name])
+            ignored[name] = replace(why, reason=why.reason + hint)
     if not table.columns:
-        why = "; ".join(f"{name!r} is {reason}" for name, reason in ignored.items())
-        raise ValueError(f"no column is left to learn from{': ' if why else ''}{why}")
+        reasons = "; ".join(f"{name!r} is {why.reason}" for name, why in ignored.items())
+        raise ValueError(f"no column is left to learn from{': ' if reasons else ''}{reasons}")
     X = table.encode({values.name: values for values in inputs})
     return Prepared(table, known, ignored, X, y, rows, train, test, unused)
 
@@ -194,7 +197,7 @@ def train(
 def score(network: Network, X: Floats, y: NDArray[Any]) -> float:
     """Return R^2 of values (n, k), or the share of right class numbers (n,)."""
     if y.ndim == 2:
-        return _scaling.r2(y, network.predict(X))
+        return _scores.r2(y, network.predict(X))
     return float(np.mean(network.classify(X) == y))
 
 
