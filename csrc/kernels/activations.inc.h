@@ -17,16 +17,22 @@ INLINE v_f64 step(v_f64 z)
 
 INLINE v_f64 leaky_relu(v_f64 z) { return v_select(v_lt(z, v_set(0.0)), v_set(0.01) * z, z); }
 INLINE v_f64 elu(v_f64 z) { return v_select(v_lt(z, v_set(0.0)), v_expm1_negative(z), z); }
-INLINE v_f64 silu(v_f64 z)
-{
-    v_f64 d;
-    return v_silu(z, &d);
-}
-INLINE v_f64 gelu(v_f64 z)
-{
-    v_f64 d;
-    return v_gelu(z, &d);
-}
+
+/* What gives g'(z) besides, as functions of one result: f_value and f_derivative. */
+#define ONE_RESULT(activation, f)                                                                  \
+    INLINE v_f64 f##_value(v_f64 z)                                                                \
+    {                                                                                              \
+        v_f64 d;                                                                                   \
+        return f(z, &d);                                                                           \
+    }                                                                                              \
+    INLINE v_f64 f##_derivative(v_f64 z)                                                           \
+    {                                                                                              \
+        v_f64 d;                                                                                   \
+        (void)f(z, &d);                                                                            \
+        return d;                                                                                  \
+    }
+MLP_DERIVED_FROM_Z(ONE_RESULT)
+#undef ONE_RESULT
 
 /* a_j <- exp(z_j - max) / s for each row, s = sum_j exp(z_j - max) a chain over ascending j. */
 static void softmax(size_t rows, size_t m, double *z)
@@ -44,47 +50,31 @@ static void softmax(size_t rows, size_t m, double *z)
     }
 }
 
+/* A row of the tables as a case of a switch, which has no default: the compiler warns of a missing row. */
+#define CASE(activation, statement)                                                                \
+    case activation:                                                                               \
+        statement;                                                                                 \
+        break;
+
 static void activate(enum mlp_activation g, size_t rows, size_t m, double *z)
 {
     const size_t n = rows * m;
+#define NOTHING (void)n
+#define MAP(f) map(n, z, z, f)
+#define HALVES(f) map_halves(n, z, z, f##_parts, f##_of_parts)
+#define ROWS(f) f(rows, m, z)
+#define FROM_A(activation, g, delta) CASE(activation, g)
+#define FROM_Z(activation, f) CASE(activation, MAP(f##_value))
     switch (g) {
-    case MLP_SIGMOID:
-        map_halves(n, z, z, sigmoid_parts, sigmoid_of_parts);
-        break;
-    case MLP_TANH:
-        map_halves(n, z, z, tanh_parts, tanh_of_parts);
-        break;
-    case MLP_RELU:
-        map(n, z, z, relu);
-        break;
-    case MLP_STEP:
-        map(n, z, z, step);
-        break;
-    case MLP_SOFTMAX:
-        softmax(rows, m, z);
-        break;
-    case MLP_LEAKY_RELU:
-        map(n, z, z, leaky_relu);
-        break;
-    case MLP_ELU:
-        map(n, z, z, elu);
-        break;
-    case MLP_SOFTPLUS:
-        map(n, z, z, v_softplus);
-        break;
-    case MLP_SILU:
-        map(n, z, z, silu);
-        break;
-    case MLP_GELU:
-        map(n, z, z, gelu);
-        break;
-    case MLP_EXPONENTIAL:
-        map(n, z, z, v_exp);
-        break;
-    case MLP_IDENTITY:
-    default:
-        break;
+        MLP_DERIVED_FROM_A(FROM_A)
+        MLP_DERIVED_FROM_Z(FROM_Z)
     }
+#undef FROM_Z
+#undef FROM_A
+#undef ROWS
+#undef HALVES
+#undef MAP
+#undef NOTHING
 }
 
 /* delta g'(z) from a: a (1 - a), (1 - a) (1 + a), a > 0; of the others a > 0 and 0.01 elsewhere, a > 0
@@ -110,44 +100,26 @@ INLINE v_f64 elu_delta(v_f64 a, v_f64 delta)
 INLINE v_f64 softplus_delta(v_f64 a, v_f64 delta) { return delta * -v_expm1_negative(a); }
 INLINE v_f64 product_delta(v_f64 d, v_f64 delta) { return delta * d; }
 
-/* Each activation's derivative, as LOOP takes it; the others' is 1. */
-#define EACH_DERIVATIVE(LOOP)                                                                      \
-    case MLP_SIGMOID:                                                                              \
-        LOOP(sigmoid_delta);                                                                       \
-        break;                                                                                     \
-    case MLP_TANH:                                                                                 \
-        LOOP(tanh_delta);                                                                          \
-        break;                                                                                     \
-    case MLP_RELU:                                                                                 \
-        LOOP(relu_delta);                                                                          \
-        break;                                                                                     \
-    case MLP_LEAKY_RELU:                                                                           \
-        LOOP(leaky_relu_delta);                                                                    \
-        break;                                                                                     \
-    case MLP_ELU:                                                                                  \
-        LOOP(elu_delta);                                                                           \
-        break;                                                                                     \
-    case MLP_SOFTPLUS:                                                                             \
-        LOOP(softplus_delta);                                                                      \
-        break;                                                                                     \
-    case MLP_SILU:                                                                                 \
-    case MLP_GELU:                                                                                 \
-    case MLP_EXPONENTIAL:                                                                          \
-        LOOP(product_delta);                                                                       \
-        break
+/* A switch over g: FROM(f) and return, or UNCHANGED and on. */
+#define FROM_A(activation, g, delta)                                                               \
+    case activation:                                                                               \
+        delta;
+#define LABEL(activation, f) case activation:
+#define EACH_DERIVATIVE                                                                            \
+    switch (g) {                                                                                   \
+        MLP_DERIVED_FROM_A(FROM_A)                                                                 \
+        MLP_DERIVED_FROM_Z(LABEL)                                                                  \
+        FROM(product_delta);                                                                       \
+    }
+#define UNCHANGED break
 
 static void multiply_derivative(enum mlp_activation g, size_t n, const double *a, double *delta)
 {
-#define LOOP(f) map2(n, a, delta, f)
-    switch (g) {
-        EACH_DERIVATIVE(LOOP);
-    case MLP_IDENTITY:
-    case MLP_SOFTMAX:
-    case MLP_STEP:
-    default:
-        break;
-    }
-#undef LOOP
+#define FROM(f)                                                                                    \
+    map2(n, a, delta, f);                                                                          \
+    return
+    EACH_DERIVATIVE;
+#undef FROM
 }
 
 /* One row of single_delta() and what f makes of it. */
@@ -167,86 +139,48 @@ INLINE v_f64 unchanged_delta(v_f64 a, v_f64 delta)
 static void single_delta(enum mlp_activation g, size_t rows, size_t m, const double *delta,
                          const double *w, const double *a, double *out)
 {
-#define LOOP(f)                                                                                    \
+#define ROWS(f)                                                                                    \
     for (size_t i = 0; i < rows; i++)                                                              \
     single_row(m, delta[i], w, a + i * m, out + i * m, f)
-    switch (g) {
-        EACH_DERIVATIVE(LOOP);
-    case MLP_IDENTITY:
-    case MLP_SOFTMAX:
-    case MLP_STEP:
-    default:
-        LOOP(unchanged_delta);
-        break;
-    }
-#undef LOOP
+#define FROM(f)                                                                                    \
+    ROWS(f);                                                                                       \
+    return
+    EACH_DERIVATIVE;
+    ROWS(unchanged_delta);
+#undef FROM
+#undef ROWS
 }
+#undef UNCHANGED
+#undef EACH_DERIVATIVE
+#undef LABEL
+#undef FROM_A
 
 static void activate_keep(enum mlp_activation g, size_t n, double *z, double *d)
 {
-    if (g == MLP_SILU) {
-        map_keep(n, z, d, v_silu);
-    } else if (g == MLP_GELU) {
-        map_keep(n, z, d, v_gelu);
-    } else {
-        activate(g, n, 1, z);
-        for (size_t i = 0; i < n; i++)
-            d[i] = 1.0;
-        multiply_derivative(g, n, z, d);
+#define FROM_Z(activation, f)                                                                      \
+    case activation:                                                                               \
+        map_keep(n, z, d, f);                                                                      \
+        return;
+    switch (g) {
+        MLP_DERIVED_FROM_Z(FROM_Z)
+    default:
+        break;
     }
-}
-
-INLINE v_f64 silu_derivative(v_f64 z)
-{
-    v_f64 d;
-    (void)v_silu(z, &d);
-    return d;
-}
-INLINE v_f64 gelu_derivative(v_f64 z)
-{
-    v_f64 d;
-    (void)v_gelu(z, &d);
-    return d;
+#undef FROM_Z
+    activate(g, n, 1, z);
+    for (size_t i = 0; i < n; i++)
+        d[i] = 1.0;
+    multiply_derivative(g, n, z, d);
 }
 
 static void vector_math(enum mlp_function f, size_t n, const double *x, double *y)
 {
+#define NAMED(function, f) CASE(function, map(n, x, y, f))
     switch (f) {
-    case MLP_EXP:
-        map(n, x, y, v_exp);
-        break;
-    case MLP_LOG:
-        map(n, x, y, v_log);
-        break;
-    case MLP_TANH_FUNCTION:
-        map(n, x, y, v_tanh);
-        break;
-    case MLP_SIGMOID_FUNCTION:
-        map(n, x, y, v_sigmoid);
-        break;
-    case MLP_EXPM1_NEGATIVE:
-        map(n, x, y, v_expm1_negative);
-        break;
-    case MLP_SOFTPLUS_FUNCTION:
-        map(n, x, y, v_softplus);
-        break;
-    case MLP_SILU_FUNCTION:
-        map(n, x, y, silu);
-        break;
-    case MLP_SILU_DERIVATIVE:
-        map(n, x, y, silu_derivative);
-        break;
-    case MLP_GELU_FUNCTION:
-        map(n, x, y, gelu);
-        break;
-    case MLP_GELU_DERIVATIVE:
-        map(n, x, y, gelu_derivative);
-        break;
-    case MLP_LOG1P_EXP:
-    default:
-        map(n, x, y, v_log1p_exp);
-        break;
+        MLP_NAMED_FUNCTIONS(NAMED)
     }
+#undef NAMED
 }
+#undef CASE
 
 #endif

@@ -25,7 +25,7 @@ DISTRIBUTION = importlib.metadata.distribution("deltaloop")
 MODULES = [
     module.name
     for module in pkgutil.walk_packages(deltaloop.__path__, "deltaloop.")
-    if module.name != "deltaloop.__main__"
+    if module.name not in ("deltaloop.__main__", "deltaloop.runtime")  # an old path, which warns
 ]
 
 OPTIONAL = ("matplotlib", "narwhals", "onnx", "polars", "sklearn", "torch")

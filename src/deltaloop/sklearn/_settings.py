@@ -13,7 +13,7 @@ from deltaloop._activations import TRAINABLE
 from deltaloop._arguments.layers import SKLEARN_HIDDEN, SKLEARN_NAMES
 from deltaloop._losses import LOSSES, of_task
 from deltaloop.losses import Loss
-from deltaloop.losses import check as check_loss
+from deltaloop.losses import _check as check_loss
 from deltaloop.solvers import LBFGS, Solver
 from deltaloop.solvers import SOLVERS as ALL
 
