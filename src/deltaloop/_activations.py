@@ -10,20 +10,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 
-@dataclass(frozen=True)
-class Operator:
+class Operator(NamedTuple):
     """An operator of ONNX with these attributes, of which the floats are float32 in files."""
 
     name: str
-    attributes: Mapping[str, Any] = field(default_factory=dict)
+    attributes: Mapping[str, Any] = {}
 
 
-@dataclass(frozen=True)
-class Module:
+class Module(NamedTuple):
     """A class of torch.nn, or of deltaloop.torch where torch.nn has none.
 
     `arguments` make one. One with other attributes is the same function if they have one of the
@@ -31,13 +28,12 @@ class Module:
     """
 
     name: str
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-    settings: Mapping[str, tuple[object, ...]] = field(default_factory=dict)
-    least: Mapping[str, int] = field(default_factory=dict)
+    arguments: Mapping[str, Any] = {}
+    settings: Mapping[str, tuple[object, ...]] = {}
+    least: Mapping[str, int] = {}
 
 
-@dataclass(frozen=True)
-class Activation:
+class Activation(NamedTuple):
     """One activation a = g(z)."""
 
     name: str

@@ -8,11 +8,10 @@ parameter (losses.py).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Loss:
+class Loss(NamedTuple):
     """One loss of an output a and its target y, or of a softmax and its targets."""
 
     name: str

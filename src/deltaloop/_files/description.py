@@ -9,9 +9,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Set
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from deltaloop import inits, losses
 from deltaloop._files.paths import short
@@ -45,8 +44,7 @@ _REQUIRED_KEYS = frozenset(
 )
 
 
-@dataclass(frozen=True)
-class Description:
+class Description(NamedTuple):
     """What a file's metadata says, checked."""
 
     layers: tuple[int, ...]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +25,7 @@ if TYPE_CHECKING:
 MAX_EPOCHS = 10_000
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(NamedTuple):
     """When to stop, beside convergence, and whom to ask."""
 
     max_epochs: tuple[int, ...]  # of each stage
@@ -157,8 +155,7 @@ def check_tolerance(tol: object, goal: object) -> tuple[float, float]:
     return tolerance, target
 
 
-@dataclass(frozen=True)
-class Validation:
+class Validation(NamedTuple):
     """What a fit is judged by: instances of its own, or as many of X as are set aside."""
 
     given: tuple[NDArray[Any], NDArray[Any], bool, NDArray[np.float64] | None] | None = None

@@ -11,7 +11,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -137,7 +137,7 @@ def fit(
             if s is not None:
                 check_parts(s, held, rows)
                 s, own_weights = s[rows], s[held]
-            watch = replace(watch, given=(x[held], y[held], labels, own_weights))
+            watch = watch._replace(given=(x[held], y[held], labels, own_weights))
             x, y = x[rows], y[rows]
             weighted = _problem.of(network, y, labels, s, class_weight)
             problem = problem._replace(weights=weighted.weights)

@@ -7,8 +7,7 @@ The arrays of float64 are the solver's and come from C by name (``mlp_fit_descri
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +21,7 @@ STAGES = ("stage", "stage_epochs")
 SPLIT = ("split",)
 
 
-@dataclass(frozen=True)
-class Resumed:
+class Resumed(NamedTuple):
     """Where a fit that is resumed goes on."""
 
     epochs: int  # complete ones, of all stages

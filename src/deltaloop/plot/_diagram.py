@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,8 +115,7 @@ def diagram(
     return axes
 
 
-@dataclass(frozen=True)
-class _Layer:
+class _Layer(NamedTuple):
     """Layer l: which units are drawn, where, in how many slots, and where an ellipsis is."""
 
     l: int
@@ -150,8 +148,7 @@ def _place(sizes: tuple[int, ...], units: int, depth: int) -> tuple[list[_Layer]
     return layers, missing
 
 
-@dataclass(frozen=True)
-class _Room:
+class _Room(NamedTuple):
     """What there is room for, in points.
 
     Between layers and rows, for circles and lines; whether captions are turned; names as shown.
