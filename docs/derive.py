@@ -12,6 +12,7 @@ from pathlib import Path
 
 from deltaloop._activations import ACTIVATIONS, Activation
 from deltaloop._losses import LOSSES, Loss
+from deltaloop.solvers import SOLVERS, Solver
 
 DOCS = Path(__file__).resolve().parent
 TABLE = re.compile(r"(<!-- table (\w+) -->\n).*?(<!-- end of table -->\n)", re.S)
@@ -81,10 +82,52 @@ def losses() -> str:
     )
 
 
+def solvers() -> str:
+    """List what each solver takes."""
+
+    def penalty(name: str, kind: type[Solver]) -> str:
+        return "yes" if name in kind._takes else f"no: {kind._no_penalty}"
+
+    def yes(name: str, kind: type[Solver]) -> str:
+        return "yes" if name in kind._takes else "no"
+
+    return markdown(
+        ("solver", "weights of instances", "`l2`", "`l1`", "`dropout`", "`trainer`"),
+        (
+            (
+                f"`{kind.__name__}`",
+                yes("weights", kind),
+                penalty("l2", kind),
+                penalty("l1", kind),
+                yes("dropout", kind),
+                yes("trainer", kind),
+            )
+            for kind in SOLVERS.values()
+        ),
+    )
+
+
+def stop_reasons() -> str:
+    """List the solvers' own reasons to stop; those of the same words share a line."""
+    lines: dict[tuple[str, str], list[str]] = {}
+    for kind in SOLVERS.values():
+        for reason, meaning in kind._stop_reasons.items():
+            lines.setdefault((reason, meaning), []).append(f"`{kind.__name__}`")
+    return markdown(
+        ("`stop_reason`", "solver", "meaning"),
+        (
+            (f'`"{reason}"`', ", ".join(kinds), meaning)
+            for (reason, meaning), kinds in sorted(lines.items(), key=lambda line: line[0][0])
+        ),
+    )
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "activations": activations,
     "activations_elsewhere": activations_elsewhere,
     "losses": losses,
+    "solvers": solvers,
+    "stop_reasons": stop_reasons,
 }
 
 

@@ -6,6 +6,8 @@
 (1,)
 """
 
+import typing as _typing
+
 from deltaloop import plot as plot
 from deltaloop._core import __version__
 from deltaloop._fit.gradient_check import GradientCheck
@@ -56,3 +58,19 @@ __all__ = [
     "load",
     "runtime",
 ]
+
+if _typing.TYPE_CHECKING:
+    from deltaloop import datasets as datasets
+else:
+
+    def __getattr__(name: str) -> object:
+        """Import the data sets when they are first asked for."""
+        if name != "datasets":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        import deltaloop.datasets as datasets
+
+        return datasets
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), "datasets"})

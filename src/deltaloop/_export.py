@@ -21,7 +21,7 @@ def to_sklearn(network: _core.Core, classes: ArrayLike | None) -> Any:
     except ImportError:
         raise ImportError("to_sklearn needs scikit-learn: pip install scikit-learn") from None
     activation, output = _sklearn_activations(network)
-    name, n_outputs = losses.parts(network.loss)[0], network.layers[-1]
+    name, n_outputs = losses._parts(network.loss)[0], network.layers[-1]
     views = _layers.views(network.layers, network._parameters)
     weights, biases = ([view.copy() for view in part] for part in views)
     if name == "cross_entropy" and n_outputs == 2:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from deltaloop import losses
 from deltaloop._arguments import layers as _layers
 from deltaloop._arguments.layers import SKLEARN_NAMES
+from deltaloop._deprecated import moved
 from deltaloop._export import torch_module
 from deltaloop._files.paths import naming, path_name
 from deltaloop._losses import LOSSES
@@ -81,7 +82,7 @@ def from_onnx(
         found = _read.read(name)
         noted = found.noted
         if noted is None:
-            return made(*found[:4], loss, seed)
+            return _made(*found[:4], loss, seed)
         return Network._restore(
             noted.layers,
             noted.activation,
@@ -155,7 +156,7 @@ def from_sklearn(
         known = isinstance(said, losses.Huber | losses.Quantile) or said in losses.NAMES
         loss = said if known else None  # "log_loss" says no more than the outputs do
     residual = bool(getattr(estimator, "residual", False))
-    return made(estimator.coefs_, estimator.intercepts_, activations, residual, loss, seed)
+    return _made(estimator.coefs_, estimator.intercepts_, activations, residual, loss, seed)
 
 
 def from_torch(
@@ -204,10 +205,10 @@ def from_torch(
     Network([4, 8, 3], activation='relu', output='softmax', loss='cross_entropy', seed=0)
     """
     weights, biases, activations, residual = torch_module("from_torch").layers(module)
-    return made(weights, biases, activations, residual, loss, seed)
+    return _made(weights, biases, activations, residual, loss, seed)
 
 
-def made(
+def _made(
     weights: Sequence[ArrayLike],
     biases: Sequence[ArrayLike],
     activations: Sequence[str],
@@ -219,7 +220,7 @@ def made(
     output: str | None = activations[-1]
     if loss is None:
         loss = _loss(activations[-1], len(np.asarray(biases[-1])))
-    elif output == "identity" and losses.parts(losses.check(loss))[0] not in losses.REGRESSION:
+    elif output == "identity" and losses._parts(losses._check(loss))[0] not in losses.REGRESSION:
         output = None  # what the loss calls for
     return Network.from_weights(
         weights,
@@ -237,3 +238,19 @@ def _loss(output: str, n_outputs: int) -> str:
     several = n_outputs > 1
     fits = (row.name for row in LOSSES.values() if row.default and row.default[several] == output)
     return next(fits, "squared_error")
+
+
+if not TYPE_CHECKING:
+    __getattr__ = moved(
+        __name__,
+        {
+            "made": f"{__name__}._made",
+            "to_sklearn": "deltaloop._export.to_sklearn",
+            "to_torch": "deltaloop._export.to_torch",
+        },
+        {
+            "made": "deltaloop.Network.from_weights",
+            "to_sklearn": "deltaloop.Network.to_sklearn",
+            "to_torch": "deltaloop.Network.to_torch",
+        },
+    )

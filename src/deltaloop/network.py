@@ -140,8 +140,8 @@ class Network(_core.Core):
                 "residual=True needs a hidden layer as wide as the layer before it, "
                 f"got layers {list(sizes)}"
             )
-        known = losses.check(loss)
-        name, parameter = losses.parts(known)
+        known = losses._check(loss)
+        name, parameter = losses._parts(known)
         hidden = _layers.hidden_activations(activation, len(sizes) - 2)
         output_name = _layers.output_activation(output, activation, name, sizes[-1])
         plain = name in losses.REGRESSION and "step" not in (*hidden, output_name)

@@ -275,3 +275,13 @@ class Plateau(Schedule):
             "threshold": self.threshold,
             "minimum": self.minimum,
         }
+
+
+# By their names on the command line.
+SCHEDULES: dict[str, type[Schedule]] = {
+    "inverse_scaling": InverseScaling,
+    "step": Step,
+    "exponential": Exponential,
+    "cosine": Cosine,
+    "plateau": Plateau,
+}

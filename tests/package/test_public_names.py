@@ -11,7 +11,7 @@ import warnings
 import pytest
 
 import deltaloop as dl
-from tests.helpers.oracle import run_python
+from tests.helpers.processes import run_python
 
 MOVED = {
     "checks": {
@@ -22,6 +22,16 @@ MOVED = {
     "training": {
         "fit": "deltaloop.Network.fit",
         "exclusive": "deltaloop._fit.run.exclusive, which is private",
+    },
+    "convert": {
+        "made": "deltaloop.Network.from_weights",
+        "to_sklearn": "deltaloop.Network.to_sklearn",
+        "to_torch": "deltaloop.Network.to_torch",
+    },
+    "losses": {
+        "check": "deltaloop.losses._check, which is private",
+        "parts": "deltaloop.losses._parts, which is private",
+        "of_text": "deltaloop.losses._of_text, which is private",
     },
 }
 
@@ -77,6 +87,22 @@ def test_runtime_stays_a_function():
         "True True\n"
         "the module deltaloop.runtime is deprecated: use deltaloop.runtime, the function\n"
     )
+
+
+def test_import_is_quiet_and_leaves_the_data_sets():
+    output = run_python(
+        "import sys, warnings\n"
+        "warnings.simplefilter('error')\n"
+        "import deltaloop as dl\n"
+        "print('deltaloop.datasets' in sys.modules, 'datasets' in dir(dl))\n"
+        "print(dl.datasets.load_digits()[0].shape)\n"
+    )
+    assert output == "False True\n(1797, 64)\n"
+
+
+def test_package_has_no_other_attributes():
+    with pytest.raises(AttributeError, match="module 'deltaloop' has no attribute 'nothing'"):
+        _ = dl.nothing
 
 
 # ---- models of tables ----

@@ -104,7 +104,7 @@ def describe(entries: Mapping[str, str] | None) -> Description:
         layers=layers,
         activation=activation,
         output=_name("output", entries["output"]),
-        loss=_option("loss", entries["loss"], losses.of_text),
+        loss=_option("loss", entries["loss"], losses._of_text),
         residual="residual" in entries,
         init=None if init is None else _option("init", init, inits.of_text),
         seed=_decimal("seed", entries["seed"], 10**MAX_SEED_DIGITS - 1),

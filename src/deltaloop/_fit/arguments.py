@@ -71,21 +71,8 @@ def check_stage(network: _core.Core, solver: Solver, n: int, problem: Problem) -
         raise ValueError(
             f"batch_size must be at most the number of instances, {n}, got {solver.batch_size}"
         )
-    check_problem(problem, solver)
-    solver._check(network, n, problem)  # type: ignore[arg-type]
-
-
-def check_problem(problem: Problem, solver: Solver) -> None:
-    """Refuse what the solver cannot minimise."""
-    name = type(solver).__name__
-    if problem.dropout is not None and not solver._steps:
-        raise ValueError(
-            f"dropout needs a solver of gradient descent or Adam, which bear with a cost that "
-            f"changes from pass to pass, got {name}"
-        )
-    for penalty in ("l1", "l2"):
-        if getattr(problem, penalty) > 0 and penalty not in solver._penalties:
-            raise ValueError(f"{penalty} must be 0 with the solver {name}: {solver._no_penalty}")
+    solver._check_problem(problem)
+    solver._check(network, n, problem)
 
 
 def check_stages(
@@ -104,7 +91,7 @@ def check_stages(
 def check_trainer(network: _core.Core, solver: object) -> Solver:
     """Return the solver of a trainer, if it can be one for this network."""
     method = check_solver(solver)
-    if not method._steps:
+    if "trainer" not in method._takes:
         raise ValueError(
             "solver must be one that improves the network step by step, such as "
             f"deltaloop.GradientDescent, for a trainer, got {method!r}"

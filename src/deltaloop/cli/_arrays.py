@@ -40,7 +40,8 @@ from deltaloop.cli._reports import (
 from deltaloop.cli._solvers import check_class_weight, check_patience, fit_arguments, fit_options
 from deltaloop.cli._types import check_output
 from deltaloop.datasets import load_digits
-from deltaloop.losses import Loss, parts
+from deltaloop.losses import Loss
+from deltaloop.losses import _parts as parts
 from deltaloop.tabular._model import METADATA
 from deltaloop.tabular._target import Label
 

@@ -11,9 +11,8 @@ from dataclasses import MISSING, fields
 from importlib.util import find_spec
 from typing import Any
 
-import deltaloop as dl
-from deltaloop.schedules import Schedule
-from deltaloop.solvers import Solver
+from deltaloop.schedules import SCHEDULES, Schedule
+from deltaloop.solvers import SOLVERS, Solver
 
 __all__ = [
     "AUTO",
@@ -39,25 +38,6 @@ EPOCHS = 100
 
 # What --solver calls `fit` without a solver.
 AUTO = "auto"
-# What --solver calls them.
-SOLVERS: dict[str, type[Solver]] = {
-    "gd": dl.GradientDescent,
-    "adam": dl.Adam,
-    "adamw": dl.AdamW,
-    "rprop": dl.Rprop,
-    "lm": dl.LevenbergMarquardt,
-    "br": dl.BayesianRegularization,
-    "lbfgs": dl.LBFGS,
-    "scg": dl.ScaledConjugateGradient,
-}
-# What --schedule calls them.
-SCHEDULES: dict[str, type[Schedule]] = {
-    "inverse_scaling": dl.schedules.InverseScaling,
-    "step": dl.schedules.Step,
-    "exponential": dl.schedules.Exponential,
-    "cosine": dl.schedules.Cosine,
-    "plateau": dl.schedules.Plateau,
-}
 
 
 def fit_arguments(args: argparse.Namespace, n: int, name: str) -> dict[str, Any]:
@@ -137,6 +117,11 @@ def _names(kind: type[Solver]) -> list[str]:
     return [field.name for field in fields(kind)]  # type: ignore[arg-type]
 
 
+def _needed(kind: type[Solver | Schedule]) -> set[str]:
+    """Return the parameters that have no default."""
+    return {field.name for field in fields(kind) if field.default is MISSING}  # type: ignore[arg-type]
+
+
 def _check_known(args: argparse.Namespace, flag: str, option: str, known: set[str]) -> None:
     if option not in known:
         what = "none" if flag != "--option" else f"no {option}"
@@ -150,10 +135,11 @@ def _solver(
     options = {option: value for option, value in given.items() if option in _names(kind)}
     if "batch_size" in _names(kind):
         batch_size = options.setdefault("batch_size", min(BATCH_SIZE, n))
-        if kind is dl.GradientDescent:  # it has no defaults of its own
+        if "learning_rate" in _needed(kind):
             size = batch_size if isinstance(batch_size, int) and batch_size > 0 else n
             options.setdefault("learning_rate", RATE_PER_INSTANCE / size)
-            options.setdefault("momentum", MOMENTUM)
+            if "momentum" in _names(kind):
+                options.setdefault("momentum", MOMENTUM)
     try:
         if args.schedule is not None and "learning_rate" in _names(kind):
             rate = options.get("learning_rate", getattr(kind, "learning_rate", None))

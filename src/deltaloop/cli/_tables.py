@@ -27,7 +27,7 @@ from deltaloop.cli._solvers import (
     fit_arguments,
     fit_options,
 )
-from deltaloop.losses import of_text
+from deltaloop.losses import _of_text as of_text
 from deltaloop.tabular import TabularModel, _frames
 from deltaloop.tabular._columns import Column
 from deltaloop.tabular._description import check_size

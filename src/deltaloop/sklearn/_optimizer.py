@@ -211,7 +211,7 @@ class FullBatch:
     def __init__(self, network: Network, settings: Settings, rows: Rows, seed: int) -> None:
         solver = settings.solver
         assert solver is not None
-        self._own_penalty = "l2" not in solver._penalties
+        self._own_penalty = "l2" not in solver._takes
         alpha = 0.0 if self._own_penalty else settings.alpha
         problem = _problem.penalised(0.0, alpha)._replace(weights=rows.weights)
         _fit_arguments.check_stage(network, solver, rows.n, problem)

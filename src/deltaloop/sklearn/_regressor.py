@@ -14,7 +14,7 @@ from sklearn.utils.metaestimators import available_if
 from deltaloop._arguments import arrays as _arrays
 from deltaloop._losses import LOSSES, targets
 from deltaloop._onnx import write as _onnx
-from deltaloop.losses import parts
+from deltaloop.losses import _parts as parts
 from deltaloop.sklearn._document import documented
 from deltaloop.sklearn._estimator import Perceptron, is_stochastic
 from deltaloop.sklearn._rows import Array, Rows

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from deltaloop import _scalars, _scaling, _scores, _splits
 from deltaloop._losses import LOSSES, of_task
 from deltaloop._scaling import Floats, Scaling
-from deltaloop.losses import parts
+from deltaloop.losses import _parts as parts
 from deltaloop.network import Network
 from deltaloop.results import FitResult
 from deltaloop.tabular import _frames
