@@ -1,5 +1,7 @@
 /* activations.inc.h - g and what delta is multiplied by, g', for each activation; and the functions that the
- * tests and the schedules call by name. */
+ * tests and the schedules call by name.
+ *
+ * Which function belongs to which activation stands in activations.h. */
 #ifndef MLP_ACTIVATIONS_INC_H
 #define MLP_ACTIVATIONS_INC_H
 

@@ -1,4 +1,6 @@
-/* loops.inc.h - loops over the elements of arrays, a vector at a time. */
+/* loops.inc.h - loops over the elements of arrays, a vector at a time.
+ *
+ * Whole vectors come first, then what is left of the array by masked ones. */
 #ifndef MLP_LOOPS_INC_H
 #define MLP_LOOPS_INC_H
 

@@ -1,4 +1,6 @@
-/* pack.inc.h - packing: panels of A and B as the tiles read them, from matrices with any strides. */
+/* pack.inc.h - packing: panels of A and B as the tiles read them, from matrices with any strides.
+ *
+ * A panel is contiguous, so that a tile reads it as one stream whatever the strides were. */
 #ifndef MLP_PACK_INC_H
 #define MLP_PACK_INC_H
 

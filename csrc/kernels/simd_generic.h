@@ -1,5 +1,6 @@
-/* simd_generic.h - what no instruction set's header has defined, by loops and plain arithmetic. What each of
- * them does is said in simd.h. */
+/* simd_generic.h - what no instruction set's header has defined, by loops and plain arithmetic.
+ *
+ * What each of them does is said in simd.h; a header that does better defines HAS_.. for it. */
 #ifndef MLP_SIMD_GENERIC_H
 #define MLP_SIMD_GENERIC_H
 

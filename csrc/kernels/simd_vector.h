@@ -1,5 +1,6 @@
-/* simd_vector.h - vectors of VL doubles as the compiler knows them, the same for every instruction set, and
- * one double where it has none. */
+/* simd_vector.h - vectors of VL doubles as the compiler knows them, the same for every instruction set.
+ *
+ * Where it knows none a vector is one double. */
 #ifndef MLP_SIMD_VECTOR_H
 #define MLP_SIMD_VECTOR_H
 

@@ -1,5 +1,6 @@
-/* sums.inc.h - sums over instances and over parameters, in 8 lanes whatever a vector's length is, so that
- * every ISA adds in the same order. */
+/* sums.inc.h - sums over instances and over parameters.
+ *
+ * They have 8 lanes whatever a vector's length is, so that every ISA adds in the same order. */
 #ifndef MLP_SUMS_INC_H
 #define MLP_SUMS_INC_H
 

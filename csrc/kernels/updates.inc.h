@@ -1,4 +1,6 @@
-/* updates.inc.h - what becomes of gradients and parameters, element by element: steps, clipping, penalties. */
+/* updates.inc.h - what becomes of gradients and parameters, element by element: steps, clipping, penalties.
+ *
+ * Memory bounds them where the parameters are many, so that each is one pass over its arrays. */
 #ifndef MLP_UPDATES_INC_H
 #define MLP_UPDATES_INC_H
 

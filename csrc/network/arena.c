@@ -1,4 +1,7 @@
-/* arena.c - see arena.h. All arenas of a call are one block of memory. */
+/* arena.c - how much a chunk of instances takes, and how large chunks are.
+ *
+ * All arenas of a call are one block of memory. The sizes of chunks and ranges are measured; no result
+ * depends on the former, and the latter is a function of n and P alone. */
 #include "network/arena.h"
 
 #include "network/memory.h"

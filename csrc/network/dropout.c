@@ -1,7 +1,9 @@
-/* dropout.c - see dropout.h. */
+/* dropout.c - the masks of units that are dropped, from the words of a stream.
+ *
+ * What a unit takes of the stream follows from its place alone, so that any thread can make any part of a
+ * mask, and a resumed fit the one that it had. */
 #include "network/dropout.h"
 
-#include "network/memory.h"
 #include "network/philox.h"
 
 size_t mlp_mask_words(const struct mlp_network *net)

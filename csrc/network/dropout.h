@@ -1,5 +1,6 @@
-/* dropout.h - which units a training step drops: random masks, a function of the stream's key and of
- * positions alone, so that any thread can make any part of one. */
+/* dropout.h - which units a training step drops: random masks.
+ *
+ * They are a function of the stream's key and of positions alone: any thread can make any part of one. */
 #ifndef MLP_DROPOUT_H
 #define MLP_DROPOUT_H
 

@@ -1,4 +1,6 @@
-/* evaluate.c - the calls that evaluate a network as it is: predictions, activations, C and its gradient. */
+/* evaluate.c - the calls that evaluate a network as it is: predictions, activations, C and its gradient.
+ *
+ * Predictions share no sum, so threads take ranges of the instances; C and its gradient are a pass. */
 #include "network/evaluate.h"
 
 #include "network/layers.h"

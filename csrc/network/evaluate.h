@@ -1,4 +1,6 @@
-/* evaluate.h - calls that evaluate a network as it is, in threads. */
+/* evaluate.h - calls that evaluate a network as it is, for other files that do.
+ *
+ * Threads take ranges of the instances, each with an arena of its own. */
 #ifndef MLP_EVALUATE_H
 #define MLP_EVALUATE_H
 

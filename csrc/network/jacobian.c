@@ -1,4 +1,6 @@
-/* jacobian.c - derivatives of the outputs: one backward pass for each of them. */
+/* jacobian.c - derivatives of the outputs by the parameters or the inputs.
+ *
+ * There is one backward pass for each output, from delta^(L) = da_k/dz. */
 #include "network/arena.h"
 #include "network/layers.h"
 #include "network/memory.h"

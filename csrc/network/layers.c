@@ -1,5 +1,7 @@
-/* layers.c - see layers.h: feedforward, delta and gradient. The way to the hot loop goes from here to the
- * kernels' product(). */
+/* layers.c - the formulas of a layer: feedforward, delta and gradient.
+ *
+ * The way to the hot loop goes from here to the kernels' product(): z = a w + b, delta w^T and a^T delta
+ * are the same routine with other strides. */
 #include "network/layers.h"
 
 #include "network/threads.h"

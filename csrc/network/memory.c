@@ -1,4 +1,6 @@
-/* memory.c - see memory.h. Large blocks lie on large pages, where the system has some. */
+/* memory.c - blocks of memory on cache lines.
+ *
+ * Large ones lie on large pages, where the system has some. */
 #if defined(__linux__)
 #define _DEFAULT_SOURCE /* madvise */
 #include <sys/mman.h>

@@ -1,4 +1,4 @@
-/* memory.h - sizes, and memory on cache lines.
+/* memory.h - sizes, memory on cache lines, and how a block of it is cut into arrays.
  *
  * Sizes are computed here and nowhere else, so that one which overflows is seen. */
 #ifndef MLP_MEMORY_H

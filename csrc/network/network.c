@@ -1,4 +1,6 @@
-/* network.c - sizes and layout: how the parameters lie. */
+/* network.c - how the parameters lie, and what follows from the kinds of the layers.
+ *
+ * A network holds no memory but its own struct: the parameters are the caller's. */
 #include "network/network.h"
 
 #include "network/memory.h"

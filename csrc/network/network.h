@@ -1,4 +1,6 @@
-/* network.h - the network: how its parameters lie, and what its layers are. */
+/* network.h - the network: how its parameters lie, and what its layers are.
+ *
+ * It knows neither the memory of a call (arena.h) nor threads; its formulas are in layers.h. */
 #ifndef MLP_NETWORK_H
 #define MLP_NETWORK_H
 

@@ -1,4 +1,6 @@
-/* online.h - many steps in one call of a kernel. */
+/* online.h - many steps in one call of a kernel.
+ *
+ * Both take only steps that the kernels know all about, and say how many: the rest is the pass's. */
 #ifndef MLP_ONLINE_H
 #define MLP_ONLINE_H
 

@@ -1,4 +1,6 @@
-/* penalty.c - the penalty's value and its gradient. */
+/* penalty.c - the penalty's value and its gradient.
+ *
+ * The sum is over up to MLP_RANGES blocks of the parameters, whose number is a function of P. */
 #include "network/penalty.h"
 
 #include "network/arena.h"

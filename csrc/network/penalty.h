@@ -1,4 +1,6 @@
-/* penalty.h - l1 sum |w| + l2/2 sum w^2 over all weights, which biases are not. */
+/* penalty.h - l1 sum |w| + l2/2 sum w^2 over all weights, which biases are not.
+ *
+ * Its gradient is added to the data's part by part, before that part takes its step. */
 #ifndef MLP_PENALTY_H
 #define MLP_PENALTY_H
 

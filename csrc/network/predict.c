@@ -6,7 +6,6 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* Units of the widest layer up to which one instance's activations live on the stack: 4 KB, a page.
  * Beyond, a row takes so long (32 K multiply-adds and more) that memory costs under 1 %. */

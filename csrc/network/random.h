@@ -1,4 +1,6 @@
-/* random.h - what the core itself draws, beside the functions of mlp.h: the order of a batch's rows. */
+/* random.h - what the core itself draws, beside the functions of mlp.h: the order of a batch's rows.
+ *
+ * It can be drawn in portions, between which signals are looked after. */
 #ifndef MLP_RANDOM_H
 #define MLP_RANDOM_H
 

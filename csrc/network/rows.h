@@ -1,4 +1,6 @@
-/* rows.h - the caller's arrays as float64 rows. */
+/* rows.h - the caller's arrays as float64 rows.
+ *
+ * What lies as float64 already is used where it lies; all else is converted a chunk at a time. */
 #ifndef MLP_ROWS_H
 #define MLP_ROWS_H
 

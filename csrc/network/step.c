@@ -1,4 +1,7 @@
-/* step.c - see step.h. */
+/* step.c - the step of gradient descent, with momentum or without, and of Adam.
+ *
+ * A part of the parameters takes its step by mlp_step_take, on any thread; what all parts share is made
+ * before, by mlp_step_prepare. */
 #include "network/step.h"
 
 #include "network/memory.h"

@@ -10,8 +10,6 @@
 #include "kernels/kernels.h"
 #include "network/memory.h"
 
-#include <string.h>
-
 #if defined(_WIN32)
 #include <windows.h>
 double mlp_seconds(void)

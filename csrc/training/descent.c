@@ -11,7 +11,6 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum mlp_status mlp_descent_step(struct mlp_step *step, const struct mlp_network *net,
                                  const struct mlp_fit_options *options)

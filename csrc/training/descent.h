@@ -1,4 +1,6 @@
-/* descent.h - gradient descent and Adam: what the fit's method and the trainer share. */
+/* descent.h - gradient descent and Adam: what the fit's method and the trainer share.
+ *
+ * Both make a step from their options and clip the gradient before it. */
 #ifndef MLP_DESCENT_H
 #define MLP_DESCENT_H
 

@@ -1,4 +1,6 @@
-/* epoch.c - see epoch.h. */
+/* epoch.c - what every method does with its fit: passes, and the start and the end of an epoch.
+ *
+ * The rules of tol and of the goal are here, and what happens where numbers are not finite. */
 #include "training/epoch.h"
 
 #include "network/dropout.h"

@@ -1,4 +1,6 @@
-/* geodesic.c - see geodesic.h. */
+/* geodesic.c - the second difference of the outputs along a step, and the step's correction by it.
+ *
+ * The difference comes from two networks, a little ahead of the parameters and behind. */
 #include "training/geodesic.h"
 
 #include "network/layers.h"

@@ -1,4 +1,6 @@
-/* geodesic.h - the second-order correction of a step: geodesic acceleration, after Transtrum and Sethna. */
+/* geodesic.h - the second-order correction of a step: geodesic acceleration, after Transtrum and Sethna.
+ *
+ * It is made after the step and before its cost is known. */
 #ifndef MLP_GEODESIC_H
 #define MLP_GEODESIC_H
 

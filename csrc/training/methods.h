@@ -1,4 +1,6 @@
-/* methods.h - the methods of all solvers: that of a row of MLP_SOLVERS has the name of its group. */
+/* methods.h - the methods of all solvers, declared from the list of mlp.h.
+ *
+ * That of a row of MLP_SOLVERS has the name of its group. */
 #ifndef MLP_METHODS_H
 #define MLP_METHODS_H
 

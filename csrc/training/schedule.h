@@ -1,4 +1,6 @@
-/* schedule.h - the learning rate of an epoch. */
+/* schedule.h - the learning rate of an epoch.
+ *
+ * A plateau's two numbers are the caller's to remember; the others follow from the epoch alone. */
 #ifndef MLP_SCHEDULE_H
 #define MLP_SCHEDULE_H
 

@@ -1,4 +1,6 @@
-/* state.c - what a fit is at the end of an epoch, as a report with arrays, and a new fit put there. */
+/* state.c - what a fit is at the end of an epoch, as a report with arrays, and a new fit put there.
+ *
+ * Arrays are found by name and size. The parameters are written last, when nothing can fail. */
 #include "training/state.h"
 
 #include "training/validation.h"

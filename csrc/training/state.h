@@ -1,4 +1,6 @@
-/* state.h - arrays by their names: how a fit and a trainer are put where others were. */
+/* state.h - arrays by their names: how a fit and a trainer are put where others were.
+ *
+ * First it is seen whether any is missing; then all are copied, which cannot fail. */
 #ifndef MLP_STATE_H
 #define MLP_STATE_H
 

@@ -1,4 +1,7 @@
-/* trainer.c - the trainer: one step on a given batch a call. */
+/* trainer.c - the trainer: one step on a given batch a call.
+ *
+ * It is the fit without epochs, schedules and rules: what it keeps is the step and, with dropout, its
+ * stream. */
 #include "network/dropout.h"
 #include "network/online.h"
 #include "network/pass.h"

@@ -1,4 +1,6 @@
-/* trial.c - see trial.h. */
+/* trial.c - how many threads a fit works with: one or the team, whichever takes less time.
+ *
+ * The figures below are of that measurement; no bit of a result depends on them. */
 #include "training/trial.h"
 
 /* How long a trial is: so many seconds and portions. */

@@ -1,4 +1,7 @@
-/* trust_region.c - see trust_region.h. */
+/* trust_region.c - the damping mu of a step whose length is the radius of a trust region.
+ *
+ * mu is found by Newton's method for 1 / radius - 1 / ||D s(mu)||, between bounds, after More and the LMDER
+ * of MINPACK. */
 #include "training/trust_region.h"
 
 #include <float.h>

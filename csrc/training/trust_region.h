@@ -1,4 +1,6 @@
-/* trust_region.h - the damping mu of a step whose length is the radius of a trust region (More 1978). */
+/* trust_region.h - the damping mu of a step whose length is the radius of a trust region (More 1978).
+ *
+ * The radius, mu and its bounds are in struct mlp_gauss_newton, which also gives the step for a mu. */
 #ifndef MLP_TRUST_REGION_H
 #define MLP_TRUST_REGION_H
 

@@ -1,4 +1,6 @@
-/* validation.h - the cost of instances that a fit does not learn from, after each epoch, and patience. */
+/* validation.h - the cost of instances that a fit does not learn from, after each epoch, and patience.
+ *
+ * It is a pass in portions between the method's: an epoch is complete when it is. */
 #ifndef MLP_VALIDATION_H
 #define MLP_VALIDATION_H
 
