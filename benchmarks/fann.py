@@ -15,7 +15,7 @@ from functools import lru_cache
 
 import numpy as np
 from cells import Cell, Floats, Task
-from registry import Contender
+from contender import Contender
 
 SIGMOID = 3  # FANN_SIGMOID; the default is a stepwise linear approximation
 INCREMENTAL, BATCH = 0, 1  # FANN_TRAIN_...

@@ -9,7 +9,7 @@ from __future__ import annotations
 import cells
 import numpy as np
 from cells import Cell, Floats, Task
-from registry import Blas, Contender
+from contender import Blas, Contender
 
 
 def tensor(array: Floats):

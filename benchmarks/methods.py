@@ -16,8 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from contender import Blas, Contender
 from problems import Floats, Problem
-from registry import Blas, Contender
 
 import deltaloop as dl
 from deltaloop.schedules import Cosine

@@ -17,6 +17,7 @@ import measure
 import pytest
 import registry
 import table
+from contender import Blas, Contender
 
 
 @lru_cache(maxsize=1)
@@ -24,7 +25,7 @@ def expected(cell: cells.Cell):
     return measure.expected(cells.task(cell))
 
 
-def one_of_each_name() -> list[registry.Contender]:
+def one_of_each_name() -> list[Contender]:
     everybody = registry.contenders(environment.cpus())
     return list({contender.name: contender for contender in everybody[::-1]}.values())[::-1]
 
@@ -61,7 +62,7 @@ def test_measuring(name, monkeypatch) -> None:
     monkeypatch.setattr(measure, "PER_TURN", 1e-3)
     monkeypatch.setattr(machine, "TIMINGS", 1)
     cell = next(cell for cell in cells.CELLS if cell.name == name)
-    contenders = [registry.Deltaloop(1), registry.NumpyScript(registry.Blas.all_threads)]
+    contenders = [registry.Deltaloop(1), registry.NumpyScript(Blas.all_threads)]
     found = measure.measure_cell(cell, contenders[: 1 if cell.target else 2], turns=1)
     rates = machine.rates(1)
     floor = floors.floor(cell, rates) if rates else None

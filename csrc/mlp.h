@@ -240,13 +240,8 @@ struct mlp_problem {
 enum mlp_status mlp_activations(const struct mlp_network *network, const struct mlp_matrix *x,
                                 size_t n, double *const *a);
 
-/* cost <- C(x, y) and, unless gradient is NULL, gradient (P,) <- dC/d(parameters). n >= 1; no step
- * units when a gradient is asked for. */
-enum mlp_status mlp_cost(const struct mlp_network *network, const struct mlp_matrix *x,
-                         const struct mlp_matrix *y, size_t n, size_t n_threads, double *cost,
-                         double *gradient);
-
-/* The same of the problem's C; its dropout is not read. */
+/* cost <- C of the problem and, unless gradient is NULL, gradient (P,) <- dC/d(parameters). n >= 1; no
+ * step units when a gradient is asked for; dropout is not read. */
 enum mlp_status mlp_objective(const struct mlp_network *network, const struct mlp_problem *problem,
                               const struct mlp_matrix *x, const struct mlp_matrix *y, size_t n,
                               size_t n_threads, double *cost, double *gradient);

@@ -1,7 +1,7 @@
 """The polynomial coefficients of math.inc.h: print them, with their approximation errors.
 
-Run ``python csrc/kernels/coefficients.py``. Computed in 60 digits and rounded to double; the errors printed
-are those of the rounded coefficients. Needs mpmath.
+Run ``python csrc/kernels/coefficients.py``. Computed in 60 digits and rounded to double; the errors
+printed are those of the rounded coefficients. Needs mpmath.
 """
 
 from mpmath import (

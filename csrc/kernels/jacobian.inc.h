@@ -1,5 +1,10 @@
 /* jacobian.inc.h - the loops of the second-order solvers beside the product: rows of the Jacobian
- * matrix, and the triangular solve of a few rows. Included by kernels.inc.h. */
+ * matrix, and the triangular solve of a few rows. */
+#ifndef MLP_JACOBIAN_INC_H
+#define MLP_JACOBIAN_INC_H
+
+#include "kernels/kernels.h"
+#include "kernels/loops.inc.h"
 
 /* One instance and layer: w_j'j <- a_j' delta_j and b_j <- delta_j, by whole vectors. */
 INLINE void jacobian_layer(size_t m_in, size_t m_out, const double *a, const double *delta,
@@ -68,3 +73,5 @@ static void eliminate(size_t m, size_t n, const double *u, double *x, size_t row
         }
     }
 }
+
+#endif

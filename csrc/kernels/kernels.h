@@ -6,6 +6,7 @@
 #ifndef MLP_KERNELS_H
 #define MLP_KERNELS_H
 
+#include "kernels/activations.h"
 #include "mlp.h"
 
 /* What a product does with the elements of C that are complete: w_ij <- w_ij - alpha C_ij as in
@@ -37,7 +38,9 @@ struct mlp_shape {
 /* Whether g' is taken from z, in feedforward, and kept: a = g(z) does not tell it. */
 static inline int mlp_keeps_derivative(enum mlp_activation g)
 {
-    return g == MLP_SILU || g == MLP_GELU;
+#define OR_IS(activation, f) || g == activation
+    return 0 MLP_DERIVED_FROM_Z(OR_IS);
+#undef OR_IS
 }
 /* Whether a hidden layer keeps it, for that reason or as its a^(l) is not g(z^(l)). */
 static inline int mlp_layer_keeps(const struct mlp_layer *layer)

@@ -1,11 +1,18 @@
 /* math.inc.h - exp, log, sigmoid, tanh, log(1 + exp(-|x|)) and the activations made of them on
- * vectors, included by kernels.inc.h.
+ * vectors.
  *
  * The same sequence of operations on every ISA, so the same bits wherever there is an FMA. At most
  * 2 ulp, gelu without FMA 5 (tests/kernels/test_vector_math.py measures it against mpmath); a
  * subnormal result is within one spacing of 2^-1074. NaN gives NaN; infinities and zeros give the
  * limits.
  * Constants: coefficients.py. */
+#ifndef MLP_MATH_INC_H
+#define MLP_MATH_INC_H
+
+#include "kernels/simd.h"
+
+#include <math.h>
+#include <stdint.h>
 
 #define LOG2_E 0x1.71547652b82fep+0
 /* ln 2 in two parts; the first has 32 bits, so k LN2_HI is exact for every exponent k. */
@@ -270,3 +277,5 @@ INLINE v_f64 v_gelu(v_f64 x, v_f64 *derivative)
     *derivative = v_select(negative, h, v_set(1.0) - h);
     return v_select(negative, -w, x - w);
 }
+
+#endif

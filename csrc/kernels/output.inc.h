@@ -1,42 +1,57 @@
-/* output.inc.h - the output layer: a^(L), the cost of each instance and delta^(L), included by
- * kernels.inc.h.
+/* output.inc.h - the output layer: a^(L), the cost of each instance and delta^(L).
  *
  * One pass over the layer where it is a matching pair, whose delta is a - y, or the squared error of
  * units with little to compute; else one for the activation, one for the loss, one for g'. The terms
  * of an instance's cost are added afterwards, in their order. */
+#ifndef MLP_OUTPUT_INC_H
+#define MLP_OUTPUT_INC_H
 
-/* The activations that apply() and derive() know. */
+#include "kernels/activations.inc.h"
+#include "kernels/kernels.h"
+#include "kernels/loops.inc.h"
+#include "kernels/losses.h"
+#include "kernels/math.inc.h"
+
+#include <string.h>
+
+/* The activations that apply() and derive() know: the identity and those of a row. */
 INLINE int is_plain(enum mlp_activation g)
 {
-    return g == MLP_IDENTITY || g == MLP_SIGMOID || g == MLP_TANH || g == MLP_RELU;
+#define OR_IS(activation, f, delta) || g == activation
+    return g == MLP_IDENTITY MLP_FUSED(OR_IS);
+#undef OR_IS
 }
 
 /* g(z), as activate */
 INLINE v_f64 apply(enum mlp_activation g, v_f64 z)
 {
-    return g == MLP_SIGMOID ? v_sigmoid(z)
-           : g == MLP_TANH  ? v_tanh(z)
-           : g == MLP_RELU  ? relu(z)
-                            : z;
+#define ROW(activation, f, delta) g == activation ? f(z):
+    return MLP_FUSED(ROW) z;
+#undef ROW
 }
 
 /* delta g'(z) from a, as multiply_derivative */
 INLINE v_f64 derive(enum mlp_activation g, v_f64 a, v_f64 delta)
 {
-    return g == MLP_SIGMOID ? sigmoid_delta(a, delta)
-           : g == MLP_TANH  ? tanh_delta(a, delta)
-           : g == MLP_RELU  ? relu_delta(a, delta)
-                            : delta;
+#define ROW(activation, f, derivative) g == activation ? derivative(a, delta):
+    return MLP_FUSED(ROW) delta;
+#undef ROW
 }
 
 INLINE v_f64 difference(v_f64 y, v_f64 a) { return a - y; }
 INLINE v_f64 half_square(v_f64 e) { return v_set(0.5) * e * e; }
+
+/* The costs of pairs, from z, y and a. */
+
 /* -y log a - (1 - y) log(1 - a) = max(z, 0) - y z + log(1 + exp(-|z|)) for a = sigmoid(z) */
-INLINE v_f64 binary_cost(v_f64 z, v_f64 y)
+INLINE v_f64 binary_cost(v_f64 z, v_f64 y, v_f64 a)
 {
+    (void)a;
     const v_f64 positive = v_select(v_lt(z, v_set(0.0)), v_set(0.0), z);
     return v_fma(-y, z, positive) + v_log1p_exp(z);
 }
+/* a - y log a for a = exp(z) */
+INLINE v_f64 poisson_cost(v_f64 z, v_f64 y, v_f64 a) { return v_fma(-y, z, a); }
 
 /* c_i <- sum over ascending j of terms_ij */
 static void row_sums(size_t rows, size_t m, const double *terms, double *c)
@@ -96,40 +111,61 @@ static void softmax_cross_entropy(size_t rows, size_t m, double *z, const double
 
 /* ---- one pass ---- */
 
-/* The pairs of one pass, by the loss; of the squared error also by g. */
-INLINE v_f64 fused(const enum mlp_loss loss, const enum mlp_activation g, v_f64 *z, v_f64 y,
-                   v_f64 *delta)
+/* From *z and y: *z <- a, *delta <- dC/dz; returns the cost. cost_pair() of each pair, and f_square() of the
+ * squared error with each activation whose f is plain. */
+#define PAIR(loss, g, cost)                                                                        \
+    INLINE v_f64 cost##_pair(v_f64 *z, v_f64 y, v_f64 *delta)                                      \
+    {                                                                                              \
+        const v_f64 a = g(*z), term = cost(*z, y, a);                                              \
+        *delta = a - y;                                                                            \
+        *z = a;                                                                                    \
+        return term;                                                                               \
+    }
+MLP_LOSSES_OF_PAIRS(PAIR)
+#undef PAIR
+#define SQUARE(activation, f, derivative)                                                          \
+    INLINE v_f64 f##_square(v_f64 *z, v_f64 y, v_f64 *delta)                                       \
+    {                                                                                              \
+        const v_f64 a = f(*z), e = a - y;                                                          \
+        *delta = derivative(a, e);                                                                 \
+        *z = a;                                                                                    \
+        return half_square(e);                                                                     \
+    }
+MLP_FUSED(SQUARE)
+#undef SQUARE
+INLINE v_f64 identity_square(v_f64 *z, v_f64 y, v_f64 *delta)
 {
-    const v_f64 a = loss == MLP_POISSON         ? v_exp(*z)
-                    : loss == MLP_SQUARED_ERROR ? apply(g, *z)
-                                                : v_sigmoid(*z);
-    const v_f64 e = a - y;
-    const v_f64 term = loss == MLP_POISSON         ? v_fma(-y, *z, a)
-                       : loss == MLP_SQUARED_ERROR ? half_square(e)
-                                                   : binary_cost(*z, y);
-    *delta = loss == MLP_SQUARED_ERROR ? derive(g, a, e) : e;
-    *z = a;
-    return term;
+    *delta = *z - y;
+    return half_square(*delta);
 }
 
-INLINE void fused_pass(const enum mlp_loss loss, const enum mlp_activation g, size_t n, double *z,
-                       const double *y, double *delta, double *terms)
+INLINE void fused_pass(size_t n, double *z, const double *y, double *delta, double *terms,
+                       v_f64 (*f)(v_f64 *, v_f64, v_f64 *))
 {
     v_f64 zi, di;
-    size_t i = 0;
-    for (; i + VL <= n; i += VL) {
-        zi = v_load(z + i);
-        v_store(terms + i, fused(loss, g, &zi, v_load(y + i), &di));
-        v_store(z + i, zi);
-        v_store(delta + i, di);
+    BY_VECTORS(n, {
+        zi = LOAD(z);
+        STORE(terms, f(&zi, LOAD(y), &di));
+        STORE(z, zi);
+        STORE(delta, di);
+    });
+}
+
+/* The squared error of units with little to compute. */
+INLINE void squared_pass(enum mlp_activation g, size_t n, double *z, const double *y, double *delta,
+                         double *terms)
+{
+#define SQUARE(activation, f, derivative)                                                          \
+    case activation:                                                                               \
+        fused_pass(n, z, y, delta, terms, f##_square);                                             \
+        break;
+    switch (g) {
+        MLP_FUSED(SQUARE)
+    default:
+        fused_pass(n, z, y, delta, terms, identity_square);
+        break;
     }
-    if (i < n) {
-        const size_t r = n - i;
-        zi = v_load_n(z + i, r);
-        v_store_n(terms + i, r, fused(loss, g, &zi, v_load_n(y + i, r), &di));
-        v_store_n(z + i, r, zi);
-        v_store_n(delta + i, r, di);
-    }
+#undef SQUARE
 }
 
 /* ---- any loss of a - y ---- */
@@ -139,39 +175,38 @@ struct slopes {
     double d, above, below;
 };
 
-/* The cost of e = a - y, and *slope = dC/da. */
-INLINE v_f64 loss_of(const enum mlp_loss loss, struct slopes p, v_f64 e, v_f64 *slope)
+/* The costs of e = a - y, and *slope = dC/da. */
+
+INLINE v_f64 squared_error(struct slopes p, v_f64 e, v_f64 *slope)
+{
+    (void)p;
+    *slope = e;
+    return half_square(e);
+}
+/* w (w - w/2) up to d, then d (w - d/2), w = |e| */
+INLINE v_f64 huber(struct slopes p, v_f64 e, v_f64 *slope)
+{
+    const v_f64 w = v_abs(e), part = v_at_most(w, p.d);
+    *slope = v_select(v_lt(e, v_set(0.0)), -part, part);
+    return part * (w - v_set(0.5) * part);
+}
+INLINE v_f64 two_slopes(struct slopes p, v_f64 e, v_f64 *slope)
 {
     const v_f64 zero = v_set(0.0);
-    if (loss == MLP_SQUARED_ERROR) {
-        *slope = e;
-        return half_square(e);
-    }
-    if (loss == MLP_HUBER) { /* w (w - w/2) up to d, then d (w - d/2), w = |e| */
-        const v_f64 w = v_abs(e), part = v_at_most(w, p.d);
-        *slope = v_select(v_lt(e, zero), -part, part);
-        return part * (w - v_set(0.5) * part);
-    }
     const v_i64 above = v_lt(zero, e);
     *slope = v_select(above, v_set(p.above), v_select(v_lt(e, zero), v_set(-p.below), zero));
     return v_select(above, v_set(p.above), v_set(p.below)) * v_abs(e);
 }
 
 /* terms <- the costs; delta <- dC/da, times what is there with `times`. */
-INLINE void loss_pass(const enum mlp_loss loss, const int times, struct slopes p, size_t n,
-                      const double *a, const double *y, double *delta, double *terms)
+INLINE void loss_pass(const int times, struct slopes p, size_t n, const double *a, const double *y,
+                      double *delta, double *terms, v_f64 (*f)(struct slopes, v_f64, v_f64 *))
 {
     v_f64 slope;
-    size_t i = 0;
-    for (; i + VL <= n; i += VL) {
-        v_store(terms + i, loss_of(loss, p, v_load(a + i) - v_load(y + i), &slope));
-        v_store(delta + i, times ? slope * v_load(delta + i) : slope);
-    }
-    if (i < n) {
-        const size_t r = n - i;
-        v_store_n(terms + i, r, loss_of(loss, p, v_load_n(a + i, r) - v_load_n(y + i, r), &slope));
-        v_store_n(delta + i, r, times ? slope * v_load_n(delta + i, r) : slope);
-    }
+    BY_VECTORS(n, {
+        STORE(terms, f(p, LOAD(a) - LOAD(y), &slope));
+        STORE(delta, times ? slope * LOAD(delta) : slope);
+    });
 }
 
 APART void any_loss(enum mlp_loss loss, double parameter, enum mlp_activation g, size_t rows,
@@ -188,18 +223,19 @@ APART void any_loss(enum mlp_loss loss, double parameter, enum mlp_activation g,
         p.above = 1.0 - parameter;
         p.below = parameter;
     }
-    if (loss == MLP_SQUARED_ERROR && times)
-        loss_pass(MLP_SQUARED_ERROR, 1, p, n, z, y, delta, terms);
-    else if (loss == MLP_SQUARED_ERROR)
-        loss_pass(MLP_SQUARED_ERROR, 0, p, n, z, y, delta, terms);
-    else if (loss == MLP_HUBER && times)
-        loss_pass(MLP_HUBER, 1, p, n, z, y, delta, terms);
-    else if (loss == MLP_HUBER)
-        loss_pass(MLP_HUBER, 0, p, n, z, y, delta, terms);
-    else if (times)
-        loss_pass(MLP_QUANTILE, 1, p, n, z, y, delta, terms);
-    else
-        loss_pass(MLP_QUANTILE, 0, p, n, z, y, delta, terms);
+#define ROW(loss, f)                                                                               \
+    case loss:                                                                                     \
+        if (times)                                                                                 \
+            loss_pass(1, p, n, z, y, delta, terms, f);                                             \
+        else                                                                                       \
+            loss_pass(0, p, n, z, y, delta, terms, f);                                             \
+        break;
+    switch (loss) {
+        MLP_LOSSES_OF_ERRORS(ROW)
+    default:
+        break;
+    }
+#undef ROW
     if (g == MLP_SOFTMAX)
         softmax_delta(rows, m, z, delta);
     else if (!times)
@@ -218,20 +254,22 @@ static void output(enum mlp_loss loss, double parameter, enum mlp_activation g, 
     }
     if (m == 1)
         terms = c;
-    if (loss == MLP_CROSS_ENTROPY || loss == MLP_BINARY_CROSS_ENTROPY)
-        fused_pass(MLP_BINARY_CROSS_ENTROPY, MLP_SIGMOID, n, z, y, delta, terms);
-    else if (loss == MLP_POISSON)
-        fused_pass(MLP_POISSON, MLP_EXPONENTIAL, n, z, y, delta, terms);
-    else if (loss != MLP_SQUARED_ERROR || !is_plain(g))
-        any_loss(loss, parameter, g, rows, m, z, y, delta, terms);
-    else if (g == MLP_SIGMOID)
-        fused_pass(MLP_SQUARED_ERROR, MLP_SIGMOID, n, z, y, delta, terms);
-    else if (g == MLP_TANH)
-        fused_pass(MLP_SQUARED_ERROR, MLP_TANH, n, z, y, delta, terms);
-    else if (g == MLP_RELU)
-        fused_pass(MLP_SQUARED_ERROR, MLP_RELU, n, z, y, delta, terms);
-    else
-        fused_pass(MLP_SQUARED_ERROR, MLP_IDENTITY, n, z, y, delta, terms);
+#define PAIR(loss, g, cost)                                                                        \
+    case loss:                                                                                     \
+        fused_pass(n, z, y, delta, terms, cost##_pair);                                            \
+        break;
+    switch (loss == MLP_CROSS_ENTROPY ? MLP_BINARY_CROSS_ENTROPY : loss) {
+        MLP_LOSSES_OF_PAIRS(PAIR)
+    default:
+        if (loss == MLP_SQUARED_ERROR && is_plain(g))
+            squared_pass(g, n, z, y, delta, terms);
+        else
+            any_loss(loss, parameter, g, rows, m, z, y, delta, terms);
+        break;
+    }
+#undef PAIR
     if (m > 1)
         row_sums(rows, m, terms, c);
 }
+
+#endif

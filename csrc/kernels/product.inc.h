@@ -1,4 +1,4 @@
-/* product.inc.h - matrix products, included by kernels.inc.h: time is spent here, in tile() first.
+/* product.inc.h - matrix products: the loops around tile().
  *
  * Loops around a tile of C that lives in registers: blocks of the inner sum (KC), blocks of rows
  * (A_BLOCK), panels of NR columns, tiles of MR rows. The chain of a sum runs through the blocks of
@@ -6,8 +6,15 @@
  * one is packed a few rows after each tile, and the rows after those are prefetched, so that the
  * FMA units work while memory is waited for. A block of A is packed where it would not stay in the
  * L2 cache as it lies. */
+#ifndef MLP_PRODUCT_INC_H
+#define MLP_PRODUCT_INC_H
 
-#define NR (2 * VL)
+#include "kernels/kernels.h"
+#include "kernels/pack.inc.h"
+#include "kernels/sparse.inc.h"
+#include "kernels/tile.inc.h"
+#include "kernels/updates.inc.h"
+
 /* A panel of B is 16 KB: two of them and a tile's rows of A fit in the L1 cache. With an update it
  * is twice that, so that C does not go through memory for 256 rows (AVX-512: 5 % faster). */
 #define KC ((size_t)2048 / NR)
@@ -39,204 +46,6 @@
 /* Terms that a single row takes at a time where it is longer than a tile: so many rows of B are read
  * about as they lie. */
 #define ROW_TERMS 8
-
-static size_t at_most(size_t n, size_t most) { return n < most ? n : most; }
-static size_t multiple(size_t n, size_t of) { return (n + of - 1) / of * of; }
-
-/* How the operands of a product lie: row i of A starts at a + i a_row, tile t of MR rows at
- * a + t a_tile. Where w is not NULL, w <- w - alpha C. */
-struct layout {
-    ptrdiff_t a_row, a_col, a_tile, b_row, c0_row, c_row, w_row;
-    double alpha;
-    int store; /* with w: C too */
-};
-
-/* acc <- C0 (mr, n), or 0. mr, nv and edge are constants after inlining; n = nv VL, or with edge the last
- * vector has only `last` columns. */
-INLINE void load_tile(const size_t mr, const size_t nv, const int edge, size_t last,
-                      const struct layout *s, const double *c0, v_f64 *acc)
-{
-    UNROLL
-    for (size_t r = 0; r < mr; r++) {
-        UNROLL
-        for (size_t v = 0; v < nv; v++) {
-            acc[r * nv + v] = v_set(0.0);
-            if (c0) {
-                const double *p = c0 + (ptrdiff_t)r * s->c0_row + v * VL;
-                acc[r * nv + v] = edge && v + 1 == nv ? v_load_n(p, last) : v_load(p);
-            }
-        }
-    }
-}
-
-/* w <- w - alpha acc unless w is NULL, and C <- acc where it is wanted. */
-INLINE void store_tile(const size_t mr, const size_t nv, const int edge, size_t last,
-                       const struct layout *s, const v_f64 *acc, double *c, double *w)
-{
-    if (w) {
-        const v_f64 alpha = v_set(-s->alpha);
-        UNROLL
-        for (size_t r = 0; r < mr; r++) {
-            UNROLL
-            for (size_t v = 0; v < nv; v++) {
-                double *p = w + (ptrdiff_t)r * s->w_row + v * VL;
-                if (edge && v + 1 == nv)
-                    v_store_n(p, last, v_fma(alpha, acc[r * nv + v], v_load_n(p, last)));
-                else
-                    v_store(p, v_fma(alpha, acc[r * nv + v], v_load(p)));
-            }
-        }
-        if (!s->store)
-            return;
-    }
-    UNROLL
-    for (size_t r = 0; r < mr; r++) {
-        UNROLL
-        for (size_t v = 0; v < nv; v++) {
-            double *p = c + (ptrdiff_t)r * s->c_row + v * VL;
-            if (edge && v + 1 == nv)
-                v_store_n(p, last, acc[r * nv + v]);
-            else
-                v_store(p, acc[r * nv + v]);
-        }
-    }
-}
-
-/* C (mr, n) <- C0 + A (mr, k) B (k, n): rank-1 updates of a tile that lives in registers. */
-INLINE void tile(const size_t mr, const size_t nv, const int edge, size_t last, size_t k,
-                 const struct layout *s, const double *a, const double *b, const double *c0,
-                 double *c, double *w)
-{
-    const ptrdiff_t a_row = s->a_row, a_col = s->a_col, b_row = s->b_row;
-    v_f64 acc[16];
-    load_tile(mr, nv, edge, last, s, c0, acc);
-    for (size_t p = 0; p < k; p++) {
-        v_f64 bv[8];
-        UNROLL
-        for (size_t v = 0; v < nv; v++)
-            bv[v] = edge && v + 1 == nv ? v_load_n(b + v * VL, last) : v_load(b + v * VL);
-        UNROLL
-        for (size_t r = 0; r < mr; r++) {
-            const v_f64 av = v_set(a[(ptrdiff_t)r * a_row]);
-            UNROLL
-            for (size_t v = 0; v < nv; v++)
-                acc[r * nv + v] = v_fma(av, bv[v], acc[r * nv + v]);
-        }
-        a += a_col;
-        b += b_row;
-    }
-    store_tile(mr, nv, edge, last, s, acc, c, w);
-}
-
-/* Tiles of one height: two vectors wide or one, whole or at the right edge. */
-INLINE void tile_row(const size_t mr, size_t nv, size_t last, size_t k, const struct layout *s,
-                     const double *a, const double *b, const double *c0, double *c, double *w)
-{
-    if (last == VL && nv == 2)
-        tile(mr, 2, 0, last, k, s, a, b, c0, c, w);
-    else if (last == VL)
-        tile(mr, 1, 0, last, k, s, a, b, c0, c, w);
-    else if (nv == 2)
-        tile(mr, 2, 1, last, k, s, a, b, c0, c, w);
-    else
-        tile(mr, 1, 1, last, k, s, a, b, c0, c, w);
-}
-
-/* panel (k, width) <- the columns of B that exist. b_row or b_col is 1; width is a constant after
- * inlining. */
-INLINE void pack_panel(size_t k, const size_t width, size_t columns, const double *b,
-                       ptrdiff_t b_row, ptrdiff_t b_col, double *panel)
-{
-    if (b_col == 1 && columns == width) {
-        for (size_t p = 0; p < k; p++, b += b_row, panel += width)
-            memcpy(panel, b, width * sizeof *b);
-    } else if (b_col == 1) {
-        for (size_t p = 0; p < k; p++, b += b_row, panel += width) {
-            for (size_t j = 0; j < columns; j += VL) {
-                const size_t n = at_most(columns - j, VL);
-                v_store_n(panel + j, n, v_load_n(b + j, n));
-            }
-        }
-    } else {
-        for (size_t p = 0; p < k; p += VL) {
-            const size_t rows = at_most(k - p, VL);
-            UNROLL
-            for (size_t first = 0; first < width; first += VL) {
-                v_f64 x[VL];
-                UNROLL
-                for (size_t j = 0; j < VL; j++) {
-                    const double *bj = b + (ptrdiff_t)(first + j) * b_col + p;
-                    x[j] = first + j >= columns ? v_set(0.0)
-                           : rows == VL         ? v_load(bj)
-                                                : v_load_n(bj, rows);
-                }
-                v_transpose(x);
-                const size_t n = width - first < VL ? width - first : VL;
-                UNROLL
-                for (size_t i = 0; i < VL; i++) {
-                    if (i < rows)
-                        memcpy(panel + (p + i) * width + first, &x[i], n * sizeof *panel);
-                }
-            }
-        }
-    }
-}
-
-/* A panel of up to NR columns; returns its width. */
-APART ptrdiff_t pack_columns(size_t k, size_t columns, const double *b, ptrdiff_t b_row,
-                             ptrdiff_t b_col, double *panel)
-{
-    if (columns > VL)
-        pack_panel(k, NR, columns, b, b_row, b_col, panel);
-    else
-        pack_panel(k, VL, columns, b, b_row, b_col, panel);
-    return columns > VL ? NR : VL;
-}
-
-/* Rows p of all panels of A are packed before the next, so that they are read as few streams. */
-APART void pack_a(size_t m, size_t k, const double *a, ptrdiff_t a_row, ptrdiff_t a_col,
-                  double *panels)
-{
-    const size_t step = 16;
-    for (size_t p = 0; p < k; p += step) {
-        for (size_t i = 0; i < m; i += MR)
-            pack_panel(at_most(k - p, step), MR, at_most(m - i, MR),
-                       a + (ptrdiff_t)i * a_row + (ptrdiff_t)p * a_col, a_col, a_row,
-                       panels + i * k + p * MR);
-    }
-}
-
-/* A panel of B that is being packed: `left` of its k rows are to come, `rows` at a time. */
-struct packing {
-    size_t k, left, rows, columns;
-    int far;
-    const double *b;
-    ptrdiff_t b_row, b_col;
-    double *panel;
-};
-
-/* Packs the next rows, and prefetches those after them: of the panel on the right at the end. */
-APART void pack_rows(struct packing *q)
-{
-    const size_t k = at_most(q->left, q->rows);
-    q->panel += (ptrdiff_t)k * pack_columns(k, q->columns, q->b, q->b_row, q->b_col, q->panel);
-    q->left -= k;
-    q->b += (ptrdiff_t)k * q->b_row;
-    if (!q->far)
-        return;
-    const double *b = q->left ? q->b : q->b - (ptrdiff_t)q->k * q->b_row + NR * q->b_col;
-    if (q->b_col == 1) {
-        for (size_t p = 0; p < at_most(q->rows, 32); p++) {
-            for (size_t j = 0; j < NR; j += 8)
-                v_prefetch(b + (ptrdiff_t)p * q->b_row + j);
-        }
-    } else {
-        for (size_t p = 0; p < at_most(q->rows, 32); p += 8) {
-            for (size_t j = 0; j < NR; j++)
-                v_prefetch(b + p + (ptrdiff_t)j * q->b_col);
-        }
-    }
-}
 
 /* The tile below the one at c. */
 INLINE void prefetch_tile(const double *c, ptrdiff_t c_row)
@@ -404,41 +213,6 @@ APART void outer(size_t m, size_t n, const double *a, ptrdiff_t a_row, const dou
 #undef COLUMNS
     }
 }
-
-/* Blocks of k or m as even as the number of blocks that are at most `most` long allows. */
-static size_t block_length(size_t n, size_t most, size_t of)
-{
-    if (n <= most)
-        return n;
-    const size_t blocks = (n + most - 1) / most;
-    return multiple((n + blocks - 1) / blocks, of);
-}
-
-/* One row of up to WIDE vectors, all of them at once: their chains hide each other's latency. */
-APART void short_row(size_t n, size_t k, const struct layout *s, const double *a, const double *b,
-                     const double *c0, double *c, double *w)
-{
-    const size_t last = (n - 1) % VL + 1;
-#define ROW(nv)                                                                                    \
-    case nv:                                                                                       \
-        tile(1, nv, 1, last, k, s, a, b, c0, c, w);                                                \
-        break
-    switch ((n - 1) / VL + 1) {
-        ROW(1);
-        ROW(2);
-        ROW(3);
-        ROW(4);
-        ROW(5);
-        ROW(6);
-        ROW(7);
-        ROW(8);
-    default:
-        break;
-    }
-#undef ROW
-}
-
-#include "kernels/sparse.inc.h"
 
 static size_t panel_size(size_t m, size_t n, size_t k, size_t stride)
 {
@@ -611,3 +385,5 @@ static void gram(size_t m, size_t n, size_t k, const double *x, ptrdiff_t x_row,
     else /* A is packed where panel_size() leaves room for it: its columns are used often */
         blocked(m, n, k, m >= MR && n >= A_COLUMNS_ALIASED, 1, &s, x, x, 1, c0, c, NULL, panel);
 }
+
+#endif

@@ -1,4 +1,4 @@
-/* sparse.inc.h - products that leave out the terms whose a_ik is 0, included by product.inc.h.
+/* sparse.inc.h - products that leave out the terms whose a_ik is 0.
  *
  * Pixels, one-hot columns, counts of words and what relu lets through are 0 for the most part. A term
  * 0 b changes nothing unless the sum is -0 or b is not finite; where one of these is found all terms
@@ -9,6 +9,14 @@
  *
  * For each block of the inner sum and of rows, the terms of A that are not 0 are listed row by row. A
  * tile is one row of C, WIDE vectors in registers; its terms each take a row of a packed panel of B. */
+#ifndef MLP_SPARSE_INC_H
+#define MLP_SPARSE_INC_H
+
+#include "kernels/pack.inc.h"
+#include "kernels/tile.inc.h"
+
+#include <stdint.h>
+#include <string.h>
 
 /* A panel of B is 28 KB and fills the L1 cache: a term reads a row of it from anywhere. */
 #define SPARSE_WIDTH ((size_t)WIDE * VL)
@@ -294,3 +302,5 @@ APART void sparse(size_t m, size_t n, size_t k, const struct layout *layout, con
         s.c0_row = s.c_row;
     }
 }
+
+#endif

@@ -79,44 +79,55 @@ static size_t panel_size(const struct mlp_network *net, enum mlp_purpose purpose
     return most;
 }
 
-/* One arena's arrays, for `rows` instances and with so long a panel. */
+/* Doubles of an arena for `rows` instances, with so long a panel: 0 when they overflow. */
+static size_t arena_size(const struct mlp_network *net, enum mlp_purpose purpose, size_t rows,
+                         size_t panel)
+{
+    const size_t L = net->n_layers;
+    /* Each of the 3 L + 10 parts may be rounded up by 7. (A second run of arena_cut() would count them
+     * exactly, and take 70 ns of a call of 500 that evaluates ten rows of 2-2-1.) */
+    const size_t scratch = purpose == MLP_TRAIN ? mlp_online_scratch(net) : 0;
+    const size_t per_row =
+        purpose == MLP_TRAIN ? row_size(net) : mlp_n_inputs(net) + 2 * net->max_width;
+    size_t n, extra;
+    if (!mlp_size_multiply(rows, per_row, &n) || !mlp_size_multiply(3 * L + 10, 8, &extra) ||
+        !mlp_size_add(extra, panel + 3 * L + 1, &extra) || !mlp_size_add(extra, scratch, &extra) ||
+        !mlp_size_add(n, extra, &n))
+        return 0;
+    return mlp_padded(n);
+}
+
 static void arena_cut(struct mlp_arena *arena, const struct mlp_network *net,
-                      enum mlp_purpose purpose, size_t rows, size_t panel, struct mlp_cutter *c)
+                      enum mlp_purpose purpose, size_t rows, size_t panel, double *block)
 {
     const size_t L = net->n_layers, m = mlp_n_outputs(net);
+    struct mlp_cutter c = {.next = block};
     arena->rows = rows;
-    arena->panel = mlp_cut(c, panel, 1);
-    double **const a = arena->a = (double **)(void *)mlp_cut(c, 2, L);
-    double **const delta = arena->delta = (double **)(void *)mlp_cut(c, L + 1, 1);
-    arena->x = mlp_cut(c, rows, mlp_n_inputs(net));
+    arena->panel = mlp_cut(&c, panel, 1);
+    arena->a = (double **)(void *)mlp_cut(&c, 2, L);
+    for (size_t l = L; l < 2 * L; l++)
+        arena->a[l] = NULL;
+    arena->delta = (double **)(void *)mlp_cut(&c, L + 1, 1);
+    arena->delta[L] = NULL;
+    arena->x = mlp_cut(&c, rows, mlp_n_inputs(net));
     if (purpose == MLP_FORWARD) {
-        double *even = mlp_cut(c, rows, net->max_width), *odd = mlp_cut(c, rows, net->max_width);
-        for (size_t l = 0; l < L && a != NULL; l++) {
-            a[l] = l % 2 ? odd : even;
-            a[L + l] = NULL;
-        }
-        if (delta != NULL)
-            delta[L] = NULL;
+        double *even = mlp_cut(&c, rows, net->max_width), *odd = mlp_cut(&c, rows, net->max_width);
+        for (size_t l = 0; l < L; l++)
+            arena->a[l] = l % 2 ? odd : even;
         return;
     }
-    arena->y = mlp_cut(c, rows, m);
-    arena->terms = mlp_cut(c, rows, m);
-    arena->c = mlp_cut(c, rows, 1);
-    arena->s = mlp_cut(c, rows, 1);
-    arena->scratch = mlp_cut(c, mlp_online_scratch(net), 1);
-    double *const carried = net->carried > 0 ? mlp_cut(c, rows, net->carried) : NULL;
-    if (delta != NULL)
-        delta[L] = carried;
+    arena->y = mlp_cut(&c, rows, m);
+    arena->terms = mlp_cut(&c, rows, m);
+    arena->c = mlp_cut(&c, rows, 1);
+    arena->s = mlp_cut(&c, rows, 1);
+    if (net->carried > 0)
+        arena->delta[L] = mlp_cut(&c, rows, net->carried);
+    arena->scratch = mlp_cut(&c, mlp_online_scratch(net), 1);
     for (size_t l = 0; l < L; l++) {
-        const int keeps = l + 1 < L && mlp_layer_keeps(&net->layers[l]);
-        double *al = mlp_cut(c, rows, net->layers[l].m_out);
-        double *dl = mlp_cut(c, rows, net->layers[l].m_out);
-        double *kept = keeps ? mlp_cut(c, rows, net->layers[l].m_out) : NULL;
-        if (a == NULL)
-            continue;
-        a[l] = al;
-        a[L + l] = kept;
-        delta[l] = dl;
+        arena->a[l] = mlp_cut(&c, rows, net->layers[l].m_out);
+        arena->delta[l] = mlp_cut(&c, rows, net->layers[l].m_out);
+        if (l + 1 < L && mlp_layer_keeps(&net->layers[l]))
+            arena->a[L + l] = mlp_cut(&c, rows, net->layers[l].m_out);
     }
 }
 
@@ -126,16 +137,19 @@ enum mlp_status mlp_arenas_new(struct mlp_arena *arenas, size_t n, const struct 
                                enum mlp_purpose purpose, size_t first, size_t rows)
 {
     const size_t panel = panel_size(net, purpose, rows > first ? rows : first);
-    struct mlp_cutter cutter = {0};
-    double *block = NULL;
+    const size_t large = arena_size(net, purpose, first, panel);
+    const size_t small = arena_size(net, purpose, rows, panel);
+    size_t total;
     memset(arenas, 0, n * sizeof *arenas);
+    if (large == 0 || small == 0 || !mlp_size_multiply(n - 1, small, &total) ||
+        !mlp_size_add(total, large, &total))
+        return MLP_TOO_LARGE;
+    double *const block = mlp_allocate(total);
+    if (block == NULL)
+        return MLP_NO_MEMORY;
     for (size_t i = 0; i < n; i++)
-        arena_cut(&arenas[i], net, purpose, i ? rows : first, panel, &cutter);
-    const enum mlp_status status = mlp_cutter_allocate(&cutter, &block);
-    if (status != MLP_OK)
-        return status;
-    for (size_t i = 0; i < n; i++)
-        arena_cut(&arenas[i], net, purpose, i ? rows : first, panel, &cutter);
+        arena_cut(&arenas[i], net, purpose, i ? rows : first, panel,
+                  block + (i ? large + (i - 1) * small : 0));
     arenas[0].block = block;
     return MLP_OK;
 }

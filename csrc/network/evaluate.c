@@ -111,14 +111,6 @@ enum mlp_status mlp_activations(const struct mlp_network *network, const struct 
     return MLP_OK;
 }
 
-enum mlp_status mlp_cost(const struct mlp_network *network, const struct mlp_matrix *x,
-                         const struct mlp_matrix *y, size_t n, size_t n_threads, double *cost,
-                         double *gradient)
-{
-    const struct mlp_problem plain = {.weights = NULL};
-    return mlp_objective(network, &plain, x, y, n, n_threads, cost, gradient);
-}
-
 enum mlp_status mlp_objective(const struct mlp_network *network, const struct mlp_problem *problem,
                               const struct mlp_matrix *x, const struct mlp_matrix *y, size_t n,
                               size_t n_threads, double *cost, double *gradient)

@@ -6,28 +6,9 @@
 
 #include "network/memory.h"
 
-#include "kernels/kernels.h"
-
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-
-int mlp_size_multiply(size_t a, size_t b, size_t *c)
-{
-    /* Halves of a size_t have a product: most sizes are spared the division. */
-    if ((a | b) >> 4 * sizeof a && b != 0 && a > SIZE_MAX / b)
-        return 0;
-    *c = a * b;
-    return 1;
-}
-
-int mlp_size_add(size_t a, size_t b, size_t *c)
-{
-    if (a > SIZE_MAX - b)
-        return 0;
-    *c = a + b;
-    return 1;
-}
 
 /* From this size on Linux is asked for pages of 2 MB, which take fewer faults and less of the TLB: a
  * step of 256 on 784-2048-2048-10 in a fresh fit 10 % faster. As large as NumPy's threshold. */
@@ -63,18 +44,6 @@ void mlp_release(double *p)
         memcpy(&raw, (char *)p - sizeof raw, sizeof raw);
         free(raw);
     }
-}
-
-double *mlp_cut(struct mlp_cutter *cutter, size_t rows, size_t columns)
-{
-    size_t n = 0;
-    double *p = cutter->next;
-    if (!mlp_size_multiply(rows, columns, &n) || n > SIZE_MAX - 8 ||
-        !mlp_size_add(cutter->total, mlp_padded(n), &cutter->total))
-        cutter->overflows = 1;
-    if (p != NULL)
-        cutter->next += mlp_padded(n);
-    return p;
 }
 
 enum mlp_status mlp_cutter_allocate(struct mlp_cutter *cutter, double **block)

@@ -296,9 +296,9 @@ static void descent_describe(struct mlp_fit *fit, struct mlp_fit_report *report)
         mlp_remember(report, "plateau", d->plateau, 2);
 }
 
-const struct mlp_method mlp_descent_method = {
-    .start = descent_start,
-    .free = descent_free,
-    .advance = descent_advance,
-    .describe = descent_describe,
-};
+#define METHOD                                                                                     \
+    {.start = descent_start,                                                                       \
+     .free = descent_free,                                                                         \
+     .advance = descent_advance,                                                                   \
+     .describe = descent_describe}
+const struct mlp_method mlp_descent_method = METHOD, mlp_adam_method = METHOD;

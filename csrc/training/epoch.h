@@ -2,8 +2,8 @@
  * start and the end of an epoch.
  *
  * A solver's file (descent.c, ...) owns what happens between two costs; fit.c, on top, owns the loop and
- * the limits. A further solver is a file with a struct mlp_method, a row in methods.h and its options
- * in mlp.h. */
+ * the limits. A further solver is a file with a struct mlp_method, and its row and its options in
+ * mlp.h. */
 #ifndef MLP_EPOCH_H
 #define MLP_EPOCH_H
 

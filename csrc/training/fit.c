@@ -11,8 +11,8 @@
 /* What an epoch's test or a batch's end costs, in multiply-adds, beside its work on instances. */
 #define OVERHEAD 1000.0
 
-#define ROW(solver, method) [solver] = &mlp_##method##_method,
-static const struct mlp_method *const METHODS[] = {MLP_METHODS(ROW)};
+#define ROW(identifier, name, group, shared) [MLP_##identifier] = &mlp_##group##_method,
+static const struct mlp_method *const METHODS[] = {MLP_SOLVERS(ROW)};
 #undef ROW
 
 void mlp_fit_free(struct mlp_fit *fit)

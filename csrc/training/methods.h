@@ -1,19 +1,12 @@
-/* methods.h - the table of methods: one row for each solver of mlp.h, and the file that does it. */
+/* methods.h - the methods of all solvers: that of a row of MLP_SOLVERS has the name of its group. */
 #ifndef MLP_METHODS_H
 #define MLP_METHODS_H
 
 #include "training/epoch.h"
 
-#define MLP_METHODS(X)                                                                             \
-    X(MLP_GRADIENT_DESCENT, descent)                                                               \
-    X(MLP_ADAM, descent)                                                                           \
-    X(MLP_RPROP, rprop)                                                                            \
-    X(MLP_LEVENBERG_MARQUARDT, levenberg)                                                          \
-    X(MLP_LBFGS, lbfgs)                                                                            \
-    X(MLP_SCG, scg)
-
-#define MLP_DECLARE(solver, method) extern const struct mlp_method mlp_##method##_method;
-MLP_METHODS(MLP_DECLARE)
+#define MLP_DECLARE(identifier, name, group, shared)                                               \
+    extern const struct mlp_method mlp_##group##_method;
+MLP_SOLVERS(MLP_DECLARE)
 #undef MLP_DECLARE
 
 #endif

@@ -6,15 +6,17 @@
 (1,)
 """
 
+import typing as _typing
+
 from deltaloop import plot as plot
-from deltaloop._core import Predictor, Trainer, __version__
-from deltaloop._files.description import load
+from deltaloop._core import __version__
 from deltaloop._fit.gradient_check import GradientCheck
 from deltaloop._runtime import runtime
 from deltaloop.convert import from_onnx, from_sklearn, from_torch
 from deltaloop.inits import Uniform
 from deltaloop.losses import Huber, Quantile
-from deltaloop.network import Network
+from deltaloop.network import Network, load
+from deltaloop.predictor import Predictor
 from deltaloop.results import DivergenceWarning, EpochInfo, FitResult, History, Stage
 from deltaloop.solvers import (
     LBFGS,
@@ -26,6 +28,7 @@ from deltaloop.solvers import (
     Rprop,
     ScaledConjugateGradient,
 )
+from deltaloop.trainer import Trainer
 
 __all__ = [
     "LBFGS",
@@ -55,3 +58,19 @@ __all__ = [
     "load",
     "runtime",
 ]
+
+if _typing.TYPE_CHECKING:
+    from deltaloop import datasets as datasets
+else:
+
+    def __getattr__(name: str) -> object:
+        """Import the data sets when they are first asked for."""
+        if name != "datasets":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        import deltaloop.datasets as datasets
+
+        return datasets
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), "datasets"})

@@ -166,7 +166,7 @@ ROWS = (
     ),
     Activation(
         "gelu",
-        "z Phi(z), Phi the normal distribution function",
+        "z Phi(z), Phi the normal distribution function (by erfc, not by tanh)",
         "Phi(z) + z exp(-z^2/2) / sqrt(2 pi)",
         of="z",
         range=(-0.16997120747990369, math.inf),

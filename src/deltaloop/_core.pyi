@@ -1,22 +1,43 @@
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import CapsuleType
 
-from deltaloop._arguments.problem import Problem
 from deltaloop.inits import Init
 from deltaloop.losses import Loss
-from deltaloop.network import Network
-from deltaloop.solvers import Solver
+
+class _Problem(Protocol):
+    @property
+    def weights(self) -> NDArray[np.float64] | None: ...
+    @property
+    def l1(self) -> float: ...
+    @property
+    def l2(self) -> float: ...
+    @property
+    def dropout(self) -> NDArray[np.float64] | None: ...
+
+class _Schedule(Protocol):
+    @property
+    def _kind(self) -> str: ...
+    @property
+    def learning_rate(self) -> float: ...
+    def _options(self) -> dict[str, float]: ...
+
+class _Solver(Protocol):
+    @property
+    def _method(self) -> str: ...
+    def _options(self) -> Mapping[str, float | _Schedule]: ...
 
 __version__: str
 COMPILER: str
 ACTIVATIONS: dict[str, int]
 LOSSES: dict[str, int]
-EVENTS: dict[int, str]
+DAMPING_RULES: dict[str, int]
+SIGNATURES: tuple[str, str]
+BUSY: str
 ISAS: tuple[str, ...]
 EPOCHS_AT_ONCE: int
 
@@ -76,6 +97,10 @@ class Core:
         output: str,
         loss: Loss,
         residual: bool,
+        *,
+        loss_name: str | None = None,
+        loss_parameter: float | None = None,
+        plain: bool = False,
     ) -> None: ...
     def _set_origin(self, init: Init | None, seed: int, position: int) -> None: ...
     def predict(
@@ -84,8 +109,9 @@ class Core:
         out: NDArray[np.float64] | None = None,
         n_threads: int | None = None,
     ) -> NDArray[np.float64]: ...
+    def _predict_any(self, X: object, out: object, n_threads: object) -> NDArray[np.float64]: ...
     def _predict(
-        self, x: NDArray[Any], out: NDArray[np.float64], linear: bool, n_threads: object = None
+        self, x: NDArray[Any], out: NDArray[np.float64], linear: bool, n_threads: int = 0
     ) -> None: ...
     def _activations(self, x: NDArray[Any]) -> list[NDArray[np.float64]]: ...
     def _cost(
@@ -95,12 +121,14 @@ class Core:
         labels: bool,
         with_gradient: bool,
         n_threads: int,
-        problem: Problem,
+        problem: _Problem,
     ) -> tuple[float, NDArray[np.float64] | None]: ...
     def _jacobian(self, x: NDArray[Any], inputs: bool) -> NDArray[np.float64]: ...
     def _input_gradient(
-        self, x: NDArray[Any], y: NDArray[Any], labels: bool, n_threads: int, problem: Problem
+        self, x: NDArray[Any], y: NDArray[Any], labels: bool, n_threads: int, problem: _Problem
     ) -> NDArray[np.float64]: ...
+
+def check_core(network: Core) -> None: ...
 
 class Weights:
     def __init__(self, array: NDArray[np.float64] | None, n: int) -> None: ...
@@ -111,9 +139,10 @@ class Fit:
         core: Core,
         x: NDArray[Any],
         y: NDArray[Any],
+        *,
         labels: bool,
-        solver: Solver,
-        problem: Problem,
+        solver: _Solver,
+        problem: _Problem,
         stream: Stream,
         tol: float,
         goal: float,
@@ -145,7 +174,7 @@ class Fit:
         best: float,
         best_epoch: float,
     ) -> None: ...
-    def resume(self, state: dict[str, object], epochs: int) -> None: ...
+    def resume(self, arrays: dict[str, NDArray[Any]], epochs: int) -> None: ...
     def run(self, until: int, work: float) -> tuple[str, NDArray[np.float64]]: ...
     @property
     def history(self) -> NDArray[np.float64]: ...
@@ -156,38 +185,44 @@ class Fit:
     def finish(self, work: float) -> tuple[float, float] | None: ...
     def report(self) -> dict[str, Any]: ...
 
-class Trainer:
-    def __init__(
-        self,
-        network: Network,
-        solver: Solver,
+class Stepper:
+    def __new__(
+        cls,
+        network: Core,
         *,
-        l1: float = 0.0,
-        l2: float = 0.0,
-        dropout: float | Sequence[float] = 0.0,
-        resume: Mapping[str, ArrayLike] | None = None,
-        n_threads: int | None = None,
-        seed: int | np.random.Generator | None = None,
-    ) -> None: ...
+        solver: _Solver,
+        problem: _Problem,
+        stream: Stream,
+        draws: bool,
+        n_threads: int,
+    ) -> Self: ...
     @property
-    def network(self) -> Network: ...
+    def _network(self) -> Core: ...
     @property
-    def solver(self) -> Solver: ...
-    @property
-    def state(self) -> dict[str, NDArray[Any]]: ...
+    def _solver(self) -> _Solver: ...
+    def _resume(self, arrays: dict[str, NDArray[Any]]) -> None: ...
+    def _remembered(self) -> tuple[dict[str, NDArray[Any]], Stream | None]: ...
     def step(
         self, x: ArrayLike, y: ArrayLike, *, sample_weight: ArrayLike | None = None
     ) -> float: ...
+    def _step_any(self, x: object, y: object, sample_weight: object) -> float: ...
+    def _step(
+        self,
+        x: NDArray[Any],
+        y: NDArray[Any],
+        labels: bool,
+        weights: NDArray[np.float64] | None,
+    ) -> float: ...
 
 class Predictor:
-    def __init__(self, network: Network, n: int = 1) -> None: ...
+    def __new__(cls, network: Core, n: int = 1) -> Self: ...
     @property
     def x(self) -> NDArray[np.float64]: ...
     @property
     def y(self) -> NDArray[np.float64]: ...
     @property
-    def network(self) -> Network: ...
+    def _network(self) -> Core: ...
+    @property
+    def _n(self) -> int: ...
     def __call__(self) -> NDArray[np.float64]: ...
-    def capsule(
-        self, signature: str = "void (const double *, double *, void *)"
-    ) -> CapsuleType: ...
+    def _capsule(self, scalar: bool) -> CapsuleType: ...

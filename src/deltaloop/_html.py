@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from html import escape
-from typing import TYPE_CHECKING
 
+from deltaloop import _core
 from deltaloop._arguments import layers as _layers
-
-if TYPE_CHECKING:
-    from deltaloop.network import Network
 
 # Of deeper networks so many layers are shown at each end.
 ENDS = 8
 
 
-def table(network: Network) -> str:
+def table(network: _core.Core) -> str:
     """Return the layers with units, activations and parameters, and what the network was made with.
 
     Colours and fonts are the page's own, so that it can be read on light and on dark ones.

@@ -1,4 +1,7 @@
-"""csrc/mlp.h for Cython: what it declares, without its contracts."""
+"""csrc/mlp.h for Cython: what _core.pyx takes of it, without its contracts.
+
+What mlp.h lists, such as activations and the options of solvers, is not repeated: it is asked for by name.
+"""
 
 from libc.stddef cimport ptrdiff_t, size_t
 from libc.stdint cimport uint64_t
@@ -10,27 +13,17 @@ cdef extern from "mlp.h" nogil:
         MLP_TOO_LARGE
 
     ctypedef enum mlp_activation "enum mlp_activation":
-        MLP_IDENTITY
-        MLP_SIGMOID
-        MLP_TANH
-        MLP_RELU
-        MLP_SOFTMAX
-        MLP_STEP
-        MLP_LEAKY_RELU
-        MLP_ELU
-        MLP_SOFTPLUS
-        MLP_SILU
-        MLP_GELU
-        MLP_EXPONENTIAL
-
+        pass
     ctypedef enum mlp_loss "enum mlp_loss":
-        MLP_SQUARED_ERROR
-        MLP_CROSS_ENTROPY
-        MLP_BINARY_CROSS_ENTROPY
-        MLP_ABSOLUTE_ERROR
-        MLP_HUBER
-        MLP_QUANTILE
-        MLP_POISSON
+        pass
+    ctypedef enum mlp_function "enum mlp_function":
+        pass
+    ctypedef enum mlp_solver "enum mlp_solver":
+        pass
+    ctypedef enum mlp_schedule_kind "enum mlp_schedule_kind":
+        pass
+    ctypedef enum mlp_event "enum mlp_event":
+        pass
 
     ctypedef enum mlp_dtype "enum mlp_dtype":
         MLP_FLOAT64
@@ -43,48 +36,6 @@ cdef extern from "mlp.h" nogil:
         MLP_UINT16
         MLP_UINT32
         MLP_UINT64
-
-    ctypedef enum mlp_function "enum mlp_function":
-        MLP_EXP
-        MLP_LOG
-        MLP_TANH_FUNCTION
-        MLP_SIGMOID_FUNCTION
-        MLP_LOG1P_EXP
-        MLP_EXPM1_NEGATIVE
-        MLP_SOFTPLUS_FUNCTION
-        MLP_SILU_FUNCTION
-        MLP_SILU_DERIVATIVE
-        MLP_GELU_FUNCTION
-        MLP_GELU_DERIVATIVE
-
-    ctypedef enum mlp_event "enum mlp_event":
-        MLP_PAUSED
-        MLP_EPOCH
-        MLP_CONVERGED
-        MLP_GOAL
-        MLP_DIVERGED
-        MLP_OWN
-        MLP_PATIENCE
-
-    ctypedef enum mlp_solver "enum mlp_solver":
-        MLP_GRADIENT_DESCENT
-        MLP_ADAM
-        MLP_RPROP
-        MLP_LEVENBERG_MARQUARDT
-        MLP_LBFGS
-        MLP_SCG
-
-    ctypedef enum mlp_damping "enum mlp_damping":
-        MLP_FIXED
-        MLP_NIELSEN
-        MLP_TRUST_REGION
-
-    ctypedef enum mlp_schedule_kind "enum mlp_schedule_kind":
-        MLP_CONSTANT
-        MLP_INVERSE_SCALING
-        MLP_STEPWISE
-        MLP_COSINE
-        MLP_PLATEAU
 
     ctypedef struct mlp_matrix "struct mlp_matrix":
         const char *data
@@ -104,79 +55,21 @@ cdef extern from "mlp.h" nogil:
         double l2
         const double *dropout
 
-    ctypedef struct mlp_descent "struct mlp_descent":
-        double learning_rate
-        double momentum
-        int nesterov
-
-    ctypedef struct mlp_levenberg "struct mlp_levenberg":
-        mlp_damping rule
-        int diagonal
-        int geodesic
-        int bayesian
-        double damping
-        double decrease
-        double increase
-        double max_damping
-        double min_gradient
-
-    ctypedef struct mlp_adam "struct mlp_adam":
-        double learning_rate
-        double beta1
-        double beta2
-        double epsilon
-        double weight_decay
-        int raw_epsilon
-
-    ctypedef struct mlp_rprop "struct mlp_rprop":
-        double eta_plus
-        double eta_minus
-        double delta_0
-        double delta_min
-        double delta_max
-        int plus
-
     ctypedef struct mlp_schedule "struct mlp_schedule":
         mlp_schedule_kind kind
-        double power
-        double factor
-        double minimum
-        double threshold
-        size_t epochs
-        size_t warmup
-
-    ctypedef struct mlp_lbfgs "struct mlp_lbfgs":
-        size_t memory
-        size_t max_evaluations
-        double c1
-        double c2
-        double min_gradient
-
-    ctypedef struct mlp_scg "struct mlp_scg":
-        double sigma
-        double lambda_ "lambda"
-        double min_gradient
 
     ctypedef struct mlp_fit_options "struct mlp_fit_options":
-        mlp_solver solver
         mlp_problem problem
-        mlp_descent descent
-        mlp_lbfgs lbfgs
-        mlp_scg scg
-        size_t batch_size
-        int shuffle
-        mlp_stream stream
-        const size_t *order
-        int mean
         double tol
         double goal
         size_t n_threads
-        mlp_levenberg levenberg
-        mlp_adam adam
+        mlp_stream stream
+        const size_t *order
+        int mean
+        mlp_solver solver
+        size_t batch_size
+        int shuffle
         mlp_schedule schedule
-        double clip_norm
-        double clip_value
-        mlp_rprop rprop
 
     ctypedef struct mlp_history "struct mlp_history":
         double *cost
@@ -216,6 +109,14 @@ cdef extern from "mlp.h" nogil:
     ctypedef struct mlp_fit "struct mlp_fit":
         pass
 
+    const char *mlp_activation_name(size_t i)
+    const char *mlp_loss_name(size_t i)
+    const char *mlp_function_name(size_t i)
+    const char *mlp_solver_name(size_t i)
+    const char *mlp_schedule_name(size_t i)
+    const char *mlp_damping_name(size_t i)
+    const char *mlp_event_name(size_t i)
+
     const mlp_kernels *mlp_isa(size_t i)
     const char *mlp_isa_name(const mlp_kernels *kernels)
     int mlp_isa_supported(const mlp_kernels *kernels)
@@ -247,6 +148,9 @@ cdef extern from "mlp.h" nogil:
     void *mlp_predictor_owner(const mlp_predictor *)
     void mlp_predictor_call(const double *, double *, void *)
     double mlp_predictor_scalar(int, double *, void *)
+
+    int mlp_option_set(mlp_fit_options *, const char *, double)
+    int mlp_schedule_set(mlp_schedule *, const char *, double)
 
     mlp_status mlp_trainer_new(mlp_trainer **, mlp_network *, const mlp_fit_options *,
                                size_t)

@@ -1,4 +1,4 @@
-"""What surrounds training on data of a user: scaled columns, rows held out, R^2.
+"""Training on columns that are scaled, and networks that take and give raw ones.
 
 Columns are standardised, because one learning rate then suits all of them, and the scaling is
 folded into the trained network, because a model that takes raw inputs and gives raw outputs
@@ -8,19 +8,38 @@ cannot be used with the wrong scaling.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deltaloop.network import Network
 from deltaloop.results import DivergenceWarning, FitResult
 
-__all__ = ["Floats", "Scaling", "fit", "fold", "r2", "shuffled", "split", "split_classes"]
+__all__ = ["Floats", "Scaling", "fit", "fold"]
 
 Floats = NDArray[np.float64]
+
+
+class Trainable(Protocol):
+    """The part of `Network` that is used here."""
+
+    @property
+    def weights(self) -> tuple[Floats, ...]:
+        """Views of the parameters."""
+
+    @property
+    def biases(self) -> tuple[Floats, ...]:
+        """Views of the parameters."""
+
+    @property
+    def parameters(self) -> Floats:
+        """All of them."""
+
+    @property
+    def fit(self) -> Callable[..., FitResult]:
+        """Train it."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +69,7 @@ class Scaling:
 
 
 def fit(
-    network: Network,
+    network: Trainable,
     X: Floats,
     y: NDArray[Any],
     inputs: Scaling,
@@ -73,7 +92,7 @@ def fit(
     return result
 
 
-def fold(network: Network, inputs: Scaling, outputs: Scaling | None) -> None:
+def fold(network: Trainable, inputs: Scaling, outputs: Scaling | None) -> None:
     """Make a network that was trained on scaled columns take and give raw ones.
 
     For x = (r - mu) / s, the sum over j' of x_j' w_j'j + b_j equals the sum of r_j' w_j'j / s_j'
@@ -93,47 +112,3 @@ def fold(network: Network, inputs: Scaling, outputs: Scaling | None) -> None:
             b += outputs.mean
     if not np.isfinite(network.parameters).all():
         raise ValueError("the scaling of X and y overflows the weights; bring them nearer to 1")
-
-
-def split(n: int, fraction: float, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the rows to train on and those to hold out, at least two: the last of a shuffle."""
-    n_train = max(0, n - max(2, round(fraction * n)))
-    order = shuffled(n, seed, 1)
-    return order[:n_train], order[n_train:]
-
-
-def split_classes(
-    y: NDArray[np.int64], fraction: float, seed: int
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the rows to train on and those to hold out: of each class the last of a shuffle.
-
-    One row of each class at least is trained on. y, (n,), are class numbers.
-    """
-    order = shuffled(len(y), seed, 1)
-    held = np.zeros(len(y), dtype=bool)
-    for number in np.unique(y):
-        rows = order[y[order] == number]
-        n_held = min(round(fraction * len(rows)), len(rows) - 1)
-        held[rows[len(rows) - n_held :]] = True
-    return order[~held[order]], order[held[order]]
-
-
-def shuffled(n: int, seed: int, purpose: int) -> NDArray[np.intp]:
-    """Return a permutation of n rows; each purpose has a stream of its own."""
-    # Sorting random words shuffles by a stream that NumPy promises to keep; the spawn key makes
-    # it another stream than the one the network's weights are drawn from.
-    words = np.random.Philox(np.random.SeedSequence(seed, spawn_key=(purpose,))).random_raw(n)
-    return np.argsort(words, kind="stable")
-
-
-def r2(y: Floats, predicted: Floats) -> float:
-    """Return the mean over the columns of 1 - residual / total sum of squares.
-
-    A constant column counts as 1 if it is predicted exactly, else as 0.
-    """
-    with np.errstate(over="ignore", invalid="ignore"):
-        residual = ((y - predicted) ** 2).sum(axis=0)
-        total = ((y - y.mean(axis=0)) ** 2).sum(axis=0)
-        constant = y.max(axis=0) == y.min(axis=0)
-        scores = 1 - residual / np.where(constant, 1.0, total)
-    return float(np.where(constant, residual == 0, scores).mean())

@@ -1,4 +1,4 @@
-"""Networks from other libraries' models, and their way there: ONNX, scikit-learn and PyTorch.
+"""Networks from other libraries' models: of ONNX, scikit-learn and PyTorch; `_export` goes there.
 
 Parameters travel bit for bit. What a model does not say, such as the loss it was trained with, is
 chosen by its outputs unless it is given.
@@ -14,13 +14,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from deltaloop import losses
-from deltaloop._arguments.layers import SKLEARN_HIDDEN, SKLEARN_NAMES
-from deltaloop._files import description as _files
+from deltaloop._arguments import layers as _layers
+from deltaloop._arguments.layers import SKLEARN_NAMES
+from deltaloop._deprecated import moved
+from deltaloop._export import torch_module
+from deltaloop._files.paths import naming, path_name
 from deltaloop._losses import LOSSES
 from deltaloop.losses import Loss
-
-if TYPE_CHECKING:
-    from deltaloop.network import Network
+from deltaloop.network import Network
 
 __all__ = ["from_onnx", "from_sklearn", "from_torch"]
 
@@ -73,9 +74,26 @@ def from_onnx(
     >>> dl.from_onnx(path)
     Network([2, 3, 1], activation='gelu', output='identity', loss='squared_error', seed=7)
     """
-    from deltaloop._onnx import read as _onnx_reading
+    # Imported here, as it takes milliseconds that `import deltaloop` need not.
+    from deltaloop._onnx import read as _read
 
-    return _onnx_reading.read(path, loss, seed)
+    name = path_name(path)
+    with naming(name):
+        found = _read.read(name)
+        noted = found.noted
+        if noted is None:
+            return _made(*found[:4], loss, seed)
+        return Network._restore(
+            noted.layers,
+            noted.activation,
+            noted.output,
+            noted.loss if loss is None else loss,
+            noted.residual,
+            noted.init,
+            noted.seed if seed is None else seed,
+            noted.position if seed is None else 0,
+            _layers.join(found.weights, found.biases)[1],
+        )
 
 
 def from_sklearn(
@@ -138,88 +156,7 @@ def from_sklearn(
         known = isinstance(said, losses.Huber | losses.Quantile) or said in losses.NAMES
         loss = said if known else None  # "log_loss" says no more than the outputs do
     residual = bool(getattr(estimator, "residual", False))
-    return made(estimator.coefs_, estimator.intercepts_, activations, residual, loss, seed)
-
-
-def to_sklearn(network: Network, classes: ArrayLike | None) -> Any:
-    """Make a fitted estimator of scikit-learn; see `Network.to_sklearn`."""
-    try:
-        from sklearn.neural_network import MLPClassifier, MLPRegressor
-    except ImportError:
-        raise ImportError("to_sklearn needs scikit-learn: pip install scikit-learn") from None
-    activation, output = _sklearn_activations(network)
-    name, n_outputs = losses.parts(network.loss)[0], network.layers[-1]
-    weights, biases = [w.copy() for w in network.weights], [b.copy() for b in network.biases]
-    if name == "cross_entropy" and n_outputs == 2:
-        # scikit-learn has one output for two classes: softmax_2 = sigmoid(z_2 - z_1).
-        output, n_outputs = "logistic", 1
-        weights[-1], biases[-1] = np.diff(weights[-1]), np.diff(biases[-1])
-    classifier = name in ("cross_entropy", "binary_cross_entropy")
-    options: dict[str, Any] = {"hidden_layer_sizes": network.layers[1:-1], "activation": activation}
-    # One step on two instances makes the estimator whole, whatever it keeps to itself; what the
-    # step did is then replaced.
-    x = np.zeros((2, network.layers[0]))
-    if classifier:
-        labels = _classes(classes, name, n_outputs)
-        estimator = MLPClassifier(**options, random_state=0)
-        several = name == "binary_cross_entropy" and n_outputs > 1
-        y = np.array([[0], [1]]).repeat(n_outputs, axis=1) if several else labels[:2]
-        estimator.partial_fit(x, y, classes=labels)
-    elif classes is not None:
-        raise ValueError(f"classes must be None for loss={str(network.loss)!r}, which has none")
-    else:
-        if name == "poisson":
-            options["loss"] = "poisson"
-        estimator = MLPRegressor(**options, random_state=0)
-        estimator.partial_fit(x, np.zeros((2, n_outputs) if n_outputs > 1 else 2))
-    estimator.set_params(random_state=None)
-    estimator.coefs_, estimator.intercepts_, estimator.out_activation_ = weights, biases, output
-    estimator.n_iter_ = estimator.t_ = 0
-    estimator.loss_, estimator.best_loss_, estimator.loss_curve_ = np.nan, np.inf, []
-    for kept in ("_optimizer", "_best_coefs", "_best_intercepts"):
-        vars(estimator).pop(kept, None)
-    return estimator
-
-
-def _sklearn_activations(network: Network) -> tuple[str, str]:
-    """Return the activations of hidden layers and outputs by scikit-learn's names."""
-    hidden = sorted(set(network.activation)) or ["relu"]
-    if len(hidden) > 1:
-        raise ValueError(
-            "scikit-learn has one activation for all hidden layers, this network has "
-            f"{', '.join(hidden)}"
-        )
-    for what, name, known in (
-        ("hidden layers", hidden[0], SKLEARN_HIDDEN),
-        ("outputs", network.output, tuple(SKLEARN_NAMES)),
-    ):
-        if name not in known:
-            raise ValueError(
-                f"scikit-learn has {', '.join(known)} for {what}, this network has {name}"
-            )
-    if network.residual:
-        raise ValueError("scikit-learn has no residual networks")
-    return SKLEARN_NAMES[hidden[0]], SKLEARN_NAMES[network.output]
-
-
-def _classes(classes: ArrayLike | None, loss: str, n_outputs: int) -> Any:
-    """Return the labels of a classifier, in ascending order as scikit-learn keeps them."""
-    if loss == "binary_cross_entropy" and n_outputs > 1:
-        if classes is not None:
-            raise ValueError("classes must be None for independent outputs, which are numbered")
-        return np.arange(n_outputs)
-    expected = max(n_outputs, 2)
-    labels = np.arange(expected) if classes is None else np.asarray(classes)
-    if labels.shape != (expected,):
-        raise ValueError(f"classes must name {expected} classes, got shape {labels.shape}")
-    try:
-        ascending = bool((labels[:-1] < labels[1:]).all())
-    except TypeError:
-        raise TypeError("classes must be labels of one kind that have an order") from None
-    if not ascending:
-        shown = _files.short(str(labels.tolist()))
-        raise ValueError(f"classes must be in ascending order, each once, got {shown}")
-    return labels
+    return _made(estimator.coefs_, estimator.intercepts_, activations, residual, loss, seed)
 
 
 def from_torch(
@@ -267,24 +204,11 @@ def from_torch(
     >>> dl.from_torch(module, loss="cross_entropy", seed=0)
     Network([4, 8, 3], activation='relu', output='softmax', loss='cross_entropy', seed=0)
     """
-    weights, biases, activations, residual = _torch("from_torch").layers(module)
-    return made(weights, biases, activations, residual, loss, seed)
+    weights, biases, activations, residual = torch_module("from_torch").layers(module)
+    return _made(weights, biases, activations, residual, loss, seed)
 
 
-def to_torch(network: Network) -> Any:
-    """Make a module of PyTorch; see `Network.to_torch`."""
-    return _torch("to_torch").to_torch(network)
-
-
-def _torch(what: str) -> Any:
-    try:
-        from deltaloop import torch
-    except ImportError:
-        raise ImportError(f"{what} needs PyTorch: pip install torch") from None
-    return torch
-
-
-def made(
+def _made(
     weights: Sequence[ArrayLike],
     biases: Sequence[ArrayLike],
     activations: Sequence[str],
@@ -293,12 +217,10 @@ def made(
     seed: int | np.random.Generator | None,
 ) -> Network:
     """Make a network of L weights, biases and activations, and the loss or the one that suits."""
-    from deltaloop.network import Network
-
     output: str | None = activations[-1]
     if loss is None:
         loss = _loss(activations[-1], len(np.asarray(biases[-1])))
-    elif output == "identity" and losses.parts(losses.check(loss))[0] not in losses.REGRESSION:
+    elif output == "identity" and losses._parts(losses._check(loss))[0] not in losses.REGRESSION:
         output = None  # what the loss calls for
     return Network.from_weights(
         weights,
@@ -316,3 +238,19 @@ def _loss(output: str, n_outputs: int) -> str:
     several = n_outputs > 1
     fits = (row.name for row in LOSSES.values() if row.default and row.default[several] == output)
     return next(fits, "squared_error")
+
+
+if not TYPE_CHECKING:
+    __getattr__ = moved(
+        __name__,
+        {
+            "made": f"{__name__}._made",
+            "to_sklearn": "deltaloop._export.to_sklearn",
+            "to_torch": "deltaloop._export.to_torch",
+        },
+        {
+            "made": "deltaloop.Network.from_weights",
+            "to_sklearn": "deltaloop.Network.to_sklearn",
+            "to_torch": "deltaloop.Network.to_torch",
+        },
+    )

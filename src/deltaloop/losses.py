@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from deltaloop import _losses, _scalars
+from deltaloop._deprecated import moved
 
 # Losses of a - y, which go with any output and any finite target.
 REGRESSION = _losses.ANY_OUTPUT
@@ -104,7 +105,7 @@ class Quantile:
 Loss: TypeAlias = str | Huber | Quantile
 
 
-def check(loss: object) -> Loss:
+def _check(loss: object) -> Loss:
     """Return a loss that is one."""
     if isinstance(loss, Huber | Quantile):
         return loss
@@ -113,7 +114,7 @@ def check(loss: object) -> Loss:
     return _scalars.choice("loss", loss, NAMES)
 
 
-def parts(loss: Loss) -> tuple[str, float | None]:
+def _parts(loss: Loss) -> tuple[str, float | None]:
     """Return a loss's name and its parameter, None where the name says it all."""
     if isinstance(loss, Huber):
         return "huber", loss.delta
@@ -122,8 +123,13 @@ def parts(loss: Loss) -> tuple[str, float | None]:
     return loss, None
 
 
-def of_text(name: str, values: tuple[float, ...]) -> Loss:
+def _of_text(name: str, values: tuple[float, ...]) -> Loss:
     """Return the loss that ``str`` gives as a name and its values in brackets."""
     if name in ("huber", "quantile") and len(values) == 1:
         return Huber(values[0]) if name == "huber" else Quantile(values[0])
     raise ValueError(f"loss must be a name, huber(delta) or quantile(tau), got {name}{values}")
+
+
+if not TYPE_CHECKING:
+    _OLD = ("check", "of_text", "parts")
+    __getattr__ = moved(__name__, {name: f"{__name__}._{name}" for name in _OLD}, {})

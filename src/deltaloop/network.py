@@ -1,4 +1,8 @@
-"""The network: parameters, prediction, cost and gradient, training, and how it is stored."""
+"""The network: parameters, prediction, cost and gradient, training, and how it is stored.
+
+It is one class, and most of this long file is what the class tells its users. The methods check
+their arguments by ``_arguments`` and hand them to the core, to ``_fit``, or to a writer.
+"""
 
 from __future__ import annotations
 
@@ -10,21 +14,23 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from deltaloop import _core, _html, _scalars, convert, inits, losses
+from deltaloop import _core, _export, _html, _scalars, inits, losses
 from deltaloop._arguments import arrays as _arrays
 from deltaloop._arguments import layers as _layers
 from deltaloop._arguments import problem as _problem
 from deltaloop._arguments import seeds as _seeds
-from deltaloop._core import Predictor, Trainer
-from deltaloop._files import description as _files
+from deltaloop._files import model as _model
+from deltaloop._files.paths import naming, path_name
 from deltaloop._fit import run as training
 from deltaloop._fit.gradient_check import GradientCheck, check_gradient
 from deltaloop._losses import of_task
 from deltaloop._onnx import write as _onnx
 from deltaloop.inits import Init
 from deltaloop.losses import Loss
+from deltaloop.predictor import Predictor
 from deltaloop.results import EpochInfo, FitResult
 from deltaloop.solvers import Solver
+from deltaloop.trainer import Trainer
 
 
 class Network(_core.Core):
@@ -134,11 +140,21 @@ class Network(_core.Core):
                 "residual=True needs a hidden layer as wide as the layer before it, "
                 f"got layers {list(sizes)}"
             )
-        known = losses.check(loss)
-        name = losses.parts(known)[0]
+        known = losses._check(loss)
+        name, parameter = losses._parts(known)
         hidden = _layers.hidden_activations(activation, len(sizes) - 2)
         output_name = _layers.output_activation(output, activation, name, sizes[-1])
-        self._build(sizes, hidden, output_name, known, skip)
+        plain = name in losses.REGRESSION and "step" not in (*hidden, output_name)
+        self._build(
+            sizes,
+            hidden,
+            output_name,
+            known,
+            skip,
+            loss_name=name,
+            loss_parameter=parameter,
+            plain=plain,
+        )
 
     @classmethod
     def from_weights(
@@ -251,7 +267,16 @@ class Network(_core.Core):
         """b^(1), ..., b^(L), shapes (m^(l),): views of the parameters."""
         return _layers.views(self.layers, self._parameters)[1]
 
-    # ---- prediction: predict is in _core.pyx ----
+    # ---- prediction: predict is in _core/network.pxi ----
+
+    def _predict_any(self, X: object, out: object, n_threads: object) -> NDArray[np.float64]:
+        """Predict from anything that is no exact array, and into any that is one."""
+        x, single = _arrays.instances(X, self.layers[0])
+        n, m = x.shape[0], self.layers[-1]
+        shape = (m,) if single else (n, m)
+        result = np.empty(shape) if out is None else _arrays.output(self, out, shape, x)
+        self._predict(x, result, False, 0 if n_threads is None else _scalars.threads(n_threads))
+        return result
 
     def classify(self, X: ArrayLike) -> NDArray[np.int64] | int:
         """Classes of instances, from the linear part z^(L) of the last layer.
@@ -870,7 +895,7 @@ class Network(_core.Core):
         >>> bool((dl.load(path).parameters == net.parameters).all())
         True
         """
-        _files.save(self, path, metadata)
+        _model.save(self, path, metadata)
 
     def to_onnx(self, path: str | os.PathLike[str]) -> None:
         """Write the network to an ONNX file, which `deltaloop.from_onnx` reads back, bit for bit.
@@ -935,7 +960,7 @@ class Network(_core.Core):
         >>> estimator.predict_proba([[0.0, 1.0]]).shape
         (1, 2)
         """
-        return convert.to_sklearn(self, classes)
+        return _export.to_sklearn(self, classes)
 
     def to_torch(self) -> Any:
         """Make a ``torch.nn.Sequential`` in float64 that computes the same.
@@ -962,7 +987,7 @@ class Network(_core.Core):
           (3): Tanh()
         )
         """
-        return convert.to_torch(self)
+        return _export.to_torch(self)
 
     def copy(self) -> Self:
         """Return an independent copy: parameters, settings and the position in the stream.
@@ -1033,3 +1058,49 @@ class Network(_core.Core):
 
 def _unpickle(cls: type[Network], *state: Any) -> Network:
     return cls._restore(*state)
+
+
+def load(path: str | os.PathLike[str]) -> Network:
+    """Read a network that `Network.save` wrote.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        The file to read. It may come from an untrusted source.
+
+    Returns
+    -------
+    Network
+        With the same parameters, seed and position in its random stream, bit for bit.
+
+    Raises
+    ------
+    TypeError
+        `path` is neither a str nor an os.PathLike of one.
+    ValueError
+        The file is not a deltaloop model, is damaged, or is of a newer version.
+    OSError
+        The file cannot be read: FileNotFoundError, IsADirectoryError, PermissionError, ...
+
+    Examples
+    --------
+    >>> import deltaloop as dl, os, tempfile
+    >>> path = os.path.join(tempfile.mkdtemp(), "net.safetensors")
+    >>> dl.Network([2, 3, 1], activation="tanh", seed=7).save(path)
+    >>> dl.load(path)
+    Network([2, 3, 1], activation='tanh', output='tanh', loss='squared_error', seed=7)
+    """
+    name = path_name(path)
+    with naming(name):
+        description, parameters = _model.read(name)
+        return Network._restore(
+            description.layers,
+            description.activation,
+            description.output,
+            description.loss,
+            description.residual,
+            description.init,
+            description.seed,
+            description.position,
+            parameters,
+        )

@@ -4,6 +4,9 @@ Written to be read beside the formulas, in their letters: X (n, m^(0)), Y (n, m^
 and delta^(l) (n, m^(l)), w^(l) (m^(l-1), m^(l)), b^(l) (m^(l),). It shares no code with the core
 and never imports it, which makes it the oracle of the tests and the opponent of the benchmarks;
 whole arrays stay in memory, and sums are added in whatever order NumPy chooses.
+
+It is long for one file, and one file for the same reason: the formulas, the steps and the random
+numbers that they draw can be read from top to bottom, and nothing else.
 """
 
 from __future__ import annotations

@@ -263,6 +263,7 @@ class FitResult:
         >>> ax = result.plot()
         >>> ax.figure.savefig("cost.png")  # doctest: +SKIP
         """
+        # Pictures are drawn of results, which are made without them.
         from deltaloop.plot import learning_curve
 
         return learning_curve(self, ax)

@@ -1,20 +1,21 @@
 """Schedules: small immutable objects that say how the learning rate changes from epoch to epoch.
 
-They are computed in C (``csrc/training/schedule.c``) when an epoch begins, and take the place of the number
-in ``learning_rate`` of ``GradientDescent``, ``Adam`` and ``AdamW``.
+They are computed in C (``csrc/training/schedule.c``) when an epoch begins. They take the place of
+the number in ``learning_rate`` of ``GradientDescent``, ``Adam`` and ``AdamW``.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
-from deltaloop import _scalars as _inputs
+from deltaloop import _scalars
 
 __all__ = ["Cosine", "Exponential", "InverseScaling", "Plateau", "Schedule", "Step"]
 
 
 def _whole(schedule: Schedule, name: str, least: int) -> None:
-    value = _inputs.integer(name, getattr(schedule, name), at_least=least)
+    value = _scalars.integer(name, getattr(schedule, name), at_least=least)
     if value >= 2**53:
         raise ValueError(f"{name} is too large: {value}")
     object.__setattr__(schedule, name, value)
@@ -31,10 +32,17 @@ class Schedule:
     True
     """
 
+    # What C calls it: MLP_SCHEDULES of csrc/mlp.h.
+    _kind: ClassVar[str] = "constant"
+
     learning_rate: float
 
     def __post_init__(self) -> None:
-        _inputs.check_range(self, "learning_rate", 0.0, open_end=True)
+        _scalars.check_range(self, "learning_rate", 0.0, open_end=True)
+
+    def _options(self) -> dict[str, float]:
+        """Return its options in C, by their names there, but for the learning rate."""
+        return {}
 
 
 @dataclass(frozen=True)
@@ -66,11 +74,16 @@ class InverseScaling(Schedule):
     GradientDescent(learning_rate=InverseScaling(learning_rate=0.1, power=0.5), batch_size=32)
     """
 
+    _kind: ClassVar[str] = "inverse_scaling"
+
     power: float = field(default=0.5, kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _inputs.check_range(self, "power", 0.0, open_end=True)
+        _scalars.check_range(self, "power", 0.0, open_end=True)
+
+    def _options(self) -> dict[str, float]:
+        return {"power": self.power}
 
 
 @dataclass(frozen=True)
@@ -99,13 +112,18 @@ class Step(Schedule):
     >>> solver = dl.Adam(dl.schedules.Step(0.01, epochs=30), batch_size=32)
     """
 
+    _kind: ClassVar[str] = "stepwise"
+
     epochs: int = field(kw_only=True)
     gamma: float = field(default=0.1, kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _whole(self, "epochs", 1)
-        _inputs.check_range(self, "gamma", 0.0, open_end=True)
+        _scalars.check_range(self, "gamma", 0.0, open_end=True)
+
+    def _options(self) -> dict[str, float]:
+        return {"factor": self.gamma, "epochs": self.epochs}
 
 
 @dataclass(frozen=True)
@@ -130,11 +148,16 @@ class Exponential(Schedule):
     >>> solver = dl.GradientDescent(dl.schedules.Exponential(0.1, 0.99), momentum=0.9)
     """
 
+    _kind: ClassVar[str] = "stepwise"
+
     gamma: float
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _inputs.check_range(self, "gamma", 0.0, open_end=True)
+        _scalars.check_range(self, "gamma", 0.0, open_end=True)
+
+    def _options(self) -> dict[str, float]:
+        return {"factor": self.gamma, "epochs": 1}
 
 
 @dataclass(frozen=True)
@@ -175,6 +198,8 @@ class Cosine(Schedule):
     >>> solver = dl.AdamW(schedule, batch_size=32)
     """
 
+    _kind: ClassVar[str] = "cosine"
+
     epochs: int = field(kw_only=True)
     warmup: int = field(default=0, kw_only=True)
     minimum: float = field(default=0.0, kw_only=True)
@@ -185,7 +210,10 @@ class Cosine(Schedule):
         _whole(self, "warmup", 0)
         if self.warmup >= self.epochs:
             raise ValueError(f"warmup must be less than epochs, {self.epochs}, got {self.warmup}")
-        _inputs.check_range(self, "minimum", 0.0, self.learning_rate)
+        _scalars.check_range(self, "minimum", 0.0, self.learning_rate)
+
+    def _options(self) -> dict[str, float]:
+        return {"epochs": self.epochs, "warmup": self.warmup, "minimum": self.minimum}
 
 
 @dataclass(frozen=True)
@@ -226,6 +254,8 @@ class Plateau(Schedule):
     >>> solver = dl.GradientDescent(dl.schedules.Plateau(0.1, factor=0.5), momentum=0.9)
     """
 
+    _kind: ClassVar[str] = "plateau"
+
     factor: float = field(default=0.1, kw_only=True)
     patience: int = field(default=10, kw_only=True)
     threshold: float = field(default=1e-4, kw_only=True)
@@ -233,7 +263,25 @@ class Plateau(Schedule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _inputs.check_range(self, "factor", 0.0, 1.0, open_end=True)
+        _scalars.check_range(self, "factor", 0.0, 1.0, open_end=True)
         _whole(self, "patience", 0)
-        _inputs.check_range(self, "threshold", 0.0, 1.0)
-        _inputs.check_range(self, "minimum", 0.0, self.learning_rate)
+        _scalars.check_range(self, "threshold", 0.0, 1.0)
+        _scalars.check_range(self, "minimum", 0.0, self.learning_rate)
+
+    def _options(self) -> dict[str, float]:
+        return {
+            "factor": self.factor,
+            "epochs": self.patience,
+            "threshold": self.threshold,
+            "minimum": self.minimum,
+        }
+
+
+# By their names on the command line.
+SCHEDULES: dict[str, type[Schedule]] = {
+    "inverse_scaling": InverseScaling,
+    "step": Step,
+    "exponential": Exponential,
+    "cosine": Cosine,
+    "plateau": Plateau,
+}

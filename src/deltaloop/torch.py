@@ -5,18 +5,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
+from deltaloop import _core
 from deltaloop._activations import ACTIVATIONS, Module
 from deltaloop._arguments import layers as _layers
-
-if TYPE_CHECKING:
-    from deltaloop.network import Network
 
 __all__ = ["Exp", "Residual", "Step"]
 
@@ -59,12 +57,12 @@ _ACTIVATIONS = {type(_make(row)): name for name, row in _MODULES.items()}
 _RUN = ("forward", "__call__", "_call_impl", "__iter__")
 
 
-def to_torch(network: Network) -> nn.Sequential:
+def to_torch(network: _core.Core) -> nn.Sequential:
     """Make a module of a network; see `Network.to_torch`."""
     skips = _layers.skips(network.layers) if network.residual else ()
     names = (*network.activation, network.output)
     modules: list[nn.Module] = []
-    layers = zip(network.weights, network.biases, names, strict=True)
+    layers = zip(*_layers.views(network.layers, network._parameters), names, strict=True)
     for l, (w, b, name) in enumerate(layers, start=1):
         layer = [_linear(w, b), *([_make(_MODULES[name])] if name in _MODULES else [])]
         modules += [Residual(*layer)] if l in skips else layer

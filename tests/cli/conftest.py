@@ -1,10 +1,14 @@
-"""The command line as functions: run it, read its report, or see it fail."""
+"""The command line as functions: run it, read its report, or see it fail. Files for it."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
+import numpy as np
 import pytest
+
+from tests.helpers.samples import blobs
 
 
 @pytest.fixture
@@ -49,3 +53,22 @@ def fails(run):
         return err.removeprefix("deltaloop: ").rstrip("\n")
 
     return fails
+
+
+@pytest.fixture
+def npz(tmp_path):
+    def npz(name: str = "data", **arrays: object) -> Path:
+        path = tmp_path / f"{name}.npz"
+        np.savez(path, **arrays)
+        return path
+
+    return npz
+
+
+@pytest.fixture
+def model(report, npz, tmp_path):
+    """A model of three classes and the file it was trained on."""
+    X, y = blobs()
+    path, data = tmp_path / "model.safetensors", npz("training", X=X, y=y)
+    report("train", data, "--output-model", path)
+    return path, data

@@ -1,30 +1,25 @@
-"""The command line: what each option does, what is printed, and how it fails."""
+"""The command line on arrays: what each option does, what is printed, and how it fails."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import hypothesis
-import hypothesis.extra.numpy as hnp
 import hypothesis.strategies as st
 import numpy as np
 import pytest
 
 import deltaloop as dl
-from deltaloop import _scaling
-from deltaloop._files import description as _files
-from deltaloop.cli import _arrays as _commands
+from deltaloop import _scaling, _scores, _splits
+from deltaloop._files import model as _files
 from deltaloop.cli import main
 from deltaloop.datasets import load_digits
+from tests.helpers.samples import blobs, smooth
 
-COMMAND = [sys.executable, "-m", "deltaloop"]
 TRAIN_KEYS = {
     "task",
     "data",
@@ -48,33 +43,6 @@ TRAIN_KEYS = {
     "classes",
     "model",
 }
-
-
-@pytest.fixture
-def npz(tmp_path):
-    def npz(name: str = "data", **arrays: object) -> Path:
-        path = tmp_path / f"{name}.npz"
-        np.savez(path, **arrays)
-        return path
-
-    return npz
-
-
-def blobs(n: int = 120, m: int = 3, k: int = 3, seed: int = 0):
-    """Well separated classes 0..k-1, with columns of very different scales."""
-    rng = np.random.default_rng(seed)
-    y = rng.integers(0, k, n)
-    X = rng.normal(size=(k, m))[y] * 10 + rng.normal(size=(n, m))
-    return X * 10.0 ** np.arange(m) + 100, y
-
-
-def smooth(n: int = 200, k: int = 1, seed: int = 0):
-    """Values that 64 tanh units learn easily, with columns of very different scales."""
-    rng = np.random.default_rng(seed)
-    X = rng.normal(size=(n, 3)) * [1, 100, 0.01] + [0, 1000, 5]
-    z = (X - X.mean(axis=0)) / X.std(axis=0)
-    Y = np.tanh(z @ rng.normal(size=(3, k))) * 10.0 ** np.arange(k) + 50
-    return X, Y
 
 
 class TestDigits:
@@ -140,7 +108,7 @@ class TestDigits:
         path = tmp_path / "model"
         result = report("train", "digits", "--seed", 1, "--output-model", path)
         X, y = load_digits()
-        rows, held_out = _scaling.split(len(X), 0.2, 1)
+        rows, held_out = _splits.split(len(X), 0.2, 1)
         network = dl.load(path)
         assert np.mean(network.classify(X[held_out]) == y[held_out]) == result["accuracy"]
         assert network.cost(X[rows], y[rows]) == pytest.approx(result["cost"], rel=1e-9)
@@ -164,7 +132,7 @@ class TestOptions:
             *("--option", "memory=4", "-o", "clip_norm=5", "--batch-size", 16, "--seed", 3),
             *("--l2", 0.1, "--class-weight", "balanced", "--validation", 0.2, "--threads", 1),
         )
-        rows, _ = _scaling.split(len(X), 0.2, 3)
+        rows, _ = _splits.split(len(X), 0.2, 3)
         scaling = _scaling.Scaling.of(X[rows], "X", constant=np.inf)
         net = dl.Network(
             [3, 5, 5, 3],
@@ -357,7 +325,8 @@ class TestOptions:
         argv = ["train", data, "--epochs", "5", "--seed", "123456789012345678901234567890"]
         report(*argv, "--output-model", tmp_path / "here")
         for name in ("there", "again"):
-            subprocess.run([*COMMAND, *argv, "--output-model", tmp_path / name], check=True)
+            command = [sys.executable, "-m", "deltaloop", *argv, "--output-model", tmp_path / name]
+            subprocess.run(command, check=True)
             assert (tmp_path / name).read_bytes() == (tmp_path / "here").read_bytes()
 
     def test_output_model(self, run, report, npz, tmp_path):
@@ -376,7 +345,7 @@ class TestTraining:
         X, y = blobs()
         path, text = tmp_path / "model", ",".join(map(str, hidden))
         result = report("train", npz(X=X, y=y), "--hidden", text, "--output-model", path)
-        rows, held_out = _scaling.split(len(X), 0.2, 0)
+        rows, held_out = _splits.split(len(X), 0.2, 0)
         mean, deviation = X[rows].mean(axis=0), X[rows].std(axis=0)
         scaled = (X - mean) / deviation
         network = dl.Network([3, *hidden, 3], activation="tanh", loss="cross_entropy", seed=0)
@@ -395,7 +364,7 @@ class TestTraining:
         X, Y = smooth(k=k)
         path, text = tmp_path / "model", ",".join(map(str, hidden))
         result = report("train", npz(X=X, y=Y), "--hidden", text, "--output-model", path)
-        rows, held_out = _scaling.split(len(X), 0.2, 0)
+        rows, held_out = _splits.split(len(X), 0.2, 0)
         inputs, outputs = _scaling.Scaling.of(X[rows], "X"), _scaling.Scaling.of(Y[rows], "Y")
         network = dl.Network([3, *hidden, k], activation="tanh", output="identity", seed=0)
         solver = dl.GradientDescent(0.05 / 32, momentum=0.9, batch_size=32)
@@ -404,7 +373,7 @@ class TestTraining:
         assert (fitted.cost, fitted.epochs) == (result["cost"], result["epochs"])
         predicted = network.predict(scaled) * Y[rows].std(axis=0) + Y[rows].mean(axis=0)
         np.testing.assert_allclose(dl.load(path).predict(X), predicted, rtol=1e-9)
-        score = _scaling.r2(Y[held_out], predicted[held_out])
+        score = _scores.r2(Y[held_out], predicted[held_out])
         assert result["r2"] == pytest.approx(score, rel=1e-9)
         assert result["r2"] > (0.9 if hidden else 0.5)
 
@@ -618,161 +587,6 @@ def test_damaged_data_files(npz, capsys, flips):
     assert err == "" if status == 0 else str(path) in err
 
 
-class TestUsage:
-    @pytest.mark.parametrize(
-        ("argv", "message"),
-        [
-            ((), "the following arguments are required: COMMAND"),
-            (("walk",), "argument COMMAND: invalid choice: 'walk'"),
-            (("train",), "the following arguments are required: DATA"),
-            (("train", "digits", "--walk"), "unrecognized arguments: --walk"),
-            (("train", "digits", "--hidden", "8,x"), "argument --hidden: expected sizes from 1"),
-            (("train", "digits", "--hidden", "8,,8"), "argument --hidden: expected sizes from 1"),
-            (("train", "digits", "--hidden", "0"), "argument --hidden: expected sizes .* got '0'"),
-            (("train", "digits", "--hidden=-3"), "argument --hidden: expected sizes .* got '-3'"),
-            (("train", "digits", "--hidden", "1.5"), "argument --hidden: expected sizes"),
-            (("train", "digits", "--activation", "gel"), "argument --activation: invalid choice"),
-            (("train", "digits", "--activation", "step"), "argument --activation: invalid choice"),
-            (("train", "digits", "--loss", "mse"), "argument --loss: invalid choice"),
-            (
-                ("train", "digits", "--loss", "huber"),
-                "argument --loss: huber does not go with classes .* which digits has",
-            ),
-            (
-                ("train", "digits", "--loss-parameter", "0.5"),
-                "argument --loss-parameter: expected huber or quantile, got 0.5",
-            ),
-            (("train", "digits", "--loss-parameter", "0"), "argument --loss-parameter: expected"),
-            (("train", "digits", "--epochs", "0"), "argument --epochs: expected a whole number"),
-            (("train", "digits", "--epochs", "many"), "argument --epochs: .* got 'many'"),
-            (("train", "digits", "--epochs", "1e3"), "argument --epochs: expected a whole number"),
-            (("train", "digits", "--solver", "newton"), "argument --solver: expected gd, adam"),
-            (
-                ("train", "digits", "--solver", "scg", "--learning-rate", "1"),
-                "argument --learning-rate: --solver scg has none",
-            ),
-            (
-                ("train", "digits", "--solver", "lbfgs", "--momentum", "0"),
-                "argument --momentum: --solver lbfgs has none",
-            ),
-            (
-                ("train", "digits", "--solver", "lbfgs", "--batch-size", "8"),
-                "argument --batch-size: --solver lbfgs has none",
-            ),
-            (("train", "digits", "--learning-rate", "0"), "argument --learning-rate: expected"),
-            (("train", "digits", "--learning-rate=-1"), "argument --learning-rate: expected"),
-            (("train", "digits", "--learning-rate", "inf"), "argument --learning-rate: expected"),
-            (("train", "digits", "--learning-rate", "nan"), "argument --learning-rate: expected"),
-            (("train", "digits", "--learning-rate", "x"), "argument --learning-rate: .* got 'x'"),
-            (("train", "digits", "--momentum", "1"), "argument --momentum: expected a number from"),
-            (("train", "digits", "--momentum=-0.1"), "argument --momentum: expected a number from"),
-            (("train", "digits", "--momentum", "nan"), "argument --momentum: expected a number"),
-            (("train", "digits", "--solver", "gd,x"), "argument --solver: .* got 'gd,x'"),
-            (("train", "digits", "--solver", "gd,auto"), "argument --solver: .* got 'gd,auto'"),
-            (("train", "digits", "--solver", "auto", "-o", "memory=3"), "argument --option"),
-            (("train", "digits", "--epochs", "3,4"), "argument --epochs: expected one number"),
-            (("train", "digits", "-o", "memory"), "argument --option/-o: expected NAME=VALUE"),
-            (("train", "digits", "-o", "memory=3"), "argument --option: --solver gd has no memory"),
-            (
-                ("train", "digits", "--solver", "lm", "-o", "damping_rule=x"),
-                "argument --option: damping_rule must be one of",
-            ),
-            (("train", "digits", "--schedule", "x"), "argument --schedule: expected .* got 'x'"),
-            (("train", "digits", "--schedule", "step"), "argument --schedule: step needs epochs"),
-            (
-                ("train", "digits", "--schedule", "step,epochs=3,x=1"),
-                "argument --schedule: step has no x",
-            ),
-            (
-                ("train", "digits", "--schedule", "step,epochs=0"),
-                "argument --schedule: epochs must be at least 1",
-            ),
-            (
-                ("train", "digits", "--solver", "lm", "--schedule", "cosine"),
-                "argument --schedule: --solver lm has no rates",
-            ),
-            (("train", "digits", "--l1", "-1"), "argument --l1: expected a finite number from 0"),
-            (("train", "digits", "--l2", "nan"), "argument --l2: expected a finite number from 0"),
-            (("train", "digits", "--dropout", "1"), "argument --dropout: expected a number from 0"),
-            (("train", "digits", "--patience", "3"), "argument --patience: it needs --validation"),
-            (("train", "digits", "--validation", "1"), "argument --validation: expected a number"),
-            (("train", "digits", "--class-weight", "x"), "argument --class-weight: invalid choice"),
-            (("train", "digits", "--residual"), "argument --residual: the first hidden layer"),
-            (("train", "digits", "--threads", "0"), "argument --threads: expected a whole number"),
-            (("train", "digits", "--init", "x"), "argument --init: invalid choice"),
-            (("train", "digits", "--batch-size", "0"), "argument --batch-size: expected a whole"),
-            (("train", "digits", "--solver", "x"), "argument --solver: .* got 'x'"),
-            (
-                ("train", "digits", "--solver", "lm", "--learning-rate", "1"),
-                "argument --learning-rate: --solver lm has none",
-            ),
-            (
-                ("train", "digits", "--solver", "br", "--batch-size", "8"),
-                "argument --batch-size: --solver br has none",
-            ),
-            (
-                ("train", "digits", "--batch-size", "1439"),
-                "--batch-size: expected at most the 1438 training rows of digits, got 1439",
-            ),
-            (("train", "digits", "--test-fraction", "-1"), "argument --test-fraction: expected a"),
-            (("train", "digits", "--test-fraction", "1"), "argument --test-fraction: expected a"),
-            (("train", "digits", "--test-fraction", "nan"), "argument --test-fraction: expected"),
-            (("train", "digits", "--seed=-1"), "argument --seed: expected a whole number from 0"),
-            (("train", "digits", "--seed", "x"), "argument --seed: expected a whole number from 0"),
-            (("train", "digits", "--output-model", ""), "argument --output-model: expected the"),
-            (("train", "digits", "--output-model", "."), "argument --output-model: expected the"),
-            (
-                ("train", "digits", "--output-model", "no/such/model"),
-                "argument --output-model: there is no directory 'no/such'",
-            ),
-            (("predict",), "the following arguments are required: MODEL, FILE"),
-            (("predict", "model"), "the following arguments are required: FILE"),
-        ],
-    )
-    def test_wrong_arguments(self, run, argv, message):
-        status, out, err = run(*argv)
-        assert (status, out) == (2, "")
-        assert err.startswith("usage: deltaloop")
-        assert re.search(message, err)
-
-    def test_version(self, run):
-        assert run("--version") == (0, f"deltaloop {dl.__version__}\n", "")
-
-    @pytest.mark.parametrize("command", ["", "train", "predict", "info"])
-    def test_help(self, run, command, monkeypatch):
-        monkeypatch.setenv("COLUMNS", "80")
-        status, out, err = run(*command.split(), "--help")
-        assert (status, err) == (0, "")
-        assert out.startswith(f"usage: deltaloop {command}".rstrip())
-        assert max(map(len, out.splitlines())) <= 80
-
-    def test_help_names_every_default(self, run, monkeypatch):
-        monkeypatch.setenv("COLUMNS", "400")
-        out = run("train", "--help")[1]
-        for option, default in {
-            "--hidden": "64",
-            "--activation": "tanh",
-            "--solver": "gd; auto for tables",
-            "--epochs": "100",
-            "--learning-rate": "0.05 / batch size",
-            "--momentum": "0.9",
-            "--batch-size": "32, or all training rows where they are fewer",
-            "--test-fraction": "0.2",
-            "--seed": "0",
-        }.items():
-            text = re.search(rf"^  {option} ((?!\n  -).)*", out, re.MULTILINE | re.DOTALL)
-            assert f"({default})" in text[0]
-
-
-@pytest.fixture
-def model(report, npz, tmp_path):
-    """A model of three classes and the file it was trained on."""
-    X, y = blobs()
-    path, data = tmp_path / "model.safetensors", npz("training", X=X, y=y)
-    report("train", data, "--output-model", path)
-    return path, data
-
-
 class TestPredict:
     def test_classes(self, run, report, model):
         path, data = model
@@ -818,7 +632,7 @@ class TestPredict:
         result = report("predict", path, data)
         np.testing.assert_array_equal(np.array(result["predictions"]).reshape(-1, k), expected)
         assert result["task"] == "regression"
-        assert result["r2"] == _scaling.r2(Y, expected) > 0.9
+        assert result["r2"] == _scores.r2(Y, expected) > 0.9
         assert err == f"R^2 {result['r2']:.4f} on 200 rows\n"
 
     def test_integers_are_values_to_a_regression(self, report, npz, tmp_path):
@@ -936,167 +750,3 @@ class TestInfo:
     def test_unknown_isa(self, fails, monkeypatch):
         monkeypatch.setenv("DELTALOOP_ISA", "abacus")
         assert "abacus" in fails("info")
-
-
-class TestProcess:
-    def test_module(self):
-        result = subprocess.run(
-            [*COMMAND, "train", "digits", "--epochs", "2", "--json"],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert json.loads(result.stdout)["epochs"] == 2
-        assert result.stderr == ""
-
-    def test_errors_are_one_line(self, tmp_path):
-        result = subprocess.run(
-            [*COMMAND, "train", tmp_path / "missing.npz"], capture_output=True, text=True
-        )
-        assert result.returncode == 1
-        assert result.stdout == ""
-        assert result.stderr.count("\n") == 1
-        assert "Traceback" not in result.stderr
-
-    @pytest.mark.skipif(os.name != "posix", reason="SIGINT is POSIX's")
-    def test_ctrl_c(self, tmp_path):
-        model = tmp_path / "model"
-        argv = ["train", "digits", "--epochs", "100000000", "--output-model", str(model)]
-        # During the imports, which the marker ends, Python itself would print a traceback.
-        code = "import sys\nfrom deltaloop.cli import main\nprint('ready', flush=True)\n"
-        process = subprocess.Popen(
-            [sys.executable, "-c", f"{code}sys.exit(main({argv!r}))"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        assert process.stdout.readline() == "ready\n"
-        time.sleep(0.5)
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
-        assert (process.returncode, out, err) == (130, "", "deltaloop: interrupted\n")
-        assert not model.exists()
-
-    @pytest.mark.skipif(os.name != "posix", reason="closed pipes fail in other ways elsewhere")
-    def test_reader_that_goes_away(self, model):
-        path, data = model
-        process = subprocess.Popen(
-            [*COMMAND, "predict", path, data], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
-        process.stdout.close()
-        err = process.stderr.read()
-        process.stderr.close()
-        assert process.wait(timeout=30) == 1
-        assert b"Traceback" not in err
-        assert b"Exception" not in err
-
-    def test_trains_without_tqdm(self):
-        code = (
-            "import sys\n"
-            "sys.modules['tqdm'] = None\n"
-            "from deltaloop.cli import main\n"
-            "sys.exit(main(['train', 'digits', '--epochs', '2']))\n"
-        )
-        result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-        assert (result.returncode, result.stderr) == (0, "")
-
-    @pytest.mark.skipif(os.name != "posix", reason="needs pseudo-terminals")
-    def test_progress_bar_on_a_terminal(self):
-        pytest.importorskip("tqdm")
-        import pty
-        import termios
-
-        leader, follower = pty.openpty()
-        termios.tcsetwinsize(follower, (24, 80))
-        process = subprocess.Popen(
-            [*COMMAND, "train", "digits", "--json"], stdout=subprocess.PIPE, stderr=follower
-        )
-        os.close(follower)
-        out = process.stdout.read()
-        process.stdout.close()
-        assert process.wait(timeout=30) == 0
-        shown = os.read(leader, 1 << 16).decode()
-        os.close(leader)
-        assert "100/100" in shown
-        assert "epoch" in shown
-        assert json.loads(out)["epochs"] == 100
-
-    def test_interrupt_while_training(self, run, monkeypatch):
-        def interrupt(*args, **kwargs):
-            raise KeyboardInterrupt
-
-        monkeypatch.setattr(dl.Network, "fit", interrupt)
-        assert run("train", "digits") == (130, "", "deltaloop: interrupted\n")
-
-    def test_out_of_memory(self, run, monkeypatch):
-        def exhaust(*args, **kwargs):
-            raise MemoryError
-
-        monkeypatch.setattr(dl.Network, "fit", exhaust)
-        assert run("train", "digits") == (1, "", "deltaloop: not enough memory\n")
-
-    @pytest.mark.parametrize("found", [None, object()])
-    def test_asks_for_a_progress_bar_where_there_is_one(self, run, monkeypatch, found):
-        asked = []
-
-        def fit(*args, progress, **kwargs):
-            asked.append(progress)
-            raise KeyboardInterrupt
-
-        monkeypatch.setattr(dl.Network, "fit", fit)
-        monkeypatch.setattr(_commands, "find_spec", lambda name: found)
-        run("train", "digits")
-        assert asked == [found is not None]
-
-
-class TestScaling:
-    def test_split(self):
-        rows, held_out = _scaling.split(100, 0.2, 0)
-        assert (len(rows), len(held_out)) == (80, 20)
-        assert sorted([*rows, *held_out]) == list(range(100))
-        again = _scaling.split(100, 0.2, 0)
-        np.testing.assert_array_equal(again[0], rows)
-        other = _scaling.split(100, 0.2, 1)
-        assert other[1].tolist() != held_out.tolist()
-
-    def test_split_stays_the_same_in_future_versions(self):
-        rows, held_out = _scaling.split(10, 0.3, 42)
-        assert rows.tolist() == [2, 5, 9, 7, 3, 6, 1]
-        assert held_out.tolist() == [4, 8, 0]
-
-    @pytest.mark.parametrize("n", range(5))
-    def test_split_of_few_rows(self, n):
-        rows, held_out = _scaling.split(n, 0.2, 0)
-        assert len(rows) == max(0, n - 2)
-        assert len(held_out) == min(n, 2)
-
-    def test_standardised_columns(self):
-        X, _ = blobs()
-        X = np.column_stack([X, np.full(len(X), 0.1)])
-        scaling = _scaling.Scaling.of(X, "X")
-        scaled = scaling.apply(X)
-        np.testing.assert_allclose(scaled.mean(axis=0), 0, atol=1e-12)
-        np.testing.assert_allclose(scaled.std(axis=0), [1, 1, 1, 0], atol=1e-12)
-        assert scaling.scale[3] == 1
-
-    @hypothesis.given(
-        hnp.arrays(float, (7, 2), elements=st.floats(-10, 10)),
-        hnp.arrays(float, (7, 2), elements=st.floats(-10, 10)),
-    )
-    def test_r2(self, y, predicted):
-        expected = []
-        for column, guess in zip(y.T, predicted.T, strict=True):
-            residual = np.sum((column - guess) ** 2)
-            total = np.sum((column - column.mean()) ** 2)
-            if column.min() == column.max():
-                expected.append(float(residual == 0))
-            else:
-                hypothesis.assume(total > 1e-100)
-                expected.append(1 - residual / total)
-        assert _scaling.r2(y, predicted) == pytest.approx(np.mean(expected), rel=1e-9, abs=1e-9)
-
-    def test_r2_of_known_values(self):
-        y = np.array([[1.0], [2.0], [3.0]])
-        assert _scaling.r2(y, y) == 1
-        assert _scaling.r2(y, np.full((3, 1), 2.0)) == 0
-        assert _scaling.r2(y, y[::-1]) == -3

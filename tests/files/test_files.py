@@ -19,7 +19,7 @@ import pytest
 from safetensors.numpy import load_file
 
 import deltaloop as dl
-from deltaloop._files import description as _files
+from deltaloop._files import model as _files
 from tests.helpers.files import assembled, parts, refused, saved_state, with_metadata, with_tensor
 from tests.helpers.processes import run_python
 

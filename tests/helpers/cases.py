@@ -136,3 +136,9 @@ def permutations(n, seed, position=0):
     """The orders of successive epochs: n - 1 words each."""
     for epoch in itertools.count():
         yield permutation(raw_words(seed, position + epoch * (n - 1), n - 1), n)
+
+
+def xor_data():
+    """The four instances of XOR, (4, 2), and their targets, (4, 1)."""
+    X = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+    return X, np.array([[0.0], [1.0], [1.0], [0.0]])

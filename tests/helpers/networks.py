@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 from contextlib import contextmanager
 
@@ -10,6 +11,25 @@ import pytest
 
 import deltaloop as dl
 from tests.helpers.arrays import fingerprint
+
+
+def xor(seed=4, **options):
+    """A network for XOR."""
+    return dl.Network([2, 3, 1], seed=seed, **options)
+
+
+class Named(dl.Network):
+    """A subclass with attributes, and a constructor of its own."""
+
+    def __init__(self, layers, name, **options):
+        super().__init__(layers, **options)
+        self.name = name
+        self.notes = []
+
+
+def pickled(protocol):
+    """A function that sends its argument through a pickle."""
+    return lambda net: pickle.loads(pickle.dumps(net, protocol))
 
 
 def trained(layers=(2, 3, 1), **options):

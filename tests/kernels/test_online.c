@@ -1,5 +1,5 @@
 /* Steps on single instances and the epochs of the smallest networks, which run inside one kernel,
- * against the gradients of mlp_cost and plain steps along them: parameters, costs and norms, bit for
+ * against the gradients of mlp_objective and plain steps along them: parameters, costs and norms, bit for
  * bit; and every way in which such a fit can end. */
 #include "harness.h"
 
@@ -78,7 +78,7 @@ static double plain_step(struct problem *p, size_t i, double alpha, double *grad
     double cost;
     x.data += (ptrdiff_t)i * x.row_stride;
     y.data += (ptrdiff_t)i * y.row_stride;
-    CHECK(mlp_cost(p->net, &x, &y, 1, 1, &cost, gradient) == MLP_OK);
+    CHECK(cost_of(p->net, &x, &y, 1, 1, &cost, gradient) == MLP_OK);
     p->kernels->descend(p->P, alpha, gradient, p->parameters);
     return cost;
 }

@@ -1,28 +1,13 @@
 """The objects of csrc never print or end the process; the extension exports its module alone."""
 
-import os
-import platform
 import re
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from deltaloop import _core
-
-ROOT = Path(__file__).resolve().parents[2]
-SOURCES = sorted((ROOT / "csrc").rglob("*.c"))
-KERNELS = [path for path in SOURCES if path.name.startswith("kernels_")]
-OPTIONS = [
-    "-std=c11",
-    "-O3",
-    "-fPIC",
-    "-fvisibility=hidden",
-    "-ffp-contract=off",
-    f"-I{ROOT / 'csrc'}",
-]
+from tests.helpers.objects import KERNELS, SOURCES, other_machine, symbols
 
 FORBIDDEN = re.compile(
     r"""(__)?v?(|f|d|s|sn|as)printf(_chk)?   # formatted output
@@ -35,39 +20,13 @@ FORBIDDEN = re.compile(
 )
 
 
-def _compiler() -> str:
-    name = os.environ.get("CC", "cc").split()[0]
-    if shutil.which(name) is None:
-        pytest.skip(f"no C compiler named {name}")
-    return name
-
-
-def _isa_options() -> dict[str, tuple[str, list[str]]]:
-    """The machine and the options of each kernels_<isa>.c, from the lines of CMakeLists.txt."""
-    text = (ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
-    lines = re.findall(r"^deltaloop_add_isa\((\w+)\s+(\w+)([^)]*)\)", text, re.MULTILINE)
-    return {f"kernels_{isa}.c": (machine, options.split()) for machine, isa, options in lines}
-
-
-def _symbols(path: Path, *options: str) -> set[str]:
-    nm = shutil.which("nm")
-    if nm is None:
-        pytest.skip("no nm")
-    done = subprocess.run([nm, *options, str(path)], check=True, capture_output=True, text=True)
-    return {line.split()[-1].partition("@")[0] for line in done.stdout.splitlines() if line}
-
-
-@pytest.fixture(scope="module")
-def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The object compiled from one source of csrc, once for all tests of it."""
-    source: Path = request.param
-    machine, options = _isa_options().get(source.name, (platform.machine(), []))
-    if machine != platform.machine():
-        pytest.skip(f"{source.name} is for {machine}")
-    target = tmp_path_factory.mktemp("built") / "object.o"
-    command = [_compiler(), *OPTIONS, *options, "-c", str(source), "-o", str(target)]
-    subprocess.run(command, check=True)
-    return target
+@pytest.fixture
+def built(request: pytest.FixtureRequest, objects) -> Path:
+    """The object compiled from one source of csrc."""
+    machine = other_machine(request.param)
+    if machine is not None:
+        pytest.skip(f"{request.param.name} is for {machine}")
+    return objects[request.param].result()
 
 
 needs_gnu_tools = pytest.mark.skipif(
@@ -79,14 +38,14 @@ each_source = pytest.mark.parametrize("built", SOURCES, ids=lambda p: p.name, in
 @needs_gnu_tools
 @each_source
 def test_object_never_prints_or_ends_the_process(built):
-    undefined = _symbols(built, "--undefined-only")
+    undefined = symbols(built, "--undefined-only")
     assert not {name for name in undefined if FORBIDDEN.fullmatch(name)}
 
 
 @needs_gnu_tools
 @each_source
 def test_object_defines_nothing_outside_its_prefix(built):
-    defined = _symbols(built, "--defined-only", "--extern-only")
+    defined = symbols(built, "--defined-only", "--extern-only")
     assert not {name for name in defined if not name.startswith("mlp_")}
 
 
@@ -94,7 +53,7 @@ def test_object_defines_nothing_outside_its_prefix(built):
 @pytest.mark.parametrize("built", KERNELS, ids=lambda p: p.name, indirect=True)
 def test_kernels_define_their_table_alone(built):
     # Code compiled for an ISA is then reached through the table only, after the check.
-    assert len(_symbols(built, "--defined-only", "--extern-only")) == 1
+    assert len(symbols(built, "--defined-only", "--extern-only")) == 1
 
 
 @pytest.mark.parametrize("name", ["printf", "__vfprintf_chk", "puts", "stderr", "_exit", "abort"])
@@ -109,6 +68,6 @@ def test_pattern_knows_what_is_allowed(name):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the dynamic symbols of an ELF file")
 def test_extension_exports_one_symbol():
-    exported = _symbols(Path(_core.__file__), "--dynamic", "--defined-only")
+    exported = symbols(Path(_core.__file__), "--dynamic", "--defined-only")
     made_by_linker = {"_init", "_fini", "_edata", "_end", "__bss_start"}
     assert exported - made_by_linker == {"PyInit__core"}

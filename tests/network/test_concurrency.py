@@ -19,12 +19,11 @@ import pytest
 
 import deltaloop as dl
 from deltaloop import _core
-from tests.helpers.cases import make_case
+from tests.helpers.cases import make_case, xor_data
 from tests.helpers.compare import same
 from tests.helpers.processes import run_python
 
-X = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
-Y = np.array([[0.0], [1.0], [1.0], [0.0]])
+X, Y = xor_data()
 GD = dl.GradientDescent(0.5)
 BUSY = "this network is being trained already"
 INITIALISED = "initialised already"

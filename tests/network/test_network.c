@@ -58,11 +58,11 @@ static void test_chunks(const struct mlp_kernels *k)
     for (size_t i = 0; i < sizeof ns / sizeof *ns; i++) {
         double cost, other;
         mlp_network_set_tuning(p.net, 0, 0.0);
-        CHECK(mlp_cost(p.net, &p.X, &p.Y, ns[i], 1, &cost, g) == MLP_OK);
-        CHECK(mlp_cost(p.net, &p.X, &p.Y, ns[i], 1, &other, NULL) == MLP_OK && other == cost);
+        CHECK(cost_of(p.net, &p.X, &p.Y, ns[i], 1, &cost, g) == MLP_OK);
+        CHECK(cost_of(p.net, &p.X, &p.Y, ns[i], 1, &other, NULL) == MLP_OK && other == cost);
         for (size_t j = 0; j < sizeof chunks / sizeof *chunks; j++) {
             mlp_network_set_tuning(p.net, chunks[j], 0.0);
-            CHECK(mlp_cost(p.net, &p.X, &p.Y, ns[i], 1, &other, h) == MLP_OK);
+            CHECK(cost_of(p.net, &p.X, &p.Y, ns[i], 1, &other, h) == MLP_OK);
             CHECK(other == cost && same_bits(p.P, g, h));
         }
     }
@@ -92,13 +92,13 @@ static void test_threads(const struct mlp_kernels *k)
             const size_t n = ns[i];
             double cost, other;
             mlp_network_set_tuning(p.net, 0, 0.0);
-            CHECK(mlp_cost(p.net, &p.X, &p.Y, n, 1, &cost, g) == MLP_OK);
+            CHECK(cost_of(p.net, &p.X, &p.Y, n, 1, &cost, g) == MLP_OK);
             CHECK(mlp_predict(p.net, &p.X, n, 0, 1, out) == MLP_OK);
             for (size_t threads = 2; threads < 9; threads++) {
                 mlp_network_set_tuning(p.net, threads % 2 ? 0 : 16, 1.0);
-                CHECK(mlp_cost(p.net, &p.X, &p.Y, n, threads, &other, h) == MLP_OK);
+                CHECK(cost_of(p.net, &p.X, &p.Y, n, threads, &other, h) == MLP_OK);
                 CHECK(other == cost && same_bits(p.P, g, h));
-                CHECK(mlp_cost(p.net, &p.X, &p.Y, n, threads, &other, NULL) == MLP_OK);
+                CHECK(cost_of(p.net, &p.X, &p.Y, n, threads, &other, NULL) == MLP_OK);
                 CHECK(other == cost);
                 CHECK(mlp_predict(p.net, &p.X, n, 0, threads, other_out) == MLP_OK);
                 CHECK(same_bits(n * p.mL, out, other_out));
@@ -194,7 +194,7 @@ static void test_memory(const struct mlp_kernels *k)
             struct mlp_fit *fit = NULL;
             struct mlp_fit_options full = options(0), batches = options(8);
             struct mlp_fit_options stepwise = {.descent = {1e-3, 0.5, 0},
-                                               .adam = {1e-3, 0.9, 0.999, 1e-8, 0.0}};
+                                               .adam = {1e-3, 0.9, 0.999, 1e-8, 0.0, 0}};
             const enum mlp_activation gs[] = {MLP_SIGMOID, MLP_SIGMOID, MLP_SIGMOID};
             static const double dropout[] = {0.5, 0.25};
             allowed = refused;
@@ -206,7 +206,7 @@ static void test_memory(const struct mlp_kernels *k)
                 status = mlp_predict(p.net, &p.X, N, 0, 1, out);
                 break;
             case 2:
-                status = mlp_cost(p.net, &p.X, &p.Y, N, 1, &cost, g);
+                status = cost_of(p.net, &p.X, &p.Y, N, 1, &cost, g);
                 break;
             case 3:
                 status = mlp_fit_new(&fit, p.net, &p.X, &p.Y, N, &full);
@@ -283,8 +283,8 @@ static void test_matrices(const struct mlp_kernels *k)
     const struct mlp_matrix plain = matrix(&wide[0][0], 5), hot = matrix(&one_hot[0][0], 3);
     const struct mlp_matrix classes = {(const char *)labels, 1, 0, 3, MLP_UINT8, 1};
     double *g = malloc(p.P * sizeof *g), *h = malloc(p.P * sizeof *h), c, d;
-    CHECK(mlp_cost(p.net, &plain, &hot, ROWS, 1, &c, g) == MLP_OK);
-    CHECK(mlp_cost(p.net, &strided, &classes, ROWS, 1, &d, h) == MLP_OK);
+    CHECK(cost_of(p.net, &plain, &hot, ROWS, 1, &c, g) == MLP_OK);
+    CHECK(cost_of(p.net, &strided, &classes, ROWS, 1, &d, h) == MLP_OK);
     CHECK(c == d && same_bits(p.P, g, h));
 
     size_t index;

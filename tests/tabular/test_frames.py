@@ -92,7 +92,7 @@ def test_the_same_classes(name, target):
     frame = FRAMES[name]()
     found = TabularModel(hidden=4).fit(frame, target, l2=1.0)
     expected = sorted({value for value in COLUMNS[target] if value is not None})
-    assert found.classes_.tolist() == expected
+    assert found.classes.tolist() == expected
     assert found.score(frame) == found.score(COLUMNS)
     assert found.report["n_without_target"] == COLUMNS[target].count(None)
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import deltaloop as dl
-from deltaloop._files import description as _files
+from deltaloop._files import model as _files
 from deltaloop.tabular import TabularModel, _strength
 from deltaloop.tabular import _description as _table_text
 from deltaloop.tabular._columns import Column, Table
@@ -73,7 +73,7 @@ class TestTask:
         x = np.arange(len(values)) % 7 * 1.0
         model = TabularModel().fit(frame(x=x, y=values), "y", **QUICK)
         assert model.task == task
-        found = model.classes_
+        found = model.classes
         assert (found if found is None else found.tolist()) == classes
 
     def test_can_be_told(self):
@@ -82,14 +82,14 @@ class TestTask:
         assert model.predict(data).dtype == np.float64
         data = frame(x=np.arange(40.0), y=list(range(10)) * 4)
         model = TabularModel(task="classification").fit(data, "y", **QUICK)
-        assert model.classes_.tolist() == list(range(10))
+        assert model.classes.tolist() == list(range(10))
         assert model.predict(data).dtype == np.int64
 
     def test_enums_and_categoricals_are_classes(self):
         for dtype in (pl.Categorical, pl.Enum(["z", "a"])):
             y = pl.Series(["z", "a"] * 20).cast(dtype)
             model = TabularModel().fit(frame(x=np.arange(40.0), y=y), "y", **QUICK)
-            assert model.classes_.tolist() == ["a", "z"]
+            assert model.classes.tolist() == ["a", "z"]
 
     @pytest.mark.parametrize(
         ("values", "task", "error", "message"),
@@ -279,7 +279,7 @@ class TestPrediction:
         shares = model.predict_proba(data)
         assert shares.shape == (120, 2)
         np.testing.assert_allclose(shares.sum(axis=1), 1)
-        labels = model.classes_[shares.argmax(axis=1)]
+        labels = model.classes[shares.argmax(axis=1)]
         assert model.predict(data).tolist() == labels.tolist()
         assert model.score(data) == np.mean(labels == data["kind"])
 
@@ -441,7 +441,7 @@ class TestArguments:
     def test_before_a_fit(self):
         model = TabularModel(task="regression")
         assert repr(model) == "TabularModel(task='regression')"
-        assert (model.columns, model.classes_, model.task) == ((), None, "regression")
+        assert (model.columns, model.classes, model.task) == ((), None, "regression")
         for call in (model.predict, model.predict_proba, model.score):
             with pytest.raises(ValueError, match="has not been fitted"):
                 call({"x": [1]})
@@ -520,7 +520,7 @@ class TestFiles:
         loaded = TabularModel.load(path)
         assert repr(loaded) == repr(model)
         assert loaded.columns == model.columns
-        assert loaded.classes_.tolist() == ["high", "low"]
+        assert loaded.classes.tolist() == ["high", "low"]
         assert (loaded.result, loaded.report, loaded.train_rows) == (None, None, None)
         data = table(seed=3)
         assert loaded.predict(data).tolist() == model.predict(data).tolist()

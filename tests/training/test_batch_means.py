@@ -70,9 +70,36 @@ class Expected:
 def start(net, X, Y, kind, batch_size, weights, order, l2, n_threads=1):
     problem = _problem.penalised(0.0, l2)._replace(weights=weights)
     return _core.Fit(
-        net, X, Y, False, solver_of(kind, batch_size), problem, _random.stream(0), 0.0, -np.inf,
-        n_threads, 10, order, True,
-    )  # fmt: skip
+        net,
+        X,
+        Y,
+        labels=False,
+        solver=solver_of(kind, batch_size),
+        problem=problem,
+        stream=_random.stream(0),
+        tol=0.0,
+        goal=-np.inf,
+        n_threads=n_threads,
+        most=10,
+        order=order,
+        mean=True,
+    )
+
+
+def start_full(net, X, Y):
+    return _core.Fit(
+        net,
+        X,
+        Y,
+        labels=False,
+        solver=dl.LBFGS(),
+        problem=_problem.Problem(),
+        stream=_random.stream(0),
+        tol=0.0,
+        goal=-np.inf,
+        n_threads=1,
+        most=50,
+    )
 
 
 def finish(run, until):
@@ -151,9 +178,7 @@ def test_what_a_full_batch_tells():
     rng = np.random.default_rng(10)
     X, Y = rng.standard_normal((30, 3)), rng.standard_normal((30, 2))
     net = dl.Network([3, 4, 2], activation="tanh", output="identity", seed=1)
-    run = _core.Fit(
-        net, X, Y, False, dl.LBFGS(), _problem.Problem(), _random.stream(0), 0.0, -np.inf, 1, 50
-    )
+    run = start_full(net, X, Y)
     assert run.evaluations == 0
     assert np.isnan(run.largest_gradient)
     for epoch in range(1, 10):
@@ -170,9 +195,7 @@ def test_what_does_not_go():
         start(net, X, Y, "plain", 2, None, np.arange(3, dtype=np.uintp), 0.0)
     with pytest.raises(ValueError, match="an order of 4 rows"):
         start(net, X, Y, "plain", 2, None, np.arange(4, dtype=np.int32), 0.0)
-    run = _core.Fit(
-        net, X, Y, False, dl.LBFGS(), _problem.Problem(), _random.stream(0), 0.0, -np.inf, 1, 50
-    )
+    run = start_full(net, X, Y)
     with pytest.raises(ValueError, match="mini-batches without shuffle"):
         run.set_rate(0.1)
     with pytest.raises(ValueError, match="mini-batches without shuffle"):

@@ -81,13 +81,13 @@ static const struct first_order {
     size_t run, batch_size;
     struct mlp_fit_options options;
 } FIRST_ORDER[] = {
-    {0, 0, {.solver = MLP_ADAM, .adam = {0.01, 0.9, 0.999, 1e-8, 0.0}}},
-    {0, 1, {.solver = MLP_ADAM, .adam = {0.01, 0.9, 0.999, 1e-8, 0.1}}},
-    {4, 0, {.solver = MLP_ADAM, .adam = {0.01, 0.8, 0.99, 1e-8, 0.1}, .clip_norm = 3.0}},
+    {0, 0, {.solver = MLP_ADAM, .adam = {0.01, 0.9, 0.999, 1e-8, 0.0, 0}}},
+    {0, 1, {.solver = MLP_ADAM, .adam = {0.01, 0.9, 0.999, 1e-8, 0.1, 0}}},
+    {4, 0, {.solver = MLP_ADAM, .adam = {0.01, 0.8, 0.99, 1e-8, 0.1, 0}, .clip_norm = 3.0}},
     {8,
      32,
      {.solver = MLP_ADAM,
-      .adam = {0.01, 0.9, 0.999, 1e-8, 0.0},
+      .adam = {0.01, 0.9, 0.999, 1e-8, 0.0, 0},
       .schedule = {.kind = MLP_COSINE, .minimum = 1e-4, .epochs = 5, .warmup = 2}}},
     {6, 7, {.descent = {0.01, 0.9, 1}, .clip_norm = 0.5}},
     {6, 0, {.descent = {0.01, 0.0, 0}, .clip_value = 0.25}},
@@ -142,7 +142,9 @@ static const struct objective {
     {{3, {6, 13, 9, 3}, 4500, 0, {MLP_GELU, MLP_ELU, MLP_SILU}, MLP_SQUARED_ERROR, 0.0, 0},
      0,
      0,
-     {.solver = MLP_ADAM, .adam = {0.01, 0.9, 0.999, 1e-8, 0.0}, .problem = {.dropout = DROPOUT}}},
+     {.solver = MLP_ADAM,
+      .adam = {0.01, 0.9, 0.999, 1e-8, 0.0, 0},
+      .problem = {.dropout = DROPOUT}}},
     {{3, {20, 300, 270, 3}, 20, 5, {MLP_TANH, MLP_SILU, MLP_IDENTITY}, MLP_SQUARED_ERROR, 0, 0},
      1,
      0,

@@ -20,7 +20,7 @@ import deltaloop as dl
 from deltaloop import _core, schedules
 from deltaloop._fit import run as training
 from deltaloop.cli import main
-from tests.helpers.cases import make_case, permutations
+from tests.helpers.cases import make_case, permutations, xor_data
 from tests.helpers.compare import relative_error
 from tests.helpers.oracle import mp
 
@@ -452,8 +452,7 @@ class TestSchedules:
 
     def test_the_smallest_networks(self):
         """2-2-1, whose epochs and steps have a kernel of their own at a constant rate."""
-        X = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
-        Y = np.array([[0.0], [1.0], [1.0], [0.0]])
+        X, Y = xor_data()
         s = schedules.Exponential(2.0, 0.9)
         for options in (
             {},

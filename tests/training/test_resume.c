@@ -24,7 +24,7 @@ static size_t all_options(struct mlp_fit_options *o)
         {.descent = {0.05, 0.5, 0},
          .schedule = {.kind = MLP_PLATEAU, .factor = 0.5, .threshold = 0.1, .epochs = 1}},
         {.solver = MLP_ADAM,
-         .adam = {0.01, 0.9, 0.999, 1e-8, 0.01},
+         .adam = {0.01, 0.9, 0.999, 1e-8, 0.01, 0},
          .batch_size = 4,
          .shuffle = 1,
          .schedule = {.kind = MLP_COSINE, .minimum = 1e-4, .epochs = 6, .warmup = 2}},

@@ -17,14 +17,13 @@ import safetensors.numpy
 
 import deltaloop as dl
 from deltaloop import schedules
-from tests.helpers.cases import make_case
+from tests.helpers.cases import make_case, xor_data
 from tests.helpers.compare import same_bytes
 
 GD, LM = dl.GradientDescent, dl.LevenbergMarquardt
 N = 9
 
-X = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
-Y = np.array([[0.0], [1.0], [1.0], [0.0]])
+X, Y = xor_data()
 
 
 class Problem:

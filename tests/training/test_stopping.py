@@ -13,12 +13,11 @@ import numpy as np
 import pytest
 
 import deltaloop as dl
-from tests.helpers.cases import make_case, permutations
+from tests.helpers.cases import make_case, permutations, xor_data
 from tests.helpers.compare import bits
 from tests.helpers.processes import run_python
 
-X = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
-Y = np.array([[0.0], [1.0], [1.0], [0.0]])
+X, Y = xor_data()
 GD = dl.GradientDescent(0.5)
 BATCHES = dl.GradientDescent(0.5, batch_size=3)
 

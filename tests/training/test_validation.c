@@ -49,7 +49,7 @@ static struct mlp_fit_options options(int i, size_t n_threads)
     return (struct mlp_fit_options){
         .solver = solvers[i],
         .descent = {1e-2, 0.0, 0},
-        .adam = {1e-2, 0.9, 0.999, 1e-8, 0.0},
+        .adam = {1e-2, 0.9, 0.999, 1e-8, 0.0, 0},
         .rprop = {1.2, 0.5, 0.1, 0.0, 50.0, 0},
         .lbfgs = {3, 20, 1e-4, 0.9, 0.0},
         .scg = {5e-5, 5e-7, 0.0},
@@ -132,7 +132,7 @@ static void test_costs(const struct mlp_kernels *k)
             for (size_t e = 0; e < EPOCHS; e++) {
                 double cost;
                 memcpy(p.parameters, r.path[e], p.P * sizeof(double));
-                CHECK(mlp_cost(p.net, &p.XV, &p.YV, nv, 1, &cost, NULL) == MLP_OK);
+                CHECK(cost_of(p.net, &p.XV, &p.YV, nv, 1, &cost, NULL) == MLP_OK);
                 CHECK(cost == r.validation[e] && isnan(plain.validation[e]));
                 CHECK(r.seconds[e] > 0.0);
             }
@@ -183,7 +183,7 @@ static void test_patience(const struct mlp_kernels *k)
             }
             CHECK(same_bits(p.P, p.parameters, whole.path[best - 1]));
             CHECK(validation == whole.validation[best - 1]);
-            CHECK(mlp_cost(p.net, &p.X, &p.Y, N, 1, &expected, NULL) == MLP_OK && cost == expected);
+            CHECK(cost_of(p.net, &p.X, &p.Y, N, 1, &expected, NULL) == MLP_OK && cost == expected);
             mlp_fit_free(r.fit);
         }
         /* The rules of the epoch itself come first. */
@@ -225,7 +225,7 @@ static void test_ends(const struct mlp_kernels *k)
             if (r.epochs > 0)
                 end = r.path[(patience ? best : r.epochs) - 1];
             CHECK(same_bits(p.P, p.parameters, end));
-            CHECK(mlp_cost(p.net, &p.XV, &p.YV, FEW, 1, &expected, NULL) == MLP_OK);
+            CHECK(cost_of(p.net, &p.XV, &p.YV, FEW, 1, &expected, NULL) == MLP_OK);
             CHECK(validation == expected);
             mlp_fit_free(r.fit);
         }

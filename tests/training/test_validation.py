@@ -12,11 +12,10 @@ import pytest
 
 import deltaloop as dl
 from deltaloop.reference import permutation, raw_words
-from tests.helpers.cases import make_case
+from tests.helpers.cases import make_case, xor_data
 from tests.helpers.compare import bits
 
-X = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
-Y = np.array([[0.0], [1.0], [1.0], [0.0]])
+X, Y = xor_data()
 
 EPOCHS = 6
 # Every solver, and gradient descent on full batches, mini-batches and single instances.

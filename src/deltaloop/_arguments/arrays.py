@@ -6,23 +6,18 @@ Arrays leave here as the C core takes them: two-dimensional, of a type that C re
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deltaloop import _core, _losses
 
-if TYPE_CHECKING:
-    from deltaloop.network import Network
-
 Array = NDArray[Any]
 
 # How far the targets of one instance may be from summing to 1, for cross-entropy with softmax:
 # probabilities that were computed in single precision pass.
 SUM_TOLERANCE = 1e-6
-
-BUSY = "this network is being trained already, in another thread or by the fit that calls this"
 
 
 def numbers(name: str, values: object) -> Array:
@@ -79,7 +74,7 @@ def finite(name: str, array: Array) -> None:
 
 
 def targets(
-    network: Network, Y: object, n: int, single: bool, name: str, other: str
+    network: _core.Core, Y: object, n: int, single: bool, name: str, other: str
 ) -> tuple[Array, bool]:
     """Return Y as (n, mL), or as class indices (n,) with True, checked for the network's loss."""
     m = network.layers[-1]
@@ -129,7 +124,7 @@ def classes(labels: Array, m: int, name: str) -> None:
             )
 
 
-def probabilities(network: Network, array: Array, name: str) -> None:
+def probabilities(network: _core.Core, array: Array, name: str) -> None:
     """Check targets that a cross-entropy reads as probabilities."""
     for place in (array.argmin(), array.argmax()):
         row, column = divmod(int(place), array.shape[1])
@@ -158,7 +153,7 @@ def not_negative(array: Array, name: str) -> None:
         )
 
 
-def differentiable(network: Network) -> None:
+def differentiable(network: _core.Core) -> None:
     """Refuse a gradient of step units."""
     if "step" in (*network.activation, network.output):
         raise ValueError(
@@ -168,7 +163,7 @@ def differentiable(network: Network) -> None:
 
 
 def batch(
-    network: Network,
+    network: _core.Core,
     X: object,
     Y: object,
     x_name: str = "X",
@@ -198,17 +193,7 @@ def batch(
 # ---- the slow path of predict ----
 
 
-def predict(network: Network, X: object, out: object, n_threads: object) -> Array:
-    """Predict from anything that is not an exact array, or into `out`."""
-    x, single = instances(X, network.layers[0])
-    n, m = x.shape[0], network.layers[-1]
-    shape = (m,) if single else (n, m)
-    result: Array = np.empty(shape) if out is None else output(network, out, shape, x)
-    network._predict(x, result, False, n_threads)
-    return result
-
-
-def output(network: Network, out: object, shape: tuple[int, ...], x: Array) -> Array:
+def output(network: _core.Core, out: object, shape: tuple[int, ...], x: Array) -> Array:
     """Check an array that the caller gave for the result."""
     if not isinstance(out, np.ndarray) or out.dtype != np.float64:
         kind = out.dtype if isinstance(out, np.ndarray) else type(out).__name__
@@ -217,6 +202,6 @@ def output(network: Network, out: object, shape: tuple[int, ...], x: Array) -> A
         raise ValueError(f"out must have shape {shape}, got {out.shape}")
     if not out.flags.carray:
         raise ValueError("out must be C-contiguous, aligned and writeable")
-    if np.may_share_memory(out, x) or np.may_share_memory(out, network.parameters):
+    if np.may_share_memory(out, x) or np.may_share_memory(out, network._parameters):
         raise ValueError("out must not share memory with X or with the parameters")
     return out

@@ -16,8 +16,7 @@ from deltaloop import _scalars
 from deltaloop._arguments import arrays as _arrays
 
 if TYPE_CHECKING:
-    from deltaloop.network import Network
-    from deltaloop.solvers import Solver
+    from deltaloop import _core
 
 
 class Problem(NamedTuple):
@@ -51,7 +50,7 @@ def weights(sample_weight: object, n: int, name: str = "sample_weight") -> Any:
 
 
 def balance(
-    network: Network, class_weight: object, y: NDArray[Any], labels: bool
+    network: _core.Core, class_weight: object, y: NDArray[Any], labels: bool
 ) -> NDArray[np.float64] | None:
     """Return a weight for each instance by its class, or None where none are given."""
     if class_weight is None:
@@ -109,7 +108,7 @@ def penalised(l1: object, l2: object) -> Problem:
     return Problem(l1=values[0], l2=values[1])
 
 
-def dropout(network: Network, given: object) -> NDArray[np.float64] | None:
+def dropout(network: _core.Core, given: object) -> NDArray[np.float64] | None:
     """Return the probability with which each hidden layer drops units, None where all are 0."""
     n_hidden = len(network.layers) - 2
     if _scalars.is_list(given):
@@ -132,7 +131,7 @@ def dropout(network: Network, given: object) -> NDArray[np.float64] | None:
 
 
 def of(
-    network: Network,
+    network: _core.Core,
     y: NDArray[Any],
     labels: bool,
     sample_weight: object = None,
@@ -151,16 +150,3 @@ def of(
         if s.max() == math.inf:
             raise ValueError("class_weight times sample_weight is too large for a float")
     return penalised(l1, l2)._replace(weights=s)
-
-
-def check_solver(problem: Problem, solver: Solver) -> None:
-    """Refuse what the solver cannot minimise."""
-    name = type(solver).__name__
-    if problem.dropout is not None and not solver._steps:
-        raise ValueError(
-            f"dropout needs a solver of gradient descent or Adam, which bear with a cost that "
-            f"changes from pass to pass, got {name}"
-        )
-    for penalty in ("l1", "l2"):
-        if getattr(problem, penalty) > 0 and penalty not in solver._penalties:
-            raise ValueError(f"{penalty} must be 0 with the solver {name}: {solver._no_penalty}")

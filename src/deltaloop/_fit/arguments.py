@@ -19,8 +19,8 @@ from deltaloop.schedules import Schedule
 from deltaloop.solvers import Solver
 
 if TYPE_CHECKING:
+    from deltaloop import _core
     from deltaloop._arguments.problem import Problem
-    from deltaloop.network import Network
     from deltaloop.results import EpochInfo
 # Epochs of a solver that was given without a number of them.
 MAX_EPOCHS = 10_000
@@ -56,7 +56,7 @@ def check_solvers(solver: object) -> tuple[Solver, ...]:
     return tuple(check_solver(stage, f"solver[{i}]") for i, stage in enumerate(solver))
 
 
-def choose(network: Network, n: int, problem: Problem, max_epochs: object) -> tuple[Solver, int]:
+def choose(network: _core.Core, n: int, problem: Problem, max_epochs: object) -> tuple[Solver, int]:
     """Return the solver of a fit that was given none, and its epochs unless they were given."""
     most = None if max_epochs is None else check_epochs(max_epochs, 1, False)[0]
     dropout = problem.dropout is not None
@@ -65,18 +65,18 @@ def choose(network: Network, n: int, problem: Problem, max_epochs: object) -> tu
     )
 
 
-def check_stage(network: Network, solver: Solver, n: int, problem: Problem) -> None:
+def check_stage(network: _core.Core, solver: Solver, n: int, problem: Problem) -> None:
     """Refuse a solver that cannot train this network on so many instances."""
     if solver.batch_size is not None and solver.batch_size > n:
         raise ValueError(
             f"batch_size must be at most the number of instances, {n}, got {solver.batch_size}"
         )
-    _problem.check_solver(problem, solver)
+    solver._check_problem(problem)
     solver._check(network, n, problem)
 
 
 def check_stages(
-    network: Network, solvers: Sequence[Solver], n: int, problem: Problem, chained: bool
+    network: _core.Core, solvers: Sequence[Solver], n: int, problem: Problem, chained: bool
 ) -> None:
     """Refuse solvers that cannot train this network on so many instances, saying which one."""
     for i, solver in enumerate(solvers):
@@ -88,10 +88,10 @@ def check_stages(
             raise ValueError(f"solver[{i}], {solver!r}: {error}") from None
 
 
-def check_trainer(network: Network, solver: object) -> Solver:
+def check_trainer(network: _core.Core, solver: object) -> Solver:
     """Return the solver of a trainer, if it can be one for this network."""
     method = check_solver(solver)
-    if not method._steps:
+    if "trainer" not in method._takes:
         raise ValueError(
             "solver must be one that improves the network step by step, such as "
             f"deltaloop.GradientDescent, for a trainer, got {method!r}"
@@ -167,7 +167,7 @@ class Validation:
 
 
 def check_validation(
-    network: Network, validation: object, patience: object, n: int, check_finite: bool
+    network: _core.Core, validation: object, patience: object, n: int, check_finite: bool
 ) -> Validation:
     """Return the validation of a fit to n instances, and its patience (0: none), validated."""
     most = 0

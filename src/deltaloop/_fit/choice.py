@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from deltaloop import _core
 from deltaloop.schedules import Cosine
 from deltaloop.solvers import LBFGS, Adam, BayesianRegularization, LevenbergMarquardt, Solver
-
-if TYPE_CHECKING:
-    from deltaloop.network import Network
 
 # Floating-point operations of one of Levenberg and Marquardt's iterations: 4 ms on one core, so a
 # fit of all its epochs takes about a second. Beyond this bound, too, 100 iterations get further
@@ -42,7 +38,7 @@ MINI_BATCH_EPOCHS = 50
 MINI_BATCH_STEPS = 2000
 
 
-def least_squares_work(network: Network, n: int) -> float:
+def least_squares_work(network: _core.Core, n: int) -> float:
     """Return the floating-point operations of J^T J and of its Cholesky factor.
 
     R P^2 + P^3 / 3 for R = n m^(L) errors and P parameters.
@@ -51,13 +47,13 @@ def least_squares_work(network: Network, n: int) -> float:
     return P * P * R + P**3 / 3
 
 
-def errors_per_parameter(network: Network, n: int) -> float:
+def errors_per_parameter(network: _core.Core, n: int) -> float:
     """Return R / P."""
     return n * network.layers[-1] / network.n_parameters
 
 
 def choose(
-    network: Network,
+    network: _core.Core,
     n: int,
     *,
     l1: float = 0.0,
@@ -109,7 +105,7 @@ def choose(
 
 
 def general(
-    network: Network, n: int, *, dropout: bool = False, max_epochs: int | None = None
+    network: _core.Core, n: int, *, dropout: bool = False, max_epochs: int | None = None
 ) -> tuple[Solver, int]:
     """Return L-BFGS or Adam and its epochs at most, whatever the loss; see `choose`."""
     full = n <= FULL_BATCH_ROWS and n * network.n_parameters <= FULL_BATCH_WORK

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deltaloop import _scalars
+from deltaloop import _core, _scalars
 from deltaloop._arguments import arrays as _arrays
 from deltaloop._arguments import layers as _layers
 from deltaloop._arguments import problem as _problem
-
-if TYPE_CHECKING:
-    from deltaloop.network import Network
 
 # The step h at a parameter of size 1, the cube root of 2^-52: the difference is off by about h^2,
 # and by the cost's rounding, 2^-52, over h, which is as much.
@@ -56,7 +53,10 @@ class GradientCheck:
     difference: float
 
 
-def indices_of(network: Network, indices: object) -> NDArray[np.intp]:
+GradientCheck.__module__ = "deltaloop.checks"  # the path that pickles name
+
+
+def indices_of(network: _core.Core, indices: object) -> NDArray[np.intp]:
     """Return the positions to check, all by default."""
     P = network.n_parameters
     if indices is None:
@@ -72,7 +72,7 @@ def indices_of(network: Network, indices: object) -> NDArray[np.intp]:
     return array.astype(np.intp)
 
 
-def place(network: Network, index: int) -> str:
+def place(network: _core.Core, index: int) -> str:
     """Name a parameter."""
     numbers = np.arange(network.n_parameters, dtype=np.float64)
     for name, parts in zip(
@@ -86,7 +86,7 @@ def place(network: Network, index: int) -> str:
 
 
 def check_gradient(
-    network: Network,
+    network: _core.Core,
     X: object,
     Y: object,
     sample_weight: object,
@@ -102,7 +102,7 @@ def check_gradient(
     problem = _problem.of(network, y, labels, sample_weight, None, l1, l2)
     gradient = network._cost(x, y, labels, True, threads, problem)[1]
     assert gradient is not None
-    other = network.copy()
+    other = copy.copy(network)
     w = other._parameters
     differences = np.empty(chosen.size)
 

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,9 +36,6 @@ from deltaloop._fit.arguments import (
 )
 from deltaloop.results import DivergenceWarning, EpochInfo, FitResult, History, Stage
 from deltaloop.solvers import Solver
-
-if TYPE_CHECKING:
-    from deltaloop.network import Network
 
 # Seconds between two looks at signals, clock and progress bar.
 SLICE = 0.05
@@ -73,10 +70,10 @@ def progress_bar(wanted: bool, total: int, done: int) -> Iterator[ProgressBar | 
 
 
 @contextmanager
-def exclusive(network: Network) -> Iterator[None]:
+def exclusive(network: _core.Core) -> Iterator[None]:
     """Hold the network for training; a second training at the same time is an error."""
     if not network._lock.acquire(blocking=False):
-        raise RuntimeError(_arrays.BUSY)
+        raise RuntimeError(_core.BUSY)
     try:
         yield
     finally:
@@ -84,7 +81,7 @@ def exclusive(network: Network) -> Iterator[None]:
 
 
 def fit(
-    network: Network,
+    network: _core.Core,
     X: object,
     Y: object,
     *,
@@ -150,14 +147,14 @@ def fit(
                 network,
                 x,
                 y,
-                labels,
-                solvers[i],
-                problem,
-                stream,
-                tolerance,
-                target,
-                threads,
-                limits.max_epochs[i],
+                labels=labels,
+                solver=solvers[i],
+                problem=problem,
+                stream=stream,
+                tol=tolerance,
+                goal=target,
+                n_threads=threads,
+                most=limits.max_epochs[i],
             )
             exact = solvers[i].batch_size is None and problem.dropout is None
             report = train_stage(course, i, run, resumed if i == first else None, exact)
@@ -219,7 +216,7 @@ def check_parts(
 
 
 def stream_of(
-    network: Network, seed: object, resumed: _state.Resumed | None
+    network: _core.Core, seed: object, resumed: _state.Resumed | None
 ) -> tuple[_core.Stream, bool]:
     """Return the stream that a fit draws from, and whether it is the network's own."""
     own = _seeds.stream(network.seed, network._position)
@@ -271,7 +268,7 @@ class Course:
     With `own` it draws from the network's stream, whose position a callback may save.
     """
 
-    network: Network
+    network: _core.Core
     solvers: tuple[Solver, ...]
     limits: Limits
     bar: ProgressBar | None
@@ -309,7 +306,7 @@ def train_stage(
         when = 0 if course.best_epoch is None else course.best_epoch - start
         run.validate(*course.watch.given, course.watch.patience, course.best, when)
     if resumed is not None:
-        run.resume(resumed.arrays, done)
+        run.resume(_state.match(resumed.arrays, run.report()["arrays"]), done)
     # Nothing is left to do where the fit is over, or the state is that of the stage's last epoch.
     reason = course.over() or ("max_epochs" if done >= most else "")
     trains = not reason
@@ -374,7 +371,9 @@ def train(course: Course, solver: Solver, run: _core.Fit, start: int, last: int)
                 course.network._position = run.position
             cost, *others, _ = part[:, -1].tolist()
             answer = limits.callback(
-                EpochInfo(course.epoch, cost, now - course.began, course.network, *others)
+                EpochInfo(
+                    course.epoch, cost, now - course.began, cast(Any, course.network), *others
+                )
             )
             course.asked = isinstance(answer, bool | np.bool_) and bool(answer)
             if not stop and course.asked:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deltaloop._files import description as _files
+from deltaloop._files.paths import short
 from deltaloop._onnx.activations import FLOAT32, FLOAT64, FORMS, Form, Single
 from deltaloop._onnx.protobuf import array
 
@@ -120,13 +120,13 @@ class Graph:
 
     def _define(self, name: str, value: _Value) -> None:
         if name in self.values:
-            raise ValueError(f"expected each value once, found {_files.short(name)} twice")
+            raise ValueError(f"expected each value once, found {short(name)} twice")
         self.values[name] = value
 
     def _known(self, name: str) -> _Value:
         if name not in self.values:
             raise ValueError(
-                f"expected a graph in order, found {_files.short(name)} used, which is neither "
+                f"expected a graph in order, found {short(name)} used, which is neither "
                 "an input nor an initializer nor the output of a node before"
             )
         return self.values[name]
@@ -366,15 +366,15 @@ def _rank(info: Any) -> int | None:
 
 def _named(node: Any) -> str:
     """Name a node and its operator."""
-    name = f" {_files.short(node.name)}" if node.name else ""
+    name = f" {short(node.name)}" if node.name else ""
     op = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
-    return f"node{name} ({_files.short(op)[1:-1]}{''.join(_attributes(node))})"
+    return f"node{name} ({short(op)[1:-1]}{''.join(_attributes(node))})"
 
 
 def _attributes(node: Any) -> Iterator[str]:
     for entry in list(node.attribute)[:3]:
-        kind, name = entry.type, _files.short(entry.name)[1:-1]
+        kind, name = entry.type, short(entry.name)[1:-1]
         if kind in (1, 2):  # AttributeProto.FLOAT, INT
             yield f", {name}={entry.f if kind == 1 else entry.i:g}"
         elif kind == 3:  # STRING
-            yield f", {name}={_files.short(entry.s.decode(errors='replace'))}"
+            yield f", {name}={short(entry.s.decode(errors='replace'))}"

@@ -6,16 +6,14 @@ counted before it is parsed. Nothing beside the file is read.
 
 from __future__ import annotations
 
-import errno
 import mmap
 import os
-import stat
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deltaloop._files import description as _files
+from deltaloop._files.paths import check_regular, short
 
 # Objects of a file, counted before it is parsed: they and what is made of them take up to 250 bytes
 # each. A layer of gelu units, the longest form, has 370, one of relu units 25.
@@ -41,10 +39,7 @@ def read_model(onnx: Any, name: str) -> Any:
     from google.protobuf.message import DecodeError
 
     status = os.stat(name)
-    if stat.S_ISDIR(status.st_mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
-    if not stat.S_ISREG(status.st_mode):
-        raise ValueError("expected a regular file, found something else")
+    check_regular(name, status.st_mode)
     if not 0 < status.st_size <= MAX_BYTES:
         raise ValueError(f"expected a file of 1 to {MAX_BYTES} bytes, found {status.st_size}")
     model = onnx.ModelProto()
@@ -58,7 +53,7 @@ def read_model(onnx: Any, name: str) -> Any:
         try:
             model.ParseFromString(view)
         except DecodeError as error:
-            raise ValueError(f"damaged ONNX file: {_files.short(str(error), 200)}") from None
+            raise ValueError(f"damaged ONNX file: {short(str(error), 200)}") from None
     if not model.HasField("graph"):
         raise ValueError("expected an ONNX model, found none: it has no graph")
     return model
@@ -131,7 +126,7 @@ def array(tensor: Any) -> NDArray[Any] | None:
 
     ValueError if its values are not in the file, or not as many as its dimensions call for.
     """
-    what = f"initializer {_files.short(tensor.name)}"
+    what = f"initializer {short(tensor.name)}"
     if tensor.data_location != 0 or len(tensor.external_data) > 0:
         raise ValueError(
             f"{what} is in another file, which is not read: export the model with its weights in "
@@ -141,7 +136,7 @@ def array(tensor: Any) -> NDArray[Any] | None:
         return None
     shape = tuple(tensor.dims)
     if len(shape) > 64 or any(size < 0 for size in shape):
-        raise ValueError(f"{what} has dimensions {_files.short(str(list(shape)))}")
+        raise ValueError(f"{what} has dimensions {short(str(list(shape)))}")
     size = 1
     for length in shape:
         size *= length
@@ -151,7 +146,7 @@ def array(tensor: Any) -> NDArray[Any] | None:
     item = np.dtype(dtype).itemsize if raw else 1
     if len(values) != item * size:
         found = f"{len(values)} bytes" if raw else f"{len(values)}"
-        shown = _files.short(str(list(shape)))
+        shown = short(str(list(shape)))
         raise ValueError(f"{what} of shape {shown} needs {size} values, found {found}")
     flat = np.frombuffer(values, dtype) if raw else np.fromiter(values, dtype, len(values))
     return flat.reshape(shape)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from deltaloop import _core
 from deltaloop._arguments import layers as _layers
-from deltaloop._files import description as _files
+from deltaloop._files.atomic import write_bytes
+from deltaloop._files.description import entries_of
+from deltaloop._files.header import check_finite
+from deltaloop._files.paths import naming, path_name
 from deltaloop._onnx.activations import FLOAT64, FORMS
-
-if TYPE_CHECKING:
-    from deltaloop.network import Network
 
 # Operators and file format of 2022: ONNX Runtime 1.12 reads them, and nothing newer is needed.
 OPSET = 17
@@ -37,7 +37,7 @@ def library() -> Any:
 
 
 def write(
-    network: Network,
+    network: _core.Core,
     path: str | os.PathLike[str],
     *,
     classes: Sequence[object] | None = None,
@@ -70,25 +70,26 @@ def write(
     OSError
         If the file cannot be written.
     """
-    name = _files._path_name(path)
+    name = path_name(path)
     onnx = library()
-    with _files._naming(name):
+    with naming(name):
         _check(network)
     content = _model(onnx, network, classes, multilabel).SerializeToString()
     onnx.checker.check_model(content, full_check=True)
-    _files.write_bytes(name, content)
+    write_bytes(name, content)
 
 
-def _check(network: Network) -> None:
+def _check(network: _core.Core) -> None:
     size = 8 * network.n_parameters
     if size > MAX_WEIGHT_BYTES:
         raise ValueError(
             f"expected parameters of at most {MAX_WEIGHT_BYTES} bytes, as many as an ONNX file "
             f"can hold, found {size}"
         )
-    for number, (w, b) in enumerate(zip(network.weights, network.biases, strict=True), start=1):
-        _files._check_finite(f"weights.{number}", w)
-        _files._check_finite(f"biases.{number}", b)
+    views = _layers.views(network.layers, network._parameters)
+    for number, (w, b) in enumerate(zip(*views, strict=True), start=1):
+        check_finite(f"weights.{number}", w)
+        check_finite(f"biases.{number}", b)
 
 
 class _Writer:
@@ -120,7 +121,9 @@ class _Writer:
         return output
 
 
-def _model(onnx: Any, network: Network, classes: Sequence[object] | None, multilabel: bool) -> Any:
+def _model(
+    onnx: Any, network: _core.Core, classes: Sequence[object] | None, multilabel: bool
+) -> Any:
     helper = onnx.helper
     writer = _Writer(onnx)
     value, n_outputs = _layers_of(writer, network), network.layers[-1]
@@ -162,16 +165,17 @@ def _model(onnx: Any, network: Network, classes: Sequence[object] | None, multil
         producer_name="deltaloop",
         producer_version=_core.__version__,
     )
-    entries = sorted(_files._network_entries(network).items())
+    entries = sorted(entries_of(network).items())
     helper.set_model_props(model, {PREFIX + key: value for key, value in entries})
     return model
 
 
-def _layers_of(writer: _Writer, network: Network) -> str:
+def _layers_of(writer: _Writer, network: _core.Core) -> str:
     """Write a^(l) = g(a^(l-1) w^(l) + b^(l)) [+ a^(l-1)] for l = 1..L."""
     skips = _layers.skips(network.layers) if network.residual else ()
     activations = (*network.activation, network.output)
-    layers = zip(network.weights, network.biases, activations, strict=True)
+    views = _layers.views(network.layers, network._parameters)
+    layers = zip(*views, activations, strict=True)
     a = "X"
     for l, (w, b, activation) in enumerate(layers, start=1):
         writer.place = f"layer{l}/"

@@ -11,16 +11,17 @@ import json
 import math
 import os
 from collections.abc import Sequence
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 import deltaloop as dl
-from deltaloop._files import description as _files
+from deltaloop._files.model import read_metadata
 from deltaloop._losses import LOSSES, of_task, targets
-from deltaloop._scaling import Scaling, fit, r2, shuffled, split
+from deltaloop._scaling import Scaling, fit
+from deltaloop._scores import r2
+from deltaloop._splits import shuffled, split
 from deltaloop.cli import _npz as _datafiles
 from deltaloop.cli import _pictures
 from deltaloop.cli import _table_files as _tablefiles
@@ -36,10 +37,11 @@ from deltaloop.cli._reports import (
     to_json,
     train_text,
 )
-from deltaloop.cli._solvers import fit_arguments
+from deltaloop.cli._solvers import check_class_weight, check_patience, fit_arguments, fit_options
 from deltaloop.cli._types import check_output
 from deltaloop.datasets import load_digits
-from deltaloop.losses import Loss, parts
+from deltaloop.losses import Loss
+from deltaloop.losses import _parts as parts
 from deltaloop.tabular._model import METADATA
 from deltaloop.tabular._target import Label
 
@@ -73,7 +75,9 @@ def train(args: argparse.Namespace) -> None:
         )
     arguments = fit_arguments(args, len(rows), data.name)
     network = _network(data, args, _loss(data, args))
-    result = _fit(network, data, rows, arguments | _problem(args, data))
+    check_class_weight(args, data.name, data.classes)
+    check_patience(args)
+    result = _fit(network, data, rows, arguments | fit_options(args))
     report = {
         "task": data.task,
         "data": data.name,
@@ -139,20 +143,6 @@ def _network(data: Data, args: argparse.Namespace, loss: Loss) -> dl.Network:
     )
 
 
-def _problem(args: argparse.Namespace, data: Data) -> dict[str, Any]:
-    """Return the arguments of `Network.fit` that say what is minimised, and when to stop."""
-    if args.class_weight is not None and data.classes is None:
-        args.usage_error(f"argument --class-weight: {data.name} has values, not classes")
-    if args.patience is not None and args.validation is None:
-        args.usage_error("argument --patience: it needs --validation")
-    dropout = args.dropout[0] if len(args.dropout) == 1 else args.dropout
-    names = ("l1", "l2", "class_weight", "validation", "patience", "tol", "goal", "max_time")
-    return {name: getattr(args, name) for name in names} | {
-        "dropout": dropout,
-        "n_threads": args.threads,
-    }
-
-
 def _fit(
     network: dl.Network,
     data: Data,
@@ -165,11 +155,7 @@ def _fit(
     # its weights, which are still the random ones, into 0.
     inputs = data.scaling or Scaling.of(X, f"X in {data.name}", constant=math.inf)
     outputs = Scaling.of(y, f"y in {data.name}") if network.output == "identity" else None
-    return fit(network, X, y, inputs, outputs, arguments | _progress())
-
-
-def _progress() -> dict[str, bool]:
-    return {"progress": find_spec("tqdm") is not None}
+    return fit(network, X, y, inputs, outputs, arguments)
 
 
 def _score(network: dl.Network, data: Data, rows: NDArray[np.intp]) -> float:
@@ -198,7 +184,7 @@ def predict(args: argparse.Namespace) -> None:
     if args.output is not None and not _tablefiles.is_table(args.output):
         kinds = ", ".join(_tablefiles.SUFFIXES)
         args.usage_error(f"argument --output: expected a name that ends in {kinds}")
-    if METADATA in _files.read_metadata(args.model):
+    if METADATA in read_metadata(args.model):
         _table_commands.predict(args)
         return
     network = dl.load(args.model)
@@ -237,7 +223,7 @@ def _task(network: dl.Network, classes: Sequence[Label] | None) -> str:
 
 def _classes(path: str, network: dl.Network) -> list[Label] | None:
     """Return the labels that the model file gives to the classes, None if it gives none."""
-    text = _files.read_metadata(path).get("classes")
+    text = read_metadata(path).get("classes")
     if text is None:
         return None
     m_out = network.layers[-1]
@@ -300,7 +286,7 @@ def info(args: argparse.Namespace) -> None:
 
 
 def _model_report(path: str) -> dict[str, Any]:
-    network, metadata = dl.load(path), _files.read_metadata(path)
+    network, metadata = dl.load(path), read_metadata(path)
     report = {"model": path, "bytes": os.path.getsize(path), **description(network)}
     if METADATA in metadata:
         return report | _table_commands.description(path)

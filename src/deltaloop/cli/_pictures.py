@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deltaloop import plot
+from deltaloop.plot._axes import shorten
 from deltaloop.results import FitResult
 
 __all__ = ["check", "draw"]
@@ -43,9 +45,6 @@ def draw(
     rows held out, the learning curve alone.
     """
     from matplotlib.figure import Figure
-
-    from deltaloop import plot
-    from deltaloop.plot._axes import shorten
 
     n = 1 if not len(y) else 2 if classes is not None else 3
     figure = Figure(figsize=(5.2 * n, 4.6), layout="constrained")

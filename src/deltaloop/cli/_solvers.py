@@ -1,14 +1,18 @@
-"""Solvers as the command line names them: --solver, --option, --schedule and their shortcuts."""
+"""What the command line says of a fit: solvers as it names them, what is minimised, when to stop.
+
+The solvers are --solver, --option, --schedule and their shortcuts; all else has the names that
+`Network.fit` gives it.
+"""
 
 from __future__ import annotations
 
 import argparse
 from dataclasses import MISSING, fields
+from importlib.util import find_spec
 from typing import Any
 
-import deltaloop as dl
-from deltaloop.schedules import Schedule
-from deltaloop.solvers import Solver
+from deltaloop.schedules import SCHEDULES, Schedule
+from deltaloop.solvers import SOLVERS, Solver
 
 __all__ = [
     "AUTO",
@@ -18,7 +22,10 @@ __all__ = [
     "RATE_PER_INSTANCE",
     "SCHEDULES",
     "SOLVERS",
+    "check_class_weight",
+    "check_patience",
     "fit_arguments",
+    "fit_options",
 ]
 
 # Defaults for data nobody has seen yet. With 64 tanh units, momentum 0.9 and a rate of 0.05 an
@@ -31,25 +38,6 @@ EPOCHS = 100
 
 # What --solver calls `fit` without a solver.
 AUTO = "auto"
-# What --solver calls them.
-SOLVERS: dict[str, type[Solver]] = {
-    "gd": dl.GradientDescent,
-    "adam": dl.Adam,
-    "adamw": dl.AdamW,
-    "rprop": dl.Rprop,
-    "lm": dl.LevenbergMarquardt,
-    "br": dl.BayesianRegularization,
-    "lbfgs": dl.LBFGS,
-    "scg": dl.ScaledConjugateGradient,
-}
-# What --schedule calls them.
-SCHEDULES: dict[str, type[Schedule]] = {
-    "inverse_scaling": dl.schedules.InverseScaling,
-    "step": dl.schedules.Step,
-    "exponential": dl.schedules.Exponential,
-    "cosine": dl.schedules.Cosine,
-    "plateau": dl.schedules.Plateau,
-}
 
 
 def fit_arguments(args: argparse.Namespace, n: int, name: str) -> dict[str, Any]:
@@ -76,6 +64,28 @@ def fit_arguments(args: argparse.Namespace, n: int, name: str) -> dict[str, Any]
     if len(chain) == 1:
         return {"solver": chain[0], "max_epochs": epochs[0]}
     return {"solver": chain, "max_epochs": epochs}
+
+
+def fit_options(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the other arguments of `Network.fit`: what is minimised, and when to stop."""
+    names = ("l1", "l2", "class_weight", "validation", "patience", "tol", "goal", "max_time")
+    return {name: getattr(args, name) for name in names} | {
+        "dropout": args.dropout[0] if len(args.dropout) == 1 else args.dropout,
+        "n_threads": args.threads,
+        "progress": find_spec("tqdm") is not None,
+    }
+
+
+def check_class_weight(args: argparse.Namespace, name: str, classes: object) -> None:
+    """Refuse weights of classes for data that have none."""
+    if args.class_weight is not None and classes is None:
+        args.usage_error(f"argument --class-weight: {name} has values, not classes")
+
+
+def check_patience(args: argparse.Namespace) -> None:
+    """Refuse patience with nothing to watch."""
+    if args.patience is not None and args.validation is None:
+        args.usage_error("argument --patience: it needs --validation")
 
 
 def _solvers(args: argparse.Namespace, epochs: list[int], n: int, name: str) -> list[Solver]:
@@ -107,6 +117,11 @@ def _names(kind: type[Solver]) -> list[str]:
     return [field.name for field in fields(kind)]  # type: ignore[arg-type]
 
 
+def _needed(kind: type[Solver | Schedule]) -> set[str]:
+    """Return the parameters that have no default."""
+    return {field.name for field in fields(kind) if field.default is MISSING}  # type: ignore[arg-type]
+
+
 def _check_known(args: argparse.Namespace, flag: str, option: str, known: set[str]) -> None:
     if option not in known:
         what = "none" if flag != "--option" else f"no {option}"
@@ -120,10 +135,11 @@ def _solver(
     options = {option: value for option, value in given.items() if option in _names(kind)}
     if "batch_size" in _names(kind):
         batch_size = options.setdefault("batch_size", min(BATCH_SIZE, n))
-        if kind is dl.GradientDescent:  # it has no defaults of its own
+        if "learning_rate" in _needed(kind):
             size = batch_size if isinstance(batch_size, int) and batch_size > 0 else n
             options.setdefault("learning_rate", RATE_PER_INSTANCE / size)
-            options.setdefault("momentum", MOMENTUM)
+            if "momentum" in _names(kind):
+                options.setdefault("momentum", MOMENTUM)
     try:
         if args.schedule is not None and "learning_rate" in _names(kind):
             rate = options.get("learning_rate", getattr(kind, "learning_rate", None))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import asdict
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -21,8 +20,14 @@ from deltaloop.cli._reports import (
     to_json,
     train_text,
 )
-from deltaloop.cli._solvers import AUTO, fit_arguments
-from deltaloop.losses import of_text
+from deltaloop.cli._solvers import (
+    AUTO,
+    check_class_weight,
+    check_patience,
+    fit_arguments,
+    fit_options,
+)
+from deltaloop.losses import _of_text as of_text
 from deltaloop.tabular import TabularModel, _frames
 from deltaloop.tabular._columns import Column
 from deltaloop.tabular._description import check_size
@@ -53,15 +58,14 @@ def train(args: argparse.Namespace) -> None:
         seed=args.seed,
     )
     args.solver = args.solver or [AUTO]
-    if args.patience is not None and args.validation is None:
-        args.usage_error("argument --patience: it needs --validation")
+    check_patience(args)
     try:
         data = model._prepare(frame, target, args.drop)
-        if args.class_weight is not None and data.target.classes is None:
-            args.usage_error(f"argument --class-weight: {args.data} has values, not classes")
+        check_class_weight(args, args.data, data.target.classes)
         if args.output_model is not None:
             check_size(data.table, data.target)
-        model._train(data, _options(args, data))
+        arguments = fit_arguments(args, len(data.train), args.data)
+        model._train(data, arguments | fit_options(args))
     except (TypeError, ValueError) as error:
         message = str(error).replace("task='regression'", "--task regression")
         raise ValueError(f"{args.data}: {message}") from error
@@ -104,17 +108,6 @@ def _loss(args: argparse.Namespace) -> Any:
             f"argument --loss-parameter: expected huber or quantile, got {args.loss_parameter:g}"
         )
     return of_text(args.loss, (args.loss_parameter,))
-
-
-def _options(args: argparse.Namespace, data: Prepared) -> dict[str, Any]:
-    """Return the options of `TabularModel.fit`."""
-    names = ("l1", "l2", "class_weight", "validation", "patience", "tol", "goal", "max_time")
-    return {name: getattr(args, name) for name in names} | {
-        **fit_arguments(args, len(data.train), args.data),
-        "dropout": args.dropout[0] if len(args.dropout) == 1 else args.dropout,
-        "n_threads": args.threads,
-        "progress": find_spec("tqdm") is not None,
-    }
 
 
 def _kinds(columns: tuple[Column, ...]) -> str:

@@ -18,7 +18,6 @@ from deltaloop.plot import _axes
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from deltaloop.network import Network
 
 # In points: the largest circle, the line of the largest weight or bias, the outline of a unit, and
 # how high the arcs of skip connections are.
@@ -32,7 +31,7 @@ CAPTION, LETTER = 46.0, 5.0
 
 
 def diagram(
-    network: Network,
+    network: _core.Core,
     ax: Axes | None = None,
     *,
     max_units: int = 12,
@@ -87,7 +86,7 @@ def diagram(
     sizes = network.layers
     of_inputs = _names("inputs", inputs, sizes[0], "x")
     of_outputs = _names("outputs", outputs, sizes[-1], "y")
-    _arrays.finite("network.parameters", network.parameters)
+    _arrays.finite("network.parameters", network._parameters)
     axes = _axes.axes(ax)
     layers, gap = _place(sizes, units, depth)
     room = _room(axes, layers, of_inputs, of_outputs)
@@ -185,12 +184,13 @@ def _room(ax: Axes, layers: list[_Layer], inputs: list[str], outputs: list[str])
 
 
 def _parts(
-    network: Network, layers: list[_Layer]
+    network: _core.Core, layers: list[_Layer]
 ) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """Return what is drawn of w^(l) and b^(l), without weights from a layer that is left out."""
+    weights, biases = _layers.views(network.layers, network._parameters)
     parts = []
     for before, layer in pairwise(layers):
-        w, b = network.weights[layer.l - 1], network.biases[layer.l - 1]
+        w, b = weights[layer.l - 1], biases[layer.l - 1]
         rows = before.units if before.l == layer.l - 1 else before.units[:0]
         parts.append((w[np.ix_(rows, layer.units)], b[layer.units]))
     return parts
@@ -255,7 +255,7 @@ def _write(ax: Axes, layer: _Layer, names: list[str], side: int, size: float) ->
 
 
 def _captions(
-    ax: Axes, network: Network, layers: list[_Layer], gap: int | None, *, turned: bool
+    ax: Axes, network: _core.Core, layers: list[_Layer], gap: int | None, *, turned: bool
 ) -> None:
     """Write under each layer how many units it has, and their activation."""
     kinds = ["inputs", *["units"] * len(network.activation), "outputs"]

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from deltaloop.losses import Huber, Quantile
 from deltaloop.plot import _axes
-from deltaloop.results import FitResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from deltaloop.results import FitResult
 
 # matplotlib makes no logarithmic axis up to 1e300; such costs are those of a diverging fit.
 LARGEST = 1e200
@@ -61,10 +62,11 @@ def learning_curve(result: Any, ax: Axes | None = None) -> Axes:
     >>> ax.get_xlabel(), ax.get_yscale()
     ('epoch', 'log')
     """
-    if isinstance(result, FitResult):
+    known = not isinstance(result, type)
+    if known and hasattr(result, "cost_history"):  # a FitResult, which can draw itself by this
         axes = _axes.axes(ax)
         _draw_fit(result, axes)
-    elif getattr(result, "loss_curve_", None) is not None and not isinstance(result, type):
+    elif known and getattr(result, "loss_curve_", None) is not None:
         axes = _axes.axes(ax)
         _draw_estimator(result, axes)
     else:

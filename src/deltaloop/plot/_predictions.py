@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from deltaloop._arguments import arrays as _arrays
-from deltaloop._scaling import r2
+from deltaloop._scores import r2
 from deltaloop.plot import _axes
 
 if TYPE_CHECKING:

@@ -148,6 +148,11 @@ def _like(X: Any, grid: NDArray[np.float64]) -> Any:
     return type(X)(dict(zip(X.columns, grid.T, strict=True)))
 
 
+def _tells_classes(model: Any) -> bool:
+    """Whether it has labels: a model of tables calls them `classes`, an estimator `classes_`."""
+    return hasattr(model, "classes") or hasattr(model, "classes_")
+
+
 def _answers(model: Any, grid: Any, kind: str | None) -> tuple[NDArray[Any], bool]:
     """Return what the model says, and whether these are classes."""
     if kind is None and isinstance(model, _core.Core):
@@ -158,7 +163,7 @@ def _answers(model: Any, grid: Any, kind: str | None) -> tuple[NDArray[Any], boo
         )
         kind = TASKS[0] if of_classes else TASKS[1]
     classify = getattr(model, "classify", None)
-    if kind is None and (classify is not None or hasattr(model, "classes_")):
+    if kind is None and (classify is not None or _tells_classes(model)):
         kind = TASKS[0]
     if kind == TASKS[0] and classify is not None:
         return np.asarray(classify(grid)), True

@@ -11,9 +11,10 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
 
+from deltaloop._onnx import write as _onnx
 from deltaloop.sklearn._document import documented
-from deltaloop.sklearn._estimator import Array, Perceptron, is_stochastic
-from deltaloop.sklearn._rows import Rows
+from deltaloop.sklearn._estimator import Perceptron, is_stochastic
+from deltaloop.sklearn._rows import Array, Rows
 
 if TYPE_CHECKING:
     import os
@@ -210,8 +211,6 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         ImportError
             Without onnx: ``pip install 'deltaloop[onnx]'``.
         """
-        from deltaloop._onnx import write as _onnx
-
         network = self._ready()
         multilabel = self._label_binarizer.y_type_.startswith("multilabel")
         _onnx.write(network, path, classes=self.classes_.tolist(), multilabel=multilabel)

@@ -15,6 +15,7 @@ from deltaloop import _core
 from deltaloop._arguments import problem as _problem
 from deltaloop._arguments import seeds as _seeds
 from deltaloop._fit import arguments as _fit_arguments
+from deltaloop._fit import state as _state
 from deltaloop._fit.run import FIRST_WORK, adapted
 from deltaloop.sklearn._rows import Rows
 from deltaloop.sklearn._settings import Settings
@@ -107,22 +108,22 @@ class Optimizer:
             network,
             first.x,
             first.y,
-            rows.labels,
-            _solver(settings, self._batch_size),
-            _problem.penalised(0.0, settings.alpha),
-            _seeds.stream(0),
-            0.0,
-            -np.inf,
-            settings.n_threads,
-            1,
-            None,
-            True,
+            labels=rows.labels,
+            solver=_solver(settings, self._batch_size),
+            problem=_problem.penalised(0.0, settings.alpha),
+            stream=_seeds.stream(0),
+            tol=0.0,
+            goal=-np.inf,
+            n_threads=settings.n_threads,
+            most=1,
+            mean=True,
         )
         arrays = self._arrays
         if arrays is not None and _names(settings) <= set(arrays):
             kept = {name: arrays[name] for name in _names(settings)}
             own = run.report()["arrays"]
-            run.resume({**own, **kept, "parameters": network.parameters.copy()}, self.passes)
+            state = {**own, **kept, "parameters": network.parameters.copy()}
+            run.resume(_state.match(state, own), self.passes)
         return run
 
     def epoch(self, rows: Rows, order: NDArray[np.uintp] | None) -> float:
@@ -210,7 +211,7 @@ class FullBatch:
     def __init__(self, network: Network, settings: Settings, rows: Rows, seed: int) -> None:
         solver = settings.solver
         assert solver is not None
-        self._own_penalty = "l2" not in solver._penalties
+        self._own_penalty = "l2" not in solver._takes
         alpha = 0.0 if self._own_penalty else settings.alpha
         problem = _problem.penalised(0.0, alpha)._replace(weights=rows.weights)
         _fit_arguments.check_stage(network, solver, rows.n, problem)
@@ -223,9 +224,18 @@ class FullBatch:
         x = rows.dense()
         self._data = network, rows, x, problem
         self._run = _core.Fit(
-            network, x, rows.y, rows.labels, solver, problem, _seeds.stream(seed),
-            0.0, -np.inf, settings.n_threads, settings.max_iter,
-        )  # fmt: skip
+            network,
+            x,
+            rows.y,
+            labels=rows.labels,
+            solver=solver,
+            problem=problem,
+            stream=_seeds.stream(seed),
+            tol=0.0,
+            goal=-np.inf,
+            n_threads=settings.n_threads,
+            most=settings.max_iter,
+        )
 
     def epoch(self) -> float | None:
         """Do one iteration; the mean loss after it, None if the solver could make none."""

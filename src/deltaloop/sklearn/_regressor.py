@@ -13,10 +13,11 @@ from sklearn.utils.metaestimators import available_if
 
 from deltaloop._arguments import arrays as _arrays
 from deltaloop._losses import LOSSES, targets
-from deltaloop.losses import parts
+from deltaloop._onnx import write as _onnx
+from deltaloop.losses import _parts as parts
 from deltaloop.sklearn._document import documented
-from deltaloop.sklearn._estimator import Array, Perceptron, is_stochastic
-from deltaloop.sklearn._rows import Rows
+from deltaloop.sklearn._estimator import Perceptron, is_stochastic
+from deltaloop.sklearn._rows import Array, Rows
 
 if TYPE_CHECKING:
     import os
@@ -185,8 +186,6 @@ class MLPRegressor(RegressorMixin, Perceptron):
         ImportError
             Without onnx: ``pip install 'deltaloop[onnx]'``.
         """
-        from deltaloop._onnx import write as _onnx
-
         _onnx.write(self._ready(), path)
 
     def __sklearn_tags__(self) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,18 +13,9 @@ from deltaloop._activations import TRAINABLE
 from deltaloop._arguments.layers import SKLEARN_HIDDEN, SKLEARN_NAMES
 from deltaloop._losses import LOSSES, of_task
 from deltaloop.losses import Loss
-from deltaloop.losses import check as check_loss
-from deltaloop.solvers import (
-    LBFGS,
-    BayesianRegularization,
-    LevenbergMarquardt,
-    Rprop,
-    ScaledConjugateGradient,
-    Solver,
-)
-
-if TYPE_CHECKING:
-    from deltaloop.sklearn._estimator import Perceptron
+from deltaloop.losses import _check as check_loss
+from deltaloop.solvers import LBFGS, Solver
+from deltaloop.solvers import SOLVERS as ALL
 
 # Activations by scikit-learn's names, and scikit-learn's names of ours.
 ACTIVATIONS = {theirs: ours for ours, theirs in SKLEARN_NAMES.items()}
@@ -39,15 +30,12 @@ LOSSES_OF_VALUES = (
     *(row.name for row in _OF_VALUES if not row.sklearn),
 )
 STOCHASTIC = ("sgd", "adam")
-# Solvers on all instances: scikit-learn's lbfgs, whose line search takes up to 20 evaluations, and
-# deltaloop's by the names of the command line.
-FULL_BATCH: dict[str, Solver] = {
-    "lbfgs": LBFGS(10, max_evaluations=20, min_gradient=0.0),
-    "scg": ScaledConjugateGradient(),
-    "rprop": Rprop(),
-    "lm": LevenbergMarquardt(),
-    "br": BayesianRegularization(),
-}
+# Solvers on all instances, by the names of the command line and with their defaults: scikit-learn's
+# lbfgs, whose line search takes up to 20 evaluations, and what follows it in deltaloop's list.
+_NAMES = [name for name, kind in ALL.items() if "batches" not in kind._takes]
+_FIRST = _NAMES.index("lbfgs")
+FULL_BATCH: dict[str, Solver] = {name: ALL[name]() for name in _NAMES[_FIRST:] + _NAMES[:_FIRST]}
+FULL_BATCH["lbfgs"] = LBFGS(10, max_evaluations=20, min_gradient=0.0)
 SOLVERS = (*STOCHASTIC, *FULL_BATCH)
 SCHEDULES = ("constant", "invscaling", "adaptive")
 
@@ -88,7 +76,7 @@ class Settings:
         return min(200 if self.batch_size is None else self.batch_size, n)
 
 
-def check(estimator: Perceptron) -> Settings:
+def check(estimator: object) -> Settings:
     """Return an estimator's parameters. TypeError or ValueError for the first that is wrong."""
     e: Any = estimator
     hidden = hidden_sizes(e.hidden_layer_sizes)

@@ -11,7 +11,8 @@ from dataclasses import asdict
 from itertools import pairwise
 from typing import Any
 
-from deltaloop._files.description import MAX_HEADER_BYTES, short
+from deltaloop._files.header import MAX_HEADER_BYTES
+from deltaloop._files.paths import short
 from deltaloop.network import Network
 from deltaloop.tabular._columns import Column, Table
 from deltaloop.tabular._kinds import KINDS

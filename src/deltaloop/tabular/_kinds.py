@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deltaloop._files.description import short
+from deltaloop._files.paths import short
 from deltaloop._scaling import Floats, Scaling
 from deltaloop.tabular._values import NOTHING, Values, not_a_number, where
 

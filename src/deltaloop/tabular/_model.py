@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Sequence
-from typing import Any, Self
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Never, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deltaloop import _scalars
-from deltaloop._files import description as _files
+from deltaloop._files.model import read_metadata
 from deltaloop._scaling import Floats
 from deltaloop.inits import Init
 from deltaloop.losses import Loss
-from deltaloop.network import Network
-from deltaloop.results import FitResult
+from deltaloop.network import Network, load
+from deltaloop.results import EpochInfo, FitResult
+from deltaloop.solvers import Solver
 from deltaloop.tabular import _description as _table_text
 from deltaloop.tabular import _frames
 from deltaloop.tabular import _training as _tabular
@@ -63,7 +64,7 @@ class TabularModel:
     task : str or None
     target : str, list of str or None
         The column or columns that are predicted.
-    classes_ : ndarray or None
+    classes : ndarray or None
         The sorted labels of a classification.
     columns : tuple of Column
         Those that the model takes, with ``name``, ``kind``, ``categories`` and so on.
@@ -152,11 +153,19 @@ class TabularModel:
         return self._target.names[0] if self._target.single else list(self._target.names)
 
     @property
-    def classes_(self) -> NDArray[Any] | None:
+    def classes(self) -> NDArray[Any] | None:
         """Sorted labels, (n_classes,); None for values and before a fit."""
         if self._target is None or self._target.classes is None:
             return None
         return np.array(self._target.classes)
+
+    @property
+    def classes_(self) -> NDArray[Any] | None:
+        """Old name of `classes`."""
+        warnings.warn(
+            "TabularModel.classes_ is deprecated: use classes", DeprecationWarning, stacklevel=2
+        )
+        return self.classes
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -177,7 +186,22 @@ class TabularModel:
         target: str | Sequence[str],
         *,
         drop: str | Iterable[str] = (),
-        **options: Any,
+        solver: Solver | Sequence[Solver] | None = None,
+        max_epochs: int | Sequence[int] | None = None,
+        tol: float | None = None,
+        goal: float | None = None,
+        max_time: float | None = None,
+        callback: Callable[[EpochInfo], object] | None = None,
+        callback_every: int = 1,
+        class_weight: Mapping[Any, float] | str | None = None,
+        l1: float = 0.0,
+        l2: float | None = None,
+        dropout: float | Sequence[float] = 0.0,
+        validation: float | None = None,
+        patience: int | None = None,
+        progress: bool = False,
+        n_threads: int | None = None,
+        **unknown: Never,
     ) -> Self:
         """Learn to predict a column of a table from its other columns.
 
@@ -192,10 +216,22 @@ class TabularModel:
             The column to predict; several, for a regression of several values.
         drop : str or iterable of str, optional
             Columns to leave out.
-        **options
-            Of `Network.fit`: `solver`, `max_epochs`, `tol`, `goal`, `max_time`, `callback`,
-            `callback_every`, `l1`, `l2`, `dropout`, `class_weight` (by label), `validation` (a
-            fraction of the training rows), `patience`, `progress`, `n_threads`.
+        solver, max_epochs, goal, max_time, callback, callback_every, l1, dropout
+            As for `Network.fit`.
+        tol : float, optional
+            As for `Network.fit`. By default 1e-8, or with a solver that is found for `l2` what
+            suits the number of rows.
+        class_weight : mapping of labels to float, or "balanced", optional
+            As for `Network.fit`, by label.
+        l2 : float, optional
+            Strength of the penalty. By default it is found, or 0 beside `solver`, `l1`, `dropout`
+            or `max_time`.
+        validation : float, optional
+            As for `Network.fit`: a fraction of the training rows.
+        patience, progress, n_threads
+            As for `Network.fit`.
+        **unknown
+            Anything else is refused.
 
         Returns
         -------
@@ -223,14 +259,13 @@ class TabularModel:
         >>> model.task, model.report["n_test"]
         ('classification', 20)
         """
-        unknown = sorted(set(options) - set(_tabular.OPTIONS))
+        options = {name: given for name, given in locals().items() if name in _tabular.OPTIONS}
         if unknown:
             raise TypeError(
-                f"fit does not take {unknown[0]!r}; its options are {', '.join(_tabular.OPTIONS)}"
+                f"fit does not take {min(unknown)!r}; its options are {', '.join(_tabular.OPTIONS)}"
             )
-        part = options.get("validation")
-        if part is not None:
-            _scalars.real("validation", part)
+        if validation is not None:
+            _scalars.real("validation", validation)
         data = self._prepare(frame, target, drop)
         for name, ignored in data.ignored.items():
             if ignored.advice:
@@ -296,7 +331,7 @@ class TabularModel:
         Returns
         -------
         ndarray of float64, shape (n, n_classes)
-            In the order of ``classes_``.
+            In the order of ``classes``.
 
         Raises
         ------
@@ -421,8 +456,8 @@ class TabularModel:
         --------
         See `save`.
         """
-        network = _files.load(path)
-        text = _files.read_metadata(path).get(METADATA)
+        network = load(path)
+        text = read_metadata(path).get(METADATA)
         name = os.fspath(path)
         if text is None:
             raise ValueError(f"{name}: holds a network, but no table; deltaloop.load reads it")

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deltaloop._fit import choice as _choice
-from deltaloop._scaling import Floats, shuffled
+from deltaloop._scaling import Floats
+from deltaloop._splits import shuffled
 from deltaloop.network import Network
 from deltaloop.results import DivergenceWarning
 

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deltaloop import _scalars, _scaling
+from deltaloop import _scalars, _scaling, _scores, _splits
 from deltaloop._losses import LOSSES, of_task
 from deltaloop._scaling import Floats, Scaling
-from deltaloop.losses import parts
+from deltaloop.losses import _parts as parts
 from deltaloop.network import Network
 from deltaloop.results import FitResult
 from deltaloop.tabular import _frames
@@ -101,11 +101,11 @@ def prepare(
     y, rows = known.encode(columns)
     n, unused = len(rows), len(found) - len(rows)
     if fraction == 0.0:
-        train, test = _scaling.shuffled(n, seed, 1), np.empty(0, dtype=np.intp)
+        train, test = _splits.shuffled(n, seed, 1), np.empty(0, dtype=np.intp)
     elif known.classes is None:
-        train, test = _scaling.split(n, fraction, seed)
+        train, test = _splits.split(n, fraction, seed)
     else:
-        train, test = _scaling.split_classes(y, fraction, seed)
+        train, test = _splits.split_classes(y, fraction, seed)
     if len(train) < 2 or (fraction > 0.0 and not len(test)):
         what = f" that have a {'target' if single else 'value of each target'}" if unused else ""
         raise ValueError(
@@ -197,7 +197,7 @@ def train(
 def score(network: Network, X: Floats, y: NDArray[Any]) -> float:
     """Return R^2 of values (n, k), or the share of right class numbers (n,)."""
     if y.ndim == 2:
-        return _scaling.r2(y, network.predict(X))
+        return _scores.r2(y, network.predict(X))
     return float(np.mean(network.classify(X) == y))
 
 

@@ -61,6 +61,15 @@ static inline struct mlp_matrix matrix(const double *data, size_t columns)
         (const char *)data, (ptrdiff_t)columns * size, size, columns, MLP_FLOAT64, 0};
 }
 
+/* mlp_objective() of instances that count alike, without penalties. */
+static inline enum mlp_status cost_of(const struct mlp_network *network, const struct mlp_matrix *x,
+                                      const struct mlp_matrix *y, size_t n, size_t n_threads,
+                                      double *cost, double *gradient)
+{
+    const struct mlp_problem problem = {NULL, 0.0, 0.0, NULL};
+    return mlp_objective(network, &problem, x, y, n, n_threads, cost, gradient);
+}
+
 /* Records the costs of up to 512 epochs there, and the rest where nobody looks. */
 static inline struct mlp_history costs_only(double *cost)
 {

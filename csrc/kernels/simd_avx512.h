@@ -1,0 +1,55 @@
+/* simd_avx512.h - AVX-512 F, DQ, BW and VL: eight doubles a vector. */
+#ifndef MLP_SIMD_AVX512_H
+#define MLP_SIMD_AVX512_H
+
+#include "kernels/simd_vector.h"
+
+#include <immintrin.h>
+
+#define HAS_FMA
+INLINE v_f64 v_fma(v_f64 a, v_f64 b, v_f64 c) { return (v_f64)_mm512_fmadd_pd(a, b, c); }
+#define HAS_LIMITS
+INLINE v_f64 v_at_least(v_f64 x, double limit) { return (v_f64)_mm512_max_pd(v_set(limit), x); }
+INLINE v_f64 v_at_most(v_f64 x, double limit) { return (v_f64)_mm512_min_pd(v_set(limit), x); }
+#define HAS_SQRT
+INLINE v_f64 v_sqrt(v_f64 x) { return (v_f64)_mm512_sqrt_pd(x); }
+#define HAS_SCALE
+INLINE v_f64 v_scale(v_f64 s, v_f64 t)
+{
+    return (v_f64)_mm512_scalef_pd(v_set(1.0) + s, t - v_set(ROUNDER));
+}
+#define HAS_ANY
+INLINE int v_any(v_i64 mask) { return _mm512_movepi64_mask((__m512i)mask) != 0; }
+#define HAS_PARTS
+INLINE __mmask8 first_lanes(size_t n) { return (__mmask8)((1u << n) - 1u); }
+INLINE v_f64 v_load_n(const double *p, size_t n)
+{
+    return (v_f64)_mm512_maskz_loadu_pd(first_lanes(n), p);
+}
+INLINE void v_store_n(double *p, size_t n, v_f64 v) { _mm512_mask_storeu_pd(p, first_lanes(n), v); }
+#define HAS_TRANSPOSE
+/* The even or the odd quarters of a, then of b. */
+#define EVEN_QUARTERS(a, b) _mm512_shuffle_f64x2(a, b, 0x88)
+#define ODD_QUARTERS(a, b) _mm512_shuffle_f64x2(a, b, 0xdd)
+INLINE void v_transpose(v_f64 x[VL])
+{
+    __m512d t[8];
+    UNROLL
+    for (int i = 0; i < 4; i++) {
+        t[i] = _mm512_unpacklo_pd(x[2 * i], x[2 * i + 1]);
+        t[i + 4] = _mm512_unpackhi_pd(x[2 * i], x[2 * i + 1]);
+    }
+    UNROLL
+    for (int i = 0; i < 2; i++) {
+        const __m512d a = EVEN_QUARTERS(t[4 * i], t[4 * i + 1]);
+        const __m512d b = EVEN_QUARTERS(t[4 * i + 2], t[4 * i + 3]);
+        const __m512d c = ODD_QUARTERS(t[4 * i], t[4 * i + 1]);
+        const __m512d d = ODD_QUARTERS(t[4 * i + 2], t[4 * i + 3]);
+        x[i] = (v_f64)EVEN_QUARTERS(a, b);
+        x[i + 2] = (v_f64)EVEN_QUARTERS(c, d);
+        x[i + 4] = (v_f64)ODD_QUARTERS(a, b);
+        x[i + 6] = (v_f64)ODD_QUARTERS(c, d);
+    }
+}
+
+#endif

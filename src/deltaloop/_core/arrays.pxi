@@ -1,0 +1,93 @@
+# Arrays as C reads them: their checks, their descriptions, and what only looks at an array.
+
+cdef dict DTYPES = {
+    ("f", 8): MLP_FLOAT64, ("f", 4): MLP_FLOAT32, ("i", 1): MLP_INT8, ("i", 2): MLP_INT16,
+    ("i", 4): MLP_INT32, ("i", 8): MLP_INT64, ("u", 1): MLP_UINT8, ("u", 2): MLP_UINT16,
+    ("u", 4): MLP_UINT32, ("u", 8): MLP_UINT64, ("b", 1): MLP_UINT8,
+}
+
+
+def is_direct(cnp.ndarray array not None):
+    """Whether C reads this array's elements as they are: type, byte order and alignment."""
+    return ((array.dtype.kind, array.dtype.itemsize) in DTYPES and array.dtype.isnative
+            and cnp.PyArray_ISALIGNED(array))
+
+
+cdef int matrix_of(cnp.ndarray array, size_t n, size_t columns, bint labels,
+                   mlp_matrix *m) except -1:
+    """Describes an array (n, columns), or class indices (n,), to C, which relies on its shape."""
+    if (array.ndim != (1 if labels else 2) or <size_t>array.shape[0] != n
+            or (not labels and <size_t>array.shape[1] != columns) or not is_direct(array)):
+        raise ValueError(f"an array of {n} rows and {columns} columns is needed here")
+    m.data = <const char *>cnp.PyArray_DATA(array)
+    m.columns = columns
+    m.labels = labels
+    if cnp.PyArray_TYPE(array) == cnp.NPY_DOUBLE:
+        m.dtype = MLP_FLOAT64
+    else:
+        m.dtype = DTYPES[array.dtype.kind, array.dtype.itemsize]
+    m.row_stride = cnp.PyArray_STRIDE(array, 0)
+    m.column_stride = 0 if labels else cnp.PyArray_STRIDE(array, 1)
+    return 0
+
+
+cdef class Weights:
+    """The weights (n,) of instances, described to C; None stands for 1 each."""
+
+    cdef object array
+    cdef mlp_matrix matrix
+
+    def __cinit__(self, array, size_t n):
+        self.array = array
+        if array is not None:
+            matrix_of(array.reshape(-1, 1), n, 1, False, &self.matrix)
+
+    cdef const mlp_matrix *pointer(self) noexcept:
+        return NULL if self.array is None else &self.matrix
+
+
+cdef inline bint is_exact(object array) noexcept:
+    """An ndarray proper: float64 in this machine's byte order, aligned, C-contiguous."""
+    return (type(array) is cnp.ndarray and cnp.PyArray_TYPE(<cnp.ndarray>array) == cnp.NPY_DOUBLE
+            and cnp.PyArray_ISCARRAY_RO(<cnp.ndarray>array))
+
+
+cdef inline void exact_matrix(cnp.ndarray array, size_t columns, mlp_matrix *m) noexcept:
+    """As matrix_of, for an exact array of one or two dimensions."""
+    m.data = <const char *>cnp.PyArray_DATA(array)
+    m.columns = columns
+    m.labels = 0
+    m.dtype = MLP_FLOAT64
+    m.row_stride = <ptrdiff_t>(columns * sizeof(double))
+    m.column_stride = sizeof(double)
+
+
+cdef inline bint apart(cnp.ndarray a, cnp.ndarray b) noexcept:
+    """Whether two contiguous arrays share no memory."""
+    cdef const char *p = <const char *>cnp.PyArray_DATA(a)
+    cdef const char *q = <const char *>cnp.PyArray_DATA(b)
+    return p + cnp.PyArray_NBYTES(a) <= q or q + cnp.PyArray_NBYTES(b) <= p
+
+
+def find_nonfinite(cnp.ndarray array not None):
+    """Row and column of the first NaN or infinity of a 2-D array that is_direct, or None."""
+    cdef mlp_matrix m
+    cdef size_t n = array.shape[0], columns = array.shape[1], index
+    cdef mlp_status status
+    cdef const mlp_kernels *kernels = BEST_ISA
+    if n == 0 or columns == 0:
+        return None
+    matrix_of(array, n, columns, False, &m)
+    with nogil:
+        status = mlp_find_nonfinite(kernels, &m, n, &index)
+    check(status)
+    return None if index == n * columns else divmod(index, columns)
+
+
+def vector_math(name, x):
+    """One of the core's own functions of a float64 vector, by its name in FUNCTIONS."""
+    cdef cnp.ndarray source = np.ascontiguousarray(x, dtype=np.float64)
+    cdef cnp.ndarray result = np.empty_like(source)
+    mlp_vector_math(choose_isa(), FUNCTIONS[name], source.size,
+                    <const double *>cnp.PyArray_DATA(source), <double *>cnp.PyArray_DATA(result))
+    return result

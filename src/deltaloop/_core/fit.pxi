@@ -1,0 +1,269 @@
+# One run of training, and what it shares with the stepper: solvers and states, described to C.
+
+# Epochs that a fit has room for at once; with more it makes more room. 100 KB are below what glibc
+# takes from the system anew each time (4 times as much: 30 us a fit, for new pages).
+EPOCHS_AT_ONCE = 2_500
+
+
+cdef int describe_schedule(schedule, mlp_schedule *s) except -1:
+    """Fills in a schedule: `_kind` is its name in C, and `_options()` as those of a solver."""
+    s.kind = <mlp_schedule_kind><int>SCHEDULES[schedule._kind]
+    for name, value in (<dict?>schedule._options()).items():
+        if not mlp_schedule_set(s, PyUnicode_AsUTF8(name), value):
+            raise ValueError(f"schedules have no option {name!r}")
+    return 0
+
+
+cdef int describe_solver(solver, mlp_fit_options *options) except -1:
+    """Fills in what a solver says, which has been validated, and 0 elsewhere.
+
+    `_method` is its name in C, and `_options()` gives numbers by their names there. A schedule stands
+    for the number from which it starts.
+    """
+    memset(options, 0, sizeof(mlp_fit_options))
+    options.solver = <mlp_solver><int>SOLVERS[solver._method]
+    for name, value in (<dict?>solver._options()).items():
+        if not isinstance(value, (float, int)) and hasattr(value, "_kind"):
+            describe_schedule(value, &options.schedule)
+            value = value.learning_rate
+        if not mlp_option_set(options, PyUnicode_AsUTF8(name), value):
+            raise ValueError(f"{solver._method} has no option {name!r}")
+    return 0
+
+
+cdef const double *dropout_of(problem) except? NULL:
+    """The probabilities of a Problem, which keeps them alive, or NULL."""
+    if problem.dropout is None:
+        return NULL
+    return <const double *>cnp.PyArray_DATA(<cnp.ndarray>problem.dropout)
+
+
+cdef dict views(const mlp_array *arrays, size_t n):
+    """Arrays that C owns, by name, where they lie."""
+    cdef cnp.npy_intp size
+    cdef size_t i
+    result = {}
+    for i in range(n):
+        size = arrays[i].n
+        result[arrays[i].name.decode()] = cnp.PyArray_SimpleNewFromData(
+            1, &size, cnp.NPY_DOUBLE, <void *>arrays[i].data)
+    return result
+
+
+cdef dict copies(const mlp_array *arrays, size_t n):
+    return {name: array.copy() for name, array in views(arrays, n).items()}
+
+
+cdef list describe_arrays(dict state, mlp_array *arrays):
+    """Fills in arrays (n,) of a state by name; what is returned keeps the names alive."""
+    cdef cnp.ndarray array
+    cdef bytes name
+    names = []
+    if len(state) > MLP_MAX_ARRAYS:
+        raise ValueError("a state of fewer arrays is needed here")
+    for key, array in state.items():
+        if not is_exact(array):
+            raise ValueError(f"an exact array is needed here for {key!r}")
+        name = key.encode()
+        arrays[len(names)].name = name
+        arrays[len(names)].data = <double *>cnp.PyArray_DATA(array)
+        arrays[len(names)].n = array.size
+        names.append(name)
+    return names
+
+
+cdef int accept(const char *refused) except -1:
+    """What mlp_fit_resume and mlp_trainer_resume return, as an exception."""
+    if refused != NULL:
+        name = refused.decode()
+        raise ValueError(f"resume[{name!r}] holds values that no such training leaves there")
+    return 0
+
+
+cdef const size_t *order_of(cnp.ndarray order, size_t n) except? NULL:
+    """The order of n rows, which the caller has made and keeps, or NULL for None."""
+    if order is None:
+        return NULL
+    if order.dtype != np.uintp or order.ndim != 1 or order.size != <Py_ssize_t>n or (
+            not cnp.PyArray_ISCARRAY_RO(order)):
+        raise ValueError(f"an order of {n} rows is needed here")
+    return <const size_t *>cnp.PyArray_DATA(order)
+
+
+cdef class Fit:
+    """One run of training in slices: the C state, and the arrays that it reads.
+
+    It has room for `most` epochs, and makes more when it needs it. With `mean` mini-batches have means as their objectives (mlp.h), and Adam its raw epsilon; `order`
+    (n,), np.uintp, is theirs. Its values are believed: they must be rows of x.
+    """
+
+    cdef mlp_fit *fit
+    cdef Core core
+    cdef object x, y, others, order
+    cdef Weights weights, other_weights
+    cdef cnp.ndarray epochs  # (5, at least as many as there are)
+    cdef size_t recorded
+    cdef bint batched  # by mini-batches, in an order that is given
+
+    def __cinit__(self, Core core not None, cnp.ndarray x not None, cnp.ndarray y not None,
+                  *, bint labels, solver, problem, Stream stream not None, double tol,
+                  double goal, size_t n_threads, size_t most, cnp.ndarray order=None,
+                  bint mean=False):
+        cdef mlp_matrix mx, my
+        cdef mlp_fit_options options
+        self.fit = NULL
+        core.ready()
+        matrix_of(x, x.shape[0], core.n_inputs, False, &mx)
+        matrix_of(y, x.shape[0], core.n_outputs, labels, &my)
+        describe_solver(solver, &options)
+        self.weights = Weights(problem.weights, x.shape[0])
+        describe_problem(problem, self.weights, &options.problem)
+        options.problem.dropout = dropout_of(problem)
+        options.stream = stream.stream
+        options.tol = tol
+        options.goal = goal
+        options.n_threads = n_threads
+        options.order = order_of(order, x.shape[0])
+        options.mean = mean
+        if mean:
+            mlp_option_set(&options, "raw_epsilon", 1.0)  # of Adam alone
+        self.core, self.x, self.y, self.order = core, x, y, order
+        self.batched = options.batch_size > 0 and not options.shuffle
+        self.epochs = np.empty((5, min(most, EPOCHS_AT_ONCE)))
+        self.recorded = 0
+        check(mlp_fit_new(&self.fit, core.network, &mx, &my, x.shape[0], &options))
+
+    def __dealloc__(self):
+        mlp_fit_free(self.fit)
+
+    def replace(self, cnp.ndarray x not None, cnp.ndarray y not None, bint labels, weights,
+                cnp.ndarray order=None):
+        """Goes on with other validated instances, and a history of their epochs alone.
+
+        For mini-batches without shuffle; `finish` must not be called then. RuntimeError while an
+        epoch is under way.
+        """
+        cdef mlp_matrix mx, my
+        cdef Weights described = Weights(weights, x.shape[0])
+        self.check_batched()
+        matrix_of(x, x.shape[0], self.core.n_inputs, False, &mx)
+        matrix_of(y, x.shape[0], self.core.n_outputs, labels, &my)
+        if not mlp_fit_replace(self.fit, &mx, &my, described.pointer(), x.shape[0],
+                               order_of(order, x.shape[0])):
+            raise RuntimeError("an epoch over other instances is under way")
+        self.x, self.y, self.weights, self.order = x, y, described, order
+        self.recorded = 0
+
+    def set_rate(self, double rate):
+        """The learning rate from now on, of gradient descent or Adam without a schedule."""
+        self.check_batched()
+        mlp_fit_set_rate(self.fit, rate)
+
+    cdef int check_batched(self) except -1:
+        if not self.batched:
+            raise ValueError("mini-batches without shuffle are needed here")
+        return 0
+
+    @property
+    def evaluations(self):
+        """Evaluations of C over all instances so far."""
+        return mlp_fit_evaluations(self.fit)
+
+    @property
+    def largest_gradient(self):
+        """The largest abs(dC/dw) of the last one."""
+        return mlp_fit_largest_gradient(self.fit)
+
+    def validate(self, cnp.ndarray x not None, cnp.ndarray y not None, bint labels, weights,
+                 size_t patience, double best, double best_epoch):
+        """Evaluates C of validated x and y after each epoch; once, before the first `run`.
+
+        The network's is `best` now, since so many epochs after the fit's start (0 or less); or
+        nobody knows and `best` is infinite.
+        """
+        cdef double[2] known = [best, best_epoch]
+        cdef mlp_matrix mx, my
+        matrix_of(x, x.shape[0], self.core.n_inputs, False, &mx)
+        matrix_of(y, x.shape[0], self.core.n_outputs, labels, &my)
+        self.others = x, y
+        self.other_weights = Weights(weights, x.shape[0])
+        check(mlp_fit_validate(self.fit, &mx, &my, self.other_weights.pointer(), x.shape[0],
+                               patience, known))
+
+    def resume(self, dict arrays not None, size_t epochs):
+        """Goes on where the fit was that reported these arrays, after so many epochs.
+
+        They have the names and sizes of those that this one reports.
+        """
+        cdef mlp_array described[MLP_MAX_ARRAYS]
+        names = describe_arrays(arrays, described)
+        accept(mlp_fit_resume(self.fit, described, len(names), epochs))
+
+    def run(self, size_t until, double work):
+        """Trains for about `work` multiply-adds; (event, the epochs completed): see `history`."""
+        cdef size_t recorded = 0, first = self.recorded
+        cdef size_t capacity = self.epochs.shape[1]
+        cdef double *data
+        cdef mlp_history history
+        cdef mlp_event event
+        if first == capacity:
+            longer = np.empty((5, 4 * capacity))
+            longer[:, :capacity] = self.epochs
+            self.epochs = longer
+            capacity *= 4
+        data = <double *>cnp.PyArray_DATA(self.epochs) + first
+        history.cost = data
+        history.validation = data + capacity
+        history.rate = data + 2 * capacity
+        history.norm = data + 3 * capacity
+        history.seconds = data + 4 * capacity
+        with nogil:
+            event = mlp_fit_run(self.fit, until, work, capacity - first, &history, &recorded)
+        self.recorded += recorded
+        return EVENTS[event], self.epochs[:, first:self.recorded]
+
+    @property
+    def history(self):
+        """What is known of all epochs, (5, epochs).
+
+        Costs, those of the validation, learning rates, norms of gradients and seconds. C writes
+        where the result will be read, as a copy would take longer than the smallest networks.
+        """
+        epochs = self.epochs[:, :self.recorded]
+        return epochs if 2 * self.recorded >= <size_t>self.epochs.shape[1] else epochs.copy()
+
+    @property
+    def position(self):
+        """Words drawn from the stream so far."""
+        return mlp_fit_position(self.fit)
+
+    @property
+    def settled(self):
+        """Whether the costs known are those of the parameters as they are."""
+        return mlp_fit_settled(self.fit) != 0
+
+    def finish(self, double work):
+        """C of the final parameters and of their validation, or None if `work` did not do.
+
+        With patience they are those of the best epoch from now on.
+        """
+        cdef double cost = NAN, validation = NAN
+        cdef bint done
+        with nogil:
+            done = mlp_fit_finish(self.fit, work, &cost, &validation)
+        return (cost, validation) if done else None
+
+    def report(self):
+        """epochs, initial_cost, cost, gradient_norm, reason, key, position, arrays and so on.
+
+        reason and best_epoch are None where there is none.
+        """
+        cdef mlp_fit_report r
+        mlp_fit_describe(self.fit, &r)
+        return {
+            "epochs": r.epochs, "initial_cost": r.initial_cost, "cost": r.cost,
+            "gradient_norm": r.gradient_norm, "key": (r.stream.key[0], r.stream.key[1]),
+            "position": r.stream.position, "arrays": copies(r.arrays, r.n_arrays),
+            "reason": None if r.reason == NULL else r.reason.decode(),
+            "validation": r.validation, "best": r.best[0], "best_epoch": r.best[1],
+        }

@@ -1,0 +1,42 @@
+"""Solvers: small immutable objects that say how the parameters are improved."""
+
+# Annotations of the classes are looked up here, where the classes say that they are.
+from collections.abc import Mapping  # noqa: F401
+from typing import ClassVar  # noqa: F401
+
+from deltaloop.schedules import Schedule  # noqa: F401
+from deltaloop.solvers._base import Solver
+from deltaloop.solvers._first_order import Adam, AdamW, GradientDescent, Rprop
+from deltaloop.solvers._least_squares import BayesianRegularization, LevenbergMarquardt
+from deltaloop.solvers._quasi_newton import LBFGS, ScaledConjugateGradient
+
+__all__ = [
+    "LBFGS",
+    "Adam",
+    "AdamW",
+    "BayesianRegularization",
+    "GradientDescent",
+    "LevenbergMarquardt",
+    "Rprop",
+    "ScaledConjugateGradient",
+    "Solver",
+]
+
+# By their names on the command line, in the order of its messages.
+SOLVERS: dict[str, type[Solver]] = {
+    kind._name: kind
+    for kind in (
+        GradientDescent,
+        Adam,
+        AdamW,
+        Rprop,
+        LevenbergMarquardt,
+        BayesianRegularization,
+        LBFGS,
+        ScaledConjugateGradient,
+    )
+}
+
+# Pickles name this path, whatever file the classes are in.
+for _kind in (Solver, *SOLVERS.values()):
+    _kind.__module__ = __name__

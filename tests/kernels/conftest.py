@@ -1,0 +1,15 @@
+"""The objects of the C core, compiled once for all tests of their symbols."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.objects import compile_all
+
+
+@pytest.fixture(scope="session")
+def objects(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, Future[Path]]:
+    return compile_all(tmp_path_factory.mktemp("objects"))
