@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import deltaloop as dl
-from deltaloop._files import description as _files
+from deltaloop._files import model as _files
 from deltaloop.cli import _tables
 from deltaloop.tabular import TabularModel
 from deltaloop.tabular._columns import Column

@@ -144,7 +144,7 @@ class Kind:
     columns: str  # what docs/tables.md says that it takes,
     inputs: str  # and what becomes of it
     text = False
-    target = False  # whether a target may have values of this form
+    target = False  # whether a target may have what it reads
     standardised = True  # whether its inputs are, apart from that for missing values
 
     def takes(self, dtype: Any) -> bool:
@@ -389,10 +389,9 @@ def known(series: Any, missing: NDArray[np.bool_]) -> list[Any]:
 
 
 def no_target(values: Values) -> Kind | None:
-    """Return the kind of values that no target may have; None if a target may have these."""
-    return next(
-        (kind for kind in KINDS.values() if kind.form == values.form and not kind.target), None
-    )
+    """Return the kind that read the values if no target may have them, else None."""
+    reader = next((kind for kind in KINDS.values() if kind.form == values.form), None)
+    return None if reader is None or reader.target else reader
 
 
 def constant(missing: bool, n_values: int) -> bool:
