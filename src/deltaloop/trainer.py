@@ -130,5 +130,5 @@ class Trainer(_core.Stepper):
 
     def _step_any(self, x: object, y: object, sample_weight: object) -> float:
         """Take the step from anything that is no exact array."""
-        x, y, labels = _arrays.batch(self.network, x, y, "x", "y")
+        x, y, labels = _arrays.batch(self._network, x, y, "x", "y")
         return self._step(x, y, labels, _problem.weights(sample_weight, x.shape[0]))

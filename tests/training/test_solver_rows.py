@@ -129,20 +129,6 @@ def test_estimators_have_all_solvers_on_full_batches():
     assert _settings.SOLVERS == ("sgd", "adam", "lbfgs", "scg", "rprop", "lm", "br")
 
 
-def test_the_extension_imports_nothing_that_is_built_on_it():
-    package = ROOT / "src/deltaloop"
-    sources = [package / "_core.pyx", *sorted((package / "_core").glob("*.pxi"))]
-    if not sources[0].exists():
-        pytest.skip("not run from a source tree")
-    text = "".join(path.read_text(encoding="utf-8") for path in sources)
-    assert re.findall(r"^ *(?:from|import) deltaloop.*$", text, flags=re.MULTILINE) == [
-        "from deltaloop._mlp cimport *",
-        "from deltaloop import _threads",
-    ]
-    assert "__import__" not in text
-    assert "sys.modules" not in text
-
-
 def test_exact_arrays_alone_without_the_subclass_that_knows_others():
     core = _core.Core()
     core._build((2, 1), (), "identity", "squared_error", False)
