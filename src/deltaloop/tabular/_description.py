@@ -7,6 +7,7 @@ wrong ends in a ValueError. The length of the text is limited by that of a file'
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from itertools import pairwise
 from typing import Any
 
@@ -28,7 +29,7 @@ def to_text(table: Table, target: Target) -> str:
         "version": VERSION,
         "target": target.names[0] if target.single else list(target.names),
         "classes": None if target.classes is None else list(target.classes),
-        "columns": [KINDS[column.kind].to_json(column) for column in table.columns],
+        "columns": [asdict(column) for column in table.columns],
     }
     return json.dumps(description, allow_nan=False, ensure_ascii=False)
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deltaloop.tabular._kinds import KINDS, Kind
+from deltaloop.tabular._kinds import KINDS, Kind, known
 from deltaloop.tabular._values import NOTHING, Values, quote, where
 
 __all__ = ["Columns", "column", "first_line", "frame", "series"]
@@ -64,19 +64,15 @@ def frame(data: Any) -> Any:
 
 def column(given: Any) -> Values:
     """Read a narwhals series, as the first kind does that takes it."""
-    import narwhals as nw
-
     name, dtype = given.name, str(given.dtype)
     missing = given.is_null().to_numpy()
     if missing.all():
         return Values(name, NOTHING, dtype, np.full(len(given), np.nan))
     for kind in KINDS.values():
         if kind.takes(given.dtype):
-            return _values(kind, name, dtype, kind.read(given), missing, given.dtype == nw.Boolean)
-    items = [
-        None if absent else item for item, absent in zip(given.to_list(), missing, strict=True)
-    ]
-    return _of_items(name, dtype, items)
+            values = kind.read(given, missing)
+            return _values(kind, name, dtype, values, missing, dtype == "Boolean")
+    return _of_items(name, dtype, known(given, missing), missing)
 
 
 def series(name: str, values: Any) -> Any:
@@ -139,8 +135,7 @@ def _values(
 ) -> Values:
     """Check what a kind has read; pandas may mark a missing number by more than NaN."""
     if kind.text:
-        text = [None if absent else item for item, absent in zip(values, missing, strict=True)]
-        return Values(name, kind.form, dtype, text=text)
+        return Values(name, kind.form, dtype, text=values)
     values = np.where(missing, np.nan, values).astype(np.float64)
     if np.isnan(values).all():
         return Values(name, NOTHING, dtype, values)
@@ -151,7 +146,7 @@ def _values(
     return Values(name, kind.form, dtype, values, boolean=boolean)
 
 
-def _of_items(name: str, dtype: str, items: list[Any]) -> Values:
+def _of_items(name: str, dtype: str, items: list[Any], missing: NDArray[np.bool_]) -> Values:
     """Read a column of Python objects, which must be of one kind."""
     first = next(row for row, item in enumerate(items) if item is not None)
     kind = next((kind for kind in KINDS.values() if kind.accepts(items[first])), None)
@@ -166,7 +161,6 @@ def _of_items(name: str, dtype: str, items: list[Any]) -> Values:
             raise TypeError(
                 f"{where(name, row)}: expected {kind.item}, as in row {first}, got {quote(item)}"
             )
-    missing = np.array([item is None for item in items])
     boolean = all(item is None or isinstance(item, bool | np.bool_) for item in items)
     return _values(kind, name, dtype, kind.converted(items), missing, boolean)
 

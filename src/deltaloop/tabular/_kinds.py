@@ -12,7 +12,7 @@ import datetime
 import math
 import numbers
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
@@ -24,7 +24,17 @@ from deltaloop._files.paths import short
 from deltaloop._scaling import Floats, Scaling
 from deltaloop.tabular._values import NOTHING, Values, not_a_number, where
 
-__all__ = ["KINDS", "Category", "Column", "Ignored", "Kind", "Numeric", "listed", "no_target"]
+__all__ = [
+    "KINDS",
+    "Category",
+    "Column",
+    "Ignored",
+    "Kind",
+    "Numeric",
+    "known",
+    "listed",
+    "no_target",
+]
 
 MICROSECONDS_PER_DAY = 86_400_000_000
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
@@ -82,12 +92,13 @@ class Column:
     def encode(self, values: Values) -> Floats:
         """Return the inputs, (n, n_inputs). TypeError or ValueError name the column and the row."""
         kind, absent = KINDS[self.kind], values.missing
-        inputs = np.zeros((len(values), self.n_inputs))
-        known = inputs[:, : kind.width(self)]
+        width = kind.width(self)
+        inputs = np.zeros((len(values), width + self.missing))
+        filled = inputs[:, :width]
         if values.form != NOTHING:
             kind.check(self, values)
-            kind.fill(self, values, known)
-        known[absent] = self.means or 0.0
+            kind.fill(self, values, filled)
+        filled[absent] = self.means or 0.0
         if self.missing:
             inputs[absent, -1] = 1.0
         return inputs
@@ -122,7 +133,7 @@ class Kind:
     """A kind of column. CONTRIBUTING.md has the recipe for another one.
 
     The first methods read a column of a frame. The others turn it into inputs. Values are numbers,
-    or text if `text` is true. What they hold at missing rows does not matter.
+    and those at missing rows do not matter; if `text` is true, they are text, and None is missing.
     """
 
     name: str  # in `Column.kind` and in files
@@ -133,29 +144,28 @@ class Kind:
     columns: str  # what docs/tables.md says that it takes,
     inputs: str  # and what becomes of it
     text = False
-    target = False  # whether a target may have values of this form
+    target = False  # whether a target may have what it reads
     standardised = True  # whether its inputs are, apart from that for missing values
 
     def takes(self, dtype: Any) -> bool:
         """Whether it reads columns of a frame of this narwhals dtype."""
         raise NotImplementedError
 
-    def read(self, series: Any) -> Any:
+    def read(self, series: Any, missing: NDArray[np.bool_]) -> Any:
         """Return the values of a narwhals series of such a dtype, (n,). Here: as of objects."""
-        return self.converted(series.to_list())
+        return self.converted(known(series, missing))
 
     def accepts(self, item: object) -> bool:
         """Whether it reads this Python object, where a column holds such."""
         raise NotImplementedError
 
-    def convert(self, item: Any) -> float | str:
-        """Return the value of such an object."""
+    def convert(self, item: Any) -> float:
+        """Return the number of such an object."""
         raise NotImplementedError
 
     def converted(self, items: list[Any]) -> list[Any]:
-        """Return the values of such objects, among which None is missing."""
-        gap = "" if self.text else math.nan
-        return [gap if item is None else self.convert(item) for item in items]
+        """Return the values of such objects, among which None is missing. Here: numbers."""
+        return [math.nan if item is None else self.convert(item) for item in items]
 
     def of(self, values: Values, rows: NDArray[np.intp]) -> Column | Ignored:
         """Describe a column by all its values and those of the training rows; or why it is none."""
@@ -182,14 +192,10 @@ class Kind:
             f"{where(column.name, row)}: expected {self.expected}, as in training, got {got}"
         )
 
-    def to_json(self, column: Column) -> dict[str, Any]:
-        """Return what a model's file says of a column."""
-        return asdict(column)
-
     def of_json(self, name: str, missing: bool, categories: object, means: object) -> Column:
-        """Return the column that a file describes. ValueError if that is none of this kind.
+        """Return the column that a file describes. ValueError if it cannot be one of this kind.
 
-        Here: a kind that has no categories, and a mean for each input.
+        Here: no categories, and a mean for each input.
         """
         at = f"column {short(name)}"
         if categories != []:
@@ -231,9 +237,9 @@ class Number(Numeric):
     def takes(self, dtype: Any) -> bool:
         import narwhals as nw
 
-        return bool(dtype.is_numeric() or dtype == nw.Boolean)
+        return bool(dtype.is_numeric()) or isinstance(dtype, nw.Boolean)
 
-    def read(self, series: Any) -> Any:
+    def read(self, series: Any, missing: NDArray[np.bool_]) -> Any:
         import narwhals as nw
 
         return series.cast(nw.Float64()).to_numpy()
@@ -257,9 +263,9 @@ class Date(Numeric):
     def takes(self, dtype: Any) -> bool:
         import narwhals as nw
 
-        return dtype in (nw.Date, nw.Datetime)
+        return isinstance(dtype, nw.Date | nw.Datetime)
 
-    def read(self, series: Any) -> Any:
+    def read(self, series: Any, missing: NDArray[np.bool_]) -> Any:
         import narwhals as nw
 
         microseconds = series.dt.timestamp("us").cast(nw.Float64()).to_numpy()
@@ -288,9 +294,9 @@ class Duration(Numeric):
     def takes(self, dtype: Any) -> bool:
         import narwhals as nw
 
-        return bool(dtype == nw.Duration)
+        return isinstance(dtype, nw.Duration)
 
-    def read(self, series: Any) -> Any:
+    def read(self, series: Any, missing: NDArray[np.bool_]) -> Any:
         import narwhals as nw
 
         microseconds = series.dt.total_microseconds().cast(nw.Float64()).to_numpy()
@@ -317,16 +323,17 @@ class Category(Kind):
     def takes(self, dtype: Any) -> bool:
         import narwhals as nw
 
-        return dtype in (nw.Categorical, nw.Enum)
+        return isinstance(dtype, nw.Categorical | nw.Enum)
 
-    def read(self, series: Any) -> Any:
-        return [str(item) for item in series.to_list()]  # pandas has categories of any type
+    def read(self, series: Any, missing: NDArray[np.bool_]) -> Any:
+        # pandas has categories of any type.
+        return [None if item is None else str(item) for item in known(series, missing)]
 
     def accepts(self, item: object) -> bool:
         return isinstance(item, str)
 
-    def convert(self, item: Any) -> str:
-        return item  # type: ignore[no-any-return]
+    def converted(self, items: list[Any]) -> list[Any]:
+        return items
 
     def of(self, values: Values, rows: NDArray[np.intp]) -> Column | Ignored:
         assert values.text is not None
@@ -374,11 +381,17 @@ class Category(Kind):
 KINDS: dict[str, Kind] = {kind.name: kind for kind in (Number(), Category(), Date(), Duration())}
 
 
+def known(series: Any, missing: NDArray[np.bool_]) -> list[Any]:
+    """Return the Python objects of a narwhals series, None where one is missing."""
+    return [
+        None if absent else item for item, absent in zip(series.to_list(), missing, strict=True)
+    ]
+
+
 def no_target(values: Values) -> Kind | None:
-    """Return the kind of values that no target may have; None if a target may have these."""
-    return next(
-        (kind for kind in KINDS.values() if kind.form == values.form and not kind.target), None
-    )
+    """Return the kind that read the values if no target may have them, else None."""
+    reader = next((kind for kind in KINDS.values() if kind.form == values.form), None)
+    return None if reader is None or reader.target else reader
 
 
 def constant(missing: bool, n_values: int) -> bool:
