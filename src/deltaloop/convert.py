@@ -170,8 +170,8 @@ def from_torch(
     Parameters
     ----------
     module : torch.nn.Sequential
-        Of ``Linear``; the activations ``Sigmoid``, ``Tanh``, ``ReLU``, ``LeakyReLU(0.01)``,
-        ``ELU``, ``Softplus``, ``SiLU``, ``GELU``, and ``Softmax`` last; ``Dropout``, ``Identity``
+        Of ``Linear``; the activations that `Network` has, ``Softmax`` last, with the settings that
+        make a module the same function, as in ``LeakyReLU(0.01)``; ``Dropout``, ``Identity``
         and ``Flatten``, which are passed over; and what ``Network.to_torch`` makes. A
         ``Sequential`` in it is as its parts in their place.
     loss : str, Huber or Quantile, optional
