@@ -8,7 +8,7 @@ import time
 from functools import lru_cache
 from pathlib import Path
 
-# MLP_MAX_THREADS of csrc/network/network.h.
+# MLP_MAX_THREADS of csrc/network/threads.h.
 MOST = 256
 
 _limit = 1
