@@ -441,10 +441,11 @@ void mlp_fit_free(struct mlp_fit *fit);
 
 /* After each epoch C over n >= 1 other instances is to be evaluated, with their weights (n, 1) or NULL
  * and without penalty and dropout. `best` is what it has to fall below, infinity or C of these
- * instances where the parameters are now, and the epoch when it did, counted from this fit's first. With patience >= 1 the fit ends by MLP_PATIENCE, unless by
- * another rule, after so many epochs in a row that did not lower the lowest value so far, and
- * mlp_fit_finish restores the parameters of the first epoch that had this. Once, before the first
- * mlp_fit_run; x and y must outlive the fit, which is as it was on failure. */
+ * instances where the parameters are now, and the epoch when it did, counted from this fit's first.
+ * With patience >= 1 the fit ends by MLP_PATIENCE, unless by another rule, after so many epochs in a
+ * row that did not lower the lowest value so far, and mlp_fit_finish restores the parameters of the
+ * first epoch that had this. Once, before the first mlp_fit_run; x and y must outlive the fit, which
+ * is as it was on failure. */
 enum mlp_status mlp_fit_validate(struct mlp_fit *fit, const struct mlp_matrix *x,
                                  const struct mlp_matrix *y, const struct mlp_matrix *weights,
                                  size_t n, size_t patience, const double best[2]);

@@ -1,6 +1,7 @@
 /* losses.h - what the core knows of each loss: one row, from which the kernels' switches are made.
  *
- * A further loss of a - y is a function in output.inc.h and a row here. */
+ * A further loss of a - y is a function in output.inc.h and a row here. The form that Gauss-Newton methods
+ * have for it, if any, is output_rows() of training/gauss_newton.c. */
 #ifndef MLP_LOSSES_H
 #define MLP_LOSSES_H
 

@@ -230,11 +230,14 @@ APART void any_loss(enum mlp_loss loss, double parameter, enum mlp_activation g,
         else                                                                                       \
             loss_pass(0, p, n, z, y, delta, terms, f);                                             \
         break;
-    switch (loss) {
+#define NOT_HERE(loss, g, cost) case loss:
+    switch (loss) { /* no default: the compiler warns of a missing row */
         MLP_LOSSES_OF_ERRORS(ROW)
-    default:
+        MLP_LOSSES_OF_PAIRS(NOT_HERE)
+    case MLP_CROSS_ENTROPY:
         break;
     }
+#undef NOT_HERE
 #undef ROW
     if (g == MLP_SOFTMAX)
         softmax_delta(rows, m, z, delta);
@@ -258,15 +261,19 @@ static void output(enum mlp_loss loss, double parameter, enum mlp_activation g, 
     case loss:                                                                                     \
         fused_pass(n, z, y, delta, terms, cost##_pair);                                            \
         break;
-    switch (loss == MLP_CROSS_ENTROPY ? MLP_BINARY_CROSS_ENTROPY : loss) {
+#define ERROR(loss, f) case loss:
+    const enum mlp_loss pair = loss == MLP_CROSS_ENTROPY ? MLP_BINARY_CROSS_ENTROPY : loss;
+    switch (pair) {
         MLP_LOSSES_OF_PAIRS(PAIR)
-    default:
+        MLP_LOSSES_OF_ERRORS(ERROR)
+    case MLP_CROSS_ENTROPY:
         if (loss == MLP_SQUARED_ERROR && is_plain(g))
             squared_pass(g, n, z, y, delta, terms);
         else
             any_loss(loss, parameter, g, rows, m, z, y, delta, terms);
         break;
     }
+#undef ERROR
 #undef PAIR
     if (m > 1)
         row_sums(rows, m, terms, c);

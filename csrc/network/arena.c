@@ -17,7 +17,6 @@
  * make that cheap beside the products: prediction with 784-2048-2048-10 on one thread takes 280 ms with
  * 64 of them, 229 with 128, 212 with 256 and 206 with 512. */
 #define CHUNK_MIN 256
-/* More than MLP_CHUNK_MAX instances gain nothing, as the cost of a chunk's calls is spread enough. */
 /* Layers of many thousands of units get by on fewer than CHUNK_MIN: a fit must not take more than
  * 50 MB beside the data and the parameters' copies. */
 #define CHUNK_MAX_BYTES ((size_t)32 << 20)

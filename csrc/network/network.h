@@ -7,7 +7,8 @@
 #include "kernels/kernels.h"
 #include "mlp.h"
 
-/* Instances that a chunk has at most: sizes of the arrays for so many do not overflow. */
+/* Instances that a chunk has at most: sizes of the arrays for so many do not overflow. More gain nothing,
+ * as the cost of a chunk's calls is spread enough. */
 #define MLP_CHUNK_MAX ((size_t)2048)
 
 struct mlp_network {
