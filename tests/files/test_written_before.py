@@ -23,6 +23,11 @@ needs_fma = pytest.mark.skipif(
 )
 
 
+needs_numpy_2 = pytest.mark.skipif(
+    np.lib.NumpyVersion(np.__version__) < "2.0.0", reason="NumPy 2 pickled the arrays"
+)
+
+
 def floats(name: str) -> np.ndarray:
     return np.array([float.fromhex(text) for text in EXPECTED[name]])
 
@@ -42,6 +47,7 @@ def assert_bits(values: np.ndarray, name: str) -> None:
 
 
 @needs_fma
+@needs_numpy_2
 def test_pickled_network():
     network = unpickled("network")
     assert isinstance(network, dl.Network)
@@ -61,6 +67,7 @@ def test_onnx_network():
     assert_bits(dl.from_onnx(OLD / "network.onnx").predict(X), "network")
 
 
+@needs_numpy_2
 def test_pickled_result():
     result = unpickled("result")
     assert isinstance(result, dl.FitResult)
@@ -79,7 +86,7 @@ def test_pickled_solvers_losses_schedules_and_inits():
 
 
 @needs_fma
-@pytest.mark.parametrize("kind", ["pickle", "file"])
+@pytest.mark.parametrize("kind", [pytest.param("pickle", marks=needs_numpy_2), "file"])
 def test_table(kind):
     pytest.importorskip("narwhals")
     from deltaloop.tabular import TabularModel
@@ -90,6 +97,7 @@ def test_table(kind):
 
 
 @needs_fma
+@needs_numpy_2
 @pytest.mark.parametrize("name", ["classifier", "regressor"])
 def test_estimators(name):
     pytest.importorskip("sklearn", minversion="1.8")
