@@ -50,6 +50,21 @@ def test_old_name_works_and_names_the_new_one(module, name):
     assert found["found"] is not None
 
 
+@pytest.mark.parametrize(
+    ("module", "name"), [(module, name) for module, names in MOVED.items() for name in names]
+)
+def test_old_name_is_found_from_the_package_alone(module, name):
+    output = run_python(
+        "import warnings, deltaloop as dl\n"
+        "with warnings.catch_warnings(record=True) as caught:\n"
+        "    warnings.simplefilter('always')\n"
+        f"    found = dl.{module}.{name}\n"
+        "print(found is not None, *[warning.message for warning in caught])\n"
+    )
+    assert output.startswith(f"True deltaloop.{module}.{name} is deprecated: use ")
+    assert MOVED[module][name] in output
+
+
 def test_old_class_is_the_new_one():
     with pytest.warns(DeprecationWarning, match=r"use deltaloop\.GradientCheck"):
         from deltaloop.checks import GradientCheck
