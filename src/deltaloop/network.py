@@ -21,7 +21,7 @@ from deltaloop._arguments import problem as _problem
 from deltaloop._arguments import seeds as _seeds
 from deltaloop._files import model as _model
 from deltaloop._files.paths import naming, path_name
-from deltaloop._fit import run as training
+from deltaloop._fit import run
 from deltaloop._fit.gradient_check import GradientCheck, check_gradient
 from deltaloop._losses import of_task
 from deltaloop._onnx import write as _onnx
@@ -754,7 +754,7 @@ class Network(_core.Core):
         >>> [stage.epochs for stage in result.stages][0], result.cost < 1e-12
         (50, True)
         """
-        return training.fit(
+        return run.fit(
             self,
             X,
             Y,

@@ -15,8 +15,7 @@ from typing import Any
 import deltaloop as dl
 from deltaloop._activations import TRAINABLE
 from deltaloop._losses import ANY_OUTPUT, of_task
-from deltaloop.cli import _arrays as _commands
-from deltaloop.cli import _types
+from deltaloop.cli import _arrays, _types
 from deltaloop.cli._solvers import (
     AUTO,
     BATCH_SIZE,
@@ -110,9 +109,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"deltaloop {dl.__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    _add_train(_command(commands, "train", _commands.train, "train a network", _TRAIN_DESCRIPTION))
+    _add_train(_command(commands, "train", _arrays.train, "train a network", _TRAIN_DESCRIPTION))
     predict = _command(
-        commands, "predict", _commands.predict, "use a saved model", _PREDICT_DESCRIPTION
+        commands, "predict", _arrays.predict, "use a saved model", _PREDICT_DESCRIPTION
     )
     predict.add_argument("model", metavar="MODEL", help="file written by --output-model")
     predict.add_argument("file", metavar="FILE", help="a table, a .npz file with X, or a .npy file")
@@ -123,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     info_text = "Describe the installation, or a model file."
     info = _command(
-        commands, "info", _commands.info, "describe the installation or a model", info_text
+        commands, "info", _arrays.info, "describe the installation or a model", info_text
     )
     info.add_argument("model", nargs="?", metavar="MODEL", help="file written by --output-model")
     return parser
