@@ -34,10 +34,17 @@ from deltaloop.cli._reports import (
     to_json,
     train_text,
 )
-from deltaloop.cli._solvers import check_class_weight, check_patience, fit_arguments, fit_options
+from deltaloop.cli._solvers import (
+    check_class_weight,
+    check_loss_parameter,
+    check_patience,
+    fit_arguments,
+    fit_options,
+)
 from deltaloop.cli._types import check_output
 from deltaloop.datasets import load_digits
 from deltaloop.losses import Loss
+from deltaloop.losses import _of_text as of_text
 from deltaloop.losses import _parts as parts
 from deltaloop.tabular._model import METADATA
 from deltaloop.tabular._target import Label
@@ -115,10 +122,13 @@ def _loss(data: Data, args: argparse.Namespace) -> Loss:
         raise ValueError(f"{data.name}: y holds {data.y.min()}; counts for {name} are at least 0")
     if value is None:
         return name
-    if name not in ("huber", "quantile") or (name == "quantile" and value >= 1):
-        expected = "a number below 1 for quantile" if name == "quantile" else "huber or quantile"
-        args.usage_error(f"argument --loss-parameter: expected {expected}, got {value:g}")
-    return dl.Huber(value) if name == "huber" else dl.Quantile(value)
+    check_loss_parameter(args)
+    most = LOSSES[name].below
+    if value >= most:
+        args.usage_error(
+            f"argument --loss-parameter: expected a number below {most:g} for {name}, got {value:g}"
+        )
+    return of_text(name, (value,))
 
 
 def _network(data: Data, args: argparse.Namespace, loss: Loss) -> dl.Network:

@@ -22,6 +22,7 @@ from deltaloop.cli._reports import (
 from deltaloop.cli._solvers import (
     AUTO,
     check_class_weight,
+    check_loss_parameter,
     check_patience,
     fit_arguments,
     fit_options,
@@ -102,10 +103,7 @@ def train(args: argparse.Namespace) -> None:
 def _loss(args: argparse.Namespace) -> Any:
     if args.loss_parameter is None:
         return args.loss
-    if args.loss not in ("huber", "quantile"):
-        args.usage_error(
-            f"argument --loss-parameter: expected huber or quantile, got {args.loss_parameter:g}"
-        )
+    check_loss_parameter(args)
     return of_text(args.loss, (args.loss_parameter,))
 
 

@@ -37,6 +37,17 @@ SOLVERS: dict[str, type[Solver]] = {
     )
 }
 
+# Those that step along mini-batches, and those along all instances at once: in texts, where the
+# ones that take most come first.
+MINI_BATCH = tuple(name for name, kind in SOLVERS.items() if "batches" in kind._takes)
+FULL_BATCH = tuple(
+    sorted(
+        (name for name in SOLVERS if name not in MINI_BATCH),
+        key=lambda name: len(SOLVERS[name]._takes),
+        reverse=True,
+    )
+)
+
 # Pickles name this path, whatever file the classes are in.
 for _kind in (Solver, *SOLVERS.values()):
     _kind.__module__ = __name__

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from deltaloop import _scalars
 from deltaloop._files.model import read_metadata
+from deltaloop._losses import TASKS
 from deltaloop._scaling import Floats
 from deltaloop.inits import Init
 from deltaloop.losses import Loss
@@ -20,7 +21,7 @@ from deltaloop.results import EpochInfo, FitResult
 from deltaloop.solvers import Solver
 from deltaloop.tabular import _description, _frames, _training
 from deltaloop.tabular._columns import Column, Table
-from deltaloop.tabular._target import TASKS, Target
+from deltaloop.tabular._target import Target
 
 __all__ = ["Column", "TabularModel"]
 
