@@ -267,7 +267,7 @@ class Network(_core.Core):
         """b^(1), ..., b^(L), shapes (m^(l),): views of the parameters."""
         return _layers.views(self.layers, self._parameters)[1]
 
-    # ---- prediction: predict is in _core/network.pxi ----
+    # ---- prediction: predict is in _extension/network.pxi ----
 
     def _predict_any(self, X: object, out: object, n_threads: object) -> NDArray[np.float64]:
         """Predict from anything that is no exact array, and into any that is one."""

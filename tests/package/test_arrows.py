@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "src" / "deltaloop"
-EXTENSION = (PACKAGE / "_core.pyx", *sorted((PACKAGE / "_core").glob("*.px?")))
+EXTENSION = (PACKAGE / "_core.pyx", *sorted((PACKAGE / "_extension").glob("*.px?")))
 
 if not PACKAGE.exists():
     pytest.skip("not run from a source tree", allow_module_level=True)
