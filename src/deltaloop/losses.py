@@ -137,4 +137,12 @@ def _of_text(name: str, values: tuple[float, ...]) -> Loss:
 
 if not TYPE_CHECKING:
     _OLD = ("check", "of_text", "parts")
-    __getattr__ = moved(__name__, {name: f"{__name__}._{name}" for name in _OLD}, {})
+    __getattr__ = moved(
+        __name__,
+        {name: f"{__name__}._{name}" for name in _OLD},
+        {
+            "check": "deltaloop.Network(loss=...), which checks it",
+            "of_text": "deltaloop.Huber(delta) or deltaloop.Quantile(tau)",
+            "parts": "the loss itself, a name or an object with its parameter as an attribute",
+        },
+    )

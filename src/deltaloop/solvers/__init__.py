@@ -4,7 +4,7 @@
 from collections.abc import Mapping  # noqa: F401
 from typing import ClassVar  # noqa: F401
 
-from deltaloop.schedules import Schedule  # noqa: F401
+from deltaloop.schedules import Schedule
 from deltaloop.solvers._base import Solver
 from deltaloop.solvers._first_order import Adam, AdamW, GradientDescent, Rprop
 from deltaloop.solvers._least_squares import BayesianRegularization, LevenbergMarquardt
@@ -19,6 +19,7 @@ __all__ = [
     "LevenbergMarquardt",
     "Rprop",
     "ScaledConjugateGradient",
+    "Schedule",
     "Solver",
 ]
 
