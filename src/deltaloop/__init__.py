@@ -64,12 +64,12 @@ if _typing.TYPE_CHECKING:
 else:
 
     def __getattr__(name: str) -> object:
-        """Import the data sets when they are first asked for."""
-        if name != "datasets":
+        """Import what is there only for those who ask: the data sets, and modules of old names."""
+        if name not in ("datasets", "checks", "training"):
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        import deltaloop.datasets as datasets
+        import importlib
 
-        return datasets
+        return importlib.import_module(f"deltaloop.{name}")
 
 
 def __dir__() -> list[str]:

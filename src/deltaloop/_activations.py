@@ -42,6 +42,8 @@ class Activation(NamedTuple):
     of: str  # what it is computed from: "a", or "z" in feedforward, which then keeps it
     range: tuple[float, float]  # the least and the largest a, or the limits of a
     init: str  # of hidden units
+    # What files are read by; they are written with the composition of _onnx/activations.py instead
+    # where there is one.
     onnx: Operator | None = None
     torch: Module | None = None
     sklearn: str | None = None  # scikit-learn's name

@@ -8,7 +8,8 @@ that one that is exact already goes straight to C, and leave any other to a meth
 Python supplies. Solvers and schedules say themselves what they are called in C and which options they
 have there. Way to the hot loop: ``csrc/network/layers.c``, then ``csrc/kernels/product.inc.h``.
 
-One extension module, in the files of ``_core/``: a second one would have a pool of threads of its own.
+One extension module, in the files of ``_extension/``: a second one would have a pool of threads of
+its own. The folder is not called ``_core``, as Python would take it for the module before a build.
 """
 
 cimport cython
@@ -53,10 +54,10 @@ cdef extern from *:
 __version__ = DELTALOOP_VERSION.decode()
 COMPILER = DELTALOOP_COMPILER.decode()
 
-include "_core/tables.pxi"
-include "_core/arrays.pxi"
-include "_core/stream.pxi"
-include "_core/network.pxi"
-include "_core/fit.pxi"
-include "_core/stepper.pxi"
-include "_core/predictor.pxi"
+include "_extension/tables.pxi"
+include "_extension/arrays.pxi"
+include "_extension/stream.pxi"
+include "_extension/network.pxi"
+include "_extension/fit.pxi"
+include "_extension/stepper.pxi"
+include "_extension/predictor.pxi"

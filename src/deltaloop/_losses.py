@@ -8,6 +8,7 @@ parameter (losses.py).
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 
@@ -25,7 +26,9 @@ class Loss(NamedTuple):
     # H of the generalised Gauss-Newton matrix sum_i J_i^T H_i J_i, "" where there is none.
     gauss_newton: str = ""
     parameter: str = ""  # its name
-    usual: float | None = None  # and the value that the name alone stands for
+    usual: float | None = None  # the value that the name alone stands for
+    # What it is below: 1 for a part; a parameter without that bound has the units of the targets.
+    below: float = math.inf
     sklearn: str | None = None  # scikit-learn's name
 
 
@@ -73,6 +76,7 @@ ROWS = (
         targets="values",
         parameter="tau",
         usual=0.5,
+        below=1.0,
     ),
     Loss(
         "poisson",
@@ -88,6 +92,10 @@ ROWS = (
 
 LOSSES = {row.name: row for row in ROWS}
 NAMES = tuple(LOSSES)
+# Those with a parameter.
+WITH_PARAMETER = tuple(row.name for row in ROWS if row.parameter)
+# What a user can ask for.
+TASKS = ("classification", "regression")
 # Losses of a - y, which go with any output and any finite target.
 ANY_OUTPUT = tuple(row.name for row in ROWS if not row.outputs)
 

@@ -104,32 +104,45 @@ class Quantile:
 
 Loss: TypeAlias = str | Huber | Quantile
 
+# The classes of all losses with a parameter; what that is called stands in the row of the loss.
+_CLASSES: dict[str, type[Huber] | type[Quantile]] = {"huber": Huber, "quantile": Quantile}
+_OBJECTS = tuple(_CLASSES.values())
+
 
 def _check(loss: object) -> Loss:
     """Return a loss that is one."""
-    if isinstance(loss, Huber | Quantile):
+    if isinstance(loss, _OBJECTS):
         return loss
-    if isinstance(loss, type) and issubclass(loss, Huber | Quantile):
+    if isinstance(loss, type) and issubclass(loss, _OBJECTS):
         raise TypeError(f"loss must be a name or an object, such as {loss.__name__}(), got a class")
     return _scalars.choice("loss", loss, NAMES)
 
 
 def _parts(loss: Loss) -> tuple[str, float | None]:
     """Return a loss's name and its parameter, None where the name says it all."""
-    if isinstance(loss, Huber):
-        return "huber", loss.delta
-    if isinstance(loss, Quantile):
-        return "quantile", loss.tau
-    return loss, None
+    if isinstance(loss, str):
+        return loss, None
+    name = next(name for name, kind in _CLASSES.items() if isinstance(loss, kind))
+    return name, getattr(loss, _losses.LOSSES[name].parameter)
 
 
 def _of_text(name: str, values: tuple[float, ...]) -> Loss:
     """Return the loss that ``str`` gives as a name and its values in brackets."""
-    if name in ("huber", "quantile") and len(values) == 1:
-        return Huber(values[0]) if name == "huber" else Quantile(values[0])
-    raise ValueError(f"loss must be a name, huber(delta) or quantile(tau), got {name}{values}")
+    if name in _CLASSES and len(values) == 1:
+        return _CLASSES[name](values[0])
+    forms = [f"{kind}({_losses.LOSSES[kind].parameter})" for kind in _CLASSES]
+    known = f"{', '.join(['a name', *forms[:-1]])} or {forms[-1]}"
+    raise ValueError(f"loss must be {known}, got {name}{values}")
 
 
 if not TYPE_CHECKING:
     _OLD = ("check", "of_text", "parts")
-    __getattr__ = moved(__name__, {name: f"{__name__}._{name}" for name in _OLD}, {})
+    __getattr__ = moved(
+        __name__,
+        {name: f"{__name__}._{name}" for name in _OLD},
+        {
+            "check": "deltaloop.Network(loss=...), which checks it",
+            "of_text": "deltaloop.Huber(delta) or deltaloop.Quantile(tau)",
+            "parts": "the loss itself, a name or an object with its parameter as an attribute",
+        },
+    )

@@ -21,7 +21,7 @@ from deltaloop._arguments import problem as _problem
 from deltaloop._arguments import seeds as _seeds
 from deltaloop._files import model as _model
 from deltaloop._files.paths import naming, path_name
-from deltaloop._fit import run as training
+from deltaloop._fit import run
 from deltaloop._fit.gradient_check import GradientCheck, check_gradient
 from deltaloop._losses import of_task
 from deltaloop._onnx import write as _onnx
@@ -267,7 +267,7 @@ class Network(_core.Core):
         """b^(1), ..., b^(L), shapes (m^(l),): views of the parameters."""
         return _layers.views(self.layers, self._parameters)[1]
 
-    # ---- prediction: predict is in _core/network.pxi ----
+    # ---- prediction: predict is in _extension/network.pxi ----
 
     def _predict_any(self, X: object, out: object, n_threads: object) -> NDArray[np.float64]:
         """Predict from anything that is no exact array, and into any that is one."""
@@ -754,7 +754,7 @@ class Network(_core.Core):
         >>> [stage.epochs for stage in result.stages][0], result.cost < 1e-12
         (50, True)
         """
-        return training.fit(
+        return run.fit(
             self,
             X,
             Y,

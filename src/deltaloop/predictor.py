@@ -1,6 +1,6 @@
 """The predictor: fixed buffers, and the prediction as a C function.
 
-The call itself is in ``_core/predictor.pxi``.
+The call itself is in ``_extension/predictor.pxi``.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The trainer: what may be one, where its random numbers come from, and its state.
 
-The step itself is in ``_core/stepper.pxi``, which sends here what is no exact array.
+The step itself is in ``_extension/stepper.pxi``, which sends here what is no exact array.
 """
 
 from __future__ import annotations

@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 
 import deltaloop as dl
-from deltaloop.cli import _pictures
-from deltaloop.cli import _table_files as _tablefiles
+from deltaloop.cli import _pictures, _table_files
 from deltaloop.tabular import TabularModel
 
 pl = pytest.importorskip("polars")
@@ -106,7 +105,7 @@ class TestTrain:
                 *("train", csv, "--target", target, "--drop", other, "--seed", 5),
                 *("--output-model", path),
             )
-            model = TabularModel(seed=5).fit(_tablefiles.read(str(csv)), target, drop=other)
+            model = TabularModel(seed=5).fit(_table_files.read(str(csv)), target, drop=other)
             model.save(tmp_path / "python")
             assert path.read_bytes() == (tmp_path / "python").read_bytes()
             for name in ("accuracy", "r2", "cost", "epochs", "l2", "n_train"):
@@ -128,7 +127,7 @@ class TestTrain:
             test_fraction=0.3,
             seed=3,
         ).fit(
-            _tablefiles.read(str(csv)),
+            _table_files.read(str(csv)),
             "dear",
             drop="rent",
             solver=[
@@ -329,7 +328,7 @@ class TestMessages:
 
 class TestFiles:
     def test_kinds_of_files_give_the_same_model(self, report, csv, tmp_path):
-        frame = _tablefiles.read(str(csv))
+        frame = _table_files.read(str(csv))
         frame.write_parquet(tmp_path / "t.parquet")
         frame.write_csv(tmp_path / "t.tsv", separator="\t")
         frame.write_csv(tmp_path / "semicolons.csv", separator=";")
@@ -353,7 +352,7 @@ class TestFiles:
             '-2,1e3,FALSE,2026-01-03,2026-01-02T03:05:00,"b, c",5,?\n'
             "NA,N/A,NaN,nan,null,NULL,?,\n"
         )
-        frame = _tablefiles.read(str(path))
+        frame = _table_files.read(str(path))
         assert frame.schema == {
             "whole": pl.Int64,
             "number": pl.Float64,
@@ -367,18 +366,18 @@ class TestFiles:
         assert frame.height == 3
         assert frame["text"].to_list() == ["a", "b, c", None]
         assert frame["gaps"].to_list() == [None, 5, None]
-        assert _tablefiles.read(str(path), ["whole"])["whole"].to_list() == ["1", "-2", None]
+        assert _table_files.read(str(path), ["whole"])["whole"].to_list() == ["1", "-2", None]
 
     @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
     def test_rows_without_entries_stay(self, tmp_path, end):
         path = tmp_path / "t.csv"
         lines = ["", "a,b", "", "1,x", ",", "  ", " , NA", '"\n\n",y', "", '2,"u\n\nv"', "3", ""]
         path.write_text(end.join(lines).replace("\n", end[-1]), newline="")
-        frame = _tablefiles.read(str(path))
+        frame = _table_files.read(str(path))
         assert frame["a"].to_list() == [1, None, None, None, 2, 3]
         assert frame["b"].to_list() == ["x", None, None, "y", "u\n\nv", None]
         path.write_text(end.join(["a", "1", "", '""', "2", ""]), newline="")
-        assert _tablefiles.read(str(path))["a"].to_list() == [1, None, None, 2]
+        assert _table_files.read(str(path))["a"].to_list() == [1, None, None, 2]
 
 
 class TestPredict:
@@ -394,7 +393,7 @@ class TestPredict:
         frame = flats(seed=1).select("town", "lift", "built", "area", "rent")
         frame.write_csv(new)
         result = report("predict", model, new)
-        expected = TabularModel.load(model).predict(_tablefiles.read(str(new))).tolist()
+        expected = TabularModel.load(model).predict(_table_files.read(str(new))).tolist()
         assert result == {
             "task": "classification",
             "model": str(model),
@@ -442,7 +441,7 @@ class TestPredict:
     def test_a_target_that_cannot_be_measured(self, run, csv, tmp_path, rent, note):
         model, path = tmp_path / "m", tmp_path / "t.parquet"
         run("train", csv, "--target", "rent", "--output-model", model, *QUICK)
-        frame = _tablefiles.read(str(csv))
+        frame = _table_files.read(str(csv))
         frame.drop("rent").write_parquet(path)
         expected = run("predict", model, path)
         frame.with_columns(rent=pl.Series(rent)).write_parquet(path)
@@ -456,7 +455,7 @@ class TestPredict:
         model, path = tmp_path / "m", tmp_path / "t.parquet"
         report("train", csv, "--target", "rent", "--output-model", model, *QUICK)
         rent = [float("nan"), None, *range(118)]
-        frame = _tablefiles.read(str(csv)).with_columns(rent=pl.Series(rent, dtype=pl.Float64))
+        frame = _table_files.read(str(csv)).with_columns(rent=pl.Series(rent, dtype=pl.Float64))
         frame.write_parquet(path)
         result = report("predict", model, path)
         assert result["n_with_target"] == 118
@@ -467,7 +466,7 @@ class TestPredict:
         out = tmp_path / f"out.{suffix}"
         status, printed, _ = run("predict", model, csv, "--output", out)
         assert (status, printed) == (0, "")
-        frame = _tablefiles.read(str(out))
+        frame = _table_files.read(str(out))
         assert frame.columns == ["dear"]
         assert frame["dear"].to_list() == report("predict", model, csv)["predictions"]
 
@@ -476,7 +475,7 @@ class TestPredict:
         report("train", "digits", "--epochs", 1, "--output-model", model)
         assert run("predict", model, "digits", "--output", out)[1] == ""
         expected = report("predict", model, "digits")["predictions"]
-        assert _tablefiles.read(str(out))["y"].to_list() == expected
+        assert _table_files.read(str(out))["y"].to_list() == expected
         status, _, err = run("predict", model, "digits", "--output", "out.xlsx")
         assert status == 2
         assert "argument --output: expected a name that ends in .csv, .tsv" in err

@@ -17,7 +17,7 @@ onnx = pytest.importorskip("onnx")
 ort = pytest.importorskip("onnxruntime")
 
 import deltaloop as dl  # noqa: E402
-from deltaloop._onnx import protobuf as _onnx_file  # noqa: E402
+from deltaloop._onnx import protobuf  # noqa: E402
 from deltaloop._onnx import write as _onnx  # noqa: E402
 from deltaloop._onnx.activations import FORMS  # noqa: E402
 
@@ -882,7 +882,7 @@ class TestHostileFiles:
     def test_many_objects_are_refused_before_they_are_made(self, content, path, monkeypatch):
         monkeypatch.setattr(onnx.ModelProto, "ParseFromString", None, raising=False)
         path.write_bytes(content)
-        refused(path, f"ONNX file of at most {_onnx_file.MAX_OBJECTS} objects, found more")
+        refused(path, f"ONNX file of at most {protobuf.MAX_OBJECTS} objects, found more")
 
     def test_memory(self, content, tmp_path):
         """As much as small files can make a reader take."""

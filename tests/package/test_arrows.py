@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "src" / "deltaloop"
-EXTENSION = (PACKAGE / "_core.pyx", *sorted((PACKAGE / "_core").glob("*.px?")))
+EXTENSION = (PACKAGE / "_core.pyx", *sorted((PACKAGE / "_extension").glob("*.px?")))
 
 if not PACKAGE.exists():
     pytest.skip("not run from a source tree", allow_module_level=True)
@@ -61,25 +61,56 @@ def test_imports_of_cython_are_seen(line, names):
     assert imports_of_cython(line + "\n") == names
 
 
-def whole_package(tree: ast.AST) -> list[int]:
-    """The lines that import the package itself, or a name of its `__init__`."""
+def whole_package(text: str, package: str) -> list[int]:
+    """The lines that import the package itself, or a name of its `__init__`.
+
+    `package` is the one that the text is in, from which relative imports count.
+    """
     modules = {path.stem for path in PACKAGE.iterdir()}
-    return [
-        node.lineno
-        for node in ast.walk(tree)
-        if (isinstance(node, ast.Import) and any(name.name == "deltaloop" for name in node.names))
-        or (
-            isinstance(node, ast.ImportFrom)
-            and node.module == "deltaloop"
-            and not {name.name for name in node.names} <= modules
-        )
-    ]
+    lines = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            whole = any(name.name == "deltaloop" for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parts = package.split(".")
+            above = parts[: len(parts) + 1 - node.level] if node.level else []
+            source = ".".join([*above, *([node.module] if node.module else [])])
+            names = {name.name for name in node.names}
+            whole = source == "deltaloop" and not names <= modules
+        else:
+            continue
+        if whole:
+            lines.append(node.lineno)
+    return lines
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("import deltaloop as dl", True),
+        ("import numpy, deltaloop", True),
+        ("def f():\n    from deltaloop import Network", True),
+        ("from .. import Network", True),
+        ("from .. import _core, Network as N", True),
+        ("from .. import *", True),
+        ("from deltaloop import _core, _scalars", False),
+        ("from .. import _core", False),
+        ("from . import model", False),
+        ("from .paths import naming", False),
+        ("from ..network import Network", False),
+        ("import deltaloop.network", False),
+    ],
+)
+def test_imports_of_the_whole_package_are_seen(line, found):
+    assert bool(whole_package(line, "deltaloop._files")) == found
+    if line.startswith("from .. "):
+        assert bool(whole_package(line.replace("..", ".", 1), "deltaloop")) == found
 
 
 def test_only_the_command_line_imports_the_whole_package():
-    found = {
-        path.relative_to(PACKAGE).as_posix(): lines
-        for path in PACKAGE.rglob("*.py")
-        if (lines := whole_package(ast.parse(path.read_text(encoding="utf-8"))))
-    }
+    found = {}
+    for path in PACKAGE.rglob("*.py"):
+        package = ".".join(path.parent.relative_to(PACKAGE.parent).parts)
+        if lines := whole_package(path.read_text(encoding="utf-8"), package):
+            found[path.relative_to(PACKAGE).as_posix()] = lines
     assert {name.partition("/")[0] for name in found} == {"cli"}

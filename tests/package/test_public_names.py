@@ -29,9 +29,13 @@ MOVED = {
         "to_torch": "deltaloop.Network.to_torch",
     },
     "losses": {
-        "check": "deltaloop.losses._check, which is private",
-        "parts": "deltaloop.losses._parts, which is private",
-        "of_text": "deltaloop.losses._of_text, which is private",
+        "check": "deltaloop.Network(loss=...), which checks it",
+        "parts": "the loss itself, a name or an object with its parameter as an attribute",
+        "of_text": "deltaloop.Huber(delta) or deltaloop.Quantile(tau)",
+    },
+    "tabular": {
+        "METADATA": "deltaloop.tabular._model.METADATA, which is private",
+        "TASKS": "deltaloop._losses.TASKS, which is private",
     },
 }
 
@@ -50,6 +54,25 @@ def test_old_name_works_and_names_the_new_one(module, name):
     assert found["found"] is not None
 
 
+# The package has never imported `tabular` by itself.
+OF_PACKAGE = [
+    (module, name) for module, names in MOVED.items() for name in names if module != "tabular"
+]
+
+
+@pytest.mark.parametrize(("module", "name"), OF_PACKAGE)
+def test_old_name_is_found_from_the_package_alone(module, name):
+    output = run_python(
+        "import warnings, deltaloop as dl\n"
+        "with warnings.catch_warnings(record=True) as caught:\n"
+        "    warnings.simplefilter('always')\n"
+        f"    found = dl.{module}.{name}\n"
+        "print(found is not None, *[warning.message for warning in caught])\n"
+    )
+    assert output.startswith(f"True deltaloop.{module}.{name} is deprecated: use ")
+    assert MOVED[module][name] in output
+
+
 def test_old_class_is_the_new_one():
     with pytest.warns(DeprecationWarning, match=r"use deltaloop\.GradientCheck"):
         from deltaloop.checks import GradientCheck
@@ -62,6 +85,12 @@ def test_no_other_names(module):
         exec(f"from deltaloop.{module} import nothing")
     with pytest.raises(AttributeError, match=rf"module 'deltaloop\.{module}' has no attribute"):
         _ = importlib.import_module(f"deltaloop.{module}").nothing
+
+
+def test_solvers_give_schedules_with_a_star():
+    found: dict[str, object] = {}
+    exec("from deltaloop.solvers import *", found)
+    assert found["Schedule"] is dl.schedules.Schedule
 
 
 def test_pickles_name_old_paths_without_a_warning():

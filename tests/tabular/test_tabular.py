@@ -13,8 +13,7 @@ import pytest
 
 import deltaloop as dl
 from deltaloop._files import model as _files
-from deltaloop.tabular import TabularModel, _strength
-from deltaloop.tabular import _description as _table_text
+from deltaloop.tabular import TabularModel, _description, _strength
 from deltaloop.tabular._columns import Column, Table
 from deltaloop.tabular._target import Target
 from tests.helpers.processes import run_python
@@ -647,8 +646,8 @@ class TestFiles:
         )
         both = Table(columns), Target((names[1],), True, labels)
         hypothesis.assume(names[1] not in {column.name for column in columns})
-        text = _table_text.to_text(*both)
-        assert _table_text.of_text(text) == both
+        text = _description.to_text(*both)
+        assert _description.of_text(text) == both
 
 
 @hypothesis.settings(max_examples=25)

@@ -12,7 +12,7 @@ import pytest
 import deltaloop as dl
 from deltaloop import _core
 from deltaloop._arguments import problem as _problem
-from deltaloop._arguments import seeds as _random
+from deltaloop._arguments import seeds
 
 SHAPES = [([3, 1], 17, 5), ([4, 6, 2], 50, 16), ([7, 5, 9, 3], 101, 100), ([2, 33, 1], 64, 64)]
 
@@ -76,7 +76,7 @@ def start(net, X, Y, kind, batch_size, weights, order, l2, n_threads=1):
         labels=False,
         solver=solver_of(kind, batch_size),
         problem=problem,
-        stream=_random.stream(0),
+        stream=seeds.stream(0),
         tol=0.0,
         goal=-np.inf,
         n_threads=n_threads,
@@ -94,7 +94,7 @@ def start_full(net, X, Y):
         labels=False,
         solver=dl.LBFGS(),
         problem=_problem.Problem(),
-        stream=_random.stream(0),
+        stream=seeds.stream(0),
         tol=0.0,
         goal=-np.inf,
         n_threads=1,

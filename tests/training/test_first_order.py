@@ -18,7 +18,7 @@ import pytest
 
 import deltaloop as dl
 from deltaloop import _core, schedules
-from deltaloop._fit import run as training
+from deltaloop._fit import run
 from deltaloop.cli import main
 from tests.helpers.cases import make_case, permutations, xor_data
 from tests.helpers.compare import relative_error
@@ -556,8 +556,8 @@ def test_slices(name, batch_size, monkeypatch):
     if batch_size is not None:
         solver = dataclasses.replace(solver, batch_size=batch_size)
     for work, callback in ((1e6, None), (1.0, None), (1e6, lambda info: None)):
-        monkeypatch.setattr(training, "FIRST_WORK", work)
-        monkeypatch.setattr(training, "adapted", lambda work, seconds: work)
+        monkeypatch.setattr(run, "FIRST_WORK", work)
+        monkeypatch.setattr(run, "adapted", lambda work, seconds: work)
         net = case.network()
         result = net.fit(
             case.X, case.Y, solver=solver, max_epochs=7, tol=0, seed=1, callback=callback

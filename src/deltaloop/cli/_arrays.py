@@ -22,10 +22,7 @@ from deltaloop._losses import LOSSES, of_task, targets
 from deltaloop._scaling import Scaling, fit
 from deltaloop._scores import r2
 from deltaloop._splits import shuffled, split
-from deltaloop.cli import _npz as _datafiles
-from deltaloop.cli import _pictures
-from deltaloop.cli import _table_files as _tablefiles
-from deltaloop.cli import _tables as _table_commands
+from deltaloop.cli import _npz, _pictures, _table_files, _tables
 from deltaloop.cli._npz import Data
 from deltaloop.cli._reports import (
     aligned,
@@ -37,10 +34,17 @@ from deltaloop.cli._reports import (
     to_json,
     train_text,
 )
-from deltaloop.cli._solvers import check_class_weight, check_patience, fit_arguments, fit_options
+from deltaloop.cli._solvers import (
+    check_class_weight,
+    check_loss_parameter,
+    check_patience,
+    fit_arguments,
+    fit_options,
+)
 from deltaloop.cli._types import check_output
 from deltaloop.datasets import load_digits
 from deltaloop.losses import Loss
+from deltaloop.losses import _of_text as of_text
 from deltaloop.losses import _parts as parts
 from deltaloop.tabular._model import METADATA
 from deltaloop.tabular._target import Label
@@ -53,17 +57,17 @@ def train(args: argparse.Namespace) -> None:
     check_output(args, "--plot", args.plot)
     if args.plot is not None:
         _pictures.check(args)
-    if _tablefiles.is_table(args.data):
-        _table_commands.train(args)
+    if _table_files.is_table(args.data):
+        _tables.train(args)
         return
     for flag in ("target", "task", "drop"):
         if getattr(args, flag):
-            kinds = ", ".join(_tablefiles.SUFFIXES)
+            kinds = ", ".join(_table_files.SUFFIXES)
             args.usage_error(
                 f"argument --{flag}: it is for tables ({kinds}), {args.data} has no named columns"
             )
     _set_defaults(args)
-    data = _datafiles.digits() if args.data == "digits" else _datafiles.training(args.data)
+    data = _npz.digits() if args.data == "digits" else _npz.training(args.data)
     n, fraction = len(data.X), args.test_fraction
     rows, held_out = split(n, fraction, args.seed)
     if fraction == 0.0:
@@ -118,10 +122,13 @@ def _loss(data: Data, args: argparse.Namespace) -> Loss:
         raise ValueError(f"{data.name}: y holds {data.y.min()}; counts for {name} are at least 0")
     if value is None:
         return name
-    if name not in ("huber", "quantile") or (name == "quantile" and value >= 1):
-        expected = "a number below 1 for quantile" if name == "quantile" else "huber or quantile"
-        args.usage_error(f"argument --loss-parameter: expected {expected}, got {value:g}")
-    return dl.Huber(value) if name == "huber" else dl.Quantile(value)
+    check_loss_parameter(args)
+    most = LOSSES[name].below
+    if value >= most:
+        args.usage_error(
+            f"argument --loss-parameter: expected a number below {most:g} for {name}, got {value:g}"
+        )
+    return of_text(name, (value,))
 
 
 def _network(data: Data, args: argparse.Namespace, loss: Loss) -> dl.Network:
@@ -181,14 +188,14 @@ def _data_text(data: Data) -> str:
 
 def predict(args: argparse.Namespace) -> None:
     check_output(args, "--output", args.output)
-    if args.output is not None and not _tablefiles.is_table(args.output):
-        kinds = ", ".join(_tablefiles.SUFFIXES)
+    if args.output is not None and not _table_files.is_table(args.output):
+        kinds = ", ".join(_table_files.SUFFIXES)
         args.usage_error(f"argument --output: expected a name that ends in {kinds}")
     if METADATA in read_metadata(args.model):
-        _table_commands.predict(args)
+        _tables.predict(args)
         return
     network = dl.load(args.model)
-    if _tablefiles.is_table(args.file):
+    if _table_files.is_table(args.file):
         raise ValueError(
             f"{args.model}: was trained on arrays, not on the columns of a table, which "
             f"{args.file} is; it takes a NumPy file with X"
@@ -198,8 +205,8 @@ def predict(args: argparse.Namespace) -> None:
     if args.file == "digits":
         arrays = dict(zip("Xy", load_digits(), strict=True))
     else:
-        arrays = _datafiles.read(args.file, ["X"], ["y"])
-    X = _datafiles.inputs(args.file, arrays["X"])
+        arrays = _npz.read(args.file, ["X"], ["y"])
+    X = _npz.inputs(args.file, arrays["X"])
     if X.shape[1] != network.layers[0]:
         raise ValueError(
             f"{args.file}: X has {X.shape[1]} columns, the model takes {network.layers[0]} inputs"
@@ -212,7 +219,7 @@ def predict(args: argparse.Namespace) -> None:
     if args.output is not None:
         columns = np.array(predictions).reshape(len(X), -1).T
         names = ["y"] if len(columns) == 1 else [f"y.{i}" for i in range(len(columns))]
-        _tablefiles.write(args.output, dict(zip(names, columns, strict=True)))
+        _table_files.write(args.output, dict(zip(names, columns, strict=True)))
     print_predictions(args, report)
 
 
@@ -254,7 +261,7 @@ def _file_score(
 ) -> float:
     n = len(outputs)
     if task == "regression":
-        targets = _datafiles.values(path, y, n)
+        targets = _npz.values(path, y, n)
         if targets.shape != outputs.shape:
             raise ValueError(
                 f"{path}: y has {targets.shape[1]} columns, the model gives {outputs.shape[1]}"
@@ -264,7 +271,7 @@ def _file_score(
         if y.shape != outputs.shape:
             raise ValueError(f"{path}: y must have shape {outputs.shape}, got {y.shape}")
         return float(np.mean((y == outputs).reshape(n, -1).all(axis=1)))
-    labels = _datafiles.labels(path, y, n)
+    labels = _npz.labels(path, y, n)
     if isinstance(classes[0], str) != (labels.dtype.kind == "U"):
         raise ValueError(
             f"{path}: y has dtype {y.dtype}, the model's classes are like {classes[0]!r}"
@@ -281,7 +288,7 @@ def info(args: argparse.Namespace) -> None:
         return
     rows = {key: flat(report[key]) for key in report}
     if "columns" in report:
-        rows["columns"] = _table_commands.columns_text(report["columns"])
+        rows["columns"] = _tables.columns_text(report["columns"])
     print(aligned(rows))
 
 
@@ -289,5 +296,5 @@ def _model_report(path: str) -> dict[str, Any]:
     network, metadata = dl.load(path), read_metadata(path)
     report = {"model": path, "bytes": os.path.getsize(path), **description(network)}
     if METADATA in metadata:
-        return report | _table_commands.description(path)
+        return report | _tables.description(path)
     return report | {"metadata": metadata}

@@ -7,6 +7,7 @@ wrong with data, files or training, 2 for wrong arguments, 130 after Ctrl-C.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -14,9 +15,8 @@ from typing import Any
 
 import deltaloop as dl
 from deltaloop._activations import TRAINABLE
-from deltaloop._losses import ANY_OUTPUT, of_task
-from deltaloop.cli import _arrays as _commands
-from deltaloop.cli import _types
+from deltaloop._losses import ANY_OUTPUT, LOSSES, TASKS, WITH_PARAMETER, of_task
+from deltaloop.cli import _arrays, _types
 from deltaloop.cli._solvers import (
     AUTO,
     BATCH_SIZE,
@@ -26,7 +26,7 @@ from deltaloop.cli._solvers import (
     SCHEDULES,
 )
 from deltaloop.inits import NAMES
-from deltaloop.tabular._target import TASKS
+from deltaloop.solvers import FULL_BATCH, MINI_BATCH, SOLVERS
 
 __all__ = ["main"]
 
@@ -110,9 +110,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"deltaloop {dl.__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    _add_train(_command(commands, "train", _commands.train, "train a network", _TRAIN_DESCRIPTION))
+    _add_train(_command(commands, "train", _arrays.train, "train a network", _TRAIN_DESCRIPTION))
     predict = _command(
-        commands, "predict", _commands.predict, "use a saved model", _PREDICT_DESCRIPTION
+        commands, "predict", _arrays.predict, "use a saved model", _PREDICT_DESCRIPTION
     )
     predict.add_argument("model", metavar="MODEL", help="file written by --output-model")
     predict.add_argument("file", metavar="FILE", help="a table, a .npz file with X, or a .npy file")
@@ -123,7 +123,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     info_text = "Describe the installation, or a model file."
     info = _command(
-        commands, "info", _commands.info, "describe the installation or a model", info_text
+        commands, "info", _arrays.info, "describe the installation or a model", info_text
     )
     info.add_argument("model", nargs="?", metavar="MODEL", help="file written by --output-model")
     return parser
@@ -143,8 +143,26 @@ def _command(
     return command
 
 
+def _joined(parts: Sequence[str], last: str) -> str:
+    return f"{', '.join(parts[:-1])} {last} {parts[-1]}"
+
+
+def _called(name: str) -> str:
+    """Return a solver's name, with what it is short for."""
+    long = SOLVERS[name]._called
+    return f"{name} ({long})" if long else name
+
+
+def _parameter(name: str) -> str:
+    """Return what the parameter of a loss is called, and its value by default."""
+    row = LOSSES[name]
+    units = ", in standardised units" if row.below == math.inf else ""
+    return f"{row.parameter} of {name} ({row.usual:g}{units})"
+
+
 def _add_train(train: argparse.ArgumentParser) -> None:
     add = train.add_argument
+    dropping = [name for name, kind in SOLVERS.items() if "dropout" in kind._takes]
     add(
         "data",
         metavar="DATA",
@@ -180,7 +198,7 @@ def _add_train(train: argparse.ArgumentParser) -> None:
         choices=TRAINABLE,
         default="tanh",
         metavar="NAME",
-        help=f"of the hidden units: {', '.join(TRAINABLE[:-1])} or {TRAINABLE[-1]} (tanh)",
+        help=f"of the hidden units: {_joined(TRAINABLE, 'or')} (tanh)",
     )
     add(
         "--loss",
@@ -193,7 +211,7 @@ def _add_train(train: argparse.ArgumentParser) -> None:
         "--loss-parameter",
         type=_types.parameter,
         metavar="VALUE",
-        help="delta of huber (1, in standardised units), or tau of quantile (0.5)",
+        help=", or ".join(_parameter(name) for name in WITH_PARAMETER),
     )
     add(
         "--init",
@@ -210,10 +228,10 @@ def _add_train(train: argparse.ArgumentParser) -> None:
         "--solver",
         type=_types.solvers,
         metavar="NAME",
-        help="gd, adam and adamw step along mini-batches; the others along all training rows at "
-        "once: rprop, lbfgs (limited-memory BFGS), scg (scaled conjugate gradients), lm "
-        "(Levenberg-Marquardt) and br (Bayesian regularisation); several, as in adam,lm, take "
-        f"turns; {AUTO} chooses by the sizes of data and network (gd; {AUTO} for tables)",
+        help=f"{_joined(MINI_BATCH, 'and')} step along mini-batches; the others along all training "
+        f"rows at once: {_joined([_called(name) for name in FULL_BATCH], 'and')}; several, as in "
+        f"adam,lm, take turns; {AUTO} chooses by the sizes of data and network (gd; {AUTO} for "
+        "tables)",
     )
     add(
         "--epochs",
@@ -257,8 +275,8 @@ def _add_train(train: argparse.ArgumentParser) -> None:
         "--batch-size",
         type=_types.count,
         metavar="N",
-        help=f"rows a step of gd, adam or adamw ({BATCH_SIZE}, or all training rows where they are "
-        "fewer)",
+        help=f"rows a step of {_joined(MINI_BATCH, 'or')} ({BATCH_SIZE}, or all training rows "
+        "where they are fewer)",
     )
     add(
         "--l1",
@@ -278,8 +296,8 @@ def _add_train(train: argparse.ArgumentParser) -> None:
         type=_types.list_of(_types.probability),
         default=[0.0],
         metavar="P",
-        help="probability with which units are dropped from a training step of gd, adam or adamw, "
-        "of all hidden layers or of each: 0.2,0.5 (0)",
+        help="probability with which units are dropped from a training step of "
+        f"{_joined(dropping, 'or')}, of all hidden layers or of each: 0.2,0.5 (0)",
     )
     add(
         "--class-weight",

@@ -11,6 +11,7 @@ from dataclasses import MISSING, fields
 from importlib.util import find_spec
 from typing import Any
 
+from deltaloop._losses import WITH_PARAMETER
 from deltaloop.schedules import SCHEDULES, Schedule
 from deltaloop.solvers import SOLVERS, Solver
 
@@ -23,6 +24,7 @@ __all__ = [
     "SCHEDULES",
     "SOLVERS",
     "check_class_weight",
+    "check_loss_parameter",
     "check_patience",
     "fit_arguments",
     "fit_options",
@@ -80,6 +82,15 @@ def check_class_weight(args: argparse.Namespace, name: str, classes: object) -> 
     """Refuse weights of classes for data that have none."""
     if args.class_weight is not None and classes is None:
         args.usage_error(f"argument --class-weight: {name} has values, not classes")
+
+
+def check_loss_parameter(args: argparse.Namespace) -> None:
+    """Refuse a parameter for a loss that has none."""
+    if args.loss not in WITH_PARAMETER:
+        args.usage_error(
+            f"argument --loss-parameter: expected {' or '.join(WITH_PARAMETER)}, "
+            f"got {args.loss_parameter:g}"
+        )
 
 
 def check_patience(args: argparse.Namespace) -> None:

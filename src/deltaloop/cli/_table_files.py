@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deltaloop.cli import _csv as _tablecsv
+from deltaloop.cli import _csv
 from deltaloop.tabular._frames import first_line
 
 __all__ = ["SUFFIXES", "is_table", "read", "write"]
@@ -53,7 +53,7 @@ def read(path: str, text: Collection[str] = ()) -> Any:
             frame = pl.read_parquet(path)
         else:
             tabs = path.lower().endswith(_TABS)
-            frame = _typed(_tablecsv.read(content, "\t" if tabs else None), text)
+            frame = _typed(_csv.read(content, "\t" if tabs else None), text)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise ValueError(f"{path}: {first_line(error)}") from error
     except ValueError as error:

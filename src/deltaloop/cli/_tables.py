@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 import deltaloop as dl
-from deltaloop.cli import _pictures
-from deltaloop.cli import _table_files as _tablefiles
+from deltaloop.cli import _pictures, _table_files
 from deltaloop.cli._reports import (
     fit_report,
     print_predictions,
@@ -23,6 +22,7 @@ from deltaloop.cli._reports import (
 from deltaloop.cli._solvers import (
     AUTO,
     check_class_weight,
+    check_loss_parameter,
     check_patience,
     fit_arguments,
     fit_options,
@@ -39,7 +39,7 @@ __all__ = ["columns_text", "description", "predict", "train"]
 
 
 def train(args: argparse.Namespace) -> None:
-    frame = _tablefiles.read(args.data)
+    frame = _table_files.read(args.data)
     names = list(frame.columns)
     if not args.target:
         args.usage_error(
@@ -103,10 +103,7 @@ def train(args: argparse.Namespace) -> None:
 def _loss(args: argparse.Namespace) -> Any:
     if args.loss_parameter is None:
         return args.loss
-    if args.loss not in ("huber", "quantile"):
-        args.usage_error(
-            f"argument --loss-parameter: expected huber or quantile, got {args.loss_parameter:g}"
-        )
+    check_loss_parameter(args)
     return of_text(args.loss, (args.loss_parameter,))
 
 
@@ -127,15 +124,15 @@ def _data_text(data: Prepared, n: int) -> str:
 def predict(args: argparse.Namespace) -> None:
     model = TabularModel.load(args.model)
     target = model._fitted()[2]
-    if not _tablefiles.is_table(args.file):
-        kinds = ", ".join(_tablefiles.SUFFIXES)
+    if not _table_files.is_table(args.file):
+        kinds = ", ".join(_table_files.SUFFIXES)
         raise ValueError(
             f"{args.file}: expected a table ({kinds}), as {args.model} was trained on one"
         )
     text = [column.name for column in model.columns if KINDS[column.kind].text]
     if target.classes is not None and isinstance(target.classes[0], str):
         text += target.names
-    frame = _tablefiles.read(args.file, text)
+    frame = _table_files.read(args.file, text)
     try:
         predictions = model.predict(frame)
         report = {
@@ -151,7 +148,7 @@ def predict(args: argparse.Namespace) -> None:
         report |= _score(model, target, frame)
     if args.output is not None:
         columns = predictions.reshape(len(predictions), -1).T
-        _tablefiles.write(args.output, dict(zip(target.names, columns, strict=True)))
+        _table_files.write(args.output, dict(zip(target.names, columns, strict=True)))
     print_predictions(args, report)
 
 

@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from deltaloop import _core, _losses, _scalars
+from deltaloop import _core, _scalars
+from deltaloop._activations import ACTIVATIONS
 from deltaloop._arguments import arrays as _arrays
+from deltaloop._losses import TASKS, targets
 from deltaloop.plot import _axes, _classes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-TASKS = ("classification", "regression")
 # Outputs that are read as classes where the loss does not tell.
-OF_CLASSES = ("sigmoid", "softmax", "step")
+OF_CLASSES = tuple(row.name for row in ACTIVATIONS.values() if row.range == (0.0, 1.0))
 # How much of the axis lies beyond the outermost points on each side.
 MARGIN = 0.1
 
@@ -157,7 +158,7 @@ def _answers(model: Any, grid: Any, kind: str | None) -> tuple[NDArray[Any], boo
     """Return what the model says, and whether these are classes."""
     if kind is None and isinstance(model, _core.Core):
         of_classes = (
-            _losses.targets(model.loss) == "probabilities"
+            targets(model.loss) == "probabilities"
             or model.output in OF_CLASSES
             or model.layers[-1] > 1
         )

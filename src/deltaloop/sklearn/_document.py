@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from deltaloop._activations import TRAINABLE
 from deltaloop.sklearn._settings import THEIRS
+from deltaloop.solvers import FULL_BATCH, SOLVERS
 
 T = TypeVar("T")
 
@@ -16,13 +17,29 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(f'``"{name}"``' for name in names)
 
 
-ACTIVATION = fill(
+def _called(name: str) -> str:
+    long = SOLVERS[name]._called
+    return f'``"{name}"`` ({long})' if long else f'``"{name}"``'
+
+
+def _paragraph(text: str, width: int) -> str:
+    return fill(text, width=width, initial_indent="    ", subsequent_indent="    ")
+
+
+ACTIVATION = _paragraph(
     f"Of the hidden layers: {_listed(THEIRS)}; beyond scikit-learn's "
     f"{_listed(name for name in TRAINABLE if name not in (*THEIRS, 'sigmoid'))} and "
     '``"sigmoid"``, which is the logistic function.',
     width=96,
-    initial_indent="    ",
-    subsequent_indent="    ",
+)
+# Beyond scikit-learn's.
+_OWN = [_called(name) for name in FULL_BATCH if name != "lbfgs"]
+SOLVER = _paragraph(
+    '``"adam"`` and ``"sgd"``, on mini-batches, and ``"lbfgs"``; beyond scikit-learn\'s '
+    f"{', '.join(_OWN[:-1])} and {_OWN[-1]}, or an object such as "
+    "``deltaloop.LevenbergMarquardt(geodesic=True)``, whose learning rate and batches are its own "
+    "and which sees sums over instances, not means.",
+    width=100,
 )
 PARAMETERS = f"""\
 hidden_layer_sizes : array-like of int, or int, default=(100,)
@@ -30,10 +47,7 @@ hidden_layer_sizes : array-like of int, or int, default=(100,)
 activation : str, or list of one for each hidden layer, default="relu"
 {ACTIVATION}
 solver : str or deltaloop solver, default="adam"
-    ``"adam"`` and ``"sgd"``, on mini-batches, and ``"lbfgs"``; beyond scikit-learn's ``"rprop"``,
-    ``"scg"`` (scaled conjugate gradients), ``"lm"`` (Levenberg-Marquardt) and ``"br"`` (Bayesian
-    regularisation), or an object such as ``deltaloop.LevenbergMarquardt(geodesic=True)``, whose
-    learning rate and batches are its own and which sees sums over instances, not means.
+{SOLVER}
 alpha : float, default=0.0001
     Strength of the penalty, alpha/2 sum w^2 over all weights, which is divided like the loss by the
     total weight of a batch, or of all instances. ``"br"`` finds its own penalty.

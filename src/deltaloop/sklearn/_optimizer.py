@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from deltaloop import _core
 from deltaloop._arguments import problem as _problem
 from deltaloop._arguments import seeds as _seeds
-from deltaloop._fit import arguments as _fit_arguments
 from deltaloop._fit import state as _state
+from deltaloop._fit.arguments import check_stage
 from deltaloop._fit.run import FIRST_WORK, adapted
 from deltaloop.sklearn._rows import Rows
 from deltaloop.sklearn._settings import Settings
@@ -214,7 +214,7 @@ class FullBatch:
         self._own_penalty = "l2" not in solver._takes
         alpha = 0.0 if self._own_penalty else settings.alpha
         problem = _problem.penalised(0.0, alpha)._replace(weights=rows.weights)
-        _fit_arguments.check_stage(network, solver, rows.n, problem)
+        check_stage(network, solver, rows.n, problem)
         self.settings = settings
         self.total = rows.total_weight
         self.epochs = 0

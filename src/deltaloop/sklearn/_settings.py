@@ -14,7 +14,7 @@ from deltaloop._arguments.layers import SKLEARN_HIDDEN, SKLEARN_NAMES
 from deltaloop._losses import LOSSES, of_task
 from deltaloop.losses import Loss
 from deltaloop.losses import _check as check_loss
-from deltaloop.solvers import LBFGS, Solver
+from deltaloop.solvers import LBFGS, MINI_BATCH, Solver
 from deltaloop.solvers import SOLVERS as ALL
 
 # Activations by scikit-learn's names, and scikit-learn's names of ours.
@@ -29,13 +29,22 @@ LOSSES_OF_VALUES = (
     *(row.name for row in _OF_VALUES if row.sklearn),
     *(row.name for row in _OF_VALUES if not row.sklearn),
 )
+# Of classifiers, by scikit-learn's names.
+LOSSES_OF_CLASSES = {
+    row.sklearn: row.name
+    for row in (LOSSES[name] for name in of_task("classification"))
+    if row.sklearn
+}
 STOCHASTIC = ("sgd", "adam")
-# Solvers on all instances, by the names of the command line and with their defaults: scikit-learn's
-# lbfgs, whose line search takes up to 20 evaluations, and what follows it in deltaloop's list.
-_NAMES = [name for name, kind in ALL.items() if "batches" not in kind._takes]
-_FIRST = _NAMES.index("lbfgs")
-FULL_BATCH: dict[str, Solver] = {name: ALL[name]() for name in _NAMES[_FIRST:] + _NAMES[:_FIRST]}
-FULL_BATCH["lbfgs"] = LBFGS(10, max_evaluations=20, min_gradient=0.0)
+# Solvers on all instances, by the names of the command line: scikit-learn's lbfgs, whose line
+# search takes up to 20 evaluations, and the others with their defaults. Messages name them in this
+# order: lbfgs, then what is after it in deltaloop's list, then what is before it.
+_NAMES = [name for name in ALL if name not in MINI_BATCH]
+_BEFORE, _AFTER = _NAMES[: _NAMES.index("lbfgs")], _NAMES[_NAMES.index("lbfgs") + 1 :]
+FULL_BATCH: dict[str, Solver] = {
+    "lbfgs": LBFGS(10, max_evaluations=20, min_gradient=0.0),
+    **{name: ALL[name]() for name in (*_AFTER, *_BEFORE)},
+}
 SOLVERS = (*STOCHASTIC, *FULL_BATCH)
 SCHEDULES = ("constant", "invscaling", "adaptive")
 
@@ -88,7 +97,7 @@ def check(estimator: object) -> Settings:
         logistic=set(activations(e.activation, len(hidden) or 1)) == {"sigmoid"},
         method=method,
         solver=solver,
-        loss="cross_entropy" if e.loss == "log_loss" else loss_of(e.loss),
+        loss=loss_of(e.loss),
         alpha=interval("alpha", e.alpha, 0.0),
         batch_size=batch_size(e.batch_size),
         learning_rate=_scalars.choice("learning_rate", e.learning_rate, SCHEDULES),
@@ -171,8 +180,10 @@ def solver_of(given: object) -> tuple[str, Solver | None]:
 
 
 def loss_of(given: object) -> Loss:
-    """Return a loss of regression."""
+    """Return a loss: of classes by scikit-learn's name, of values by its own or as an object."""
     if isinstance(given, str):
+        if given in LOSSES_OF_CLASSES:
+            return LOSSES_OF_CLASSES[given]
         return _scalars.choice("loss", given, LOSSES_OF_VALUES)
     return check_loss(given)
 

@@ -4,7 +4,7 @@
 from collections.abc import Mapping  # noqa: F401
 from typing import ClassVar  # noqa: F401
 
-from deltaloop.schedules import Schedule  # noqa: F401
+from deltaloop.schedules import Schedule
 from deltaloop.solvers._base import Solver
 from deltaloop.solvers._first_order import Adam, AdamW, GradientDescent, Rprop
 from deltaloop.solvers._least_squares import BayesianRegularization, LevenbergMarquardt
@@ -19,6 +19,7 @@ __all__ = [
     "LevenbergMarquardt",
     "Rprop",
     "ScaledConjugateGradient",
+    "Schedule",
     "Solver",
 ]
 
@@ -36,6 +37,17 @@ SOLVERS: dict[str, type[Solver]] = {
         ScaledConjugateGradient,
     )
 }
+
+# Those that step along mini-batches, and those along all instances at once: in texts, where the
+# ones that take most come first.
+MINI_BATCH = tuple(name for name, kind in SOLVERS.items() if "batches" in kind._takes)
+FULL_BATCH = tuple(
+    sorted(
+        (name for name in SOLVERS if name not in MINI_BATCH),
+        key=lambda name: len(SOLVERS[name]._takes),
+        reverse=True,
+    )
+)
 
 # Pickles name this path, whatever file the classes are in.
 for _kind in (Solver, *SOLVERS.values()):

@@ -38,8 +38,11 @@ class Solver:
     # Its name on the command line and in the estimators, and that in C: MLP_SOLVERS of csrc/mlp.h.
     _name: ClassVar[str]
     _method: ClassVar[str]
+    # What that name is short for, where texts say it.
+    _called: ClassVar[str] = ""
     # Of "batches", "weights" of instances, "l1", "l2", "dropout", and "trainer": updates on the
-    # instances of one call.
+    # instances of one call. A warm start is not among them: every solver can be resumed, and so
+    # takes one.
     _takes: ClassVar[frozenset[str]] = frozenset({"weights", "l1", "l2"})
     # Why it takes no further penalty.
     _no_penalty: ClassVar[str] = ""

@@ -1,4 +1,8 @@
-"""Solvers of first order: gradient descent, Adam and AdamW, Rprop."""
+"""Solvers of first order, which go by the gradient alone.
+
+Gradient descent, Adam and AdamW have a learning rate and take mini-batches; Rprop has a step for
+each parameter and takes full batches.
+"""
 
 from __future__ import annotations
 

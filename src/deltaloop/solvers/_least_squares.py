@@ -183,7 +183,7 @@ class LevenbergMarquardt(_SecondOrder):
     ('goal', True)
     """
 
-    _name = "lm"
+    _name, _called = "lm", "Levenberg-Marquardt"
     _takes = frozenset({"weights", "l2"})
     _no_penalty = "it is no sum of squares"
     _stop_reasons: ClassVar[Mapping[str, str]] = {
@@ -317,7 +317,7 @@ class BayesianRegularization(_SecondOrder):
     (True, 61)
     """
 
-    _name = "br"
+    _name, _called = "br", "Bayesian regularisation"
     _takes = frozenset({"weights"})
     _no_penalty = "it has a penalty of its own, whose strength it estimates"
     _stop_reasons: ClassVar[Mapping[str, str]] = {

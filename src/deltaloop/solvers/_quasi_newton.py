@@ -79,6 +79,7 @@ class LBFGS(Solver):
     """
 
     _name, _method = "lbfgs", "lbfgs"
+    _called = "limited-memory BFGS"
     _anytime = True
     _stop_reasons: ClassVar[Mapping[str, str]] = {
         "min_gradient": "the norm of the gradient is at most `min_gradient`",
@@ -182,6 +183,7 @@ class ScaledConjugateGradient(Solver):
     """
 
     _name, _method = "scg", "scg"
+    _called = "scaled conjugate gradients"
     _anytime = True
     _stop_reasons: ClassVar[Mapping[str, str]] = {
         "min_gradient": "the norm of the gradient is at most `min_gradient`",

@@ -1,5 +1,8 @@
 """Models of tables: from the columns of a frame to a trained network, and back to labels."""
 
+from typing import TYPE_CHECKING
+
+from deltaloop._deprecated import moved
 from deltaloop.tabular._columns import Column, Table
 from deltaloop.tabular._model import TabularModel
 from deltaloop.tabular._target import Target
@@ -10,3 +13,10 @@ __all__ = ["Column", "TabularModel"]
 TabularModel.__module__ = __name__
 Column.__module__ = Table.__module__ = "deltaloop._table"
 Target.__module__ = "deltaloop._target"
+
+if not TYPE_CHECKING:
+    __getattr__ = moved(
+        __name__,
+        {"METADATA": f"{__name__}._model.METADATA", "TASKS": "deltaloop._losses.TASKS"},
+        {},
+    )

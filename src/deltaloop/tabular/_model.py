@@ -12,17 +12,16 @@ from numpy.typing import NDArray
 
 from deltaloop import _scalars
 from deltaloop._files.model import read_metadata
+from deltaloop._losses import TASKS
 from deltaloop._scaling import Floats
 from deltaloop.inits import Init
 from deltaloop.losses import Loss
 from deltaloop.network import Network, load
 from deltaloop.results import EpochInfo, FitResult
 from deltaloop.solvers import Solver
-from deltaloop.tabular import _description as _table_text
-from deltaloop.tabular import _frames
-from deltaloop.tabular import _training as _tabular
+from deltaloop.tabular import _description, _frames, _training
 from deltaloop.tabular._columns import Column, Table
-from deltaloop.tabular._target import TASKS, Target
+from deltaloop.tabular._target import Target
 
 __all__ = ["Column", "TabularModel"]
 
@@ -259,10 +258,11 @@ class TabularModel:
         >>> model.task, model.report["n_test"]
         ('classification', 20)
         """
-        options = {name: given for name, given in locals().items() if name in _tabular.OPTIONS}
+        options = {name: given for name, given in locals().items() if name in _training.OPTIONS}
         if unknown:
             raise TypeError(
-                f"fit does not take {min(unknown)!r}; its options are {', '.join(_tabular.OPTIONS)}"
+                f"fit does not take {min(unknown)!r}; its options are "
+                f"{', '.join(_training.OPTIONS)}"
             )
         if validation is not None:
             _scalars.real("validation", validation)
@@ -276,13 +276,13 @@ class TabularModel:
                 )
         return self._train(data, options)
 
-    def _prepare(self, frame: object, target: object, drop: object) -> _tabular.Prepared:
-        return _tabular.prepare(frame, target, drop, self._asked, self._fraction, self._seed)
+    def _prepare(self, frame: object, target: object, drop: object) -> _training.Prepared:
+        return _training.prepare(frame, target, drop, self._asked, self._fraction, self._seed)
 
-    def _train(self, data: _tabular.Prepared, options: dict[str, Any]) -> Self:
+    def _train(self, data: _training.Prepared, options: dict[str, Any]) -> Self:
         """Train on what was prepared; nothing changes if that fails."""
-        network = _tabular.make_network(data, self._network_options, self._seed)
-        self.result, self.report = _tabular.train(data, network, self._seed, options)
+        network = _training.make_network(data, self._network_options, self._seed)
+        self.result, self.report = _training.train(data, network, self._seed, options)
         self.network, self._table, self._target = network, data.table, data.target
         self.ignored = {name: ignored.reason for name, ignored in data.ignored.items()}
         self.train_rows, self.test_rows = data.rows[data.train], data.rows[data.test]
@@ -381,7 +381,7 @@ class TabularModel:
         target = self._fitted()[2]
         found = _frames.frame(frame)
         if y is None:
-            columns = _tabular.columns_of(found, "target", list(target.names))
+            columns = _training.columns_of(found, "target", list(target.names))
             truth = {name: _frames.column(found[name]) for name in columns}
         elif len(target.names) > 1:
             raise ValueError("y is for a single target; let frame hold the columns of several")
@@ -396,7 +396,7 @@ class TabularModel:
         if not len(rows):
             raise ValueError("there is no row with a target to measure the model on")
         network, X = self._encoded(found)
-        return _tabular.score(network, X[rows], numbers)
+        return _training.score(network, X[rows], numbers)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to a safetensors file, completely or not at all.
@@ -425,7 +425,7 @@ class TabularModel:
         TabularModel(target='y', task='regression', columns=1, layers=[1, 64, 1])
         """
         network, table, target = self._fitted()
-        network.save(path, metadata={METADATA: _table_text.to_text(table, target)})
+        network.save(path, metadata={METADATA: _description.to_text(table, target)})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -462,8 +462,8 @@ class TabularModel:
         if text is None:
             raise ValueError(f"{name}: holds a network, but no table; deltaloop.load reads it")
         try:
-            table, target = _table_text.of_text(text)
-            _table_text.check_network(table, target, network)
+            table, target = _description.of_text(text)
+            _description.check_network(table, target, network)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from error
         model = cls(

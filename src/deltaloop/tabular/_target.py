@@ -13,11 +13,9 @@ from deltaloop._scaling import Floats
 from deltaloop.tabular._kinds import no_target
 from deltaloop.tabular._values import Values, not_a_number, numbers_as_text, where
 
-__all__ = ["TASKS", "Label", "Target"]
+__all__ = ["Label", "Target"]
 
 Label = int | str | bool
-
-TASKS = ("classification", "regression")
 
 # Whole numbers are classes if there are few of them, and several rows of each.
 MAX_WHOLE_CLASSES = 20

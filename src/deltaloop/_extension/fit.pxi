@@ -93,8 +93,9 @@ cdef const size_t *order_of(cnp.ndarray order, size_t n) except? NULL:
 cdef class Fit:
     """One run of training in slices: the C state, and the arrays that it reads.
 
-    It has room for `most` epochs, and makes more when it needs it. With `mean` mini-batches have means as their objectives (mlp.h), and Adam its raw epsilon; `order`
-    (n,), np.uintp, is theirs. Its values are believed: they must be rows of x.
+    It has room for `most` epochs, and makes more when it needs it. With `mean` mini-batches have
+    means as their objectives (mlp.h), and Adam its raw epsilon; `order` (n,), np.uintp, is theirs.
+    Its values are believed: they must be rows of x.
     """
 
     cdef mlp_fit *fit
