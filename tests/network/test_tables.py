@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import deltaloop as dl
-from deltaloop import _core
+from deltaloop import _core, losses
 from deltaloop._activations import ACTIVATIONS
 from deltaloop._losses import LOSSES
 
@@ -118,8 +118,15 @@ def test_targets(row):
 
 @each_loss
 def test_parameter(row):
+    assert bool(row.parameter) == (row.name in losses._CLASSES)
     if row.parameter:
         cls = {"huber": dl.Huber, "quantile": dl.Quantile}[row.name]
+        assert losses._CLASSES[row.name] is cls
+        if row.below == math.inf:
+            assert getattr(cls(1e300), row.parameter) == 1e300
+        else:
+            with pytest.raises(ValueError, match=row.parameter):
+                cls(row.below)
         assert getattr(cls(), row.parameter) == row.usual
         x, y = np.linspace(-2, 2, 9).reshape(-1, 1), np.zeros(9)
         costs = [
