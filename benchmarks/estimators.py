@@ -211,8 +211,9 @@ def main(names: list[str]) -> None:
     if not names:
         about = machine.describe(machine.environment.cpus())
         shown = ("machine", "deltaloop", "its instruction set", "NumPy", "Python")
-        lines = "; ".join(f"{key} {about[key]}" for key in shown)
-        table.insert(PAGE, f"{text}\n\nscikit-learn {sklearn.__version__}; {lines}.", MARKER)
+        about = {"scikit-learn": sklearn.__version__} | {key: about[key] for key in shown}
+        lines = "\n".join(table.parted(key, value) for key, value in about.items())
+        table.insert(PAGE, f"{text}\n\n{lines}", MARKER)
 
 
 if __name__ == "__main__":

@@ -80,24 +80,25 @@ def sinc_text(found: dict[str, dict]) -> str:
         shown = f"**{name}, the default**" if name == methods.DEFAULT else name
         texts = [cell(column(entry, i)) for i in range(len(goals))]
         lines.append([shown, *texts, f"{starts} of {entry['cap']:g} s"])
-    return table(["", *goals, "runs"], lines) + claims(found)
+    return table(["", *goals, "runs"], lines) + claims(found, goals)
 
 
-def claims(found: dict[str, dict]) -> str:
-    """The default beside SciPy's least squares, in words."""
+def claims(found: dict[str, dict], goals: list[str]) -> str:
+    """The default beside SciPy's least squares, as a table."""
     peer = methods.PEERS[0].name
     if not {methods.DEFAULT, peer} <= found.keys():
         return ""
     own = found[methods.DEFAULT]
     ratios, shares = [], []
-    for i in range(len(problems.sinc().goals)):
+    for i in range(len(goals)):
         hits = column(own, i)
         shares.append(f"{sum(hit.reached for hit in hits)}")
-        ratios.append(f"{expected(column(found[peer], i)) / expected(hits):.0f}")
-    return (
-        f"\n\nThe default reaches the four goals from {', '.join(shares)} of {len(own['runs'])} "
-        f"starts; {peer} takes {', '.join(ratios)} times as long."
-    )
+        ratios.append(f"{expected(column(found[peer], i)) / expected(hits):.0f}x")
+    lines = [
+        [f"starts of {len(own['runs'])} from which the default reaches the goal", *shares],
+        [f"the time of {peer}, as a multiple", *ratios],
+    ]
+    return "\n\n" + table(["", *goals], lines)
 
 
 # ---- many problems ----

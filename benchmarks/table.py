@@ -211,6 +211,11 @@ def itemised(name: str, text: str) -> str:
     return "\n  - ".join([f"- {name}:", first, *rest]) if rest else f"- {name}: {text}"
 
 
+def parted(name: str, text: str) -> str:
+    """An entry of a list, whose parts stand behind commas."""
+    return itemised(name, text.replace(", ", "; "))
+
+
 def full(run: Run) -> str:
     """Every time of one run, and what it depends on."""
     rows = run.rows
@@ -253,10 +258,13 @@ def notes(runs: list[Run]) -> str:
         *([f"Geometric mean over the best peers: {means}."] if means else []),
         f"Machine: {machine['machine']}.",
         f"Threads: {machine['threads']}.",
-        f"deltaloop: {machine['deltaloop']}, {machine['its instruction set'].split()[0]}.",
-        f"Others: NumPy {machine['NumPy']}; {machine['others']}; Python {machine['Python']}.",
     ]
-    return "\n".join(f"- {entry}" for entry in entries)
+    lists = [
+        parted("deltaloop", f"{machine['deltaloop']}, {machine['its instruction set'].split()[0]}"),
+        parted("NumPy", machine["NumPy"]),
+        parted("Others", f"{machine['others']}, Python {machine['Python']}"),
+    ]
+    return "\n".join([*(f"- {entry}" for entry in entries), *lists])
 
 
 def memory(run: Run) -> str:

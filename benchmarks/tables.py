@@ -140,9 +140,11 @@ def text(found: dict[str, dict]) -> str:
     header = ["", "", "deltaloop", "scikit-learn", "difference", "time", "its time", "its variant"]
     runtime = dl.runtime()
     return (
-        f"{table.table(header, lines)}\n\nMeans over {len(SEEDS)} seeds and their standard errors; "
-        f"times are those of all {len(SEEDS)} fits with one thread. "
-        f"deltaloop {runtime['version']}, {runtime['isa']}; scikit-learn {sklearn.__version__}."
+        f"{table.table(header, lines)}\n\n"
+        f"- scores: means over {len(SEEDS)} seeds, and the standard errors of these means\n"
+        f"- times: of all {len(SEEDS)} fits, with one thread\n"
+        f"- deltaloop: {runtime['version']}, {runtime['isa']}\n"
+        f"- scikit-learn: {sklearn.__version__}"
     )
 
 

@@ -112,10 +112,15 @@ def measure(names: list[str], again: bool) -> dict[str, dict]:
 
 def described(of: dict[str, str]) -> str:
     isa = of["its instruction set"].split()[0]
-    return (
-        f"One session on one machine: {of['machine']}; deltaloop {of['deltaloop'].split(', ')[0]}, "
-        f"{isa}; NumPy {of['NumPy']}; {of['others']}; Python {of['Python']}."
-    )
+    lines = {
+        "machine": of["machine"],
+        "deltaloop": f"{of['deltaloop'].split(', ')[0]}, {isa}",
+        "NumPy": of["NumPy"],
+        "others": of["others"],
+        "Python": of["Python"],
+    }
+    parts = "\n".join(table.parted(name, text) for name, text in lines.items())
+    return f"One session on one machine:\n\n{parts}"
 
 
 def main() -> None:
