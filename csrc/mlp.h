@@ -79,7 +79,8 @@ enum mlp_function { MLP_FUNCTIONS(MLP_IDENTIFIER) };
     X(RPROP, "rprop", rprop, NO)                                                                   \
     X(LEVENBERG_MARQUARDT, "levenberg_marquardt", levenberg, NO)                                   \
     X(LBFGS, "lbfgs", lbfgs, NO)                                                                   \
-    X(SCG, "scg", scg, NO)
+    X(SCG, "scg", scg, NO)                                                                         \
+    X(QUICKPROP, "quickprop", quickprop, NO)
 enum mlp_solver { MLP_SOLVERS(MLP_IDENTIFIER) };
 
 /* The learning rate alpha_e of epoch e = 1, 2, .. from the solver's own, alpha. MLP_COSINE: alpha e /
@@ -330,6 +331,14 @@ enum mlp_status mlp_find_nonfinite(const struct mlp_kernels *kernels, const stru
     O(at, double, sigma)                                                                           \
     O(at, double, lambda)                                                                          \
     O(at, double, min_gradient)
+
+/* Quickprop: each parameter steps to the minimum of the parabola through its last two slopes, s = dC/dw +
+ * decay w, at most `mu` > 0 times as far as before, plus -epsilon s while it goes on downhill; epsilon = 0
+ * stands for 0.7 / sum s_i, which is 0.7 / n without weights. */
+#define MLP_QUICKPROP_OPTIONS(O, at)                                                               \
+    O(at, double, epsilon)                                                                         \
+    O(at, double, mu)                                                                              \
+    O(at, double, decay)
 
 /* What several solvers share, as MLP_SOLVERS says. */
 #define MLP_BATCH_OPTIONS(O, at)                                                                   \

@@ -25,6 +25,7 @@ from deltaloop.solvers import (
     BayesianRegularization,
     GradientDescent,
     LevenbergMarquardt,
+    Quickprop,
     Rprop,
     ScaledConjugateGradient,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "Network",
     "Predictor",
     "Quantile",
+    "Quickprop",
     "Rprop",
     "ScaledConjugateGradient",
     "Stage",

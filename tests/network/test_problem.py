@@ -246,6 +246,7 @@ SOLVERS = {
     "adam": dl.Adam(),
     "adam, batches": dl.Adam(batch_size=3),
     "rprop": dl.Rprop(),
+    "quickprop": dl.Quickprop(),
     "lbfgs": dl.LBFGS(),
     "scg": dl.ScaledConjugateGradient(),
     "lm": dl.LevenbergMarquardt(),

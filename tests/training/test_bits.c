@@ -14,6 +14,10 @@ static const uint64_t MORE_WITHOUT_FMA = 0xc6e0fbd0ab3f9912;
 static const uint64_t FIRST_ORDER_WITH_FMA = 0x4a9aef135b37155f;
 static const uint64_t FIRST_ORDER_WITHOUT_FMA = 0xce49e20fedf1eeef;
 
+/* Of QUICKPROP. */
+static const uint64_t QUICKPROP_WITH_FMA = 0x7bb40461a00d2f11;
+static const uint64_t QUICKPROP_WITHOUT_FMA = 0xbbf4e2d8154ec228;
+
 /* The same for the runs of the quasi-Newton methods. */
 static const uint64_t QUASI_WITH_FMA = 0x1de7b629a80a1976;
 static const uint64_t QUASI_WITHOUT_FMA = 0xf9458ee9463e1c84;
@@ -101,6 +105,16 @@ static const struct first_order {
       .schedule = {.kind = MLP_PLATEAU, .factor = 0.3, .threshold = 0.01}}},
     {4, 0, {.solver = MLP_RPROP, .rprop = {1.2, 0.5, 0.1, 0.0, 50.0, 1}}},
     {7, 0, {.solver = MLP_RPROP, .rprop = {1.2, 0.5, 0.1, 0.0, 50.0, 0}}},
+};
+
+/* The runs above, full batches, by Quickprop with epsilon by default and not. */
+static const struct {
+    size_t run;
+    struct mlp_quickprop options;
+} QUICKPROP[] = {
+    {0, {0.0, 1.75, 1e-4}},
+    {4, {1e-4, 1.75, 0.0}},
+    {7, {0.0, 1.5, 1e-3}},
 };
 
 /* Trained by LBFGS and by scaled conjugate gradients; the last has blocks of parameters. */
@@ -242,7 +256,8 @@ static void train_objective(const struct mlp_kernels *k, const struct run *run, 
     add(1, &report.gradient_norm);
     add(P, w);
     add(n * mL, out);
-    const int own = options.solver == MLP_ADAM || options.solver == MLP_RPROP;
+    const int own = options.solver == MLP_ADAM || options.solver == MLP_RPROP ||
+                    options.solver == MLP_QUICKPROP;
     for (size_t i = 0; i < report.n_arrays && own; i++) {
         /* The first ones are in already. */
         if (strcmp(report.arrays[i].name, "parameters") != 0 &&
@@ -309,6 +324,14 @@ int main(void)
             printf("%s, %zu threads, first order: 0x%016llx\n", mlp_isa_name(k), threads[t],
                    (unsigned long long)hash);
             CHECK(hash == (base ? FIRST_ORDER_WITHOUT_FMA : FIRST_ORDER_WITH_FMA));
+            hash = 14695981039346656037u;
+            for (size_t r = 0; r < sizeof QUICKPROP / sizeof *QUICKPROP; r++) {
+                const struct mlp_fit_options options = {.solver = MLP_QUICKPROP,
+                                                        .quickprop = QUICKPROP[r].options};
+                train(k, &RUNS[QUICKPROP[r].run], 100 + r, threads[t], options);
+            }
+            printf("  Quickprop: 0x%016llx\n", (unsigned long long)hash);
+            CHECK(hash == (base ? QUICKPROP_WITHOUT_FMA : QUICKPROP_WITH_FMA));
             hash = 14695981039346656037u;
             for (size_t r = 0; r < sizeof QUASI / sizeof *QUASI; r++) {
                 train(k, &QUASI[r], r, threads[t], quasi(&QUASI[r], MLP_LBFGS));

@@ -512,6 +512,7 @@ SOLVERS = {
     "plateau": dl.AdamW(schedules.Plateau(0.1, patience=0, threshold=0.5)),
     "rprop": dl.Rprop(),
     "rprop-": dl.Rprop(variant="minus"),
+    "quickprop": dl.Quickprop(),
 }
 SHAPES = {  # layers, n, batch_size
     "small": ((3, 5, 2), 23, 5),
@@ -528,7 +529,7 @@ def test_threads_and_chunks(name, shape):
     layers, n, batch_size = SHAPES[shape]
     case = make_case(layers, "tanh", "identity", "squared_error", n=n, seed=3)
     solvers = [SOLVERS[name]]
-    if not isinstance(solvers[0], dl.Rprop):
+    if "batches" in solvers[0]._takes:
         solvers.append(dataclasses.replace(solvers[0], batch_size=batch_size))
     for solver in solvers:
         seen = set()
@@ -551,7 +552,7 @@ def test_threads_and_chunks(name, shape):
 def test_slices(name, batch_size, monkeypatch):
     """Where Python looks after signals and callbacks changes no bit."""
     solver, case, seen = SOLVERS[name], case_of(), set()
-    if batch_size is not None and isinstance(solver, dl.Rprop):
+    if batch_size is not None and "batches" not in solver._takes:
         return
     if batch_size is not None:
         solver = dataclasses.replace(solver, batch_size=batch_size)

@@ -29,6 +29,7 @@ static size_t all_options(struct mlp_fit_options *o)
          .shuffle = 1,
          .schedule = {.kind = MLP_COSINE, .minimum = 1e-4, .epochs = 6, .warmup = 2}},
         {.solver = MLP_RPROP, .rprop = RPROP},
+        {.solver = MLP_QUICKPROP, .quickprop = {0.01, 1.75, 1e-4}},
         {.solver = MLP_LBFGS, .lbfgs = {3, 20, 1e-4, 0.9, 0.0}},
         {.solver = MLP_LBFGS, .lbfgs = {20, 20, 1e-4, 0.9, 0.0}},
         {.solver = MLP_SCG, .scg = {5e-5, 5e-7, 0.0}},

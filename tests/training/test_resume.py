@@ -101,6 +101,8 @@ CASES = {
     "rprop": (REGRESSION, dl.Rprop()),
     "rprop xor": (XOR(), dl.Rprop(delta_0=2.0)),
     "rprop minus": (CLASSES, dl.Rprop(variant="minus")),
+    "quickprop": (REGRESSION, dl.Quickprop()),
+    "quickprop xor": (XOR(), dl.Quickprop(2.0, decay=0.0)),
     "lbfgs": (REGRESSION, dl.LBFGS()),
     "lbfgs full ring": (REGRESSION, dl.LBFGS(2)),
     "lbfgs one pair": (CLASSES, dl.LBFGS(1)),

@@ -126,7 +126,7 @@ def test_estimators_have_all_solvers_on_full_batches():
 
     full = {name for name, kind in solvers.SOLVERS.items() if "batches" not in kind._takes}
     assert set(_settings.FULL_BATCH) == full
-    assert _settings.SOLVERS == ("sgd", "adam", "lbfgs", "scg", "rprop", "lm", "br")
+    assert _settings.SOLVERS == ("sgd", "adam", "lbfgs", "scg", "quickprop", "rprop", "lm", "br")
 
 
 def test_exact_arrays_alone_without_the_subclass_that_knows_others():

@@ -27,6 +27,7 @@ SOLVERS = {
     "clipped": dl.GradientDescent(0.01, batch_size=7, clip_norm=0.5),
     "Adam": dl.Adam(0.01, batch_size=8),
     "Rprop": dl.Rprop(),
+    "Quickprop": dl.Quickprop(),
     "LBFGS": dl.LBFGS(),
     "SCG": dl.ScaledConjugateGradient(),
     "LM": dl.LevenbergMarquardt(),

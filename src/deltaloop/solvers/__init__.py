@@ -6,7 +6,7 @@ from typing import ClassVar  # noqa: F401
 
 from deltaloop.schedules import Schedule
 from deltaloop.solvers._base import Solver
-from deltaloop.solvers._first_order import Adam, AdamW, GradientDescent, Rprop
+from deltaloop.solvers._first_order import Adam, AdamW, GradientDescent, Quickprop, Rprop
 from deltaloop.solvers._least_squares import BayesianRegularization, LevenbergMarquardt
 from deltaloop.solvers._quasi_newton import LBFGS, ScaledConjugateGradient
 
@@ -17,6 +17,7 @@ __all__ = [
     "BayesianRegularization",
     "GradientDescent",
     "LevenbergMarquardt",
+    "Quickprop",
     "Rprop",
     "ScaledConjugateGradient",
     "Schedule",
@@ -35,6 +36,7 @@ SOLVERS: dict[str, type[Solver]] = {
         BayesianRegularization,
         LBFGS,
         ScaledConjugateGradient,
+        Quickprop,
     )
 }
 

@@ -383,3 +383,72 @@ class Rprop(Solver):
             "delta_max": self.delta_max,
             "plus": self.variant == "plus",
         }
+
+
+@dataclass(frozen=True, repr=False)
+class Quickprop(Solver):
+    """Quickprop on full batches: each parameter jumps to the minimum of a parabola of its own.
+
+    The parabola goes through the slope of the parameter now, ``s = dC/dw + decay w``, and its slope
+    before the last step p. Its minimum is ``p s / (s_before - s)`` away. The step is at most `mu`
+    times as long as the last one, which also limits it where the slope has grown. As long as the
+    slope keeps its sign, ``-epsilon s`` is added. A parameter whose last step was 0 takes
+    ``-epsilon s`` alone.
+
+    ``FitResult.state`` holds ``step`` (P,) and ``previous_gradient`` (P,), the slopes s before the
+    last step.
+
+    Parameters
+    ----------
+    epsilon : float, optional
+        Learning rate of the linear part, positive, for gradients that are sums over the instances.
+        None is 0.7 divided by the number of instances, as in FANN, or by the sum of their weights.
+    mu : float, default 1.75
+        The largest growth of a step, positive and finite. Much above 2 training becomes chaotic.
+    decay : float, default 1e-4
+        Strength of the weight decay, at least 0. It is part of the slopes of all parameters, biases
+        too, and not of the cost. It keeps weights from growing without end.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a value is of the wrong type or out of range.
+
+    Notes
+    -----
+    Fahlman adds 0.1 to the derivative of the sigmoid, so that saturated units go on learning; here
+    gradients are exact. FANN also cuts off parameters beyond 1500; here they may grow, and saturate
+    the units, without an overflow that would end the fit as ``"diverged"``. Where the cost rises, a
+    smaller `mu` or `epsilon` helps.
+
+    References
+    ----------
+    Fahlman, "An empirical study of learning speed in back-propagation networks", report
+    CMU-CS-88-162, Carnegie Mellon University (1988).
+
+    Examples
+    --------
+    >>> import deltaloop as dl
+    >>> dl.Quickprop(mu=2.0)
+    Quickprop(mu=2.0)
+    >>> net = dl.Network([2, 4, 1], seed=0)
+    >>> X, Y = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0]
+    >>> net.fit(X, Y, solver=dl.Quickprop(1.0, decay=0.0), goal=1e-4, max_epochs=1000).stop_reason
+    'goal'
+    """
+
+    _name, _method = "quickprop", "quickprop"
+    _smaller = "epsilon"
+
+    epsilon: float | None = None
+    mu: float = field(default=1.75, kw_only=True)
+    decay: float = field(default=1e-4, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if self.epsilon is not None:
+            _scalars.check_range(self, "epsilon", 0.0, open_end=True)
+        _scalars.check_range(self, "mu", 0.0, open_end=True)
+        _scalars.check_range(self, "decay", 0.0)
+
+    def _options(self) -> dict[str, float | Schedule]:
+        return {"epsilon": self.epsilon or 0.0, "mu": self.mu, "decay": self.decay}
