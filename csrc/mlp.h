@@ -40,7 +40,8 @@ enum mlp_status { MLP_OK = 0, MLP_NO_MEMORY, MLP_TOO_LARGE };
     X(SOFTPLUS, "softplus")     /* log(1 + exp(z)) */                                              \
     X(SILU, "silu")             /* z / (1 + exp(-z)) */                                            \
     X(GELU, "gelu")             /* z Phi(z), Phi the normal distribution */                        \
-    X(EXPONENTIAL, "exp")
+    X(EXPONENTIAL, "exp")                                                                          \
+    X(MISH, "mish") /* z tanh(log(1 + exp(z))) */
 enum mlp_activation { MLP_ACTIVATIONS(MLP_IDENTIFIER) };
 
 /* Of one output a and its target y; a cost is the sum over outputs and instances. Cross-entropy goes
@@ -67,7 +68,9 @@ enum mlp_loss { MLP_LOSSES(MLP_IDENTIFIER) };
     X(SILU_FUNCTION, "silu")                                                                       \
     X(SILU_DERIVATIVE, "silu_derivative")                                                          \
     X(GELU_FUNCTION, "gelu")                                                                       \
-    X(GELU_DERIVATIVE, "gelu_derivative")
+    X(GELU_DERIVATIVE, "gelu_derivative")                                                          \
+    X(MISH_FUNCTION, "mish") /* z tanh(log(1 + exp(z))) */                                         \
+    X(MISH_DERIVATIVE, "mish_derivative")
 enum mlp_function { MLP_FUNCTIONS(MLP_IDENTIFIER) };
 
 /* How a fit improves the parameters: X(identifier, name, group, shared). The solver's options are the

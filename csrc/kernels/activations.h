@@ -26,7 +26,8 @@
  * f(z, &derivative). */
 #define MLP_DERIVED_FROM_Z(X)                                                                      \
     X(MLP_SILU, v_silu)                                                                            \
-    X(MLP_GELU, v_gelu)
+    X(MLP_GELU, v_gelu)                                                                            \
+    X(MLP_MISH, v_mish)
 
 /* Those that cost so little, beside the identity, that one pass takes the output layer with its squared
  * error, and that the network in registers knows: X(activation, f, delta) as above. */
@@ -47,6 +48,8 @@
     X(MLP_SILU_FUNCTION, v_silu_value)                                                             \
     X(MLP_SILU_DERIVATIVE, v_silu_derivative)                                                      \
     X(MLP_GELU_FUNCTION, v_gelu_value)                                                             \
-    X(MLP_GELU_DERIVATIVE, v_gelu_derivative)
+    X(MLP_GELU_DERIVATIVE, v_gelu_derivative)                                                      \
+    X(MLP_MISH_FUNCTION, v_mish_value)                                                             \
+    X(MLP_MISH_DERIVATIVE, v_mish_derivative)
 
 #endif

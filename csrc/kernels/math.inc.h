@@ -213,6 +213,34 @@ INLINE v_f64 v_silu(v_f64 x, v_f64 *derivative)
     return below * one / d;
 }
 
+/* x R, where R = tanh(log(1 + E)) and E = exp(x) = 2^k (1 + s); *derivative = R + x R'. With
+ * D = E^2 + 2 E + 2 and n = 4 - D, R = 1 - 2 / D = (1 - q) / 2 for q = n / D. Left of -0.69, where that
+ * cancels, R = E (1 - q) for q = (E^2 + E) / D < 0.24. Either is a power of two times 1 + W: beside the 1,
+ * the errors of n, D and q count little. R' = w (w + 2 / D) for w = 2 E / D; on the left R' =
+ * R - E (w + w^2) / 2, for the same reason. Beyond -760 the results are 0, beyond 45 x and 1. */
+INLINE v_f64 v_mish(v_f64 x, v_f64 *derivative)
+{
+    v_f64 t, rest;
+    const v_f64 one = v_set(1.0), two = v_set(2.0), minus_half = v_set(-0.5);
+    const v_f64 below = v_at_least(x, -760.0), z = v_at_most(below, 45.0);
+    const v_f64 r = exp_parts(1.0, z, &t, &rest), s = r + rest;
+    /* On the left 2^k may be subnormal: scale is 2^128 times as much, which back ends. */
+    const v_i64 left = v_lt(z, v_set(-0.69)), more = left & v_set_bits((int64_t)128 << 52);
+    const v_f64 scale = v_double(v_bits(one) + v_exponent(t) + more);
+    const v_f64 back = v_double(v_bits(one) - more), power = scale * back;
+    const v_f64 E = v_fma(power, s, power);
+    /* From -0.69 on E > 1/2, so that 2 - 2 E is exact. */
+    const v_f64 n = v_fma(-E, E, v_fma(-two, E, two)), D = v_set(4.0) - n;
+    const v_f64 q = v_select(left, v_fma(E, E, E), n) / D;
+    const v_f64 s_left = v_double(v_bits(s) & left), sum = one + s_left;
+    const v_f64 W = v_fma(-q, sum, s_left);
+    const v_f64 factor = v_select(left, scale, v_set(0.5)), y = below * factor;
+    const v_f64 inverse = two / D, w = E * inverse, R = v_fma(factor, W, factor);
+    const v_f64 slope_left = v_fma(factor * sum * w, v_fma(minus_half, w, minus_half), R);
+    *derivative = v_fma(z, v_select(left, slope_left, w * (w + inverse)), R) * back;
+    return v_fma(y, W, y) * back;
+}
+
 #define INVERSE_SQRT_2_PI 0x1.9884533d43651p-2
 
 /* f(t) = exp(t^2/2) Phi(-t) = P(q) / (t + 4), q = (t - 4) / (t + 4), for 0 <= t <= 39, as the sum of

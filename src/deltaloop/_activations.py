@@ -184,6 +184,16 @@ ROWS = (
         sklearn="exp",
         sklearn_hidden=False,
     ),
+    Activation(
+        "mish",
+        "z t, t = tanh(log(1 + exp(z)))",
+        "t + z (1 - t^2) sigmoid(z)",
+        of="z",
+        range=(-0.30884341301725041, math.inf),
+        init="he_uniform",
+        onnx=Operator("Mish"),
+        torch=Module("Mish"),
+    ),
 )
 
 ACTIVATIONS = {row.name: row for row in ROWS}

@@ -46,9 +46,9 @@ class Network(_core.Core):
     activation : str or sequence of str, default "sigmoid"
         ``"sigmoid"``, ``"tanh"``, ``"relu"``, ``"leaky_relu"`` (0.01 z for z < 0), ``"elu"``
         (exp(z) - 1 for z < 0), ``"softplus"`` (log(1 + exp(z))), ``"silu"`` (z sigmoid(z)),
-        ``"gelu"`` (z Phi(z), Phi the normal distribution function), ``"exp"``, ``"identity"`` or
-        ``"step"`` (1 if z > 0 else 0; predicts, but has no gradient): one name, or one per hidden
-        layer.
+        ``"gelu"`` (z Phi(z), Phi the normal distribution function), ``"mish"``
+        (z tanh(log(1 + exp(z)))), ``"exp"``, ``"identity"`` or ``"step"`` (1 if z > 0 else 0;
+        predicts, but has no gradient): one name, or one per hidden layer.
     output : str, optional
         Activation of the output layer, one of the above or ``"softmax"``. By default, with a
         single name for `activation` and the squared, absolute, Huber or quantile loss, sigmoid,
@@ -72,8 +72,8 @@ class Network(_core.Core):
         weights of length beta = 0.7 m^(l)^(1/m^(l-1)) for each unit, in a random direction, and
         biases from Unif[-beta, beta]; outputs from Unif[-1/2, 1/2]). By default ``"uniform"`` for
         sigmoid and step units, ``"he_uniform"`` where there are units of the relu family (relu,
-        leaky_relu, elu, softplus, silu, gelu) and ``"glorot_uniform"`` otherwise. In layers that
-        are skipped he, glorot and lecun divide their weights by the number of skips, so that
+        leaky_relu, elu, softplus, silu, gelu, mish) and ``"glorot_uniform"`` otherwise. In layers
+        that are skipped he, glorot and lecun divide their weights by the number of skips, so that
         activations keep their size whatever the depth.
     seed : int, numpy.random.Generator or None
         Where random numbers come from: the initial parameters and, unless ``fit`` is given a seed

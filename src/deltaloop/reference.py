@@ -49,7 +49,7 @@ class Reference:
     activation : str or sequence of str
         Of the hidden layers, one name or one each: ``"sigmoid"``, ``"tanh"``, ``"relu"``,
         ``"leaky_relu"``, ``"elu"``, ``"softplus"``, ``"silu"``, ``"gelu"``, ``"exp"``,
-        ``"identity"`` or ``"step"``.
+        ``"mish"``, ``"identity"`` or ``"step"``.
     output : str
         Activation of the last layer: one of these or ``"softmax"``.
     loss : str
@@ -285,7 +285,7 @@ class Reference:
             if l in self.skips:
                 a_l = a_l + a[-1]  # a^(l) = g(z^(l)) + a^(l-1)
             a.append(a_l)
-            keep = g in ("silu", "gelu") or len(a) == len(self.layers)
+            keep = g in ("silu", "gelu", "mish") or len(a) == len(self.layers)
             zs.append(z if keep else np.empty(0))
         return zs, a, gs
 
@@ -395,6 +395,9 @@ def _activate(name: str, z: Floats) -> Floats:
     if name == "gelu":
         a = z * _normal_distribution(z)
         return a
+    if name == "mish":
+        a = z * np.tanh(_activate("softplus", z))
+        return a
     if name == "exp":
         with np.errstate(over="ignore"):
             a = np.exp(z)
@@ -442,6 +445,9 @@ def _times_derivative(name: str, d: Floats, a: Floats, z: Floats) -> None:
         with np.errstate(over="ignore"):
             density = np.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi)
         d *= _normal_distribution(z) + z * density
+    elif name == "mish":
+        t = np.tanh(_activate("softplus", z))
+        d *= t + z * (1.0 - t * t) * _activate("sigmoid", z)
     elif name == "exp":
         d *= a
     elif name == "sigmoid":

@@ -79,7 +79,7 @@ INITS = (
     "uniform, he_uniform, he_normal, glorot_uniform, glorot_normal, lecun_uniform, lecun_normal, "
     "nguyen_widrow"
 )
-HIDDEN = "sigmoid, tanh, relu, identity, step, leaky_relu, elu, softplus, silu, gelu, exp"
+HIDDEN = "sigmoid, tanh, relu, identity, step, leaky_relu, elu, softplus, silu, gelu, exp, mish"
 BAD_OPTIONS = [
     ({"activation": "foo"}, ValueError, f"activation must be one of {HIDDEN}, got 'foo'"),
     ({"activation": "ReLU"}, ValueError, "activation must be one of", "got 'ReLU'"),
@@ -132,7 +132,7 @@ def test_options_that_are_refused(case):
 
 
 ANY = ("sigmoid", "tanh", "relu", "identity", "softmax", "step")
-ANY = (*ANY, "leaky_relu", "elu", "softplus", "silu", "gelu", "exp")
+ANY = (*ANY, "leaky_relu", "elu", "softplus", "silu", "gelu", "exp", "mish")
 PAIRS = {
     "squared_error": ANY,
     "absolute_error": ANY,

@@ -10,7 +10,7 @@ import numpy as np
 from deltaloop.reference import Reference, permutation, raw_words
 
 HIDDEN = ("sigmoid", "tanh", "relu", "identity")
-MORE_HIDDEN = ("leaky_relu", "elu", "softplus", "silu", "gelu", "exp")
+MORE_HIDDEN = ("leaky_relu", "elu", "softplus", "silu", "gelu", "exp", "mish")
 
 # Every pair of a loss and an output activation that has a gradient, and a number of outputs for it.
 PAIRS = (

@@ -38,12 +38,19 @@ def g(name, z):
             return [z_j / (1 + mp.exp(-z_j)) for z_j in z]
         case "gelu":
             return [z_j * mp.ncdf(z_j) for z_j in z]
+        case "mish":
+            return [z_j * mp.tanh(mp.log(1 + mp.exp(z_j))) for z_j in z]
         case "exp":
             return [mp.exp(z_j) for z_j in z]
         case "softmax":
             e = [mp.exp(z_j) for z_j in z]
             return [e_j / mp.fsum(e) for e_j in e]
     raise AssertionError(name)
+
+
+def mish_derivative(z):
+    t = mp.tanh(mp.log(1 + mp.exp(z)))
+    return t + z * (1 - t**2) / (1 + mp.exp(-z))
 
 
 def jacobian(name, z):
@@ -62,6 +69,7 @@ def jacobian(name, z):
         "softplus": lambda z: 1 / (1 + mp.exp(-z)),
         "silu": lambda z: 1 / (1 + mp.exp(-z)) + z * mp.exp(-z) / (1 + mp.exp(-z)) ** 2,
         "gelu": lambda z: mp.ncdf(z) + z * mp.npdf(z),
+        "mish": mish_derivative,
         "exp": mp.exp,
     }[name]
     return [[derivative(z[j]) if j == k else mp.mpf(0) for j in m] for k in m]

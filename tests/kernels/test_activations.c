@@ -5,11 +5,9 @@
 
 static void test_activations(const struct mlp_kernels *k)
 {
-    static const enum mlp_activation all[] = {
-        MLP_IDENTITY, MLP_SIGMOID,  MLP_TANH, MLP_RELU, MLP_STEP,       MLP_LEAKY_RELU,
-        MLP_ELU,      MLP_SOFTPLUS, MLP_SILU, MLP_GELU, MLP_EXPONENTIAL};
+    static const enum mlp_activation all[] = {MLP_ACTIVATIONS(MLP_IDENTIFIER)};
     for (size_t g = 0; g < sizeof all / sizeof *all; g++) {
-        for (size_t n = 1; n <= 37; n++) {
+        for (size_t n = 1; n <= 37 && all[g] != MLP_SOFTMAX; n++) {
             struct array z = array(n), delta = array(n);
             double before[37], old[37];
             for (size_t i = 0; i < n; i++)

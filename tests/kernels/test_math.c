@@ -17,6 +17,8 @@ static const struct {
     {MLP_SILU_DERIVATIVE, "silu_derivative"},
     {MLP_GELU_FUNCTION, "gelu"},
     {MLP_GELU_DERIVATIVE, "gelu_derivative"},
+    {MLP_MISH_FUNCTION, "mish"},
+    {MLP_MISH_DERIVATIVE, "mish_derivative"},
 };
 enum { N_FUNCTIONS = sizeof FUNCTIONS / sizeof *FUNCTIONS };
 
@@ -24,7 +26,7 @@ enum { N_FUNCTIONS = sizeof FUNCTIONS / sizeof *FUNCTIONS };
 static double plain(enum mlp_function f, double x, double *size)
 {
     const double s = 1.0 / (1.0 + exp(-x)), phi = exp(-0.5 * x * x) / sqrt(2.0 * acos(-1.0));
-    const double Phi = 0.5 * erfc(-x / sqrt(2.0));
+    const double Phi = 0.5 * erfc(-x / sqrt(2.0)), R = tanh(log1p(exp(x)));
     double a = 0.0, b = 0.0;
     switch (f) {
     case MLP_EXP:
@@ -62,6 +64,13 @@ static double plain(enum mlp_function f, double x, double *size)
     case MLP_GELU_DERIVATIVE:
         a = Phi;
         b = x * phi;
+        break;
+    case MLP_MISH_FUNCTION:
+        a = x * R;
+        break;
+    case MLP_MISH_DERIVATIVE:
+        a = R;
+        b = x * s * (1.0 - R * R);
         break;
     default:
         break;

@@ -70,10 +70,10 @@ static void test_losses(const struct mlp_kernels *k)
         const size_t rows = random_size(20), m = 1 + random_size(19) % (trial % 3 ? 19 : 1);
         const size_t n = rows * m;
         const enum mlp_loss loss = losses[trial % 4];
-        const enum mlp_activation all[] = {MLP_IDENTITY, MLP_SIGMOID,   MLP_TANH, MLP_RELU,
-                                           MLP_ELU,      MLP_SOFTPLUS,  MLP_SILU, MLP_GELU,
-                                           MLP_STEP,     MLP_LEAKY_RELU};
-        const enum mlp_activation g = all[random_bits() % 10];
+        const enum mlp_activation all[] = {MLP_IDENTITY, MLP_SIGMOID,    MLP_TANH, MLP_RELU,
+                                           MLP_ELU,      MLP_SOFTPLUS,   MLP_SILU, MLP_GELU,
+                                           MLP_STEP,     MLP_LEAKY_RELU, MLP_MISH};
+        const enum mlp_activation g = all[random_bits() % 11];
         const double p = 0.375;
         struct array z = array(n), y = array(n), delta = array(n), terms = array(n);
         struct array c = array(rows), a = array(n), d = array(n);

@@ -34,6 +34,7 @@ EXACT = {
     "softplus": lambda x: max(x, mp.mpf(0)) + mp.log1p(mp.exp(-min(abs(x), FAR))),
     "silu": lambda x: x / (1 + mp.exp(-min(max(x, -FAR), FAR))),
     "gelu": lambda x: x * normal(min(max(x, -60), 60)),
+    "mish": lambda x: x * mp.tanh(mp.log1p(mp.exp(min(max(x, -FAR), FAR)))),
 }
 LIMITS = {"gelu": 5 if _core.isa() == "base" else 2}
 
@@ -117,7 +118,7 @@ def hard_points(name):
                 -np.ldexp(1.0, np.arange(-60, 11)),
                 math.log(TINY) + np.arange(-40, 40) / 64,
                 -1074 * ln2 + np.arange(-70, 40) / 64,
-                [math.log(np.finfo(float).max), -37.0, 37.0, -19.1, 19.1, 22.0, -22.0],
+                [math.log(np.finfo(float).max), -37.0, 37.0, -19.1, 19.1, 22.0, -22.0, -0.69],
             ]
         )
     with np.errstate(over="ignore"):
@@ -149,6 +150,7 @@ EXTENDED = {
     "expm1_negative": lambda x: np.expm1(-np.abs(x)),
     "softplus": lambda x: np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))),
     "silu": lambda x: x / (1 + np.exp(-x)),
+    "mish": lambda x: x * np.tanh(np.log1p(np.exp(x))),
 }
 
 
@@ -237,12 +239,24 @@ def test_any_double(name, x):
         ("gelu", -INF, -0.0),
         ("gelu", 1e308, 1e308),
         ("gelu", -1e308, -0.0),
+        ("mish", 0.0, 0.0),
+        ("mish", -0.0, -0.0),
+        ("mish", INF, INF),
+        ("mish", -INF, -0.0),
+        ("mish", 1e308, 1e308),
+        ("mish", -1e308, -0.0),
         ("silu_derivative", 0.0, 0.5),
         ("silu_derivative", 1e308, 1.0),
         ("silu_derivative", -1e308, -0.0),
         ("gelu_derivative", 0.0, 0.5),
         ("gelu_derivative", 1e308, 1.0),
         ("gelu_derivative", -1e308, -0.0),
+        ("mish_derivative", 0.0, 0.6),
+        ("mish_derivative", INF, 1.0),
+        ("mish_derivative", -INF, -0.0),
+        ("mish_derivative", 1e308, 1.0),
+        ("mish_derivative", -1e308, -0.0),
+        ("mish_derivative", NAN, NAN),
         *[(name, NAN, NAN) for name in EXACT],
         *[(name, -NAN, NAN) for name in EXACT],
     ],
@@ -288,24 +302,41 @@ def test_ranges_and_symmetry(name):
     elif name == "expm1_negative":
         assert y.min() >= -1
         assert y.max() <= 0
-    elif name in ("silu", "gelu"):  # between the least value, which is never reached by much, and x
+    elif name in ("silu", "gelu", "mish"):
+        # Between the least value, which is never reached by much, and x.
         assert (y[x >= 0] <= x[x >= 0]).all()
-        assert y.min() >= {"silu": -0.2784645427610739, "gelu": -0.16997120747990369}[name]
+        least = {
+            "silu": -0.2784645427610739,
+            "gelu": -0.16997120747990369,
+            "mish": -0.3088434130172505,
+        }
+        assert y.min() >= least[name]
 
 
-@pytest.mark.parametrize("name", ["silu_derivative", "gelu_derivative"])
+ZEROS_OF_DERIVATIVES = {
+    "silu_derivative": -1.2784645427610738,
+    "gelu_derivative": -0.7517915246935645,
+    "mish_derivative": -1.1924312145154955,
+}
+
+
+@pytest.mark.parametrize("name", ZEROS_OF_DERIVATIVES)
 def test_derivatives(name, record_property):
     """Within 4 units (6 without FMA) in the last place of the sum of the terms' absolute values.
 
-    g' has a zero, at -1.28 or -0.75, near which its two terms cancel.
+    g' has a zero, near which its two terms cancel.
     """
-    x = np.concatenate([random_points(name[:4], 2000), all_exponents(name)[::3]])
+    near = ZEROS_OF_DERIVATIVES[name] + np.linspace(-1e-3, 1e-3, 101)
+    x = np.concatenate([random_points(name[:4], 2000), all_exponents(name)[::3], near])
     worst = 0.0
     for x_i, y_i in zip(x.tolist(), vector_math(name, x).tolist(), strict=True):
         z = min(max(mp.mpf(x_i), -FAR), FAR)
         if name == "silu_derivative":
             first = 1 / (1 + mp.exp(-z))
             second = z * first / (1 + mp.exp(z))
+        elif name == "mish_derivative":
+            first = mp.tanh(mp.log1p(mp.exp(z)))
+            second = z * (1 - first**2) / (1 + mp.exp(-z))
         else:
             z = min(max(z, -60), 60)
             first, second = normal(z), z * mp.exp(-z * z / 2) / mp.sqrt(2 * mp.pi)

@@ -191,6 +191,7 @@ def test_activations_by_hand():
         "silu": [t / (1 + math.exp(-t)) for t in z[0]],
         "gelu": [t * (1 + math.erf(t / math.sqrt(2))) / 2 for t in z[0]],
         "exp": [math.exp(t) for t in z[0]],
+        "mish": [t * math.tanh(math.log1p(math.exp(t))) for t in z[0]],
     }
     for output, a in expected.items():
         net = dl.Network.from_weights([np.eye(5)], [np.zeros(5)], activation="tanh", output=output)

@@ -64,7 +64,12 @@ class TestPredictions:
 
     @pytest.mark.parametrize(
         ("activation", "low", "bound"),
-        [("elu", -700, 1e-15), ("softplus", -700, 2e-15), ("gelu", -37, 1e-13)],
+        [
+            ("elu", -700, 1e-15),
+            ("softplus", -700, 2e-15),
+            ("gelu", -37, 1e-13),
+            ("mish", -700, 2e-15),
+        ],
     )
     def test_small_values_keep_their_digits(self, activation, low, bound, path):
         """Where exp(z) - 1, log(1 + exp(z)) and 1 + erf(z) would lose them."""
@@ -427,6 +432,7 @@ class TestOtherGraphs:
             ("Gelu", {}, "gelu"),
             ("Gelu", {"approximate": "none"}, "gelu"),
             ("Swish", {}, "silu"),
+            ("Mish", {}, "mish"),
         ],
     )
     def test_operators(self, op, attributes, name, path):
@@ -455,6 +461,7 @@ class TestOtherGraphs:
         for name, nodes in {
             "relu": [("Max", "oz", "y", {})],
             "silu": [("Sigmoid", "z", "s", {}), ("Mul", "sz", "y", {})],
+            "mish": [("Softplus", "z", "s", {}), ("Tanh", "s", "u", {}), ("Mul", "uz", "y", {})],
             "softplus": [
                 ("Softplus", "z", "s", {}),
                 ("Greater", "zt", "g", {}),
@@ -643,6 +650,7 @@ class TestTorch:
             nn.Flatten(), nn.Linear(6, 5), nn.GELU(), nn.Dropout(0.5),
             nn.Linear(5, 4, bias=False), nn.SiLU(), nn.Linear(4, 4), nn.ELU(),
             nn.Linear(4, 4), nn.Softplus(), nn.Linear(4, 4), nn.LeakyReLU(),
+            nn.Linear(4, 4), nn.Mish(),
             nn.Linear(4, 4), nn.Sigmoid(), nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4), nn.Tanh(),
             nn.Linear(4, 4), nn.Linear(4, 3), nn.Softmax(-1),
         ).eval()  # fmt: skip
@@ -650,7 +658,8 @@ class TestTorch:
         torch.onnx.export(module, (x,), str(path), verbose=False, **options)
         network = dl.from_onnx(path)
         assert network.activation == (
-            "gelu", "silu", "elu", "softplus", "leaky_relu", "sigmoid", "relu", "tanh", "identity",
+            "gelu", "silu", "elu", "softplus", "leaky_relu", "mish", "sigmoid", "relu", "tanh",
+            "identity",
         )  # fmt: skip
         parameters = dl.from_torch(module).parameters
         np.testing.assert_array_equal(network.parameters, parameters)

@@ -179,7 +179,7 @@ class TestFromTorch:
         [
             (nn.Conv1d(3, 3, 1), r"module\.1 must be a torch.nn.Linear, an activation .* Conv1d"),
             (nn.BatchNorm1d(3), r"module\.1 must be .*, got BatchNorm1d"),
-            (nn.Sequential(nn.Mish()), r"module\.1\.0 must be .*, got Mish"),
+            (nn.Sequential(nn.Hardswish()), r"module\.1\.0 must be .*, got Hardswish"),
             (
                 nn.LogSoftmax(-1),
                 r"got LogSoftmax\(dim=-1\); leave out LogSoftmax and give loss='cr",

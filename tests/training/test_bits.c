@@ -14,6 +14,9 @@ static const uint64_t MORE_WITHOUT_FMA = 0xc6e0fbd0ab3f9912;
 static const uint64_t FIRST_ORDER_WITH_FMA = 0x4a9aef135b37155f;
 static const uint64_t FIRST_ORDER_WITHOUT_FMA = 0xce49e20fedf1eeef;
 
+/* Of MISH. */
+static const uint64_t MISH_WITH_FMA = 0x798d74fa6931bcf4;
+static const uint64_t MISH_WITHOUT_FMA = 0x02700ea7f8debf3b;
 /* Of QUICKPROP. */
 static const uint64_t QUICKPROP_WITH_FMA = 0x7bb40461a00d2f11;
 static const uint64_t QUICKPROP_WITHOUT_FMA = 0xbbf4e2d8154ec228;
@@ -105,6 +108,12 @@ static const struct first_order {
       .schedule = {.kind = MLP_PLATEAU, .factor = 0.3, .threshold = 0.01}}},
     {4, 0, {.solver = MLP_RPROP, .rprop = {1.2, 0.5, 0.1, 0.0, 50.0, 1}}},
     {7, 0, {.solver = MLP_RPROP, .rprop = {1.2, 0.5, 0.1, 0.0, 50.0, 0}}},
+};
+
+/* Of the activation that came after them, in hidden layers and outputs. */
+static const struct run MISH[] = {
+    {2, {3, 20, 1}, 60, 7, {MLP_MISH, MLP_IDENTITY}, MLP_HUBER, 0.0, 0},
+    {3, {6, 33, 9, 3}, 4500, 0, {MLP_MISH, MLP_TANH, MLP_MISH}, MLP_SQUARED_ERROR, 0.5, 0},
 };
 
 /* The runs above, full batches, by Quickprop with epsilon by default and not. */
@@ -324,6 +333,11 @@ int main(void)
             printf("%s, %zu threads, first order: 0x%016llx\n", mlp_isa_name(k), threads[t],
                    (unsigned long long)hash);
             CHECK(hash == (base ? FIRST_ORDER_WITHOUT_FMA : FIRST_ORDER_WITH_FMA));
+            hash = 14695981039346656037u;
+            for (size_t r = 0; r < sizeof MISH / sizeof *MISH; r++)
+                train(k, &MISH[r], 100 + r, threads[t], descent(&MISH[r]));
+            printf("  mish: 0x%016llx\n", (unsigned long long)hash);
+            CHECK(hash == (base ? MISH_WITHOUT_FMA : MISH_WITH_FMA));
             hash = 14695981039346656037u;
             for (size_t r = 0; r < sizeof QUICKPROP / sizeof *QUICKPROP; r++) {
                 const struct mlp_fit_options options = {.solver = MLP_QUICKPROP,

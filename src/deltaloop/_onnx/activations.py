@@ -139,6 +139,19 @@ def _gelu(g: Graph[V], z: V) -> V:
     return g.node("Sub", g.node("Max", z, g.constant(0.0)), w)
 
 
+def _mish(g: Graph[V], z: V) -> V:
+    """Compose z w / (w + 2), w = e (e + 2), e = exp(z), where all sums are of what is positive.
+
+    From 20 on the fraction is 1; the limit of -760 keeps -inf from giving NaN.
+    """
+    two = g.constant(2.0)
+    e = g.node("Exp", g.node("Min", z, g.constant(20.0)))
+    w = g.node("Mul", e, g.node("Add", e, two))
+    return g.node(
+        "Mul", g.node("Max", z, g.constant(-760.0)), g.node("Div", w, g.node("Add", w, two))
+    )
+
+
 def _step(g: Graph[V], z: V) -> V:
     """Compose 1 if z > 0 else 0."""
     return g.node("Cast", g.node("Greater", z, g.constant(0.0)), to=FLOAT64)
@@ -177,6 +190,7 @@ _COMPOSED: Mapping[str, Form] = {
     "softplus": _softplus,
     "silu": _silu,
     "gelu": _gelu,
+    "mish": _mish,
 }
 # What others write, beside the operator.
 _OTHERS: Mapping[str, tuple[Form, ...]] = {
@@ -189,6 +203,7 @@ _OTHERS: Mapping[str, tuple[Form, ...]] = {
         for number in (root, _rounded(root))
         for halved in ("z", "sum", "product")
     ),
+    "mish": (lambda g, z: g.node("Mul", z, g.node("Tanh", g.node("Softplus", z))),),
 }
 
 

@@ -8,18 +8,9 @@ static const struct {
     enum mlp_activation g;
     const char *name;
 } ACTIVATIONS[] = {
-    {MLP_IDENTITY, "identity"},
-    {MLP_SIGMOID, "sigmoid"},
-    {MLP_TANH, "tanh"},
-    {MLP_RELU, "relu"},
-    {MLP_STEP, "step"},
-    {MLP_LEAKY_RELU, "leaky_relu"},
-    {MLP_ELU, "elu"},
-    {MLP_SOFTPLUS, "softplus"},
-    {MLP_SILU, "silu"},
-    {MLP_GELU, "gelu"},
-    {MLP_EXPONENTIAL, "exponential"},
-    {MLP_SOFTMAX, "softmax"},
+#define ROW(identifier, name) {MLP_##identifier, name},
+    MLP_ACTIVATIONS(ROW)
+#undef ROW
 };
 enum { N_ACTIVATIONS = sizeof ACTIVATIONS / sizeof *ACTIVATIONS };
 
@@ -44,6 +35,8 @@ static inline double plain(enum mlp_activation g, double z)
         return z / (1.0 + exp(-z));
     case MLP_GELU:
         return 0.5 * z * erfc(-z / sqrt(2.0));
+    case MLP_MISH:
+        return z * tanh(log1p(exp(z)));
     case MLP_EXPONENTIAL:
         return exp(z);
     case MLP_IDENTITY:
@@ -69,8 +62,9 @@ static inline double plain_derivative(enum mlp_activation g, double a)
     case MLP_SOFTPLUS:
         return -expm1(-a);
     case MLP_EXPONENTIAL:
-    case MLP_SILU: /* of these two a is g' itself */
+    case MLP_SILU: /* of these three a is g' itself */
     case MLP_GELU:
+    case MLP_MISH:
         return a;
     case MLP_IDENTITY:
     case MLP_SOFTMAX:
