@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from deltaloop._activations import TRAINABLE
 from deltaloop.reference import Reference, permutation, raw_words
 
 HIDDEN = ("sigmoid", "tanh", "relu", "identity")
-MORE_HIDDEN = ("leaky_relu", "elu", "softplus", "silu", "gelu", "exp", "mish")
+MORE_HIDDEN = tuple(name for name in TRAINABLE if name not in HIDDEN)
 
 # Every pair of a loss and an output activation that has a gradient, and a number of outputs for it.
 PAIRS = (
