@@ -230,14 +230,11 @@ APART void any_loss(enum mlp_loss loss, double parameter, enum mlp_activation g,
         else                                                                                       \
             loss_pass(0, p, n, z, y, delta, terms, f);                                             \
         break;
-#define NOT_HERE(loss, g, cost) case loss:
-    switch (loss) { /* no default: the compiler warns of a missing row */
+    switch (loss) {
         MLP_LOSSES_OF_ERRORS(ROW)
-        MLP_LOSSES_OF_PAIRS(NOT_HERE)
-    case MLP_CROSS_ENTROPY:
+    default:
         break;
     }
-#undef NOT_HERE
 #undef ROW
     if (g == MLP_SOFTMAX)
         softmax_delta(rows, m, z, delta);
@@ -261,22 +258,33 @@ static void output(enum mlp_loss loss, double parameter, enum mlp_activation g, 
     case loss:                                                                                     \
         fused_pass(n, z, y, delta, terms, cost##_pair);                                            \
         break;
-#define ERROR(loss, f) case loss:
-    const enum mlp_loss pair = loss == MLP_CROSS_ENTROPY ? MLP_BINARY_CROSS_ENTROPY : loss;
-    switch (pair) {
+    switch (loss == MLP_CROSS_ENTROPY ? MLP_BINARY_CROSS_ENTROPY : loss) {
         MLP_LOSSES_OF_PAIRS(PAIR)
-        MLP_LOSSES_OF_ERRORS(ERROR)
-    case MLP_CROSS_ENTROPY:
+    default:
         if (loss == MLP_SQUARED_ERROR && is_plain(g))
             squared_pass(g, n, z, y, delta, terms);
         else
             any_loss(loss, parameter, g, rows, m, z, y, delta, terms);
         break;
     }
-#undef ERROR
 #undef PAIR
     if (m > 1)
         row_sums(rows, m, terms, c);
+}
+
+/* For the compiler alone, which warns of a loss without a row. The switches above have a default: with a
+ * case for each loss a step on one instance of 4-64-64-2 took 2 % longer. */
+INLINE int has_row(enum mlp_loss loss)
+{
+#define ROW(loss, ...) case loss:
+    switch (loss) {
+        MLP_LOSSES_OF_ERRORS(ROW)
+        MLP_LOSSES_OF_PAIRS(ROW)
+    case MLP_CROSS_ENTROPY:
+        return 1;
+    }
+#undef ROW
+    return 0;
 }
 
 #endif
