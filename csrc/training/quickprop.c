@@ -1,8 +1,8 @@
 /* quickprop.c - Quickprop on full batches (Fahlman 1988): each parameter jumps to the minimum of a parabola
  * through its last two slopes.
  *
- * A step and the slope before it have opposite signs, or both are 0: the rule keeps that, and divides
- * by a difference of slopes only where it cannot be 0. */
+ * A step is 0, or has the opposite sign of the slope before it: the rule keeps that, and divides by a
+ * difference of slopes only where it cannot be 0. */
 #include "network/memory.h"
 #include "network/rows.h"
 #include "training/methods.h"
@@ -42,9 +42,11 @@ static void cut_all(struct quickprop *q, size_t P, struct mlp_cutter *c)
 static double total_weight(const struct mlp_fit *fit)
 {
     double total = 0.0, s;
-    for (size_t i = 0; i < fit->n && fit->pass.weights != NULL; i++)
+    if (fit->pass.weights == NULL)
+        return (double)fit->n;
+    for (size_t i = 0; i < fit->n; i++)
         total += *mlp_rows(fit->pass.weights, NULL, i, 1, &s);
-    return fit->pass.weights == NULL ? (double)fit->n : total;
+    return total;
 }
 
 static enum mlp_status quickprop_start(struct mlp_fit *fit)
