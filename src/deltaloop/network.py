@@ -1090,10 +1090,15 @@ def load(path: str | os.PathLike[str]) -> Network:
     >>> dl.load(path)
     Network([2, 3, 1], activation='tanh', output='tanh', loss='squared_error', seed=7)
     """
+    return _read(path)[0]
+
+
+def _read(path: object) -> tuple[Network, _model.Notes]:
+    """Return the network of a file that was read once, and what else it says."""
     name = path_name(path)
     with naming(name):
-        description, parameters = _model.read(name)
-        return Network._restore(
+        description, parameters, notes = _model.read(name)
+        network = Network._restore(
             description.layers,
             description.activation,
             description.output,
@@ -1104,3 +1109,4 @@ def load(path: str | os.PathLike[str]) -> Network:
             description.position,
             parameters,
         )
+        return network, notes
