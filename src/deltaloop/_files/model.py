@@ -30,6 +30,7 @@ from deltaloop._files.description import (
 )
 from deltaloop._files.header import check_finite, check_size, sort_metadata
 from deltaloop._files.paths import naming, path_name, short
+from deltaloop.scaling import ARRAYS
 
 __all__ = ["read", "read_metadata", "save"]
 
@@ -53,6 +54,9 @@ def save(
     for number, (w, b) in enumerate(zip(weights, biases, strict=True), start=1):
         tensors[f"weights.{number}"] = w
         tensors[f"biases.{number}"] = b
+    if network._scaling is not None:
+        for array, values in zip(ARRAYS, network._scaling.arrays, strict=True):
+            tensors[f"scaling.{array}"] = values
     with writing(name):
         for tensor, values in tensors.items():
             check_finite(tensor, values)
@@ -63,7 +67,10 @@ def save(
 
 
 def read(name: str) -> tuple[Description, NDArray[np.float64]]:
-    """Return what a file says and the parameters (P,). ValueError if it is no model, OSError."""
+    """Return what a file says and all its numbers, the parameters (P,) first.
+
+    ValueError if it is no model, OSError.
+    """
     data_bytes = check_size(name)
     with safe_open(name, framework="numpy") as file:
         description = describe(file.metadata())
@@ -103,9 +110,9 @@ def _user_entries(metadata: Mapping[str, str] | None) -> dict[str, str]:
 
 def _check_tensors(file: Any, description: Description, data_bytes: int) -> None:
     """Raise a ValueError unless the tensors are those of the layers, and nothing else."""
-    if 8 * description.n_parameters != data_bytes:
+    if 8 * description.n_values != data_bytes:
         raise ValueError(
-            f"expected {description.n_parameters} float64 values of layers "
+            f"expected {description.n_values} float64 values of layers "
             f"{short(str(list(description.layers)))}, found {data_bytes} bytes of tensors"
         )
     shapes = dict(description.shapes())
@@ -122,8 +129,8 @@ def _check_tensors(file: Any, description: Description, data_bytes: int) -> None
 
 
 def _read_parameters(file: Any, description: Description) -> NDArray[np.float64]:
-    """Return all parameters (P,); beside them one tensor at a time is in memory."""
-    parameters = np.empty(description.n_parameters)
+    """Return all numbers; beside them one tensor at a time is in memory."""
+    parameters = np.empty(description.n_values)
     start = 0
     for name, _ in description.shapes():
         values = file.get_tensor(name)
