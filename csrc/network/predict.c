@@ -34,7 +34,8 @@ static void predict_row(const struct mlp_network *net, const double *x, double *
         mlp_layer_skip(net, l, 1, previous, 0, net->layers[l].m_out, z);
         previous = z;
     }
-    mlp_unscale_outputs(net, 1, y);
+    if (mlp_scales_outputs(net))
+        mlp_unscale_outputs(net, 1, y);
     mlp_fp_leave(saved);
 }
 
