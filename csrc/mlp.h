@@ -305,7 +305,7 @@ enum mlp_status mlp_find_nonfinite(const struct mlp_kernels *kernels, const stru
  * = beta E_D + alpha E_W is minimised, with alpha and beta estimated; squared error, the fixed rule and D
  * = I only. `damping` is the first mu, for MLP_NIELSEN as a factor of max D^2, and for MLP_TRUST_REGION
  * the first radius, in norms of D w. MLP_FIXED multiplies mu by `decrease` after a success, `increase`
- * after a failure. */
+ * after a failure. "max_damping" is the end where mu exceeds `max_damping` max(1, max diagonal of J^T J / D^2). */
 #define MLP_LEVENBERG_MARQUARDT_OPTIONS(O, at)                                                     \
     O(at, enum mlp_damping, rule)                                                                  \
     O(at, int, diagonal)                                                                           \

@@ -1,4 +1,3 @@
-import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, Self
 
@@ -38,6 +37,7 @@ LOSSES: dict[str, int]
 DAMPING_RULES: dict[str, int]
 SIGNATURES: tuple[str, str]
 BUSY: str
+TRAINING: str
 ISAS: tuple[str, ...]
 EPOCHS_AT_ONCE: int
 
@@ -79,7 +79,9 @@ class Core:
     @property
     def n_parameters(self) -> int: ...
     @property
-    def _lock(self) -> threading.Lock: ...
+    def _held(self) -> bool: ...
+    def _snapshot(self) -> tuple[NDArray[np.float64], int]: ...
+    def _assign(self, values: NDArray[np.float64]) -> None: ...
     @property
     def _parameters(self) -> NDArray[np.float64]: ...
     @property
@@ -130,6 +132,11 @@ class Core:
 
 def check_core(network: Core) -> None: ...
 
+class Hold:
+    def __init__(self, network: Core) -> None: ...
+    def __enter__(self) -> None: ...
+    def __exit__(self, *error: object) -> None: ...
+
 class Weights:
     def __init__(self, array: NDArray[np.float64] | None, n: int) -> None: ...
 
@@ -150,6 +157,7 @@ class Fit:
         most: int,
         order: NDArray[np.uintp] | None = None,
         mean: bool = False,
+        draws: bool = False,
     ) -> None: ...
     def replace(
         self,

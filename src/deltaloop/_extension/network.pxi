@@ -18,7 +18,8 @@ cdef class Core:
     cdef const mlp_kernels *kernels
     cdef cnp.ndarray buffer
     cdef tuple layers_, activation_
-    cdef object output_, loss_, init_, seed_, lock_
+    cdef object output_, loss_, init_, seed_
+    cdef size_t holder, held_in  # hold.pxi: who, and in which generation
     cdef size_t n_inputs, n_outputs, n_parameters_, units, chunk
     cdef double grain
     cdef bint residual_
@@ -27,6 +28,7 @@ cdef class Core:
 
     def __cinit__(self, *args, **kwargs):
         self.network = NULL
+        self.holder = self.held_in = 0
 
     def __dealloc__(self):
         mlp_network_free(self.network)
@@ -94,7 +96,6 @@ cdef class Core:
         self.chunk = 0
         self.grain = 0.0
         self.plain = plain
-        self.lock_ = threading.Lock()
         self._position = 0
         self.network = network
 
@@ -150,10 +151,81 @@ cdef class Core:
         self.ready()
         return self.n_parameters_
 
+    cdef bint take(self, size_t thread) noexcept:
+        """Whether nobody holds the network; from then on `thread` does."""
+        cdef size_t holder
+        if exchange(&self.holder, 0, thread):
+            self.held_in = generation
+            return True
+        holder = load(&self.holder)
+        if generation == self.held_in or holder == 0 or holder == survivor:
+            return False
+        # A thread of the process that this one was forked from, which is not here.
+        if not exchange(&self.holder, holder, thread):
+            return False
+        self.held_in = generation
+        return True
+
+    cdef int hold(self) except -1:
+        """Takes the network for training by this thread."""
+        while not self.take(this_thread()):
+            if load(&self.holder) != BRIEFLY:
+                raise RuntimeError(BUSY)
+            with nogil:
+                pass
+        return 0
+
+    cdef int hold_briefly(self) except -1:
+        """Takes the network to copy parameters; 0 where this thread has it for training.
+
+        Until `leave` no Python may run.
+        """
+        while not self.take(BRIEFLY):
+            if load(&self.holder) == this_thread():
+                return 0
+            if load(&self.holder) != BRIEFLY:
+                raise RuntimeError(TRAINING)
+            with nogil:
+                pass
+        return 1
+
+    cdef void leave(self) noexcept:
+        exchange(&self.holder, load(&self.holder), 0)
+
     @property
-    def _lock(self):
+    def _held(self):
+        """Whether somebody trains the network."""
         self.ready()
-        return self.lock_
+        return load(&self.holder) != 0
+
+    def _snapshot(self):
+        """A copy of the parameters (P,) and the position in the stream, of one moment.
+
+        RuntimeError while another thread trains the network.
+        """
+        cdef cnp.ndarray copied
+        cdef int held
+        self.ready()
+        copied = np.empty(self.n_parameters_)
+        held = self.hold_briefly()
+        memcpy(cnp.PyArray_DATA(copied), cnp.PyArray_DATA(self.buffer),
+               self.n_parameters_ * sizeof(double))
+        position = self._position
+        if held:
+            self.leave()
+        return copied, position
+
+    def _assign(self, cnp.ndarray values not None):
+        """Copies exact values (P,) in; RuntimeError while another thread trains the network."""
+        cdef int held
+        self.ready()
+        if not is_exact(values) or cnp.PyArray_SIZE(values) != <Py_ssize_t>self.n_parameters_:
+            raise ValueError("an exact array of all parameters is needed here")
+        held = self.hold_briefly()
+        memmove(cnp.PyArray_DATA(self.buffer), cnp.PyArray_DATA(values),
+                self.n_parameters_ * sizeof(double))
+        if held:
+            self.leave()
 
     @property
     def _parameters(self):

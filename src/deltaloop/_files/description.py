@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from deltaloop import inits, losses
+from deltaloop._files import strict_json
 from deltaloop._files.paths import short
 
 if TYPE_CHECKING:
@@ -151,11 +152,7 @@ def _json(key: str, text: str) -> Any:
             f"expected {key} to be JSON of at most {MAX_JSON_CHARACTERS} characters, found "
             f"{len(text)}"
         )
-    # RecursionError is how the parser ends on thousands of nested brackets.
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        raise ValueError(f"expected {key} to be JSON, found {short(text)}") from None
+    return strict_json.parse(text, key, MAX_JSON_CHARACTERS)
 
 
 def _json_layers(text: str) -> tuple[int, ...]:

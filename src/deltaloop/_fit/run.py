@@ -69,15 +69,8 @@ def progress_bar(wanted: bool, total: int, done: int) -> Iterator[ProgressBar | 
         yield bar
 
 
-@contextmanager
-def exclusive(network: _core.Core) -> Iterator[None]:
-    """Hold the network for training; a second training at the same time is an error."""
-    if not network._lock.acquire(blocking=False):
-        raise RuntimeError(_core.BUSY)
-    try:
-        yield
-    finally:
-        network._lock.release()
+# ``with exclusive(network):`` holds it for training; a second training at that time is an error.
+exclusive = _core.Hold
 
 
 def fit(
@@ -155,6 +148,7 @@ def fit(
                 goal=target,
                 n_threads=threads,
                 most=limits.max_epochs[i],
+                draws=own,
             )
             exact = solvers[i].batch_size is None and problem.dropout is None
             report = train_stage(course, i, run, resumed if i == first else None, exact)
@@ -265,7 +259,7 @@ def final_costs(run: _core.Fit) -> tuple[float, float]:
 class Course:
     """A fit under way: what its stages share, and what they have done.
 
-    With `own` it draws from the network's stream, whose position a callback may save.
+    With `own` it draws from the network's stream.
     """
 
     network: _core.Core
@@ -310,12 +304,10 @@ def train_stage(
     # Nothing is left to do where the fit is over, or the state is that of the stage's last epoch.
     reason = course.over() or ("max_epochs" if done >= most else "")
     trains = not reason
-    try:
-        if trains:
-            reason = train(course, solver, run, start, start + most)
-    finally:
-        if course.own:
-            course.network._position = run.position
+    if course.own:
+        course.network._position = run.position  # from now on `run` keeps it up to date
+    if trains:
+        reason = train(course, solver, run, start, start + most)
     course.epochs.append(run.history)
     report = run.report()
     cost, course.validation_cost = report["cost"], report["validation"]
@@ -367,8 +359,6 @@ def train(course: Course, solver: Solver, run: _core.Fit, start: int, last: int)
         stop = "" if event in ("paused", "epoch") else event
         if done and limits.callback and course.epoch == due and stop != "diverged":
             due += every
-            if course.own:
-                course.network._position = run.position
             cost, *others, _ = part[:, -1].tolist()
             answer = limits.callback(
                 EpochInfo(
