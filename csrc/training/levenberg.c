@@ -281,9 +281,22 @@ static void levenberg_describe(struct mlp_fit *fit, struct mlp_fit_report *repor
     }
 }
 
+/* With a damping or a growth that no such fit has, a step that fails is tried again for ever. */
+static const char *levenberg_resume(struct mlp_fit *fit)
+{
+    const struct mlp_gauss_newton *m = fit->memory;
+    const enum mlp_damping rule = fit->options.levenberg.rule;
+    if (!(m->mu > 0.0 || (m->mu == 0.0 && rule != MLP_FIXED)))
+        return "damping";
+    if (rule == MLP_NIELSEN && !(m->nu > 1.0))
+        return "growth";
+    return rule == MLP_TRUST_REGION && !(m->radius >= 0.0) ? "radius" : NULL;
+}
+
 const struct mlp_method mlp_levenberg_method = {
     .start = levenberg_start,
     .free = levenberg_free,
     .advance = levenberg_advance,
     .describe = levenberg_describe,
+    .resume = levenberg_resume,
 };

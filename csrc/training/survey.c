@@ -101,7 +101,7 @@ static void means(const struct mlp_fit *fit, size_t k, const size_t *rows, doubl
     }
 }
 
-static void extremes(const struct mlp_fit *fit, struct mlp_targets *t)
+static void extremes(const struct mlp_fit *fit, struct mlp_target_survey *t)
 {
     const struct mlp_arena *arena = &fit->space.arenas[0];
     const size_t m = mlp_n_outputs(fit->whole);
@@ -115,7 +115,8 @@ static void extremes(const struct mlp_fit *fit, struct mlp_targets *t)
     }
 }
 
-enum mlp_status mlp_fit_targets(struct mlp_fit *fit, int with_extremes, struct mlp_targets *targets)
+enum mlp_status mlp_fit_targets(struct mlp_fit *fit, int with_extremes,
+                                struct mlp_target_survey *targets)
 {
     size_t rows[MOST_ROWS];
     const size_t k = sample(fit, rows);
@@ -124,7 +125,7 @@ enum mlp_status mlp_fit_targets(struct mlp_fit *fit, int with_extremes, struct m
         return MLP_NO_MEMORY;
     const uint64_t saved = mlp_fp_enter();
     const double all = (double)fit->n / (double)k;
-    *targets = (struct mlp_targets){.lowest = HUGE_VAL, .highest = -HUGE_VAL};
+    *targets = (struct mlp_target_survey){.lowest = HUGE_VAL, .highest = -HUGE_VAL};
     if (with_extremes)
         extremes(fit, targets);
     means(fit, k, rows, mean);

@@ -25,6 +25,7 @@ from deltaloop.results import (
     History,
     Stage,
 )
+from deltaloop.scaling import Scaling
 from deltaloop.solvers import (
     LBFGS,
     Adam,
@@ -58,6 +59,7 @@ __all__ = [
     "Quickprop",
     "Rprop",
     "ScaledConjugateGradient",
+    "Scaling",
     "Stage",
     "Trainer",
     "Uniform",

@@ -1,4 +1,3 @@
-import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, Self
 
@@ -38,12 +37,19 @@ LOSSES: dict[str, int]
 DAMPING_RULES: dict[str, int]
 SIGNATURES: tuple[str, str]
 BUSY: str
+TRAINING: str
 ISAS: tuple[str, ...]
 EPOCHS_AT_ONCE: int
 
 def isa() -> str: ...
 def is_direct(array: NDArray[Any]) -> bool: ...
 def find_nonfinite(array: NDArray[Any]) -> tuple[int, int] | None: ...
+def add_columns(
+    array: NDArray[Any],
+    weights: NDArray[np.float64] | None,
+    sums: NDArray[np.float64],
+    shift: NDArray[np.float64] | None,
+) -> int: ...
 def vector_math(name: str, x: ArrayLike) -> NDArray[np.float64]: ...
 
 class Stream:
@@ -79,7 +85,19 @@ class Core:
     @property
     def n_parameters(self) -> int: ...
     @property
-    def _lock(self) -> threading.Lock: ...
+    def _held(self) -> bool: ...
+    def _snapshot(self) -> tuple[NDArray[np.float64], int, Any]: ...
+    def _assign(self, values: NDArray[np.float64]) -> None: ...
+    @property
+    def _scaling(self) -> Any: ...
+    def _set_scaling(
+        self,
+        scaling: object,
+        input_offset: ArrayLike = 0.0,
+        input_scale: ArrayLike = 1.0,
+        output_offset: ArrayLike = 0.0,
+        output_scale: ArrayLike = 1.0,
+    ) -> None: ...
     @property
     def _parameters(self) -> NDArray[np.float64]: ...
     @property
@@ -130,6 +148,11 @@ class Core:
 
 def check_core(network: Core) -> None: ...
 
+class Hold:
+    def __init__(self, network: Core) -> None: ...
+    def __enter__(self) -> None: ...
+    def __exit__(self, *error: object) -> None: ...
+
 class Weights:
     def __init__(self, array: NDArray[np.float64] | None, n: int) -> None: ...
 
@@ -150,6 +173,7 @@ class Fit:
         most: int,
         order: NDArray[np.uintp] | None = None,
         mean: bool = False,
+        draws: bool = False,
     ) -> None: ...
     def replace(
         self,

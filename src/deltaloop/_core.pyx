@@ -22,12 +22,11 @@ from cpython.unicode cimport PyUnicode_AsUTF8
 from libc.math cimport NAN
 from libc.stddef cimport ptrdiff_t, size_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memset
+from libc.string cimport memcpy, memmove, memset
 
 from deltaloop._mlp cimport *
 
 import os
-import threading
 
 import numpy as np
 
@@ -58,6 +57,7 @@ include "_extension/tables.pxi"
 include "_extension/arrays.pxi"
 include "_extension/stream.pxi"
 include "_extension/network.pxi"
+include "_extension/hold.pxi"
 include "_extension/fit.pxi"
 include "_extension/stepper.pxi"
 include "_extension/predictor.pxi"

@@ -36,7 +36,7 @@ ASKED = ("max_epochs", "max_time", "callback")
 # The outputs that have bounds.
 LIMITS = {row.name: row.range for row in ROWS if row.range != (-math.inf, math.inf)}
 # What sets the scale right.
-SCALE = "scale X and Y, to a mean of 0 and a standard deviation of 1"
+SCALE = "scale X and Y, as fit(..., scale='standard') does"
 
 
 class Ask(NamedTuple):

@@ -84,9 +84,10 @@ class Training(BaseEstimator):
     def _link(self) -> None:
         """Show the network's parameters."""
         weights, biases = self.network_.weights, self.network_.biases
-        self._views = [*weights, *biases]
-        self.coefs_ = list(weights)
-        self.intercepts_ = list(biases)
+        # At once: a signal between them would leave views of two networks.
+        self.__dict__.update(
+            _views=[*weights, *biases], coefs_=list(weights), intercepts_=list(biases)
+        )
 
     def _predict_blocks(self, X: Any) -> Array:
         """Return a^(L) of valid instances, dense or sparse."""

@@ -65,8 +65,9 @@ def warn(
     tol = settings.tol * sample.total_weight
     wrong = verdict.trouble(network, run, verdict.ask(network, run), end, tol, -np.inf)
     if wrong:
+        wrong = wrong.replace(verdict.SCALE, "scale X and y")
         warnings.warn(
-            f"{verdict.message(end, tol, -np.inf, 0)} But {wrong}.".replace(" X and Y", " X and y"),
+            f"{verdict.message(end, tol, -np.inf, 0)} But {wrong}.",
             ConvergenceWarning,
             stacklevel=callers("deltaloop", "sklearn"),
         )
