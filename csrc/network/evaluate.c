@@ -6,6 +6,7 @@
 #include "network/layers.h"
 #include "network/pass.h"
 #include "network/rows.h"
+#include "network/scaling.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -58,6 +59,8 @@ void mlp_predict_in(const struct mlp_arena *arena, const struct mlp_network *net
         rows = end - i < arena->rows ? end - i : arena->rows;
         mlp_forward(network, 0, rows, mlp_rows(x, NULL, i, rows, arena->x), arena->a, out + i * m,
                     arena->panel, linear);
+        if (!linear)
+            mlp_unscale_outputs(network, rows, out + i * m);
     }
 }
 
@@ -88,7 +91,8 @@ int mlp_predict_shares(const struct mlp_network *network, size_t n)
 enum mlp_status mlp_predict(const struct mlp_network *network, const struct mlp_matrix *x, size_t n,
                             int linear, size_t n_threads, double *out)
 {
-    const struct predict_context c = {network, x, linear, out};
+    struct mlp_matrix own;
+    const struct predict_context c = {network, mlp_inputs(network, x, &own), linear, out};
     return mlp_run_rows(network, MLP_FORWARD, n, predict_work(network, n), n_threads, predict_task,
                         &c);
 }
@@ -97,10 +101,12 @@ enum mlp_status mlp_activations(const struct mlp_network *network, const struct 
                                 size_t n, double *const *a)
 {
     struct mlp_arena arena;
+    struct mlp_matrix own;
     const enum mlp_status status =
         mlp_arenas_new(&arena, 1, network, MLP_FORWARD, mlp_chunk_rows(network, 1, n), 0);
     if (status != MLP_OK)
         return status;
+    x = mlp_inputs(network, x, &own);
     const uint64_t saved = mlp_fp_enter();
     for (size_t i = 0; i < n; i += arena.rows) {
         const size_t rows = n - i < arena.rows ? n - i : arena.rows;
@@ -108,6 +114,7 @@ enum mlp_status mlp_activations(const struct mlp_network *network, const struct 
             arena.a[l] = a[l] + i * network->layers[l].m_out;
         mlp_forward(network, 0, rows, mlp_rows(x, NULL, i, rows, arena.x), arena.a,
                     arena.a[network->n_layers - 1], arena.panel, 0);
+        mlp_unscale_outputs(network, rows, arena.a[network->n_layers - 1]);
     }
     mlp_fp_leave(saved);
     mlp_arenas_free(&arena);
@@ -118,6 +125,7 @@ struct mlp_evaluation {
     struct mlp_workspace space;
     struct mlp_team team;
     size_t n_threads;
+    struct mlp_matrix inputs, targets;
     struct mlp_pass pass;
 };
 
@@ -129,8 +137,8 @@ static enum mlp_status start(struct mlp_evaluation *e, const struct mlp_network 
     e->pass = (struct mlp_pass){.net = network,
                                 .space = &e->space,
                                 .team = &e->team,
-                                .x = x,
-                                .y = y,
+                                .x = mlp_inputs(network, x, &e->inputs),
+                                .y = mlp_targets(network, y, &e->targets),
                                 .weights = problem->weights,
                                 .penalty = {problem->l1, problem->l2},
                                 .gradient = gradient};

@@ -18,6 +18,7 @@ from deltaloop.losses import Huber, Quantile
 from deltaloop.network import Network, load
 from deltaloop.predictor import Predictor
 from deltaloop.results import DivergenceWarning, EpochInfo, FitResult, History, Stage
+from deltaloop.scaling import Scaling
 from deltaloop.solvers import (
     LBFGS,
     Adam,
@@ -50,6 +51,7 @@ __all__ = [
     "Quickprop",
     "Rprop",
     "ScaledConjugateGradient",
+    "Scaling",
     "Stage",
     "Trainer",
     "Uniform",

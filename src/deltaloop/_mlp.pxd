@@ -44,6 +44,8 @@ cdef extern from "mlp.h" nogil:
         size_t columns
         mlp_dtype dtype
         int labels
+        const double *offset
+        const double *scale
 
     ctypedef struct mlp_stream "struct mlp_stream":
         uint64_t key[2]
@@ -130,6 +132,8 @@ cdef extern from "mlp.h" nogil:
     void mlp_network_set_loss_parameter(mlp_network *, double)
     size_t mlp_network_set_residual(mlp_network *)
     void mlp_network_set_parameters(mlp_network *, double *)
+    size_t MLP_SCALING(size_t, size_t)
+    void mlp_network_set_scaling(mlp_network *, const double *)
     void mlp_network_set_tuning(mlp_network *, size_t, double)
     mlp_status mlp_predict(const mlp_network *, const mlp_matrix *, size_t, int, size_t,
                            double *)
@@ -147,6 +151,8 @@ cdef extern from "mlp.h" nogil:
     mlp_status mlp_jacobian(const mlp_network *, const mlp_matrix *, size_t, int, double *)
     mlp_status mlp_input_gradient(const mlp_network *, const mlp_matrix *, const mlp_matrix *,
                                   const mlp_matrix *, size_t, size_t, double *)
+    size_t mlp_column_sums(const mlp_matrix *, const mlp_matrix *, size_t, const double *,
+                           const double *, double *, double *, double *, double *)
     mlp_status mlp_find_nonfinite(const mlp_kernels *, const mlp_matrix *, size_t, size_t *)
 
     mlp_status mlp_predictor_new(mlp_predictor **, const mlp_network *, size_t, void *)

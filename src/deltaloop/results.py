@@ -204,8 +204,9 @@ class FitResult:
         them it is, from 0, and ``stage_epochs``, its own. With validation also ``best``: the lowest
         cost, how many epochs in a row did not lower it, and its epoch, counted from the stage's
         start; with patience ``best_parameters`` (P,); with a fraction ``split``, the position of
-        the stream before it was set aside. After divergence there are only ``epochs``, ``key`` and
-        ``position``, which is that of the last epoch's start.
+        the stream before it was set aside; where the network has a `Scaling`, its four arrays by
+        their names, and ``scaling``, a number for its kind. After divergence there are only
+        ``epochs``, ``key`` and ``position``, which is that of the last epoch's start.
 
     Examples
     --------

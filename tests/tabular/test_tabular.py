@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 import deltaloop as dl
-from deltaloop._files import model as _files
 from deltaloop.tabular import TabularModel, _description, _strength
 from deltaloop.tabular._columns import Column, Table
 from deltaloop.tabular._target import Target
+from tests.helpers.files import metadata_of
 from tests.helpers.processes import run_python
 
 pl = pytest.importorskip("polars")
@@ -600,7 +600,7 @@ class TestFiles:
     def test_hostile_descriptions(self, model, tmp_path, place, value, message):
         path = tmp_path / "m"
         model.save(path)
-        description = json.loads(_files.read_metadata(path)["table"])
+        description = json.loads(metadata_of(path)["table"])
         inside = description
         for key in place[:-1]:
             inside = inside[key]
@@ -627,7 +627,7 @@ class TestFiles:
     def test_networks_that_do_not_fit(self, model, tmp_path):
         path = tmp_path / "m"
         model.save(path)
-        metadata = _files.read_metadata(path)
+        metadata = metadata_of(path)
         dl.Network([9, 2], activation="identity", seed=0).save(path, metadata=metadata)
         with pytest.raises(ValueError, match="expected a network for classes, found the output id"):
             TabularModel.load(path)

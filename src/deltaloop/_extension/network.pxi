@@ -17,6 +17,8 @@ cdef class Core:
     cdef mlp_network *network
     cdef const mlp_kernels *kernels
     cdef cnp.ndarray buffer
+    cdef cnp.ndarray scaling_memory  # behind the parameters, for what keeps these alive
+    cdef object scaling_  # who describes it, or None
     cdef tuple layers_, activation_
     cdef object output_, loss_, init_, seed_
     cdef size_t holder, held_in  # hold.pxi: who, and in which generation
@@ -70,8 +72,9 @@ cdef class Core:
             if residual:
                 mlp_network_set_residual(network)
             n = mlp_network_n_parameters(network)
+            extra = MLP_SCALING(layers[0], layers[L])
             # A cache line's alignment: 64 bytes.
-            space = np.zeros(n + 7)
+            space = np.zeros(n + 7 + extra)
         except (OverflowError, ValueError):
             mlp_network_free(network)
             raise ValueError(
@@ -86,6 +89,8 @@ cdef class Core:
         shift = -space.ctypes.data % 64 // 8
         self.buffer = space[shift:shift + n]
         mlp_network_set_parameters(network, <double *>cnp.PyArray_DATA(self.buffer))
+        self.scaling_memory = space[shift + n:shift + n + extra]
+        mlp_network_set_scaling(network, <double *>cnp.PyArray_DATA(self.scaling_memory))
         self.layers_, self.activation_ = layers, activation
         self.output_, self.loss_ = output, loss
         self.residual_ = residual
@@ -193,13 +198,44 @@ cdef class Core:
         exchange(&self.holder, load(&self.holder), 0)
 
     @property
+    def _scaling(self):
+        """Who describes the scaling, or None."""
+        self.ready()
+        return self.scaling_
+
+    def _set_scaling(self, scaling, input_offset=0.0, input_scale=1.0, output_offset=0.0,
+                     output_scale=1.0):
+        """Sets the scaling, validated arrays, and who describes it; no arrays for no scaling.
+
+        RuntimeError while another thread trains the network. Calls that run meanwhile in other
+        threads may read parts of both scalings.
+        """
+        cdef size_t m0 = self.n_inputs, mL = self.n_outputs
+        cdef cnp.ndarray values
+        cdef int held
+        self.ready()
+        values = np.empty(2 + 2 * m0 + 2 * mL)
+        values[2:2 + m0], values[2 + m0:2 + 2 * m0] = input_offset, input_scale
+        outputs = values[2 + 2 * m0:]
+        outputs[:mL], outputs[mL:] = output_offset, output_scale
+        # What changes nothing is not computed.
+        values[0] = np.any(values[2:2 + m0] != 0.0) or np.any(values[2 + m0:2 + 2 * m0] != 1.0)
+        values[1] = np.any(outputs[:mL] != 0.0) or np.any(outputs[mL:] != 1.0)
+        held = self.hold_briefly()
+        memcpy(cnp.PyArray_DATA(self.scaling_memory), cnp.PyArray_DATA(values),
+               cnp.PyArray_SIZE(values) * sizeof(double))
+        self.scaling_, before = scaling, self.scaling_
+        if held:
+            self.leave()
+
+    @property
     def _held(self):
         """Whether somebody trains the network."""
         self.ready()
         return load(&self.holder) != 0
 
     def _snapshot(self):
-        """A copy of the parameters (P,) and the position in the stream, of one moment.
+        """A copy of the parameters (P,), the position in the stream and the scaling, of one moment.
 
         RuntimeError while another thread trains the network.
         """
@@ -210,10 +246,10 @@ cdef class Core:
         held = self.hold_briefly()
         memcpy(cnp.PyArray_DATA(copied), cnp.PyArray_DATA(self.buffer),
                self.n_parameters_ * sizeof(double))
-        position = self._position
+        position, scaling = self._position, self.scaling_
         if held:
             self.leave()
-        return copied, position
+        return copied, position, scaling
 
     def _assign(self, cnp.ndarray values not None):
         """Copies exact values (P,) in; RuntimeError while another thread trains the network."""

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deltaloop import _core, _scalars
+from deltaloop import scaling as _scaling
 from deltaloop._arguments import arrays as _arrays
 from deltaloop._arguments import problem as _problem
 from deltaloop._arguments import seeds as _seeds
@@ -93,6 +94,7 @@ def fit(
     validation: object,
     patience: object,
     resume: object,
+    scale: object,
     progress: object,
     n_threads: object,
     seed: object,
@@ -106,6 +108,7 @@ def fit(
     show = _scalars.flag("progress", progress)
     threads = _scalars.threads(n_threads)
     checked = _scalars.flag("check_finite", check_finite)
+    kind = _scaling.check_kind(scale)
     x, y, labels = _arrays.batch(network, X, Y, check_finite=checked)
     watch = check_validation(network, validation, patience, x.shape[0], checked)
     problem = _problem.of(network, y, labels, sample_weight, class_weight, l1, l2)
@@ -115,7 +118,7 @@ def fit(
         solvers = (chosen,)
     most = check_epochs(max_epochs, len(solvers), chained)
     limits = check_limits(most, max_time, callback, callback_every)
-    resumed = check_resumed(resume, seed, limits, chained, watch.held > 0)
+    resumed = check_resumed(network, resume, seed, limits, chained, watch.held > 0, kind)
     check_stages(network, solvers, x.shape[0] - watch.held, problem, chained)
     first = resumed.stage if resumed else 0
     done = resumed.epochs if resumed else 0
@@ -135,26 +138,27 @@ def fit(
             weighted = _problem.of(network, y, labels, s, class_weight)
             problem = problem._replace(weights=weighted.weights)
         course = Course(network, solvers, limits, bar, began, own, done, watch)
-        for i in range(first, len(solvers)):
-            run = _core.Fit(
-                network,
-                x,
-                y,
-                labels=labels,
-                solver=solvers[i],
-                problem=problem,
-                stream=stream,
-                tol=tolerance,
-                goal=target,
-                n_threads=threads,
-                most=limits.max_epochs[i],
-                draws=own,
-            )
-            exact = solvers[i].batch_size is None and problem.dropout is None
-            report = train_stage(course, i, run, resumed if i == first else None, exact)
-            stream = _core.Stream(report["key"], report["position"])
-            if course.stages[-1].stop_reason in FINAL:
-                break
+        with scaled(course, kind, (x, y, labels), problem.weights, resumed):
+            for i in range(first, len(solvers)):
+                run = _core.Fit(
+                    network,
+                    x,
+                    y,
+                    labels=labels,
+                    solver=solvers[i],
+                    problem=problem,
+                    stream=stream,
+                    tol=tolerance,
+                    goal=target,
+                    n_threads=threads,
+                    most=limits.max_epochs[i],
+                    draws=own,
+                )
+                exact = solvers[i].batch_size is None and problem.dropout is None
+                report = train_stage(course, i, run, resumed if i == first else None, exact)
+                stream = _core.Stream(report["key"], report["position"])
+                if course.stages[-1].stop_reason in FINAL:
+                    break
     reason, cost = course.stages[-1].stop_reason, course.stages[-1].cost
     if reason == "diverged":
         before = solvers[i].batch_size is None and not math.isfinite(report["initial_cost"])
@@ -180,7 +184,13 @@ def fit(
         seconds=time.perf_counter() - began,
         solver=solvers if chained else solvers[0],
         stages=tuple(course.stages),
-        state=_state.pack(report, course.epoch, (i, report["epochs"]) if chained else None, split),
+        state=_state.pack(
+            report,
+            course.epoch,
+            (i, report["epochs"]) if chained else None,
+            split,
+            network._scaling,
+        ),
     )
 
 
@@ -207,6 +217,34 @@ def check_parts(
                 f"sample_weight is 0 for all {len(part)} instances that validation leaves for "
                 f"{purpose}"
             )
+
+
+@contextmanager
+def scaled(
+    course: Course,
+    kind: str | None,
+    data: tuple[NDArray[Any], NDArray[Any], bool],
+    weights: NDArray[np.float64] | None,
+    resumed: _state.Resumed | None,
+) -> Iterator[None]:
+    """Give the network the scaling of a fit; the one before if the fit fails before its training.
+
+    It is that of what is resumed, that of this kind which the instances have, or the network's own.
+    """
+    network, before = course.network, course.network._scaling
+    scaling = before
+    if resumed is not None:
+        scaling = resumed.scaling
+    elif kind is not None:
+        scaling = _scaling.measure(kind, network, *data, weights)
+    if scaling is not before:
+        _scaling.put(network, scaling)
+    try:
+        yield
+    except BaseException:
+        if scaling is not before and not course.trained:
+            _scaling.put(network, before)
+        raise
 
 
 def stream_of(
@@ -277,6 +315,7 @@ class Course:
     epochs: list[NDArray[np.float64]] = field(default_factory=list)  # of each stage
     stages: list[Stage] = field(default_factory=list)
     asked: bool = False  # a callback has asked for the end
+    trained: bool = False  # the parameters may be others than at the start
 
     def over(self) -> str:
         """Why the next stage has nothing to do."""
@@ -301,12 +340,14 @@ def train_stage(
         run.validate(*course.watch.given, course.watch.patience, course.best, when)
     if resumed is not None:
         run.resume(_state.match(resumed.arrays, run.report()["arrays"]), done)
+        course.trained = True  # its parameters are the state's
     # Nothing is left to do where the fit is over, or the state is that of the stage's last epoch.
     reason = course.over() or ("max_epochs" if done >= most else "")
     trains = not reason
     if course.own:
         course.network._position = run.position  # from now on `run` keeps it up to date
     if trains:
+        course.trained = True
         reason = train(course, solver, run, start, start + most)
     course.epochs.append(run.history)
     report = run.report()

@@ -6,12 +6,14 @@ rows by one rule: whole numbers, numbers, true and false, dates as ISO 8601 writ
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from deltaloop._files.atomic import write_bytes
 from deltaloop.cli import _csv
 from deltaloop.tabular._frames import first_line
 
@@ -46,11 +48,11 @@ def read(path: str, text: Collection[str] = ()) -> Any:
     ValueError if it cannot be read as a table; OSError if it cannot be read at all.
     """
     pl = _polars()
-    with open(path, "rb") as file:  # for the errors of the operating system
-        content = b"" if path.lower().endswith(_PARQUET) else file.read()
+    with open(path, "rb") as file:  # once: polars opens and maps files by their names
+        content = file.read()
     try:
         if path.lower().endswith(_PARQUET):
-            frame = pl.read_parquet(path)
+            frame = pl.read_parquet(io.BytesIO(content))
         else:
             tabs = path.lower().endswith(_TABS)
             frame = _typed(_csv.read(content, "\t" if tabs else None), text)
@@ -100,12 +102,13 @@ def _values(series: Any) -> Any:
 
 
 def write(path: str, columns: Mapping[str, NDArray[Any]]) -> None:
-    """Write columns to a CSV, TSV or Parquet file. OSError if that fails."""
+    """Write columns to a CSV, TSV or Parquet file, completely or not at all. OSError names it."""
     pl = _polars()
     frame = pl.DataFrame({name: np.asarray(values) for name, values in columns.items()})
-    with open(path, "wb") as file:
-        if path.lower().endswith(_PARQUET):
-            frame.write_parquet(file)
-        else:
-            tabs = path.lower().endswith(_TABS)
-            frame.write_csv(file, separator="\t" if tabs else ",")
+    content = io.BytesIO()
+    if path.lower().endswith(_PARQUET):
+        frame.write_parquet(content)
+    else:
+        tabs = path.lower().endswith(_TABS)
+        frame.write_csv(content, separator="\t" if tabs else ",")
+    write_bytes(path, content.getbuffer())

@@ -121,8 +121,7 @@ def _data_text(data: Prepared, n: int) -> str:
     return f"{n} rows, target {names} ({what})"
 
 
-def predict(args: argparse.Namespace) -> None:
-    model = TabularModel.load(args.model)
+def predict(args: argparse.Namespace, model: TabularModel) -> None:
     target = model._fitted()[2]
     if not _table_files.is_table(args.file):
         kinds = ", ".join(_table_files.SUFFIXES)
@@ -164,9 +163,8 @@ def _score(model: TabularModel, target: Target, frame: Any) -> dict[str, Any]:
     return {"n_with_target": len(rows), score_name(target.task): score}
 
 
-def description(path: str) -> dict[str, Any]:
+def description(model: TabularModel) -> dict[str, Any]:
     """Return what `deltaloop info` says about the table of a model."""
-    model = TabularModel.load(path)
     classes = model._fitted()[2].classes
     return {
         "task": model.task,

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deltaloop import _scalars
-from deltaloop._files.model import read_metadata
+from deltaloop._files.model import Notes
 from deltaloop._losses import TASKS
 from deltaloop._scaling import Floats
 from deltaloop.inits import Init
 from deltaloop.losses import Loss
-from deltaloop.network import Network, load
+from deltaloop.network import Network, _read
 from deltaloop.results import EpochInfo, FitResult
 from deltaloop.solvers import Solver
 from deltaloop.tabular import _description, _frames, _training
@@ -464,9 +464,12 @@ class TabularModel:
         --------
         See `save`.
         """
-        network = load(path)
-        text = read_metadata(path).get(METADATA)
-        name = os.fspath(path)
+        return cls._of(*_read(path))
+
+    @classmethod
+    def _of(cls, network: Network, notes: Notes) -> Self:
+        """Make the model of what was read from a file."""
+        name, text = notes.name, notes.user.get(METADATA)
         if text is None:
             raise ValueError(f"{name}: holds a network, but no table; deltaloop.load reads it")
         try:
