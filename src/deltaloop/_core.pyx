@@ -14,6 +14,7 @@ its own. The folder is not called ``_core``, as Python would take it for the mod
 
 cimport cython
 cimport numpy as cnp
+from cpython.exc cimport PyErr_CheckSignals
 from cpython.pycapsule cimport (
     PyCapsule_GetContext, PyCapsule_New, PyCapsule_SetContext, PyCapsule_SetDestructor,
 )
@@ -54,6 +55,7 @@ __version__ = DELTALOOP_VERSION.decode()
 COMPILER = DELTALOOP_COMPILER.decode()
 
 include "_extension/tables.pxi"
+include "_extension/slices.pxi"
 include "_extension/arrays.pxi"
 include "_extension/stream.pxi"
 include "_extension/network.pxi"
