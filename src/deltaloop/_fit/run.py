@@ -34,6 +34,7 @@ from deltaloop._fit.arguments import (
     check_tolerance,
     check_validation,
     choose,
+    plain_validation,
 )
 from deltaloop.results import DivergenceWarning, EpochInfo, FitResult, History, Stage
 from deltaloop.solvers import Solver
@@ -109,16 +110,33 @@ def fit(
     threads = _scalars.threads(n_threads)
     checked = _scalars.flag("check_finite", check_finite)
     kind = _scaling.check_kind(scale)
+    # From here to the batch: what may run code of the caller's. X becomes an array as the last one,
+    # before the first array is checked.
+    every = _scalars.integer("callback_every", callback_every, at_least=1)
+    seconds = None if max_time is None else _scalars.real("max_time", max_time)
+    penalties = _problem.penalised(l1, l2)
+    rates = _problem.dropout(network, dropout)
+    class_weight = _problem.plain_classes(class_weight)
+    if patience is not None:
+        patience = _scalars.integer("patience", patience, at_least=1)
+    if max_epochs is not None:
+        most = check_epochs(max_epochs, max(len(solvers), 1), chained)
+        max_epochs = list(most) if chained else most[0]
+    _seeds.check_seed(seed)
+    state = None if resume is None else _state.check(resume)
+    sample_weight = _arrays.plain("sample_weight", sample_weight)
+    validation = plain_validation(validation)
+    Y = _arrays.plain("Y", Y)
     x, y, labels = _arrays.batch(network, X, Y, check_finite=checked)
     watch = check_validation(network, validation, patience, x.shape[0], checked)
-    problem = _problem.of(network, y, labels, sample_weight, class_weight, l1, l2)
-    problem = problem._replace(dropout=_problem.dropout(network, dropout))
+    problem = _problem.of(network, y, labels, sample_weight, class_weight)
+    problem = penalties._replace(weights=problem.weights, dropout=rates)
     if not solvers:
         chosen, max_epochs = choose(network, x.shape[0] - watch.held, problem, max_epochs)
         solvers = (chosen,)
     most = check_epochs(max_epochs, len(solvers), chained)
-    limits = check_limits(most, max_time, callback, callback_every)
-    resumed = check_resumed(network, resume, seed, limits, chained, watch.held > 0, kind)
+    limits = check_limits(most, seconds, callback, every)
+    resumed = check_resumed(network, state, seed, limits, chained, watch.held > 0, kind)
     check_stages(network, solvers, x.shape[0] - watch.held, problem, chained)
     first = resumed.stage if resumed else 0
     done = resumed.epochs if resumed else 0
