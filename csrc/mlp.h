@@ -541,6 +541,24 @@ double mlp_fit_largest_gradient(const struct mlp_fit *fit);
  * of mlp_fit_run. */
 int mlp_fit_settled(const struct mlp_fit *fit);
 
+/* What the targets of a fit ask for: the least and the largest of them all, where they are asked for, and by
+ * a sample of at most 1,000 instances, scaled up, the least that C can be and C where each output is the mean
+ * of its targets. */
+struct mlp_target_survey {
+    double lowest, highest, least, mean;
+};
+/* What a network is after a fit, by such a sample. `saturated` is the first layer, from 1, all of whose units
+ * have |g'(z)| < 1e-4 for all instances, 0 where there is none; the last one counts where it is bounded and
+ * the loss has no matching derivative. `constant`: all instances have the same outputs, up to 1e-6 of what
+ * their targets differ by. */
+struct mlp_health {
+    size_t saturated;
+    int constant;
+};
+enum mlp_status mlp_fit_targets(struct mlp_fit *fit, int with_extremes,
+                                struct mlp_target_survey *targets);
+enum mlp_status mlp_fit_health(struct mlp_fit *fit, struct mlp_health *health);
+
 /* The end: with patience the best epoch's parameters are restored, if there is one; then C over all
  * instances and over mlp_fit_validate's (NaN: none), by about `work` multiply-adds a call; 1 when *cost
  * and *validation hold them. No training after the first call. Cannot fail. */

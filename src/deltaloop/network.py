@@ -756,6 +756,9 @@ class Network(_core.Core):
         DivergenceWarning
             If cost or parameters became infinite or NaN. The parameters from the start of that
             epoch are restored, and the result says ``"diverged"``.
+        ConvergenceWarning
+            At the start, if targets, `tol` or `goal` do not go with the network; at the end, if the
+            fit did not end well. ``FitResult.message`` says why.
 
         Notes
         -----

@@ -261,6 +261,27 @@ cdef class Fit:
             done = mlp_fit_finish(self.fit, work, &cost, &validation)
         return (cost, validation) if done else None
 
+    def targets(self, bint extremes):
+        """(lowest, highest, least, mean): the targets' extremes, the least cost, that of their means.
+
+        Without `extremes` the first two are infinite.
+        """
+        cdef mlp_target_survey t
+        cdef mlp_status status
+        with nogil:
+            status = mlp_fit_targets(self.fit, extremes, &t)
+        check(status)
+        return t.lowest, t.highest, t.least, t.mean
+
+    def health(self):
+        """(saturated, constant): the first layer that is, from 1, or 0; whether all outputs are."""
+        cdef mlp_health h
+        cdef mlp_status status
+        with nogil:
+            status = mlp_fit_health(self.fit, &h)
+        check(status)
+        return h.saturated, h.constant != 0
+
     def report(self):
         """epochs, initial_cost, cost, gradient_norm, reason, key, position, arrays and so on.
 

@@ -7,6 +7,7 @@ signals, the progress bar, the clock and, at exact epochs, the callback.
 from __future__ import annotations
 
 import math
+import sys
 import time
 import warnings
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from deltaloop._arguments import arrays as _arrays
 from deltaloop._arguments import problem as _problem
 from deltaloop._arguments import seeds as _seeds
 from deltaloop._fit import state as _state
+from deltaloop._fit import verdict as _verdict
 from deltaloop._fit.arguments import (
     Limits,
     Validation,
@@ -36,7 +38,14 @@ from deltaloop._fit.arguments import (
     choose,
     plain_validation,
 )
-from deltaloop.results import DivergenceWarning, EpochInfo, FitResult, History, Stage
+from deltaloop.results import (
+    ConvergenceWarning,
+    DivergenceWarning,
+    EpochInfo,
+    FitResult,
+    History,
+    Stage,
+)
 from deltaloop.solvers import Solver
 
 # Seconds between two looks at signals, clock and progress bar.
@@ -172,19 +181,37 @@ def fit(
                     most=limits.max_epochs[i],
                     draws=own,
                 )
+                if i == first:
+                    asked = _verdict.ask(network, run)
+                    doubts = _verdict.at_start(network, asked, tolerance, target)
+                    for text in doubts if resumed is None else ():
+                        warnings.warn(text, ConvergenceWarning, stacklevel=callers())
                 exact = solvers[i].batch_size is None and problem.dropout is None
                 report = train_stage(course, i, run, resumed if i == first else None, exact)
                 stream = _core.Stream(report["key"], report["position"])
                 if course.stages[-1].stop_reason in FINAL:
                     break
-    reason, cost = course.stages[-1].stop_reason, course.stages[-1].cost
+            several = len(course.epochs) > 1
+            epochs = np.concatenate(course.epochs, axis=1) if several else course.epochs[0]
+            history = History(*epochs)
+            changed = resumed is not None or problem.dropout is not None
+            end = ending(course, history.cost, report["gradient_norm"], not changed)
+            wrong = ""
+            if end.reason != "diverged":
+                wrong = _verdict.trouble(network, run, asked, end, tolerance, target)
+    reason, cost = end.reason, end.cost
     if reason == "diverged":
         before = solvers[i].batch_size is None and not math.isfinite(report["initial_cost"])
-        warnings.warn(
-            divergence(course, before, solvers[i]._smaller), DivergenceWarning, stacklevel=3
-        )
-    several = len(course.epochs) > 1
-    history = History(*(np.concatenate(course.epochs, axis=1) if several else course.epochs[0]))
+        message = divergence(course, before, solvers[i]._smaller)
+        warnings.warn(message, DivergenceWarning, stacklevel=callers())
+    else:
+        message = _verdict.message(end, tolerance, target, watch.patience)
+        if wrong:
+            message += f" But {wrong}."
+            warnings.warn(message, ConvergenceWarning, stacklevel=callers())
+        elif doubts and reason == "converged":
+            wrong = doubts[0]
+            message += f" But {wrong}."
     return FitResult(
         cost=cost,
         loss=network.loss,
@@ -192,7 +219,7 @@ def fit(
         epochs=course.epoch - done,
         n_instances=x.shape[0],
         n_validation=0 if course.watch.given is None else course.watch.given[0].shape[0],
-        converged=reason in ("converged", "goal"),
+        converged=reason in ("converged", "goal") and not wrong,
         stop_reason=reason,
         cost_history=history.cost,
         history=history,
@@ -209,7 +236,38 @@ def fit(
             split,
             network._scaling,
         ),
+        message=message,
     )
+
+
+def ending(
+    course: Course, costs: NDArray[np.float64], gradient_norm: float, comparable: bool
+) -> _verdict.End:
+    """Return how the last stage has ended, after epochs of these costs.
+
+    Those of a fit that is resumed, or drops units, are not `comparable` with the last one.
+    """
+    stage, initial = course.stages[-1], course.initial_cost
+    if math.isnan(initial) and len(costs) > 1:
+        initial = float(costs[0])
+    return _verdict.End(
+        stage.solver,
+        stage.stop_reason,
+        stage.epochs,
+        len(costs),
+        initial if comparable else math.nan,
+        float(costs[-2]) if len(costs) > 1 else course.initial_cost,
+        stage.cost,
+        gradient_norm,
+    )
+
+
+def callers(*packages: str) -> int:
+    """Return the stacklevel of the first frame outside of this package, or of these."""
+    level, frame, inside = 1, sys._getframe(1), packages or ("deltaloop",)
+    while frame.f_back and str(frame.f_globals.get("__name__")).partition(".")[0] in inside:
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def set_aside(

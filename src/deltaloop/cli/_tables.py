@@ -31,7 +31,7 @@ from deltaloop.losses import _of_text as of_text
 from deltaloop.tabular import TabularModel, _frames
 from deltaloop.tabular._columns import Column
 from deltaloop.tabular._description import check_size
-from deltaloop.tabular._kinds import KINDS
+from deltaloop.tabular._kinds import KINDS, listed
 from deltaloop.tabular._target import Target
 from deltaloop.tabular._training import Prepared
 
@@ -43,8 +43,7 @@ def train(args: argparse.Namespace) -> None:
     names = list(frame.columns)
     if not args.target:
         args.usage_error(
-            f"argument --target: expected a column of {args.data}, which has "
-            f"{', '.join(map(repr, names))}"
+            f"argument --target: expected a column of {args.data}, which has {listed(names)}"
         )
     target = args.target[0] if len(args.target) == 1 else args.target
     model = TabularModel(
@@ -143,7 +142,7 @@ def predict(args: argparse.Namespace, model: TabularModel) -> None:
         }
     except (TypeError, ValueError) as error:
         raise ValueError(f"{args.file}: {error}") from error
-    if all(name in frame.columns for name in target.names):
+    if set(target.names) <= set(frame.columns):
         report |= _score(model, target, frame)
     if args.output is not None:
         columns = predictions.reshape(len(predictions), -1).T
