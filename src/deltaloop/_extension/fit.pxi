@@ -106,6 +106,7 @@ cdef class Fit:
     cdef cnp.ndarray epochs  # (5, at least as many as there are)
     cdef size_t recorded
     cdef bint batched  # by mini-batches, in an order that is given
+    cdef readonly bint paused  # within an epoch, as the last call of `run` has left it
     cdef bint draws  # from the network's own stream, whose position it keeps up to date
 
     def __cinit__(self, Core core not None, cnp.ndarray x not None, cnp.ndarray y not None,
@@ -226,6 +227,7 @@ cdef class Fit:
         with nogil:
             event = mlp_fit_run(self.fit, until, work, capacity - first, &history, &recorded)
         self.recorded += recorded
+        self.paused = event == MLP_PAUSED
         if self.draws:
             self.core._position = mlp_fit_position(self.fit)
         return EVENTS[event], self.epochs[:, first:self.recorded]

@@ -141,8 +141,8 @@ def unpack(
     """
     if set(COUNTS) <= set(arrays) and not {"parameters", "cost"} & set(arrays):
         raise ValueError(
-            "resume is the state of a fit that diverged, which cannot go on; "
-            "train from the restored parameters instead"
+            "resume is the state of a fit that diverged, or was interrupted within an epoch, which "
+            "cannot go on; train from the parameters that the network has"
         )
     names = COUNTS + (STAGES if n_stages is not None else ()) + (SPLIT if split else ())
     for name in names:
