@@ -1049,7 +1049,10 @@ class Network(_core.Core):
         parts += [f"output={self.output!r}", f"loss={self.loss!r}"]
         if self.residual:
             parts.append("residual=True")
-        parts.append(f"seed={self.seed}")
+        try:
+            parts.append(f"seed={self.seed}")
+        except ValueError:  # Python writes no such number in decimal digits
+            parts.append(f"seed={self.seed:#x}")
         return f"{type(self).__name__}({', '.join(parts)})"
 
     def _repr_html_(self) -> str:
