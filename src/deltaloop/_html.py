@@ -31,6 +31,8 @@ def table(network: _core.Core) -> str:
     facts = [f"loss {network.loss}"]
     if network.residual:
         facts.append("residual")
+    if network._scaling is not None:
+        facts.append(f"scaling {network._scaling.kind}")
     if network.init is not None:
         facts.append(f"init {network.init}")
     facts.append(f"seed {_scalars.shown(network.seed)}")

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from deltaloop import _core, _export, _html, _scalars, inits, losses
+from deltaloop import scaling as _scaling
 from deltaloop._arguments import arrays as _arrays
 from deltaloop._arguments import layers as _layers
 from deltaloop._arguments import problem as _problem
@@ -29,6 +30,7 @@ from deltaloop.inits import Init
 from deltaloop.losses import Loss
 from deltaloop.predictor import Predictor
 from deltaloop.results import EpochInfo, FitResult
+from deltaloop.scaling import Scaling
 from deltaloop.solvers import Solver
 from deltaloop.trainer import Trainer
 
@@ -86,6 +88,10 @@ class Network(_core.Core):
         What the network was made with, and P; read-only.
     parameters, weights, biases
         Views: writing to them changes the network.
+    scaling
+        How inputs and outputs are scaled, a `Scaling`, or None. ``fit(..., scale="standard")`` sets
+        it. ``predict`` and all other methods take and give what the user has; the layers, and so
+        the parameters and the cost, work with scaled numbers.
 
     Raises
     ------
@@ -216,6 +222,7 @@ class Network(_core.Core):
         seed: int | np.random.Generator | None,
         position: int,
         parameters: NDArray[np.float64],
+        scaling: Scaling | None = None,
     ) -> Self:
         """Make a network from everything that distinguishes it.
 
@@ -235,6 +242,8 @@ class Network(_core.Core):
             )
         network._parameters[:] = parameters
         network._set_origin(init, _seeds.resolve_seed(seed), words)
+        if scaling is not None:
+            _scaling.put(network, _scaling.check(scaling, network))
         return network
 
     # ---- parameters ----
@@ -243,7 +252,8 @@ class Network(_core.Core):
     def parameters(self) -> NDArray[np.float64]:
         """All parameters, (P,): a view, so writing to it changes the network.
 
-        Assigning copies P finite numbers in.
+        Assigning copies P finite numbers in. While another thread trains the network, that is a
+        RuntimeError; nothing guards what is written through the views.
         """
         return self._parameters
 
@@ -255,7 +265,7 @@ class Network(_core.Core):
                 f"parameters must have shape ({self.n_parameters},), got {array.shape}"
             )
         _arrays.finite("parameters", array)
-        self._parameters[:] = array
+        self._assign(np.array(array, dtype=np.float64))
 
     @property
     def weights(self) -> tuple[NDArray[np.float64], ...]:
@@ -266,6 +276,23 @@ class Network(_core.Core):
     def biases(self) -> tuple[NDArray[np.float64], ...]:
         """b^(1), ..., b^(L), shapes (m^(l),): views of the parameters."""
         return _layers.views(self.layers, self._parameters)[1]
+
+    @property
+    def scaling(self) -> Scaling | None:
+        """How inputs and outputs are scaled, or None.
+
+        Assigning a `Scaling`, or None for none, leaves the parameters as they are: they then belong
+        to inputs and outputs that are scaled in the new way. While the network is being trained, a
+        RuntimeError.
+        """
+        found: Scaling | None = self._scaling
+        return found
+
+    @scaling.setter
+    def scaling(self, scaling: Scaling | None) -> None:
+        known = _scaling.check(scaling, self)
+        with run.exclusive(self):
+            _scaling.put(self, known)
 
     # ---- prediction: predict is in _extension/network.pxi ----
 
@@ -292,6 +319,8 @@ class Network(_core.Core):
             One output: 1 where z > 0 (for a sigmoid, a > 1/2), else 0, shape (n,). Independent
             outputs (``loss="binary_cross_entropy"``): the same for each, (n, mL). Otherwise the
             index of the largest output, (n,). For a single instance the first axis is absent.
+            Where the network scales its outputs, of a regression's loss, they are those that
+            ``predict`` gives: linear ones count above 0, and the largest is that in these units.
 
         Raises
         ------
@@ -308,7 +337,8 @@ class Network(_core.Core):
         x, single = _arrays.instances(X, self.layers[0])
         _arrays.finite("X", x)
         z = np.empty((x.shape[0], self.layers[-1]))
-        self._predict(x, z, True)
+        scaled = self.scaling is not None and self.scaling.scales_outputs
+        self._predict(x, z, not (scaled and (z.shape[1] > 1 or self.output == "identity")))
         if self.layers[-1] == 1:
             result = (z[:, 0] > 0).astype(np.int64)
         elif self.loss in of_task("labels"):
@@ -331,7 +361,8 @@ class Network(_core.Core):
         Returns
         -------
         list of ndarray
-            [a^(1), ..., a^(L)], shapes (n, m^(l)), or (m^(l),) for a single instance.
+            [a^(1), ..., a^(L)], shapes (n, m^(l)), or (m^(l),) for a single instance. The last is
+            what ``predict`` gives.
 
         Raises
         ------
@@ -364,7 +395,8 @@ class Network(_core.Core):
         """Cost C: the loss summed over the instances, never divided by their number.
 
         ``C = sum_i s_i loss_i + l1 sum abs(w) + l2/2 sum w^2``, where s are the weights of the
-        instances and w all weights of the network, without the biases.
+        instances and w all weights of the network, without the biases. It is what ``fit``
+        minimises: where the network has a `scaling`, the loss of the scaled targets.
 
         Parameters
         ----------
@@ -460,8 +492,9 @@ class Network(_core.Core):
         Returns
         -------
         ndarray of float64, shape (n, mL, P) or (n, mL, m0)
-            Element [i, k, p] is the derivative of output k of instance i with respect to
-            ``parameters[p]``, or to ``X[i, p]``. For one instance (mL, P) or (mL, m0).
+            Element [i, k, p] is the derivative of output k of instance i, as ``predict`` gives it,
+            with respect to ``parameters[p]``, or to ``X[i, p]``. For one instance (mL, P) or
+            (mL, m0).
 
         Raises
         ------
@@ -504,7 +537,8 @@ class Network(_core.Core):
         -------
         ndarray of float64, shape (n, m0) or (m0,)
             Row i is the gradient of instance i's part of the cost with respect to ``X[i]``, the
-            same bits whatever the other instances are.
+            same bits whatever the other instances are. Where the network has a `scaling`, it is
+            the derivative by what was given, not by what the layers see.
 
         Raises
         ------
@@ -594,6 +628,7 @@ class Network(_core.Core):
         validation: tuple[ArrayLike, ...] | float | None = None,
         patience: int | None = None,
         resume: Mapping[str, ArrayLike] | None = None,
+        scale: str | None = None,
         progress: bool = False,
         n_threads: int | None = None,
         seed: int | np.random.Generator | None = None,
@@ -670,6 +705,19 @@ class Network(_core.Core):
             stopped, given the same data, solver and layers; what the solver is made with may
             change. Not together with `seed`: the random stream is the state's, and the network's
             own goes on with it if it is the same one.
+        scale : str, optional
+            ``"standard"`` trains on columns of mean 0 and standard deviation 1, ``"minmax"`` on
+            columns in [-1, 1]: those of X, and those of Y for the squared, absolute, Huber and
+            quantile loss. Choose one where columns are far from the size of 1, such as years, or
+            far from each other. What the columns need is taken from the instances that are trained
+            on, of weight above 0, each counted once, and kept as `scaling`: from then on all
+            methods scale what they are given, and ``predict`` gives the units of Y. The parameters
+            stay as they are, and now belong to scaled numbers; so do the cost, `goal`, `tol` and a
+            loss's parameter. The columns of Y go to the range of outputs that have two limits, as
+            sigmoid and tanh, and where there is one, as of relu, they are divided and not shifted.
+            Constant columns are divided by 1. None trains with the `scaling` that the network has,
+            or without one. With `resume` the scaling is that of the state, and `scale`, if it is
+            given, must be its kind.
         progress : bool, default False
             Show a progress bar on standard error if that is a terminal (needs tqdm).
         n_threads : int, optional
@@ -698,6 +746,9 @@ class Network(_core.Core):
         DivergenceWarning
             If cost or parameters became infinite or NaN. The parameters from the start of that
             epoch are restored, and the result says ``"diverged"``.
+        ConvergenceWarning
+            At the start, if targets, `tol` or `goal` do not go with the network; at the end, if the
+            fit did not end well. ``FitResult.message`` says why.
 
         Notes
         -----
@@ -753,6 +804,14 @@ class Network(_core.Core):
         >>> result = net.fit([[0.0], [1.0]], [0.3, 0.6], solver=solvers, max_epochs=[50, 100])
         >>> [stage.epochs for stage in result.stages][0], result.cost < 1e-12
         (50, True)
+
+        Years and thousands, as they are:
+
+        >>> X, Y = [[1900.0], [1950.0], [2000.0]], [1000.0, 4000.0, 5000.0]
+        >>> net = dl.Network([1, 3, 1], activation="tanh", output="identity", seed=0)
+        >>> result = net.fit(X, Y, scale="standard", goal=1e-12)
+        >>> net.predict([[1950.0]]).round(), net.scaling
+        (array([[4000.]]), Scaling(kind='standard', inputs=1, outputs=1))
         """
         return run.fit(
             self,
@@ -773,6 +832,7 @@ class Network(_core.Core):
             validation=validation,
             patience=patience,
             resume=resume,
+            scale=scale,
             progress=progress,
             n_threads=n_threads,
             seed=seed,
@@ -885,6 +945,9 @@ class Network(_core.Core):
             If an argument is wrong or a parameter is not finite.
         OSError
             If the file cannot be written.
+        RuntimeError
+            While another thread trains the network, whose parameters are then those of no complete
+            step. A callback of ``fit`` may save it.
 
         Examples
         --------
@@ -895,7 +958,7 @@ class Network(_core.Core):
         >>> bool((dl.load(path).parameters == net.parameters).all())
         True
         """
-        _model.save(self, path, metadata)
+        _model.save(self._frozen(), path, metadata)
 
     def to_onnx(self, path: str | os.PathLike[str]) -> None:
         """Write the network to an ONNX file, which `deltaloop.from_onnx` reads back, bit for bit.
@@ -916,6 +979,8 @@ class Network(_core.Core):
             If `path` is wrong, a parameter is not finite, or there are more than 2 GB of them.
         OSError
             If the file cannot be written.
+        RuntimeError
+            As for ``save``.
 
         Examples
         --------
@@ -926,7 +991,7 @@ class Network(_core.Core):
         >>> bool((dl.from_onnx(path).parameters == net.parameters).all())
         True
         """
-        _onnx.write(self, path)
+        _onnx.write(self._frozen(), path)
 
     def to_sklearn(self, classes: ArrayLike | None = None) -> Any:
         """Make a fitted estimator of scikit-learn that predicts the same.
@@ -951,6 +1016,8 @@ class Network(_core.Core):
             Without scikit-learn.
         TypeError, ValueError
             If scikit-learn has no such network, or `classes` do not fit.
+        RuntimeError
+            As for ``save``.
 
         Examples
         --------
@@ -960,7 +1027,7 @@ class Network(_core.Core):
         >>> estimator.predict_proba([[0.0, 1.0]]).shape
         (1, 2)
         """
-        return _export.to_sklearn(self, classes)
+        return _export.to_sklearn(self._frozen(), classes)
 
     def to_torch(self) -> Any:
         """Make a ``torch.nn.Sequential`` in float64 that computes the same.
@@ -975,6 +1042,8 @@ class Network(_core.Core):
         ------
         ImportError
             Without PyTorch.
+        RuntimeError
+            As for ``save``.
 
         Examples
         --------
@@ -987,7 +1056,7 @@ class Network(_core.Core):
           (3): Tanh()
         )
         """
-        return _export.to_torch(self)
+        return _export.to_torch(self._frozen())
 
     def copy(self) -> Self:
         """Return an independent copy: parameters, settings and the position in the stream.
@@ -995,6 +1064,11 @@ class Network(_core.Core):
         Returns
         -------
         Network
+
+        Raises
+        ------
+        RuntimeError
+            As for ``save``; ``copy.copy``, ``copy.deepcopy`` and ``pickle`` too.
 
         Examples
         --------
@@ -1010,7 +1084,8 @@ class Network(_core.Core):
         return twin
 
     def _state(self) -> tuple[Any, ...]:
-        """Return the arguments of ``_restore`` for a copy."""
+        """Return the arguments of ``_restore`` for a copy, all of one moment."""
+        parameters, position, scaling = self._snapshot()
         return (
             self.layers,
             self.activation,
@@ -1019,9 +1094,14 @@ class Network(_core.Core):
             self.residual,
             self.init,
             self.seed,
-            self._position,
-            self._parameters,
+            position,
+            parameters,
+            *(() if scaling is None else (scaling,)),
         )
+
+    def _frozen(self) -> Network:
+        """Return a plain copy, which no training goes on with while it is read."""
+        return Network._restore(*self._state())
 
     def __copy__(self) -> Self:
         return self.copy()
@@ -1049,6 +1129,8 @@ class Network(_core.Core):
         parts += [f"output={self.output!r}", f"loss={self.loss!r}"]
         if self.residual:
             parts.append("residual=True")
+        if self._scaling is not None:
+            parts.append(f"scaling={self._scaling.kind!r}")
         try:
             parts.append(f"seed={self.seed}")
         except ValueError:  # Python writes no such number in decimal digits
@@ -1100,7 +1182,7 @@ def _read(path: object) -> tuple[Network, _model.Notes]:
     """Return the network of a file that was read once, and what else it says."""
     name = path_name(path)
     with naming(name):
-        description, parameters, notes = _model.read(name)
+        description, values, notes = _model.read(name)
         network = Network._restore(
             description.layers,
             description.activation,
@@ -1110,6 +1192,7 @@ def _read(path: object) -> tuple[Network, _model.Notes]:
             description.init,
             description.seed,
             description.position,
-            parameters,
+            values[: description.n_parameters],
+            description.scaling_of(values),
         )
         return network, notes

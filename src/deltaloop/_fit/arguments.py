@@ -211,15 +211,30 @@ def check_validation(
 
 
 def check_resumed(
-    resume: object, seed: object, limits: Limits, chained: bool, split: bool
+    network: _core.Core,
+    resume: object,
+    seed: object,
+    limits: Limits,
+    chained: bool,
+    split: bool,
+    kind: str | None,
 ) -> _state.Resumed | None:
-    """Return where a fit goes on, or None where it begins; its arrays are checked later."""
+    """Return where a fit goes on, or None where it begins; its arrays are checked later.
+
+    `kind` is what `scale` asks for.
+    """
     if resume is None:
         return None
     if seed is not None:
         raise ValueError("seed and resume exclude each other: a state has its own random stream")
     n_stages = len(limits.max_epochs)
-    where = _state.unpack(resume, n_stages if chained else None, split)
+    where = _state.unpack(resume, n_stages if chained else None, split, network)
+    known = None if where.scaling is None else where.scaling.kind
+    if kind is not None and kind != known:
+        raise ValueError(
+            f"scale must be that of resume, {known!r}, or left out, got {kind!r}: a fit goes on "
+            "with the scaling that it began with"
+        )
     most = limits.max_epochs[where.stage]
     if where.stage == n_stages - 1 and where.stage_epochs >= most:
         raise ValueError(

@@ -13,6 +13,7 @@ from deltaloop._files.paths import short
 from deltaloop._onnx.graph import Graph, Units
 from deltaloop._onnx.protobuf import metadata, read_model
 from deltaloop._onnx.write import PREFIX, library
+from deltaloop.scaling import Scaling
 
 # Of opsets before this one operators have other attributes.
 MIN_OPSET = 7
@@ -25,6 +26,7 @@ class Found(NamedTuple):
     biases: list[NDArray[Any]]
     activations: list[str]
     residual: bool
+    scaling: Scaling | None
     noted: Description | None
 
 
@@ -63,7 +65,7 @@ def _found(layers: list[Units], entries: dict[str, str]) -> Found:
     activations = [units.activation for units in layers]
     residual = _layers.is_residual(sizes, [units.residual for units in layers])
     if not entries:
-        return Found(weights, biases, activations, residual, None)
+        return Found(weights, biases, activations, residual, None, None)
     noted = describe(entries)
     found = (sizes, tuple(activations[:-1]), activations[-1], residual)
     if found != (noted.layers, noted.activation, noted.output, noted.residual):
@@ -73,4 +75,4 @@ def _found(layers: list[Units], entries: dict[str, str]) -> Found:
             f"{short(str(list(sizes)))}: a model that was changed should not keep the "
             f"entries {PREFIX}* of its metadata_props"
         )
-    return Found(weights, biases, activations, residual, noted)
+    return Found(weights, biases, activations, residual, None, noted)

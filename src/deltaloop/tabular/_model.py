@@ -282,10 +282,18 @@ class TabularModel:
     def _train(self, data: _training.Prepared, options: dict[str, Any]) -> Self:
         """Train on what was prepared; nothing changes if that fails."""
         network = _training.make_network(data, self._network_options, self._seed)
-        self.result, self.report = _training.train(data, network, self._seed, options)
-        self.network, self._table, self._target = network, data.table, data.target
-        self.ignored = {name: ignored.reason for name, ignored in data.ignored.items()}
-        self.train_rows, self.test_rows = data.rows[data.train], data.rows[data.test]
+        result, report = _training.train(data, network, self._seed, options)
+        # At once: a signal between them, or another thread, would see a part of two models.
+        self.__dict__.update(
+            result=result,
+            report=report,
+            network=network,
+            _table=data.table,
+            _target=data.target,
+            ignored={name: ignored.reason for name, ignored in data.ignored.items()},
+            train_rows=data.rows[data.train],
+            test_rows=data.rows[data.test],
+        )
         return self
 
     def predict(self, frame: Any) -> NDArray[Any]:
@@ -479,9 +487,11 @@ class TabularModel:
         return model
 
     def _fitted(self) -> tuple[Network, Table, Target]:
-        if self.network is None or self._table is None or self._target is None:
+        now = self.__dict__.copy()  # all of one fit, where another thread ends one meanwhile
+        network, table, target = now["network"], now["_table"], now["_target"]
+        if network is None:
             raise ValueError("this model has not been fitted; call fit first")
-        return self.network, self._table, self._target
+        return network, table, target
 
     def _encoded(self, frame: Any) -> tuple[Network, Floats]:
         """Return the network and the encoded rows of a narwhals frame."""
