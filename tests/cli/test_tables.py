@@ -282,6 +282,18 @@ class TestMessages:
         assert line.startswith(f"{path}: ")
         assert message in line
 
+    def test_a_panic_of_polars(self, fails, tmp_path, monkeypatch):
+        """It is no Exception, and damaged files cause it."""
+        path = tmp_path / "bad.parquet"
+        path.write_bytes(b"PAR1")
+
+        def read(content):
+            raise pl.exceptions.PanicException("called unwrap\nnote: a backtrace")
+
+        monkeypatch.setattr(pl, "read_parquet", read)
+        line = fails("train", path, "--target", "y")
+        assert line == f"{path}: damaged, polars cannot read it: called unwrap"
+
     def test_of_packed_files(self, fails, tmp_path, model):
         packed = gzip.compress(b"a,y\n1,2\n")
         for name, expected in (

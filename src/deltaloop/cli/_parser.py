@@ -77,8 +77,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     SystemExit
         After `--help` and `--version` (status 0) and for wrong arguments (status 2).
     """
-    args = _parser().parse_args(argv)
     try:
+        try:
+            args = _parser().parse_args(argv)
+        except SystemExit:
+            _streams.flush()  # help that cannot be written is an error
+            raise
         args.run(args)
         _streams.flush()
         return 0

@@ -63,6 +63,8 @@ def read(path: str, text: Collection[str] = ()) -> Any:
             frame = _typed(_csv.read(content, "\t" if tabs else None), text)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise ValueError(f"{path}: {first_line(error)}") from error
+    except pl.exceptions.PanicException as error:  # no Exception; one in 150 damaged Parquet files
+        raise ValueError(f"{path}: damaged, polars cannot read it: {first_line(error)}") from error
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     if not frame.height:
