@@ -260,6 +260,19 @@ enum mlp_status mlp_objective(const struct mlp_network *network, const struct ml
                               const struct mlp_matrix *x, const struct mlp_matrix *y, size_t n,
                               size_t n_threads, double *cost, double *gradient);
 
+/* mlp_objective in parts, between which the caller may look after signals. What it is given must
+ * outlive the evaluation. */
+struct mlp_evaluation;
+enum mlp_status mlp_evaluation_new(struct mlp_evaluation **evaluation,
+                                   const struct mlp_network *network,
+                                   const struct mlp_problem *problem, const struct mlp_matrix *x,
+                                   const struct mlp_matrix *y, size_t n, size_t n_threads,
+                                   double *gradient);
+/* About `work` multiply-adds of it; 1 when *cost and the gradient are complete, which they are not
+ * before. Cannot fail. */
+int mlp_evaluation_advance(struct mlp_evaluation *evaluation, double work, double *cost);
+void mlp_evaluation_free(struct mlp_evaluation *evaluation);
+
 /* out (n, m^(L), P) <- d a^(L)_k / d parameters, or with `inputs` (n, m^(L), m^(0)) <- d a^(L)_k / d
  * a^(0). No step units. */
 enum mlp_status mlp_jacobian(const struct mlp_network *network, const struct mlp_matrix *x,
@@ -324,7 +337,7 @@ enum mlp_status mlp_find_nonfinite(const struct mlp_kernels *kernels, const stru
  * = beta E_D + alpha E_W is minimised, with alpha and beta estimated; squared error, the fixed rule and D
  * = I only. `damping` is the first mu, for MLP_NIELSEN as a factor of max D^2, and for MLP_TRUST_REGION
  * the first radius, in norms of D w. MLP_FIXED multiplies mu by `decrease` after a success, `increase`
- * after a failure. */
+ * after a failure. "max_damping" is the end where mu exceeds `max_damping` max(1, max diagonal of J^T J / D^2). */
 #define MLP_LEVENBERG_MARQUARDT_OPTIONS(O, at)                                                     \
     O(at, enum mlp_damping, rule)                                                                  \
     O(at, int, diagonal)                                                                           \
@@ -527,6 +540,24 @@ double mlp_fit_largest_gradient(const struct mlp_fit *fit);
  * validation: then a fit by MLP_LBFGS, MLP_SCG or MLP_LEVENBERG_MARQUARDT can end between any two calls
  * of mlp_fit_run. */
 int mlp_fit_settled(const struct mlp_fit *fit);
+
+/* What the targets of a fit ask for: the least and the largest of them all, where they are asked for, and by
+ * a sample of at most 1,000 instances, scaled up, the least that C can be and C where each output is the mean
+ * of its targets. */
+struct mlp_target_survey {
+    double lowest, highest, least, mean;
+};
+/* What a network is after a fit, by such a sample. `saturated` is the first layer, from 1, all of whose units
+ * have |g'(z)| < 1e-4 for all instances, 0 where there is none; the last one counts where it is bounded and
+ * the loss has no matching derivative. `constant`: all instances have the same outputs, up to 1e-6 of what
+ * their targets differ by. */
+struct mlp_health {
+    size_t saturated;
+    int constant;
+};
+enum mlp_status mlp_fit_targets(struct mlp_fit *fit, int with_extremes,
+                                struct mlp_target_survey *targets);
+enum mlp_status mlp_fit_health(struct mlp_fit *fit, struct mlp_health *health);
 
 /* The end: with patience the best epoch's parameters are restored, if there is one; then C over all
  * instances and over mlp_fit_validate's (NaN: none), by about `work` multiply-adds a call; 1 when *cost

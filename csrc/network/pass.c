@@ -216,12 +216,16 @@ static size_t part_rows(const struct chunk_context *c, size_t part, size_t *firs
     return mlp_part_of(c->rows, c->parts, part + 1, 4) - *first;
 }
 
-/* Their rows of x, rows > 0. */
+/* Their rows of x, rows > 0. A single row is contiguous where it lies, whatever the strides; but those of
+ * the chunk are read as one matrix for the gradient. */
 static const double *read_rows(struct chunk_context *c, size_t first, size_t rows)
 {
     const struct mlp_pass *pass = c->pass;
-    const double *x = mlp_rows(pass->x, pass->order, pass->begin + c->row + first, rows,
-                               pass->space->arenas[0].x + first * mlp_n_inputs(pass->net));
+    const size_t m0 = mlp_n_inputs(pass->net);
+    double *own = pass->space->arenas[0].x + first * m0;
+    const double *x = mlp_rows(pass->x, pass->order, pass->begin + c->row + first, rows, own);
+    if (x != own && mlp_rows_in_place(pass->x, c->rows) == NULL)
+        x = memcpy(own, x, rows * m0 * sizeof *x);
     if (first == 0)
         c->x = x;
     return x;

@@ -115,6 +115,16 @@ static enum mlp_event begin(struct mlp_fit *fit, struct mlp_gauss_newton *m)
     return MLP_PAUSED;
 }
 
+/* The largest mu that is tried: `max_damping` times the scale of A's diagonal, at least 1. Where mu is far
+ * above that scale the step is -g / mu, which reduces any smooth cost before mu is 1e10 times it; an absolute
+ * bound would be below the scale itself where inputs are in the thousands. It is the present J's: a new one
+ * has its own, and a resumed fit the same. */
+static double most_damping(const struct mlp_fit *fit, const struct mlp_gauss_newton *m)
+{
+    const double scale = m->beta * m->largest;
+    return fit->options.levenberg.max_damping * (scale > 1.0 ? scale : 1.0);
+}
+
 /* The step did not reduce the cost, or there is none: more damping. */
 static enum mlp_event reject(struct mlp_fit *fit, struct mlp_gauss_newton *m)
 {
@@ -125,7 +135,7 @@ static enum mlp_event reject(struct mlp_fit *fit, struct mlp_gauss_newton *m)
         m->mu *= m->nu;
         m->nu *= 2.0;
     }
-    if (!(m->mu <= o->max_damping))
+    if (!(m->mu <= most_damping(fit, m)))
         return mlp_fit_stop(fit, "max_damping");
     mlp_gauss_newton_assemble(m, m->beta, m->mu + m->alpha);
     m->stage = FACTOR;
@@ -271,9 +281,22 @@ static void levenberg_describe(struct mlp_fit *fit, struct mlp_fit_report *repor
     }
 }
 
+/* With a damping or a growth that no such fit has, a step that fails is tried again for ever. */
+static const char *levenberg_resume(struct mlp_fit *fit)
+{
+    const struct mlp_gauss_newton *m = fit->memory;
+    const enum mlp_damping rule = fit->options.levenberg.rule;
+    if (!(m->mu > 0.0 || (m->mu == 0.0 && rule != MLP_FIXED)))
+        return "damping";
+    if (rule == MLP_NIELSEN && !(m->nu > 1.0))
+        return "growth";
+    return rule == MLP_TRUST_REGION && !(m->radius >= 0.0) ? "radius" : NULL;
+}
+
 const struct mlp_method mlp_levenberg_method = {
     .start = levenberg_start,
     .free = levenberg_free,
     .advance = levenberg_advance,
     .describe = levenberg_describe,
+    .resume = levenberg_resume,
 };

@@ -240,9 +240,17 @@ static void scg_describe(struct mlp_fit *fit, struct mlp_fit_report *report)
     mlp_remember(report, "lambda", d->state, 2);
 }
 
+/* With a lambda that is not positive a step that fails is tried again for ever. */
+static const char *scg_resume(struct mlp_fit *fit)
+{
+    const struct scg *d = fit->memory;
+    return d->state[LAMBDA] > 0.0 ? NULL : "lambda";
+}
+
 const struct mlp_method mlp_scg_method = {
     .start = scg_start,
     .free = scg_free,
     .advance = scg_advance,
     .describe = scg_describe,
+    .resume = scg_resume,
 };

@@ -17,7 +17,14 @@ from deltaloop.inits import Uniform
 from deltaloop.losses import Huber, Quantile
 from deltaloop.network import Network, load
 from deltaloop.predictor import Predictor
-from deltaloop.results import DivergenceWarning, EpochInfo, FitResult, History, Stage
+from deltaloop.results import (
+    ConvergenceWarning,
+    DivergenceWarning,
+    EpochInfo,
+    FitResult,
+    History,
+    Stage,
+)
 from deltaloop.scaling import Scaling
 from deltaloop.solvers import (
     LBFGS,
@@ -37,6 +44,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "BayesianRegularization",
+    "ConvergenceWarning",
     "DivergenceWarning",
     "EpochInfo",
     "FitResult",

@@ -14,6 +14,7 @@ its own. The folder is not called ``_core``, as Python would take it for the mod
 
 cimport cython
 cimport numpy as cnp
+from cpython.exc cimport PyErr_CheckSignals
 from cpython.pycapsule cimport (
     PyCapsule_GetContext, PyCapsule_New, PyCapsule_SetContext, PyCapsule_SetDestructor,
 )
@@ -22,12 +23,11 @@ from cpython.unicode cimport PyUnicode_AsUTF8
 from libc.math cimport NAN
 from libc.stddef cimport ptrdiff_t, size_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memset
+from libc.string cimport memcpy, memmove, memset
 
 from deltaloop._mlp cimport *
 
 import os
-import threading
 
 import numpy as np
 
@@ -55,9 +55,11 @@ __version__ = DELTALOOP_VERSION.decode()
 COMPILER = DELTALOOP_COMPILER.decode()
 
 include "_extension/tables.pxi"
+include "_extension/slices.pxi"
 include "_extension/arrays.pxi"
 include "_extension/stream.pxi"
 include "_extension/network.pxi"
+include "_extension/hold.pxi"
 include "_extension/fit.pxi"
 include "_extension/stepper.pxi"
 include "_extension/predictor.pxi"

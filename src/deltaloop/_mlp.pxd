@@ -100,6 +100,15 @@ cdef extern from "mlp.h" nogil:
         size_t n_arrays
         mlp_array arrays[MLP_MAX_ARRAYS]
 
+    ctypedef struct mlp_target_survey "struct mlp_target_survey":
+        double lowest
+        double highest
+        double least
+        double mean
+    ctypedef struct mlp_health "struct mlp_health":
+        size_t saturated
+        int constant
+
     ctypedef struct mlp_kernels "struct mlp_kernels":
         pass
     ctypedef struct mlp_network "struct mlp_network":
@@ -142,6 +151,12 @@ cdef extern from "mlp.h" nogil:
     mlp_status mlp_activations(const mlp_network *, const mlp_matrix *, size_t, double **)
     mlp_status mlp_objective(const mlp_network *, const mlp_problem *, const mlp_matrix *,
                              const mlp_matrix *, size_t, size_t, double *, double *)
+    ctypedef struct mlp_evaluation "struct mlp_evaluation":
+        pass
+    mlp_status mlp_evaluation_new(mlp_evaluation **, const mlp_network *, const mlp_problem *,
+                                  const mlp_matrix *, const mlp_matrix *, size_t, size_t, double *)
+    int mlp_evaluation_advance(mlp_evaluation *, double, double *)
+    void mlp_evaluation_free(mlp_evaluation *)
     mlp_status mlp_jacobian(const mlp_network *, const mlp_matrix *, size_t, int, double *)
     mlp_status mlp_input_gradient(const mlp_network *, const mlp_matrix *, const mlp_matrix *,
                                   const mlp_matrix *, size_t, size_t, double *)
@@ -184,6 +199,8 @@ cdef extern from "mlp.h" nogil:
     double mlp_fit_largest_gradient(const mlp_fit *)
     int mlp_fit_settled(const mlp_fit *)
     int mlp_fit_finish(mlp_fit *, double, double *, double *)
+    mlp_status mlp_fit_targets(mlp_fit *, int, mlp_target_survey *)
+    mlp_status mlp_fit_health(mlp_fit *, mlp_health *)
 
     void mlp_random_uniform(mlp_stream *, double, double, size_t, double *)
     void mlp_random_range(mlp_stream *, double, double, size_t, double *)

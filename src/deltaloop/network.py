@@ -252,7 +252,8 @@ class Network(_core.Core):
     def parameters(self) -> NDArray[np.float64]:
         """All parameters, (P,): a view, so writing to it changes the network.
 
-        Assigning copies P finite numbers in.
+        Assigning copies P finite numbers in. While another thread trains the network, that is a
+        RuntimeError; nothing guards what is written through the views.
         """
         return self._parameters
 
@@ -264,7 +265,7 @@ class Network(_core.Core):
                 f"parameters must have shape ({self.n_parameters},), got {array.shape}"
             )
         _arrays.finite("parameters", array)
-        self._parameters[:] = array
+        self._assign(np.array(array, dtype=np.float64))
 
     @property
     def weights(self) -> tuple[NDArray[np.float64], ...]:
@@ -745,6 +746,9 @@ class Network(_core.Core):
         DivergenceWarning
             If cost or parameters became infinite or NaN. The parameters from the start of that
             epoch are restored, and the result says ``"diverged"``.
+        ConvergenceWarning
+            At the start, if targets, `tol` or `goal` do not go with the network; at the end, if the
+            fit did not end well. ``FitResult.message`` says why.
 
         Notes
         -----
@@ -941,6 +945,9 @@ class Network(_core.Core):
             If an argument is wrong or a parameter is not finite.
         OSError
             If the file cannot be written.
+        RuntimeError
+            While another thread trains the network, whose parameters are then those of no complete
+            step. A callback of ``fit`` may save it.
 
         Examples
         --------
@@ -951,7 +958,7 @@ class Network(_core.Core):
         >>> bool((dl.load(path).parameters == net.parameters).all())
         True
         """
-        _model.save(self, path, metadata)
+        _model.save(self._frozen(), path, metadata)
 
     def to_onnx(self, path: str | os.PathLike[str]) -> None:
         """Write the network to an ONNX file, which `deltaloop.from_onnx` reads back, bit for bit.
@@ -972,6 +979,8 @@ class Network(_core.Core):
             If `path` is wrong, a parameter is not finite, or there are more than 2 GB of them.
         OSError
             If the file cannot be written.
+        RuntimeError
+            As for ``save``.
 
         Examples
         --------
@@ -982,7 +991,7 @@ class Network(_core.Core):
         >>> bool((dl.from_onnx(path).parameters == net.parameters).all())
         True
         """
-        _onnx.write(self, path)
+        _onnx.write(self._frozen(), path)
 
     def to_sklearn(self, classes: ArrayLike | None = None) -> Any:
         """Make a fitted estimator of scikit-learn that predicts the same.
@@ -1007,6 +1016,8 @@ class Network(_core.Core):
             Without scikit-learn.
         TypeError, ValueError
             If scikit-learn has no such network, or `classes` do not fit.
+        RuntimeError
+            As for ``save``.
 
         Examples
         --------
@@ -1016,7 +1027,7 @@ class Network(_core.Core):
         >>> estimator.predict_proba([[0.0, 1.0]]).shape
         (1, 2)
         """
-        return _export.to_sklearn(self, classes)
+        return _export.to_sklearn(self._frozen(), classes)
 
     def to_torch(self) -> Any:
         """Make a ``torch.nn.Sequential`` in float64 that computes the same.
@@ -1031,6 +1042,8 @@ class Network(_core.Core):
         ------
         ImportError
             Without PyTorch.
+        RuntimeError
+            As for ``save``.
 
         Examples
         --------
@@ -1043,7 +1056,7 @@ class Network(_core.Core):
           (3): Tanh()
         )
         """
-        return _export.to_torch(self)
+        return _export.to_torch(self._frozen())
 
     def copy(self) -> Self:
         """Return an independent copy: parameters, settings and the position in the stream.
@@ -1051,6 +1064,11 @@ class Network(_core.Core):
         Returns
         -------
         Network
+
+        Raises
+        ------
+        RuntimeError
+            As for ``save``; ``copy.copy``, ``copy.deepcopy`` and ``pickle`` too.
 
         Examples
         --------
@@ -1066,7 +1084,8 @@ class Network(_core.Core):
         return twin
 
     def _state(self) -> tuple[Any, ...]:
-        """Return the arguments of ``_restore`` for a copy."""
+        """Return the arguments of ``_restore`` for a copy, all of one moment."""
+        parameters, position, scaling = self._snapshot()
         return (
             self.layers,
             self.activation,
@@ -1075,10 +1094,14 @@ class Network(_core.Core):
             self.residual,
             self.init,
             self.seed,
-            self._position,
-            self._parameters,
-            *(() if self._scaling is None else (self._scaling,)),
+            position,
+            parameters,
+            *(() if scaling is None else (scaling,)),
         )
+
+    def _frozen(self) -> Network:
+        """Return a plain copy, which no training goes on with while it is read."""
+        return Network._restore(*self._state())
 
     def __copy__(self) -> Self:
         return self.copy()
@@ -1149,10 +1172,15 @@ def load(path: str | os.PathLike[str]) -> Network:
     >>> dl.load(path)
     Network([2, 3, 1], activation='tanh', output='tanh', loss='squared_error', seed=7)
     """
+    return _read(path)[0]
+
+
+def _read(path: object) -> tuple[Network, _model.Notes]:
+    """Return the network of a file that was read once, and what else it says."""
     name = path_name(path)
     with naming(name):
-        description, values = _model.read(name)
-        return Network._restore(
+        description, values, notes = _model.read(name)
+        network = Network._restore(
             description.layers,
             description.activation,
             description.output,
@@ -1164,3 +1192,4 @@ def load(path: str | os.PathLike[str]) -> Network:
             values[: description.n_parameters],
             description.scaling_of(values),
         )
+        return network, notes

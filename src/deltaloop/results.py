@@ -37,6 +37,28 @@ class DivergenceWarning(RuntimeWarning):
     """
 
 
+class ConvergenceWarning(RuntimeWarning):
+    """A fit cannot end well, or has not: the message says why, and what may help.
+
+    At the start: targets that the outputs cannot reach, or a `tol` or `goal` that is far from the
+    cost of predicting the mean of the targets. At the end: the solver found no step though the
+    gradient is not small, all units of a layer are saturated, the network predicts the same for all
+    instances, or the cost has not fallen. ``FitResult.message`` has the same sentences, and
+    ``FitResult.converged`` is False then.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import deltaloop as dl
+    >>> net = dl.Network([1, 1], activation="sigmoid", seed=0)
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     result = net.fit([[1.0], [2.0]], [10.0, 20.0], solver=dl.Rprop(), max_epochs=10)
+    >>> caught[0].category.__name__, str(caught[0].message)[:61]
+    ('ConvergenceWarning', 'Y goes from 10 to 20, but sigmoid outputs only from 0 to 1: b')
+    """
+
+
 @dataclass(frozen=True)
 class EpochInfo:
     """What a callback is told after an epoch.
@@ -170,7 +192,7 @@ class FitResult:
     n_instances, n_validation : int
         Instances that the network has learned from, and those of the validation.
     converged : bool
-        Whether ``stop_reason`` is ``"converged"`` or ``"goal"``.
+        Whether ``stop_reason`` is ``"converged"`` or ``"goal"``, and nothing speaks against it.
     stop_reason : str
         ``"converged"`` (two successive costs differ by less than ``tol``), ``"goal"``,
         ``"max_epochs"``, ``"max_time"``, ``"callback"``, ``"patience"``, ``"diverged"`` or a
@@ -208,6 +230,10 @@ class FitResult:
         their names, and ``scaling``, a number for its kind. After divergence there are only
         ``epochs``, ``key`` and ``position``, which is that of the last epoch's start.
 
+    message : str
+        Why the fit ended, in words. Where it did not end well, which is also a
+        `ConvergenceWarning`: what is wrong, and what may help.
+
     Examples
     --------
     >>> import deltaloop as dl
@@ -215,6 +241,8 @@ class FitResult:
     >>> result = net.fit([[1.0]], [2.0], solver=dl.GradientDescent(0.25), goal=1e-6)
     >>> result.stop_reason, result.converged, result.cost <= 1e-6
     ('goal', True, True)
+    >>> result.message
+    'The cost is at most goal=1e-06.'
     >>> len(result.cost_history) == result.epochs
     True
     """
@@ -236,6 +264,7 @@ class FitResult:
     solver: Solver | tuple[Solver, ...]
     stages: tuple[Stage, ...] = field(repr=False)
     state: Mapping[str, NDArray[Any]] = field(repr=False)
+    message: str = field(default="", repr=False)
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the cost after each epoch: ``deltaloop.plot.learning_curve`` of this result.

@@ -16,9 +16,9 @@ import pytest
 import deltaloop as dl
 from deltaloop import _scaling, _scores, _splits
 from deltaloop._activations import TRAINABLE
-from deltaloop._files import model as _files
 from deltaloop.cli import main
 from deltaloop.datasets import load_digits
+from tests.helpers.files import metadata_of
 from tests.helpers.samples import blobs, smooth
 
 TRAIN_KEYS = {
@@ -332,7 +332,7 @@ class TestOptions:
         path = tmp_path / "model.safetensors"
         result = report("train", npz(X=X, y=y), "--output-model", path)
         assert result["model"] == str(path)
-        assert _files.read_metadata(path) == {"task": "classification", "classes": "[0, 1, 2]"}
+        assert metadata_of(path) == {"task": "classification", "classes": "[0, 1, 2]"}
         _, out, _ = run("train", npz(X=X, y=y), "--output-model", path)
         assert re.search(rf"^model +{re.escape(str(path))}$", out, re.MULTILINE)
 

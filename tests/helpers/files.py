@@ -8,6 +8,7 @@ import struct
 import pytest
 
 import deltaloop as dl
+from deltaloop.network import _read
 
 
 def saved_state(network):
@@ -23,6 +24,11 @@ def saved_state(network):
         network._position,
         network.parameters.tobytes(),
     )
+
+
+def metadata_of(path) -> dict[str, str]:
+    """What the caller of save noted in a file."""
+    return _read(path)[1].user
 
 
 def parts(content: bytes) -> tuple[dict, bytes]:

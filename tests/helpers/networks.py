@@ -50,7 +50,7 @@ def state(net):
         net.parameters.tobytes(),
         net._position,
         (net.layers, net.activation, net.output, net.loss, net.init, net.seed, net.scaling),
-        net._lock.locked(),
+        net._held,
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import copy
+import importlib.util
 import multiprocessing
 import os
 import pickle
@@ -26,6 +27,7 @@ from tests.helpers.processes import run_python
 X, Y = xor_data()
 GD = dl.GradientDescent(0.5)
 BUSY = "this network is being trained already"
+TRAINING = "being trained in another thread.*save it, copy it or set its parameters in the callback"
 INITIALISED = "initialised already"
 NOT_INITIALISED = "was not initialised"
 
@@ -117,7 +119,6 @@ def test_predictions_during_training():
         while not done.is_set():
             assert np.isfinite(net.predict(LARGE.X)).all()
             assert np.isfinite(net.gradient(LARGE.X, LARGE.Y)[1]).all()
-            assert net.copy().parameters.shape == net.parameters.shape
             assert len(net.classify(LARGE.X)) == 90
         return True
 
@@ -173,12 +174,88 @@ def test_two_fits_at_once():
             net.__init__([2, 3, 1], seed=1)
         assert same(net.parameters, before)
         assert net._position == position
-        twin = net.copy()
-        assert twin.fit(X, Y, solver=GD, max_epochs=2, tol=0).epochs == 2
         assert same(net.predict(X), dl.Network.from_weights(net.weights, net.biases).predict(X))
     assert paused.result.epochs == 9
     assert same(net.parameters, alone.parameters)
     assert net.fit(X, Y, solver=GD, max_epochs=1).epochs == 1
+
+
+def test_a_network_in_training_is_neither_copied_nor_changed_from_outside(tmp_path):
+    """Nothing is written, and no file; in the callback all of it is allowed."""
+    net, alone = dl.Network([2, 3, 1], seed=1), dl.Network([2, 3, 1], seed=1)
+    alone.fit(X, Y, solver=GD, max_epochs=9, tol=0)
+    path = tmp_path / "net.safetensors"
+    calls = [
+        lambda: net.save(path),
+        net.copy,
+        lambda: copy.copy(net),
+        lambda: copy.deepcopy(net),
+        lambda: pickle.dumps(net),
+        lambda: setattr(net, "parameters", np.zeros(13)),
+        lambda: net.to_sklearn(),
+    ]
+    for name, write in (("onnx", net.to_onnx), ("torch", lambda path: net.to_torch())):
+        if importlib.util.find_spec(name):
+            calls.append(lambda write=write: write(tmp_path / "net.onnx"))
+    with Paused(net):
+        before = net.parameters.tobytes()
+        for call in calls:
+            with pytest.raises(RuntimeError, match=TRAINING):
+                call()
+        assert net.parameters.tobytes() == before
+        assert not list(tmp_path.iterdir())
+        # These read the parameters where they are.
+        net.predict(X), net.cost(X, Y), net.gradient(X, Y), repr(net), net._repr_html_()
+    assert same(net.parameters, alone.parameters)
+    done = []
+
+    def callback(info):
+        copies = [net.copy(), copy.deepcopy(net), pickle.loads(pickle.dumps(net))]
+        for call in calls:
+            if call is not calls[5]:
+                call()
+        copies.append(dl.load(path))
+        net.parameters = copies[0].parameters
+        assert all(same(twin.parameters, net.parameters) for twin in copies)
+        assert all(twin._position == net._position for twin in copies)
+        done.append(info.epoch)
+
+    net = alone.copy()
+    solver = dl.GradientDescent(0.5, batch_size=2)
+    net.fit(X, Y, solver=solver, max_epochs=3, tol=0, callback=callback)
+    alone.fit(X, Y, solver=solver, max_epochs=3, tol=0)
+    assert done == [1, 2, 3]
+    assert same(net.parameters, alone.parameters)
+
+
+def test_copies_at_once_beside_a_writer():
+    """Each copy is of one assignment: never a part of two."""
+    net = dl.Network([40, 70, 30], seed=1)
+    stop = threading.Event()
+
+    def write():
+        for k in range(200):
+            net.parameters = np.full(net.n_parameters, float(k))
+        stop.set()
+        return 0
+
+    net.parameters = np.zeros(net.n_parameters)
+    takes = [
+        lambda: net.copy().parameters,
+        lambda: pickle.loads(pickle.dumps(net)).parameters,
+        lambda: copy.deepcopy(net).parameters,
+    ]
+
+    def whole(take):
+        count = 0
+        while not stop.is_set():
+            parameters = take()
+            assert (parameters == parameters[0]).all()
+            count += 1
+        return count
+
+    counts = together(write, *[lambda take=take: whole(take) for take in takes])
+    assert len(counts) == 4
 
 
 def test_a_refused_fit_takes_no_word_from_a_generator():
@@ -306,6 +383,44 @@ def fork(info):
     assert os.waitpid(pid, 0)[1] == 0
 
 net.fit(LARGE.X, LARGE.Y, solver=solver, max_epochs=4, tol=0, callback=fork)
+
+# from beside a fit, whose thread is not there in the child: it may train its copy
+reached, go_on = threading.Event(), threading.Event()
+def wait(info):
+    reached.set()
+    assert go_on.wait(60)
+
+trainer = net.trainer(dl.GradientDescent(1e-3))
+thread = threading.Thread(target=lambda: net.fit(
+    LARGE.X, LARGE.Y, solver=solver, max_epochs=4, tol=0, n_threads=2, callback=wait))
+thread.start()
+assert reached.wait(60)
+pid = os.fork()
+if pid == 0:
+    code = 1
+    try:
+        twin = net.copy()
+        for _ in range(2):
+            for one in (net, twin):
+                one.fit(LARGE.X, LARGE.Y, solver=solver, max_epochs=2, tol=0, n_threads=2)
+        assert net.parameters.tobytes() == twin.parameters.tobytes()
+        trainer.step(LARGE.X, LARGE.Y)
+        net.parameters = twin.parameters
+        inner = threading.Thread(target=net.copy)
+        inner.start()
+        inner.join()
+        code = 0
+    finally:
+        os._exit(code)
+assert os.waitpid(pid, 0)[1] == 0
+try:
+    net.copy()
+    raise AssertionError
+except RuntimeError:
+    pass
+go_on.set()
+thread.join()
+net.copy()
 print("done")
 """
 

@@ -112,6 +112,31 @@ static void test_threads(const struct mlp_kernels *k)
     }
 }
 
+/* Rows of x with gaps between them: a thread's share may be a single one, which has none. */
+static void test_threads_with_gaps(const struct mlp_kernels *k)
+{
+    struct problem p = problem(k, 3, LAYERS);
+    double *wide = malloc(N * (p.m0 + 2) * sizeof *wide), *h = malloc(p.P * sizeof *h);
+    double *g = malloc(p.P * sizeof *g), cost, other;
+    struct mlp_matrix gaps = matrix(wide, p.m0);
+    gaps.row_stride = (ptrdiff_t)((p.m0 + 2) * sizeof *wide);
+    fill(N * (p.m0 + 2), wide);
+    for (size_t i = 0; i < N; i++)
+        memcpy(wide + i * (p.m0 + 2), p.x + i * p.m0, p.m0 * sizeof *wide);
+    for (size_t n = 1; n < 40; n++) {
+        CHECK(cost_of(p.net, &p.X, &p.Y, n, 1, &cost, g) == MLP_OK);
+        for (size_t threads = 1; threads < 9; threads++) {
+            mlp_network_set_tuning(p.net, threads % 2 ? 0 : 16, 1.0);
+            CHECK(cost_of(p.net, &gaps, &p.Y, n, threads, &other, h) == MLP_OK);
+            CHECK(other == cost && same_bits(p.P, g, h));
+        }
+    }
+    free(wide);
+    free(g);
+    free(h);
+    problem_free(&p);
+}
+
 static struct mlp_fit_options options(size_t batch_size)
 {
     return (struct mlp_fit_options){
@@ -307,6 +332,7 @@ int main(void)
         if (!mlp_isa_supported(k))
             continue;
         test_chunks(k);
+        test_threads_with_gaps(k);
         test_threads(k);
         test_slices(k);
         test_sizes(k);

@@ -12,7 +12,7 @@ import pytest
 import deltaloop as dl
 from deltaloop import _threads
 from tests.helpers.cases import make_case
-from tests.helpers.compare import same
+from tests.helpers.compare import same, same_bytes
 from tests.helpers.processes import run_python
 
 THREADS = (2, 3, 7)
@@ -306,3 +306,14 @@ except KeyboardInterrupt:
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT from os.kill there")
 def test_interrupt_of_a_fit_on_threads():
     assert run_python(SIGNALS).strip() == "interrupted"
+
+
+def test_a_single_row_with_gaps_for_a_thread():
+    """Five rows on two threads are four and one; rows of a wider array do not touch each other."""
+    rng = np.random.default_rng(0)
+    net = dl.Network([600, 500, 10], activation="tanh", seed=0)
+    wide, Y = rng.normal(size=(5, 601)), rng.normal(size=(5, 10))
+    cost, gradient = net.gradient(wide[:, :600], Y, n_threads=2)
+    alone, expected = net.gradient(wide[:, :600].copy(), Y, n_threads=1)
+    assert cost == alone
+    assert same_bytes(gradient, expected)

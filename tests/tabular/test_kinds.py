@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 import deltaloop as dl
-from deltaloop._files import model as _files
 from deltaloop.cli import _tables
 from deltaloop.tabular import TabularModel
 from deltaloop.tabular._columns import Column
 from deltaloop.tabular._kinds import CONSTANT, KINDS, Category, Ignored, Kind
+from tests.helpers.files import metadata_of
 
 pd = pytest.importorskip("pandas")
 pl = pytest.importorskip("polars")
@@ -232,7 +232,7 @@ class TestNewKind:
         path = tmp_path / "m"
         model = TabularModel().fit({"c": entries, "y": Y}, "y", **QUICK)
         model.save(path)
-        description = json.loads(_files.read_metadata(path)["table"])
+        description = json.loads(metadata_of(path)["table"])
         description["columns"][0]["means"] = [0.5]
         model.network.save(tmp_path / "bad", metadata={"table": json.dumps(description)})
         message = f"column 'c': expected means to be {inputs.shape[1]} finite numbers"

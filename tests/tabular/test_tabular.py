@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 import deltaloop as dl
-from deltaloop._files import model as _files
 from deltaloop.tabular import TabularModel, _description, _strength
 from deltaloop.tabular._columns import Column, Table
 from deltaloop.tabular._target import Target
+from tests.helpers.files import metadata_of
 from tests.helpers.processes import run_python
 
 pl = pytest.importorskip("polars")
@@ -585,8 +585,8 @@ class TestFiles:
             (("columns", 0, "means"), [], "expected means to be 1 finite numbers"),
             (("columns", 0, "means"), [1], "expected means to be 1 finite numbers"),
             (("columns", 0, "means"), ["1.0"], "expected means to be 1 finite numbers"),
-            (("columns", 0, "means"), [math.nan], "expected means to be 1 finite numbers"),
-            (("columns", 0, "means"), [math.inf], "expected means to be 1 finite numbers"),
+            (("columns", 0, "means"), [math.nan], "description to be JSON, found (NaN|Infinity)"),
+            (("columns", 0, "means"), [math.inf], "description to be JSON, found (NaN|Infinity)"),
             (("columns", 0, "categories"), ["a"], "column 'x': expected no categories"),
             (("columns", 1, "categories"), [], "column 'town': expected sorted categories"),
             (("columns", 1, "categories"), "abc", "column 'town': expected sorted categories"),
@@ -600,7 +600,7 @@ class TestFiles:
     def test_hostile_descriptions(self, model, tmp_path, place, value, message):
         path = tmp_path / "m"
         model.save(path)
-        description = json.loads(_files.read_metadata(path)["table"])
+        description = json.loads(metadata_of(path)["table"])
         inside = description
         for key in place[:-1]:
             inside = inside[key]
@@ -616,7 +616,12 @@ class TestFiles:
 
     @pytest.mark.parametrize(
         "text",
-        ["", "{", "[" * 50_000, "1e999", "NaN", '"x"', "null", '{"version": ' + "9" * 5000 + "}"],
+        [
+            *("", "{", "[" * 50_000, "1e999", "NaN", '"x"', "null", "\0", "{}, {}"),
+            '{"version": ' + "9" * 5000 + "}",
+            '{"version": 1, "version": 1, "target": "t", "classes": null, "columns": []}',
+            *('{"version": "\\uD800"}', '{"\\udfff": 1}', '["\\ud83d\\u0020\\ude00"]'),
+        ],
     )
     def test_hostile_text(self, model, tmp_path, text):
         path = tmp_path / "m"
@@ -624,10 +629,41 @@ class TestFiles:
         with pytest.raises(ValueError, match="m: expected"):
             TabularModel.load(path)
 
+    @pytest.mark.parametrize(
+        ("old", "new", "message"),
+        [
+            (
+                '{"version"',
+                '{"classes": 1, "version"',
+                "each key of the table's .* 'classes' twice",
+            ),
+            ('"name": "x"', '"name": "y", "name": "x"', "each key of the table's .* 'name' twice"),
+            ('"name": "x"', '"name": "\\ud800"', "found half of a character"),
+            ('"name": "x"', r'"name": "\\\ud800"', "found half of a character"),
+            ('"means": [', '"means": [{}' + ", {}" * 70_000 + ",", "at most 131072 values"),
+        ],
+    )
+    def test_text_that_readers_read_differently(self, model, tmp_path, old, new, message):
+        path = tmp_path / "m"
+        model.save(path)
+        text = metadata_of(path)["table"]
+        assert old in text
+        model.network.save(path, metadata={"table": text.replace(old, new, 1)})
+        with pytest.raises(ValueError, match=message):
+            TabularModel.load(path)
+
+    def test_whole_characters(self, model, tmp_path):
+        """Two halves of one make it, and after a backslash the letters mean themselves."""
+        path = tmp_path / "m"
+        model.save(path)
+        text = metadata_of(path)["table"].replace('"x"', r'"\ud83d\ude00 \\ud800"', 1)
+        model.network.save(path, metadata={"table": text})
+        assert TabularModel.load(path).columns[0].name == "\U0001f600 \\ud800"
+
     def test_networks_that_do_not_fit(self, model, tmp_path):
         path = tmp_path / "m"
         model.save(path)
-        metadata = _files.read_metadata(path)
+        metadata = metadata_of(path)
         dl.Network([9, 2], activation="identity", seed=0).save(path, metadata=metadata)
         with pytest.raises(ValueError, match="expected a network for classes, found the output id"):
             TabularModel.load(path)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import deltaloop as dl
+from deltaloop._scores import r2
 from deltaloop.datasets import load_digits
 from tests.helpers.compare import same
 from tests.helpers.complex_step import derivatives, outputs
@@ -294,6 +295,38 @@ def test_trust_region_by_hand():
     net, X, Y = line()
     result = net.fit(X, Y, solver=LM(radius=0.5, **TRUST), max_epochs=1, tol=0)
     assert net.parameters[0] == pytest.approx(0.5, rel=0.1)
+
+
+@pytest.mark.parametrize("few", [False, True])
+@pytest.mark.parametrize("seed", range(3))
+def test_rounding_does_not_decide_where_a_trust_region_with_softmax_goes(seed, few):
+    # J^T J and J J^T are singular with softmax. The order of the rows only changes rounding errors.
+    rng = np.random.default_rng(seed)
+    n = 10 if few else 60
+    X, Y = rng.normal(size=(n, 3)), rng.integers(3, size=n)
+    found = []
+    for order in range(4):
+        rows = np.random.default_rng(order).permutation(n)
+        net = dl.Network([3, 5, 3], activation="tanh", loss="cross_entropy", seed=seed)
+        net.fit(X[rows], Y[rows], solver=LM(**TRUST), max_epochs=1, tol=0)
+        found.append(net.parameters.copy())
+    assert found[1:] == [pytest.approx(found[0], abs=1e-5)] * 3
+
+
+SCALED = {rule: LM(**options) for rule, options in RULES.items()}
+SCALED |= {"none": None, "trainlm": LM.trainlm(), "Bayesian regularisation": BR()}
+
+
+@pytest.mark.parametrize("name", list(SCALED))
+def test_inputs_and_targets_of_any_scale(name):
+    # Years, and targets of thousands: J^T J is 1e9 and more, and mu has to exceed 1e10.
+    rng = np.random.default_rng(0)
+    X = rng.uniform([20, 1900], [200, 2020], (500, 2))
+    y = 3000 * X[:, 0] + 500 * (X[:, 1] - 1900)
+    for seed in (0, *range(2, 11)) if name == "none" else (0, 4, 7):  # all units of 1 die
+        net = dl.Network([2, 10, 1], activation="relu", output="identity", seed=seed)
+        net.fit(X, y, solver=SCALED[name], max_epochs=100)
+        assert r2(y, net.predict(X)[:, 0]) > 0.988, seed
 
 
 def test_trainlms_rule_accepts_and_rejects():

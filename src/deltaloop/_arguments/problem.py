@@ -41,10 +41,13 @@ def weights(sample_weight: object, n: int, name: str = "sample_weight") -> Any:
         )
     result = np.ascontiguousarray(array, dtype=np.float64)
     _arrays.finite(name, result)
-    if result.min() < 0:
-        i = int(result.argmin())
-        raise ValueError(f"{name} holds {result[i]} at index {i}; weights are at least 0")
-    if result.max() == 0:
+    largest = 0.0
+    for begin, part in _arrays.blocks(result):
+        i = int(part.argmin())
+        if part[i] < 0:
+            raise ValueError(f"{name} holds {part[i]} at index {begin + i}; weights are at least 0")
+        largest = max(largest, float(part.max()))
+    if largest == 0:
         raise ValueError(f"{name} holds nothing but zeros; one weight at least must be positive")
     return result
 
@@ -60,7 +63,7 @@ def balance(
         classes = y.astype(np.intp)
     else:
         binary = network.layers[-1] == 1 and network.loss == "cross_entropy"
-        if not binary or not np.isin(y, (0, 1)).all():
+        if not binary or not all(np.isin(part, (0, 1)).all() for _, part in _arrays.blocks(y)):
             raise ValueError(
                 "class_weight needs targets that are classes: integers with a softmax output, or "
                 "0 and 1 with cross_entropy and one output"

@@ -73,17 +73,26 @@ cdef inline bint apart(cnp.ndarray a, cnp.ndarray b) noexcept:
 
 def find_nonfinite(cnp.ndarray array not None):
     """Row and column of the first NaN or infinity of a 2-D array that is_direct, or None."""
-    cdef mlp_matrix m
-    cdef size_t n = array.shape[0], columns = array.shape[1], index
+    cdef mlp_matrix m, part
+    cdef size_t n = array.shape[0], columns = array.shape[1], index, begin = 0, rows
     cdef mlp_status status
     cdef const mlp_kernels *kernels = BEST_ISA
+    cdef double before
     if n == 0 or columns == 0:
         return None
     matrix_of(array, n, columns, False, &m)
-    with nogil:
-        status = mlp_find_nonfinite(kernels, &m, n, &index)
-    check(status)
-    return None if index == n * columns else divmod(index, columns)
+    rows = first_rows(n, 8.0 * <double>columns)
+    while begin < n:
+        before = perf_counter() if rows < n else 0.0
+        begin_at(&m, begin, &part)
+        with nogil:
+            status = mlp_find_nonfinite(kernels, &part, rows, &index)
+        check(status)
+        if index < rows * columns:
+            return begin + index // columns, index % columns
+        begin += rows
+        rows = next_rows(rows, n - begin, before)
+    return None
 
 
 def add_columns(cnp.ndarray array not None, weights, cnp.ndarray sums not None, shift):

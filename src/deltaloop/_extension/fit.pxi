@@ -95,7 +95,7 @@ cdef class Fit:
 
     It has room for `most` epochs, and makes more when it needs it. With `mean` mini-batches have
     means as their objectives (mlp.h), and Adam its raw epsilon; `order` (n,), np.uintp, is theirs.
-    Its values are believed: they must be rows of x.
+    Its values are believed: they must be rows of x. With `draws` the stream is the network's own.
     """
 
     cdef mlp_fit *fit
@@ -105,14 +105,16 @@ cdef class Fit:
     cdef cnp.ndarray epochs  # (5, at least as many as there are)
     cdef size_t recorded
     cdef bint batched  # by mini-batches, in an order that is given
+    cdef bint draws  # from the network's own stream, whose position it keeps up to date
 
     def __cinit__(self, Core core not None, cnp.ndarray x not None, cnp.ndarray y not None,
                   *, bint labels, solver, problem, Stream stream not None, double tol,
                   double goal, size_t n_threads, size_t most, cnp.ndarray order=None,
-                  bint mean=False):
+                  bint mean=False, bint draws=False):
         cdef mlp_matrix mx, my
         cdef mlp_fit_options options
         self.fit = NULL
+        self.draws = draws
         core.ready()
         matrix_of(x, x.shape[0], core.n_inputs, False, &mx)
         matrix_of(y, x.shape[0], core.n_outputs, labels, &my)
@@ -221,6 +223,8 @@ cdef class Fit:
         with nogil:
             event = mlp_fit_run(self.fit, until, work, capacity - first, &history, &recorded)
         self.recorded += recorded
+        if self.draws:
+            self.core._position = mlp_fit_position(self.fit)
         return EVENTS[event], self.epochs[:, first:self.recorded]
 
     @property
@@ -253,6 +257,27 @@ cdef class Fit:
         with nogil:
             done = mlp_fit_finish(self.fit, work, &cost, &validation)
         return (cost, validation) if done else None
+
+    def targets(self, bint extremes):
+        """(lowest, highest, least, mean): the targets' extremes, the least cost, that of their means.
+
+        Without `extremes` the first two are infinite.
+        """
+        cdef mlp_target_survey t
+        cdef mlp_status status
+        with nogil:
+            status = mlp_fit_targets(self.fit, extremes, &t)
+        check(status)
+        return t.lowest, t.highest, t.least, t.mean
+
+    def health(self):
+        """(saturated, constant): the first layer that is, from 1, or 0; whether all outputs are."""
+        cdef mlp_health h
+        cdef mlp_status status
+        with nogil:
+            status = mlp_fit_health(self.fit, &h)
+        check(status)
+        return h.saturated, h.constant != 0
 
     def report(self):
         """epochs, initial_cost, cost, gradient_norm, reason, key, position, arrays and so on.

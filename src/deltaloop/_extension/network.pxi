@@ -20,7 +20,8 @@ cdef class Core:
     cdef cnp.ndarray scaling_memory  # behind the parameters, for what keeps these alive
     cdef object scaling_  # who describes it, or None
     cdef tuple layers_, activation_
-    cdef object output_, loss_, init_, seed_, lock_
+    cdef object output_, loss_, init_, seed_
+    cdef size_t holder, held_in  # hold.pxi: who, and in which generation
     cdef size_t n_inputs, n_outputs, n_parameters_, units, chunk
     cdef double grain
     cdef bint residual_
@@ -29,6 +30,7 @@ cdef class Core:
 
     def __cinit__(self, *args, **kwargs):
         self.network = NULL
+        self.holder = self.held_in = 0
 
     def __dealloc__(self):
         mlp_network_free(self.network)
@@ -99,7 +101,6 @@ cdef class Core:
         self.chunk = 0
         self.grain = 0.0
         self.plain = plain
-        self.lock_ = threading.Lock()
         self._position = 0
         self.network = network
 
@@ -155,6 +156,47 @@ cdef class Core:
         self.ready()
         return self.n_parameters_
 
+    cdef bint take(self, size_t thread) noexcept:
+        """Whether nobody holds the network; from then on `thread` does."""
+        cdef size_t holder
+        if exchange(&self.holder, 0, thread):
+            self.held_in = generation
+            return True
+        holder = load(&self.holder)
+        if generation == self.held_in or holder == 0 or holder == survivor:
+            return False
+        # A thread of the process that this one was forked from, which is not here.
+        if not exchange(&self.holder, holder, thread):
+            return False
+        self.held_in = generation
+        return True
+
+    cdef int hold(self) except -1:
+        """Takes the network for training by this thread."""
+        while not self.take(this_thread()):
+            if load(&self.holder) != BRIEFLY:
+                raise RuntimeError(BUSY)
+            with nogil:
+                pass
+        return 0
+
+    cdef int hold_briefly(self) except -1:
+        """Takes the network to copy parameters; 0 where this thread has it for training.
+
+        Until `leave` no Python may run.
+        """
+        while not self.take(BRIEFLY):
+            if load(&self.holder) == this_thread():
+                return 0
+            if load(&self.holder) != BRIEFLY:
+                raise RuntimeError(TRAINING)
+            with nogil:
+                pass
+        return 1
+
+    cdef void leave(self) noexcept:
+        exchange(&self.holder, load(&self.holder), 0)
+
     @property
     def _scaling(self):
         """Who describes the scaling, or None."""
@@ -165,9 +207,12 @@ cdef class Core:
                      output_scale=1.0):
         """Sets the scaling, validated arrays, and who describes it; no arrays for no scaling.
 
-        Calls that run meanwhile in other threads may read parts of both scalings.
+        RuntimeError while another thread trains the network. Calls that run meanwhile in other
+        threads may read parts of both scalings.
         """
         cdef size_t m0 = self.n_inputs, mL = self.n_outputs
+        cdef cnp.ndarray values
+        cdef int held
         self.ready()
         values = np.empty(2 + 2 * m0 + 2 * mL)
         values[2:2 + m0], values[2 + m0:2 + 2 * m0] = input_offset, input_scale
@@ -176,13 +221,47 @@ cdef class Core:
         # What changes nothing is not computed.
         values[0] = np.any(values[2:2 + m0] != 0.0) or np.any(values[2 + m0:2 + 2 * m0] != 1.0)
         values[1] = np.any(outputs[:mL] != 0.0) or np.any(outputs[mL:] != 1.0)
-        self.scaling_memory[:] = values
-        self.scaling_ = scaling
+        held = self.hold_briefly()
+        memcpy(cnp.PyArray_DATA(self.scaling_memory), cnp.PyArray_DATA(values),
+               cnp.PyArray_SIZE(values) * sizeof(double))
+        self.scaling_, before = scaling, self.scaling_
+        if held:
+            self.leave()
 
     @property
-    def _lock(self):
+    def _held(self):
+        """Whether somebody trains the network."""
         self.ready()
-        return self.lock_
+        return load(&self.holder) != 0
+
+    def _snapshot(self):
+        """A copy of the parameters (P,), the position in the stream and the scaling, of one moment.
+
+        RuntimeError while another thread trains the network.
+        """
+        cdef cnp.ndarray copied
+        cdef int held
+        self.ready()
+        copied = np.empty(self.n_parameters_)
+        held = self.hold_briefly()
+        memcpy(cnp.PyArray_DATA(copied), cnp.PyArray_DATA(self.buffer),
+               self.n_parameters_ * sizeof(double))
+        position, scaling = self._position, self.scaling_
+        if held:
+            self.leave()
+        return copied, position, scaling
+
+    def _assign(self, cnp.ndarray values not None):
+        """Copies exact values (P,) in; RuntimeError while another thread trains the network."""
+        cdef int held
+        self.ready()
+        if not is_exact(values) or cnp.PyArray_SIZE(values) != <Py_ssize_t>self.n_parameters_:
+            raise ValueError("an exact array of all parameters is needed here")
+        held = self.hold_briefly()
+        memmove(cnp.PyArray_DATA(self.buffer), cnp.PyArray_DATA(values),
+                self.n_parameters_ * sizeof(double))
+        if held:
+            self.leave()
 
     @property
     def _parameters(self):
@@ -217,13 +296,28 @@ cdef class Core:
                  double *out) except -1:
         """mlp_predict, without the GIL when it takes long enough; 0 threads: as many as pay."""
         cdef mlp_status status
+        cdef mlp_matrix part
+        cdef size_t begin = 0, rows
+        cdef double before
         if n_threads == 0:
             n_threads = _threads.recent_limit() if mlp_predict_shares(self.network, n) else 1
         if <double>n * <double>self.n_parameters_ < GIL_WORK:
             return check(mlp_predict(self.network, x, n, linear, n_threads, out))
-        with nogil:
-            status = mlp_predict(self.network, x, n, linear, n_threads, out)
-        return check(status)
+        rows = first_rows(n, self.row_work())
+        while begin < n:
+            before = perf_counter() if rows < n else 0.0
+            begin_at(x, begin, &part)
+            with nogil:
+                status = mlp_predict(self.network, &part, rows, linear, n_threads,
+                                     out + begin * self.n_outputs)
+            check(status)
+            begin += rows
+            rows = next_rows(rows, n - begin, before)
+        return 0
+
+    cdef double row_work(self) noexcept:
+        """What a row's way through the network costs, in multiply-adds."""
+        return <double>self.n_parameters_ + 32.0 * <double>(self.units + self.n_inputs)
 
     cdef bint finite(self, const mlp_matrix *x, size_t n) noexcept:
         cdef size_t index = 0
@@ -328,8 +422,9 @@ cdef class Core:
 
     def _activations(self, cnp.ndarray x not None):
         """[a^(1), ..., a^(L)] of validated x (n, m0)."""
-        cdef mlp_matrix m
-        cdef size_t n = x.shape[0], L = len(self.layers_) - 1, l
+        cdef mlp_matrix m, part
+        cdef size_t n = x.shape[0], L = len(self.layers_) - 1, l, begin = 0, rows
+        cdef double before
         cdef mlp_status status
         self.ready()
         matrix_of(x, n, self.n_inputs, False, &m)
@@ -339,12 +434,20 @@ cdef class Core:
         cdef double **a = <double **>malloc(L * sizeof(double *))
         if a == NULL:
             raise MemoryError("deltaloop: out of memory")
-        for l in range(L):
-            a[l] = <double *>cnp.PyArray_DATA(result[l])
-        with nogil:
-            status = mlp_activations(self.network, &m, n, a)
-        free(a)
-        check(status)
+        rows = first_rows(n, self.row_work())
+        try:
+            while begin < n:
+                before = perf_counter() if rows < n else 0.0
+                begin_at(&m, begin, &part)
+                for l in range(L):
+                    a[l] = <double *>cnp.PyArray_DATA(result[l]) + begin * <size_t>self.layers_[l + 1]
+                with nogil:
+                    status = mlp_activations(self.network, &part, rows, a)
+                check(status)
+                begin += rows
+                rows = next_rows(rows, n - begin, before)
+        finally:
+            free(a)
         return result
 
     def _cost(self, cnp.ndarray x not None, cnp.ndarray y not None, bint labels,
@@ -354,8 +457,10 @@ cdef class Core:
         cdef mlp_problem p
         cdef Weights weights = Weights(problem.weights, x.shape[0])
         cdef size_t n = x.shape[0]
-        cdef double cost = NAN
+        cdef double cost = NAN, work = ONE_SLICE, before
         cdef double *g = NULL
+        cdef mlp_evaluation *evaluation = NULL
+        cdef bint complete = False
         cdef mlp_status status
         self.ready()
         matrix_of(x, n, self.n_inputs, False, &mx)
@@ -365,15 +470,27 @@ cdef class Core:
         if with_gradient:
             gradient = np.empty(self.n_parameters_)
             g = <double *>cnp.PyArray_DATA(gradient)
-        with nogil:
-            status = mlp_objective(self.network, &p, &mx, &my, n, n_threads, &cost, g)
-        check(status)
+        if <double>n * 3.0 * self.row_work() <= ONE_SLICE:
+            with nogil:
+                status = mlp_objective(self.network, &p, &mx, &my, n, n_threads, &cost, g)
+            check(status)
+            return cost, gradient
+        check(mlp_evaluation_new(&evaluation, self.network, &p, &mx, &my, n, n_threads, g))
+        try:
+            while not complete:
+                before = perf_counter()
+                with nogil:
+                    complete = mlp_evaluation_advance(evaluation, work, &cost)
+                work = adapted(work, before)
+        finally:
+            mlp_evaluation_free(evaluation)
         return cost, gradient
 
     def _jacobian(self, cnp.ndarray x not None, bint inputs):
         """(n, mL, m0) or (n, mL, P): derivatives of a^(L) of validated x (n, m0)."""
-        cdef mlp_matrix mx
-        cdef size_t n = x.shape[0]
+        cdef mlp_matrix mx, part
+        cdef size_t n = x.shape[0], begin = 0, rows, size, most
+        cdef double before
         cdef double *data
         cdef mlp_status status
         self.ready()
@@ -381,27 +498,49 @@ cdef class Core:
         columns = self.n_inputs if inputs else self.n_parameters_
         result = np.empty((n, self.n_outputs, columns))
         data = <double *>cnp.PyArray_DATA(result)
-        with nogil:
-            status = mlp_jacobian(self.network, &mx, n, inputs, data)
-        check(status)
+        size = self.n_outputs * <size_t>columns
+        # New memory for the result takes longer than the arithmetic, and more than the caches hold
+        # much longer: at most 4e6 elements, 32 MB, at a time.
+        most = max(4_000_000 // size, 1)
+        rows = min(first_rows(n, 4.0 * <double>self.n_outputs * self.row_work(), 1), most)
+        while begin < n:
+            before = perf_counter() if rows < n else 0.0
+            begin_at(&mx, begin, &part)
+            with nogil:
+                status = mlp_jacobian(self.network, &part, rows, inputs, data + begin * size)
+            check(status)
+            begin += rows
+            rows = min(next_rows(rows, n - begin, before, 1), most)
         return result
 
     def _input_gradient(self, cnp.ndarray x not None, cnp.ndarray y not None, bint labels,
                         size_t n_threads, problem not None):
         """dC/dx (n, m0) of validated x (n, m0) and y (n, mL) or class indices (n,)."""
-        cdef mlp_matrix mx, my
+        cdef mlp_matrix mx, my, x_part, y_part, s_part
         cdef Weights weights = Weights(problem.weights, x.shape[0])
-        cdef const mlp_matrix *s = weights.pointer()
-        cdef size_t n = x.shape[0]
+        cdef const mlp_matrix *s = NULL
+        cdef size_t n = x.shape[0], begin = 0, rows
+        cdef double before
         cdef mlp_status status
         self.ready()
         matrix_of(x, n, self.n_inputs, False, &mx)
         matrix_of(y, n, self.n_outputs, labels, &my)
         cdef cnp.ndarray gradient = np.empty((n, self.n_inputs))
         cdef double *g = <double *>cnp.PyArray_DATA(gradient)
-        with nogil:
-            status = mlp_input_gradient(self.network, &mx, &my, s, n, n_threads, g)
-        check(status)
+        rows = first_rows(n, 3.0 * self.row_work())
+        while begin < n:
+            before = perf_counter() if rows < n else 0.0
+            begin_at(&mx, begin, &x_part)
+            begin_at(&my, begin, &y_part)
+            if weights.pointer() != NULL:
+                begin_at(weights.pointer(), begin, &s_part)
+                s = &s_part
+            with nogil:
+                status = mlp_input_gradient(self.network, &x_part, &y_part, s, rows, n_threads,
+                                            g + begin * self.n_inputs)
+            check(status)
+            begin += rows
+            rows = next_rows(rows, n - begin, before)
         return gradient
 
 

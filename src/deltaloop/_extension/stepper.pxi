@@ -52,18 +52,18 @@ cdef class Stepper:
         """
         cdef mlp_array described[MLP_MAX_ARRAYS]
         names = describe_arrays(arrays, described)
-        self.lock()
+        self.core.hold()
         try:
             accept(mlp_trainer_resume(self.trainer, described, len(names)))
             if self.draws:
                 self.core._position = self.stream.position
         finally:
-            self.core.lock_.release()
+            self.core.leave()
 
     def _remembered(self):
         """Copies of the arrays that the next step depends on; the stream, or None without dropout."""
         cdef mlp_array arrays[MLP_MAX_ARRAYS]
-        self.lock()
+        self.core.hold()
         try:
             kept = copies(arrays, mlp_trainer_describe(self.trainer, arrays))
             if not self.thins:
@@ -71,12 +71,7 @@ cdef class Stepper:
             position = self.core._position if self.draws else mlp_trainer_position(self.trainer)
             return kept, Stream(self.stream.key, position)
         finally:
-            self.core.lock_.release()
-
-    cdef int lock(self) except -1:
-        if not self.core.lock_.acquire(False):
-            raise RuntimeError(BUSY)
-        return 0
+            self.core.leave()
 
     def step(self, x, y, *, sample_weight=None):
         """Update the parameters once, from the instances given.
@@ -165,7 +160,7 @@ cdef class Stepper:
                        size_t n) except? -1.0:
         cdef double cost = NAN
         cdef mlp_status status
-        self.lock()
+        self.core.hold()
         try:
             if self.draws:
                 mlp_trainer_set_position(self.trainer, self.core._position)
@@ -177,6 +172,6 @@ cdef class Stepper:
             if self.draws:
                 self.core._position = mlp_trainer_position(self.trainer)
         finally:
-            self.core.lock_.release()
+            self.core.leave()
         check(status)
         return cost

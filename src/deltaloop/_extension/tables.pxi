@@ -21,8 +21,6 @@ cdef dict SOLVERS = numbers(mlp_solver_name)
 cdef dict SCHEDULES = numbers(mlp_schedule_name)
 cdef tuple EVENTS = tuple(numbers(mlp_event_name))
 
-BUSY = "this network is being trained already, in another thread or by the fit that calls this"
-
 # Multiply-adds from which a call outlasts what releasing the GIL costs (about 0.1 us, 1 %).
 cdef double GIL_WORK = 50_000.0
 

@@ -1,25 +1,33 @@
-"""Files written completely or not at all: beside the old one, which a rename then replaces."""
+"""Files written completely or not at all: beside the old one, which a rename then replaces.
+
+Devices and the process's own streams, such as /dev/null and /dev/stdout, are written directly.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
-import secrets
+import re
 import stat
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from typing import IO
 
 from safetensors import SafetensorError
 
+from deltaloop._files import temporary
 from deltaloop._files.paths import check_regular
 
+__all__ = ["check", "is_direct", "replacement", "write_bytes", "writing"]
 
-def write_bytes(name: str, content: bytes) -> None:
+_STREAM = re.compile(r"/dev/(?:(stdout)|(stderr)|fd/([0-9]{1,9}))|/proc/self/fd/([0-9]{1,9})")
+
+
+def write_bytes(name: str, content: bytes | memoryview) -> None:
     """Write a file, completely or not at all; errors name it."""
-    with writing(name), replacement(name) as temporary, open(temporary, "wb") as file:
+    with writing(name), replacement(name) as file:
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 @contextmanager
@@ -30,45 +38,89 @@ def writing(name: str) -> Iterator[None]:
     except SafetensorError as error:
         raise OSError(f"{name}: {error}") from error
     except OSError as error:
+        if error.errno is None:
+            raise OSError(f"{name}: {error}") from error
         raise OSError(error.errno, error.strerror, name) from error
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
 
 
+def check(name: str) -> None:
+    """Try whether a file could be written, and leave all as it was. Errors name it."""
+    with writing(name):
+        if is_direct(name):
+            _direct(name).close()
+        else:
+            temporary.discard(_created(name)[2])
+
+
 @contextmanager
-def replacement(name: str) -> Iterator[str]:
-    """Yield the name of a new file beside `name` that becomes `name` if the block succeeds.
+def replacement(name: str) -> Iterator[IO[bytes]]:
+    """Yield a new file that becomes `name` if the block succeeds.
 
     It lies in the same directory, so that the final rename cannot cross file systems. Links are
     followed: it is what they point to that is replaced.
     """
-    target = os.path.realpath(name)
-    mode = _existing_mode(target)
-    temporary = os.path.join(os.path.dirname(target), f".deltaloop-{secrets.token_hex(8)}.tmp")
-    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666))
+    if is_direct(name):
+        with _direct(name) as file:
+            yield file
+        return
+    temporary.remove_leftovers(os.path.dirname(os.path.realpath(name)))
+    target, mode, file = _created(name)
     try:
-        # safetensors (0.8.0) replaces the file by one that nobody else may read.
-        mode = os.stat(temporary).st_mode if mode is None else mode
-        yield temporary
-        os.chmod(temporary, stat.S_IMODE(mode))
-        os.replace(temporary, target)
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+        if mode is not None:
+            os.chmod(file.name, stat.S_IMODE(mode))
+        if sys.platform == "win32":  # which renames no file that is open
+            file.close()
+        os.replace(file.name, target)
+        file.close()
     except BaseException:
-        with suppress(OSError):
-            os.unlink(temporary)
+        temporary.discard(file)
         raise
 
 
-def _existing_mode(target: str) -> int | None:
-    """Return the permissions of the file to be replaced, None if there is none.
+def is_direct(name: str) -> bool:
+    """Whether a name is that of a device or of one of the process's own streams."""
+    if _STREAM.fullmatch(name):
+        return os.name == "posix"
+    try:
+        return stat.S_ISCHR(os.stat(name).st_mode)
+    except OSError:
+        return False
+
+
+def _direct(name: str) -> IO[bytes]:
+    """Open a device, or a stream where it is: what is written comes after what was written."""
+    found = _STREAM.fullmatch(name)
+    if found is None:
+        return open(name, "wb", opener=lambda path, _: os.open(path, _DEVICE))
+    number = 1 if found[1] else 2 if found[2] else int(found[3] or found[4])
+    stream = {1: sys.stdout, 2: sys.stderr}.get(number)
+    if stream is not None:
+        stream.flush()
+    return os.fdopen(os.dup(number), "wb")
+
+
+_DEVICE = os.O_WRONLY | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
+
+
+def _created(name: str) -> tuple[str, int | None, IO[bytes]]:
+    """Return what is to be replaced, its permissions, None if there is nothing, and a new file.
 
     A rename would replace a directory's contents, a device or a write-protected file without
     asking, hence the errors.
     """
+    target = os.path.realpath(name)
     try:
         mode = os.stat(target).st_mode
     except FileNotFoundError:
-        return None
+        if not os.path.basename(name):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name) from None
+        return target, None, temporary.create(os.path.dirname(target), private=False)
     check_regular(target, mode, "expected a regular file or a new name, found something else there")
     if not os.access(target, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), target)
-    return mode
+    return target, mode, temporary.create(os.path.dirname(target), private=True)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deltaloop import inits, losses, scaling
+from deltaloop._files import strict_json
 from deltaloop._files.paths import short
 from deltaloop.scaling import Scaling
 
@@ -188,11 +189,7 @@ def _json(key: str, text: str) -> Any:
             f"expected {key} to be JSON of at most {MAX_JSON_CHARACTERS} characters, found "
             f"{len(text)}"
         )
-    # RecursionError is how the parser ends on thousands of nested brackets.
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        raise ValueError(f"expected {key} to be JSON, found {short(text)}") from None
+    return strict_json.parse(text, key, MAX_JSON_CHARACTERS)
 
 
 def _json_layers(text: str) -> tuple[int, ...]:

@@ -11,16 +11,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import load as tensors_of
+from safetensors.numpy import save as bytes_of
 
 from deltaloop import _core
 from deltaloop._arguments import layers as _layers
 from deltaloop._files.atomic import replacement, writing
+from deltaloop._files.contents import exactly, reading
 from deltaloop._files.description import (
     USER_PREFIX,
     Description,
@@ -28,11 +29,11 @@ from deltaloop._files.description import (
     describe,
     entries_of,
 )
-from deltaloop._files.header import check_finite, check_size, sort_metadata
-from deltaloop._files.paths import naming, path_name, short
+from deltaloop._files.header import check_finite, read_header, sorted_header
+from deltaloop._files.paths import path_name, short
 from deltaloop.scaling import ARRAYS
 
-__all__ = ["read", "read_metadata", "save"]
+__all__ = ["Contents", "Notes", "read", "save"]
 
 
 def save(
@@ -60,34 +61,57 @@ def save(
     with writing(name):
         for tensor, values in tensors.items():
             check_finite(tensor, values)
-        entries = entries_of(network) | user
-        with replacement(name) as temporary:
-            save_file(tensors, temporary, metadata=entries)
-            sort_metadata(temporary)
+        content = bytes_of(tensors, metadata=entries_of(network) | user)
+        start, rest = sorted_header(content)
+        with replacement(name) as file:
+            file.write(start)
+            file.write(rest)
 
 
-def read(name: str) -> tuple[Description, NDArray[np.float64]]:
-    """Return what a file says and all its numbers, the parameters (P,) first.
+class Notes(NamedTuple):
+    """What a file says beside its network: the user's metadata; also its name and its bytes."""
 
-    ValueError if it is no model, OSError.
+    name: str
+    user: dict[str, str]
+    size: int
+
+
+class Contents(NamedTuple):
+    """What one file held when it was read: what it describes, its numbers, the rest."""
+
+    description: Description
+    parameters: NDArray[np.float64]
+    notes: Notes
+
+
+def read(name: str) -> Contents:
+    """Read a file, once. ValueError if it is no model, OSError if it cannot be read.
+
+    Twice the memory of the parameters is taken at most, and little before all but their values is
+    known to be right.
     """
-    data_bytes = check_size(name)
-    with safe_open(name, framework="numpy") as file:
-        description = describe(file.metadata())
-        _check_tensors(file, description, data_bytes)
-        return description, _read_parameters(file, description)
+    with reading(name) as (file, size):
+        start, description = _described(file, size)
+        file.seek(0)
+        content = exactly(file, size)
+    if not content.startswith(start):
+        raise ValueError("expected the header to stay, found another: the file changes")
+    tensors = tensors_of(content)
+    del content
+    return Contents(
+        description, _parameters(tensors, description), Notes(name, description.user, size)
+    )
 
 
-def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
-    """Return the metadata that was given to `Network.save`, empty if none was.
-
-    Fails as `load` does, but does not look at the tensors.
-    """
-    name = path_name(path)
-    with naming(name):
-        check_size(name)
-        with safe_open(name, framework="numpy") as file:
-            return describe(file.metadata()).user
+def _described(file: BinaryIO, size: int) -> tuple[bytes, Description]:
+    """Return the start of a file, up to the tensors' data, and what it says, checked."""
+    start, header = read_header(file, size)
+    entries = header.pop("__metadata__", {})
+    if not (isinstance(entries, dict) and all(isinstance(text, str) for text in entries.values())):
+        raise ValueError("expected metadata to be a JSON object of texts, found something else")
+    description = describe(entries)
+    _check_tensors(header, description, size - len(start))
+    return start, description
 
 
 def _user_entries(metadata: Mapping[str, str] | None) -> dict[str, str]:
@@ -108,32 +132,42 @@ def _user_entries(metadata: Mapping[str, str] | None) -> dict[str, str]:
     return {USER_PREFIX + key: value for key, value in metadata.items()}
 
 
-def _check_tensors(file: Any, description: Description, data_bytes: int) -> None:
-    """Raise a ValueError unless the tensors are those of the layers, and nothing else."""
+def _check_tensors(header: dict[str, Any], description: Description, data_bytes: int) -> None:
+    """Raise a ValueError unless the tensors are those of the layers, and nothing else.
+
+    Where in the file they are is left to safetensors.
+    """
     if 8 * description.n_values != data_bytes:
         raise ValueError(
             f"expected {description.n_values} float64 values of layers "
             f"{short(str(list(description.layers)))}, found {data_bytes} bytes of tensors"
         )
     shapes = dict(description.shapes())
-    check_names("tensors", frozenset(shapes), set(file.keys()))
+    check_names("tensors", frozenset(shapes), set(header))
     for name, shape in shapes.items():
-        view = file.get_slice(name)
-        if view.get_dtype() != "F64":
-            raise ValueError(f"expected {name} to be F64, found {view.get_dtype()}")
-        if tuple(view.get_shape()) != shape:
-            raise ValueError(
-                f"expected {name} to have shape {shape}, found "
-                f"{short(str(tuple(view.get_shape())[:20]))}"
-            )
+        entry = header[name]
+        found = entry if isinstance(entry, dict) else {}
+        dtype, sizes = found.get("dtype"), found.get("shape")
+        if dtype != "F64":
+            raise ValueError(f"expected {name} to be F64, found {short(str(dtype))}")
+        # type(), since 3.0 and true equal whole numbers.
+        if not (
+            isinstance(sizes, list)
+            and sizes == list(shape)
+            and all(type(length) is int for length in sizes)
+        ):
+            shown = sizes[:20] if isinstance(sizes, list) else sizes
+            raise ValueError(f"expected {name} to have shape {shape}, found {short(str(shown))}")
 
 
-def _read_parameters(file: Any, description: Description) -> NDArray[np.float64]:
-    """Return all numbers; beside them one tensor at a time is in memory."""
+def _parameters(tensors: dict[str, NDArray[Any]], description: Description) -> NDArray[np.float64]:
+    """Return all numbers, the parameters (P,) first. Only tensors still to come are kept."""
     parameters = np.empty(description.n_values)
     start = 0
-    for name, _ in description.shapes():
-        values = file.get_tensor(name)
+    for name, shape in description.shapes():
+        values = tensors.pop(name)
+        if values.dtype != np.float64 or values.shape != shape:
+            raise ValueError(f"expected {name} to have shape {shape}, found {values.shape}")
         check_finite(name, values)
         parameters[start : start + values.size] = values.ravel()
         start += values.size

@@ -5,10 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from safetensors import SafetensorError
+
+T = TypeVar("T", bound=Hashable)
 
 
 def path_name(path: object) -> str:
@@ -41,6 +44,16 @@ def check_regular(
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
     if not stat.S_ISREG(mode):
         raise ValueError(message)
+
+
+def twice(names: Iterable[T]) -> T | None:
+    """Return the first name that is there a second time, None if there is none."""
+    seen = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
 
 
 def short(text: str, limit: int = 60) -> str:

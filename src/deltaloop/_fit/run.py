@@ -7,6 +7,7 @@ signals, the progress bar, the clock and, at exact epochs, the callback.
 from __future__ import annotations
 
 import math
+import sys
 import time
 import warnings
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from deltaloop._arguments import arrays as _arrays
 from deltaloop._arguments import problem as _problem
 from deltaloop._arguments import seeds as _seeds
 from deltaloop._fit import state as _state
+from deltaloop._fit import verdict as _verdict
 from deltaloop._fit.arguments import (
     Limits,
     Validation,
@@ -35,7 +37,14 @@ from deltaloop._fit.arguments import (
     check_validation,
     choose,
 )
-from deltaloop.results import DivergenceWarning, EpochInfo, FitResult, History, Stage
+from deltaloop.results import (
+    ConvergenceWarning,
+    DivergenceWarning,
+    EpochInfo,
+    FitResult,
+    History,
+    Stage,
+)
 from deltaloop.solvers import Solver
 
 # Seconds between two looks at signals, clock and progress bar.
@@ -70,15 +79,8 @@ def progress_bar(wanted: bool, total: int, done: int) -> Iterator[ProgressBar | 
         yield bar
 
 
-@contextmanager
-def exclusive(network: _core.Core) -> Iterator[None]:
-    """Hold the network for training; a second training at the same time is an error."""
-    if not network._lock.acquire(blocking=False):
-        raise RuntimeError(_core.BUSY)
-    try:
-        yield
-    finally:
-        network._lock.release()
+# ``with exclusive(network):`` holds it for training; a second training at that time is an error.
+exclusive = _core.Hold
 
 
 def fit(
@@ -159,20 +161,39 @@ def fit(
                     goal=target,
                     n_threads=threads,
                     most=limits.max_epochs[i],
+                    draws=own,
                 )
+                if i == first:
+                    asked = _verdict.ask(network, run)
+                    doubts = _verdict.at_start(network, asked, tolerance, target)
+                    for text in doubts if resumed is None else ():
+                        warnings.warn(text, ConvergenceWarning, stacklevel=callers())
                 exact = solvers[i].batch_size is None and problem.dropout is None
                 report = train_stage(course, i, run, resumed if i == first else None, exact)
                 stream = _core.Stream(report["key"], report["position"])
                 if course.stages[-1].stop_reason in FINAL:
                     break
-    reason, cost = course.stages[-1].stop_reason, course.stages[-1].cost
+            several = len(course.epochs) > 1
+            epochs = np.concatenate(course.epochs, axis=1) if several else course.epochs[0]
+            history = History(*epochs)
+            changed = resumed is not None or problem.dropout is not None
+            end = ending(course, history.cost, report["gradient_norm"], not changed)
+            wrong = ""
+            if end.reason != "diverged":
+                wrong = _verdict.trouble(network, run, asked, end, tolerance, target)
+    reason, cost = end.reason, end.cost
     if reason == "diverged":
         before = solvers[i].batch_size is None and not math.isfinite(report["initial_cost"])
-        warnings.warn(
-            divergence(course, before, solvers[i]._smaller), DivergenceWarning, stacklevel=3
-        )
-    several = len(course.epochs) > 1
-    history = History(*(np.concatenate(course.epochs, axis=1) if several else course.epochs[0]))
+        message = divergence(course, before, solvers[i]._smaller)
+        warnings.warn(message, DivergenceWarning, stacklevel=callers())
+    else:
+        message = _verdict.message(end, tolerance, target, watch.patience)
+        if wrong:
+            message += f" But {wrong}."
+            warnings.warn(message, ConvergenceWarning, stacklevel=callers())
+        elif doubts and reason == "converged":
+            wrong = doubts[0]
+            message += f" But {wrong}."
     return FitResult(
         cost=cost,
         loss=network.loss,
@@ -180,7 +201,7 @@ def fit(
         epochs=course.epoch - done,
         n_instances=x.shape[0],
         n_validation=0 if course.watch.given is None else course.watch.given[0].shape[0],
-        converged=reason in ("converged", "goal"),
+        converged=reason in ("converged", "goal") and not wrong,
         stop_reason=reason,
         cost_history=history.cost,
         history=history,
@@ -197,7 +218,38 @@ def fit(
             split,
             network._scaling,
         ),
+        message=message,
     )
+
+
+def ending(
+    course: Course, costs: NDArray[np.float64], gradient_norm: float, comparable: bool
+) -> _verdict.End:
+    """Return how the last stage has ended, after epochs of these costs.
+
+    Those of a fit that is resumed, or drops units, are not `comparable` with the last one.
+    """
+    stage, initial = course.stages[-1], course.initial_cost
+    if math.isnan(initial) and len(costs) > 1:
+        initial = float(costs[0])
+    return _verdict.End(
+        stage.solver,
+        stage.stop_reason,
+        stage.epochs,
+        len(costs),
+        initial if comparable else math.nan,
+        float(costs[-2]) if len(costs) > 1 else course.initial_cost,
+        stage.cost,
+        gradient_norm,
+    )
+
+
+def callers(*packages: str) -> int:
+    """Return the stacklevel of the first frame outside of this package, or of these."""
+    level, frame, inside = 1, sys._getframe(1), packages or ("deltaloop",)
+    while frame.f_back and str(frame.f_globals.get("__name__")).partition(".")[0] in inside:
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def set_aside(
@@ -303,7 +355,7 @@ def final_costs(run: _core.Fit) -> tuple[float, float]:
 class Course:
     """A fit under way: what its stages share, and what they have done.
 
-    With `own` it draws from the network's stream, whose position a callback may save.
+    With `own` it draws from the network's stream.
     """
 
     network: _core.Core
@@ -350,13 +402,11 @@ def train_stage(
     # Nothing is left to do where the fit is over, or the state is that of the stage's last epoch.
     reason = course.over() or ("max_epochs" if done >= most else "")
     trains = not reason
-    try:
-        if trains:
-            course.trained = True
-            reason = train(course, solver, run, start, start + most)
-    finally:
-        if course.own:
-            course.network._position = run.position
+    if course.own:
+        course.network._position = run.position  # from now on `run` keeps it up to date
+    if trains:
+        course.trained = True
+        reason = train(course, solver, run, start, start + most)
     course.epochs.append(run.history)
     report = run.report()
     cost, course.validation_cost = report["cost"], report["validation"]
@@ -408,8 +458,6 @@ def train(course: Course, solver: Solver, run: _core.Fit, start: int, last: int)
         stop = "" if event in ("paused", "epoch") else event
         if done and limits.callback and course.epoch == due and stop != "diverged":
             due += every
-            if course.own:
-                course.network._position = run.position
             cost, *others, _ = part[:, -1].tolist()
             answer = limits.callback(
                 EpochInfo(

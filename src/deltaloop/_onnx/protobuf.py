@@ -6,14 +6,13 @@ counted before it is parsed. Nothing beside the file is read.
 
 from __future__ import annotations
 
-import mmap
-import os
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deltaloop._files.paths import check_regular, short
+from deltaloop._files.contents import exactly, reading
+from deltaloop._files.paths import short
 
 # Objects of a file, counted before it is parsed: they and what is made of them take up to 250 bytes
 # each. A layer of gelu units, the longest form, has 370, one of relu units 25.
@@ -46,16 +45,12 @@ def read_model(onnx: Any, name: str) -> Any:
     """Return the ModelProto in a file. ValueError if it is none, OSError if it cannot be read."""
     from google.protobuf.message import DecodeError
 
-    status = os.stat(name)
-    check_regular(name, status.st_mode)
-    if not 0 < status.st_size <= MAX_BYTES:
-        raise ValueError(f"expected a file of 1 to {MAX_BYTES} bytes, found {status.st_size}")
+    with reading(name) as (file, size):
+        if not 0 < size <= MAX_BYTES:
+            raise ValueError(f"expected a file of 1 to {MAX_BYTES} bytes, found {size}")
+        content = exactly(file, size)
     model = onnx.ModelProto()
-    with (
-        open(name, "rb") as file,
-        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
-        memoryview(content) as view,
-    ):
+    with memoryview(content) as view:
         if _count(view, 0, len(view), onnx.ModelProto.DESCRIPTOR) > MAX_OBJECTS:
             raise ValueError(f"expected an ONNX file of at most {MAX_OBJECTS} objects, found more")
         try:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,7 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import deltaloop as dl
-from deltaloop._files.model import read_metadata
+from deltaloop._files import strict_json
+from deltaloop._files.atomic import is_direct
+from deltaloop._files.header import MAX_HEADER_BYTES
 from deltaloop._losses import LOSSES, of_task, targets
 from deltaloop._scaling import Scaling, fit
 from deltaloop._scores import r2
@@ -46,6 +47,8 @@ from deltaloop.datasets import load_digits
 from deltaloop.losses import Loss
 from deltaloop.losses import _of_text as of_text
 from deltaloop.losses import _parts as parts
+from deltaloop.network import _read
+from deltaloop.tabular import TabularModel
 from deltaloop.tabular._model import METADATA
 from deltaloop.tabular._target import Label
 
@@ -188,19 +191,21 @@ def _data_text(data: Data) -> str:
 
 def predict(args: argparse.Namespace) -> None:
     check_output(args, "--output", args.output)
-    if args.output is not None and not _table_files.is_table(args.output):
+    if args.output is not None and not (
+        _table_files.is_table(args.output) or is_direct(args.output)
+    ):
         kinds = ", ".join(_table_files.SUFFIXES)
         args.usage_error(f"argument --output: expected a name that ends in {kinds}")
-    if METADATA in read_metadata(args.model):
-        _tables.predict(args)
+    network, notes = _read(args.model)
+    if METADATA in notes.user:
+        _tables.predict(args, TabularModel._of(network, notes))
         return
-    network = dl.load(args.model)
     if _table_files.is_table(args.file):
         raise ValueError(
             f"{args.model}: was trained on arrays, not on the columns of a table, which "
             f"{args.file} is; it takes a NumPy file with X"
         )
-    classes = _classes(args.model, network)
+    classes = _classes(args.model, network, notes.user.get("classes"))
     task = _task(network, classes)
     if args.file == "digits":
         arrays = dict(zip("Xy", load_digits(), strict=True))
@@ -228,9 +233,8 @@ def _task(network: dl.Network, classes: Sequence[Label] | None) -> str:
     return "classification" if entropy or classes is not None else "regression"
 
 
-def _classes(path: str, network: dl.Network) -> list[Label] | None:
+def _classes(path: str, network: dl.Network, text: str | None) -> list[Label] | None:
     """Return the labels that the model file gives to the classes, None if it gives none."""
-    text = read_metadata(path).get("classes")
     if text is None:
         return None
     m_out = network.layers[-1]
@@ -238,8 +242,8 @@ def _classes(path: str, network: dl.Network) -> list[Label] | None:
         return None  # independent outputs are no classes
     n_classes = 2 if m_out == 1 else m_out
     try:
-        classes = json.loads(text)
-    except (ValueError, RecursionError):
+        classes = strict_json.parse(text, "metadata classes", MAX_HEADER_BYTES)
+    except ValueError:
         classes = None
     if not (
         isinstance(classes, list)
@@ -293,8 +297,8 @@ def info(args: argparse.Namespace) -> None:
 
 
 def _model_report(path: str) -> dict[str, Any]:
-    network, metadata = dl.load(path), read_metadata(path)
-    report = {"model": path, "bytes": os.path.getsize(path), **description(network)}
-    if METADATA in metadata:
-        return report | _tables.description(path)
-    return report | {"metadata": metadata}
+    network, notes = _read(path)
+    report = {"model": path, "bytes": notes.size, **description(network)}
+    if METADATA in notes.user:
+        return report | _tables.description(TabularModel._of(network, notes))
+    return report | {"metadata": notes.user}

@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from deltaloop._files.paths import twice
+
 __all__ = ["read"]
 
 _BOM = b"\xef\xbb\xbf"
@@ -40,9 +42,9 @@ def read(content: bytes, separator: str | None) -> Any:
     stream = io.BytesIO(content)
     first = next(entries for _, entries in _lines(stream, separator) if entries)
     names = [name.strip() for name in first]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise ValueError(f"the first line names the column {twice!r} twice; names must differ")
+    again = twice(names)
+    if again is not None:
+        raise ValueError(f"the first line names the column {again!r} twice; names must differ")
     rows = content[stream.tell() :]
     if len(names) > 1 and _BLANK.search(content, max(0, stream.tell() - 1)):
         rows = _QUOTED_OR_BLANK.sub(lambda found: found[1] or b"", rows)

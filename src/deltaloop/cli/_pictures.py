@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deltaloop import plot
+from deltaloop._files.atomic import is_direct, write_bytes
 from deltaloop.plot._axes import shorten
 from deltaloop.results import FitResult
 
@@ -21,7 +23,7 @@ _SUFFIXES = (".png", ".svg", ".pdf")
 
 def check(args: argparse.Namespace) -> None:
     """Refuse what could not be drawn, before time is spent on training."""
-    if not args.plot.lower().endswith(_SUFFIXES):
+    if not args.plot.lower().endswith(_SUFFIXES) and not is_direct(args.plot):
         expected = ", ".join(_SUFFIXES)
         args.usage_error(
             f"argument --plot: expected a name that ends in {expected}, got {args.plot!r}"
@@ -65,7 +67,10 @@ def draw(
             axes[1].set_xlabel(f"true {name}", parse_math=False)
             axes[1].set_ylabel(f"predicted {name}", parse_math=False)
             axes[2].set_xlabel(f"predicted {name}", parse_math=False)
-    figure.savefig(path, dpi=150)
+    content = io.BytesIO()
+    kind = path.lower().rpartition(".")[2]
+    figure.savefig(content, dpi=150, format="png" if is_direct(path) else kind)
+    write_bytes(path, content.getbuffer())
 
 
 def _name_outputs(legend: Any, names: Sequence[str]) -> None:

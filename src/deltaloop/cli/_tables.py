@@ -31,7 +31,7 @@ from deltaloop.losses import _of_text as of_text
 from deltaloop.tabular import TabularModel, _frames
 from deltaloop.tabular._columns import Column
 from deltaloop.tabular._description import check_size
-from deltaloop.tabular._kinds import KINDS
+from deltaloop.tabular._kinds import KINDS, listed
 from deltaloop.tabular._target import Target
 from deltaloop.tabular._training import Prepared
 
@@ -43,8 +43,7 @@ def train(args: argparse.Namespace) -> None:
     names = list(frame.columns)
     if not args.target:
         args.usage_error(
-            f"argument --target: expected a column of {args.data}, which has "
-            f"{', '.join(map(repr, names))}"
+            f"argument --target: expected a column of {args.data}, which has {listed(names)}"
         )
     target = args.target[0] if len(args.target) == 1 else args.target
     model = TabularModel(
@@ -121,8 +120,7 @@ def _data_text(data: Prepared, n: int) -> str:
     return f"{n} rows, target {names} ({what})"
 
 
-def predict(args: argparse.Namespace) -> None:
-    model = TabularModel.load(args.model)
+def predict(args: argparse.Namespace, model: TabularModel) -> None:
     target = model._fitted()[2]
     if not _table_files.is_table(args.file):
         kinds = ", ".join(_table_files.SUFFIXES)
@@ -144,7 +142,7 @@ def predict(args: argparse.Namespace) -> None:
         }
     except (TypeError, ValueError) as error:
         raise ValueError(f"{args.file}: {error}") from error
-    if all(name in frame.columns for name in target.names):
+    if set(target.names) <= set(frame.columns):
         report |= _score(model, target, frame)
     if args.output is not None:
         columns = predictions.reshape(len(predictions), -1).T
@@ -164,9 +162,8 @@ def _score(model: TabularModel, target: Target, frame: Any) -> dict[str, Any]:
     return {"n_with_target": len(rows), score_name(target.task): score}
 
 
-def description(path: str) -> dict[str, Any]:
+def description(model: TabularModel) -> dict[str, Any]:
     """Return what `deltaloop info` says about the table of a model."""
-    model = TabularModel.load(path)
     classes = model._fitted()[2].classes
     return {
         "task": model.task,

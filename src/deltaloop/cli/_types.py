@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from deltaloop._files import atomic
 from deltaloop.cli._solvers import AUTO, SCHEDULES, SOLVERS
 
 __all__ = [
@@ -120,5 +121,9 @@ def check_output(args: argparse.Namespace, flag: str, path: str | None) -> None:
         args.usage_error(f"argument {flag}: expected the name of a file, got {path!r}")
     if not os.path.isdir(directory):
         args.usage_error(f"argument {flag}: there is no directory {directory!r}")
-    if not os.access(directory, os.W_OK):
-        args.usage_error(f"argument {flag}: cannot write to directory {directory!r}")
+    try:
+        atomic.check(path)
+    except OSError as error:
+        args.usage_error(f"argument {flag}: cannot write to {path!r}: {error.strerror or error}")
+    except ValueError as error:
+        args.usage_error(f"argument {flag}: {error}")

@@ -211,7 +211,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         ImportError
             Without onnx: ``pip install 'deltaloop[onnx]'``.
         """
-        network = self._ready()
+        network = self._ready()._frozen()
         multilabel = self._label_binarizer.y_type_.startswith("multilabel")
         _onnx.write(network, path, classes=self.classes_.tolist(), multilabel=multilabel)
 

@@ -131,8 +131,9 @@ class Perceptron(Training):
         for name, array, view in zip(names, arrays, self._views, strict=True):
             if array.shape != view.shape:
                 raise ValueError(f"{name} must have shape {view.shape}, got {array.shape}")
-        for array, view in zip(arrays, self._views, strict=True):
-            view[:] = array
+        L = len(self.coefs_)
+        parts = [part for layer in zip(arrays[:L], arrays[L:], strict=True) for part in layer]
+        self.network_._assign(np.concatenate([part.ravel() for part in parts]))
         self._link()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -203,8 +204,7 @@ class Perceptron(Training):
         try:
             return self._go_on(X, y, sample_weight, True, incremental)
         except BaseException:  # the model that there was is left as it was
-            self.__dict__.clear()
-            self.__dict__.update(before)
+            self.__dict__ = before
             raise
 
     def _go_on(self, X: Any, y: Any, sample_weight: Any, first: bool, incremental: bool) -> Self:

@@ -186,7 +186,7 @@ class MLPRegressor(RegressorMixin, Perceptron):
         ImportError
             Without onnx: ``pip install 'deltaloop[onnx]'``.
         """
-        _onnx.write(self._ready(), path)
+        _onnx.write(self._ready()._frozen(), path)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -25,6 +25,7 @@ class _SecondOrder(Solver):
 
     _method = "levenberg_marquardt"
     _anytime = True
+    _emergencies = frozenset({"max_damping", "min_step"})
 
     damping_decrease: float = field(default=0.1, kw_only=True)
     damping_increase: float = field(default=10.0, kw_only=True)
@@ -117,7 +118,8 @@ class LevenbergMarquardt(_SecondOrder):
           ratio of the gain to the one predicted, after a success, and by 2, 4, 8, ... after
           failures (Nielsen)
         - ``"trust_region"``: mu such that the length of D s is that of a radius, which grows and
-          shrinks by that ratio (Moré, as in MINPACK)
+          shrinks by that ratio (Moré, as in MINPACK). With softmax J^T J is singular, and mu stays
+          above its rounding errors.
         - ``"fixed"``: mu is multiplied by ``damping_decrease`` after a success and by
           ``damping_increase`` after a failure (Hagan and Menhaj)
     scaling : str, default "identity"
@@ -136,8 +138,8 @@ class LevenbergMarquardt(_SecondOrder):
     damping_decrease, damping_increase : float, default 0.1 and 10
         The factors of ``"fixed"``, in (0, 1) and above 1.
     max_damping : float, default 1e10
-        The fit ends with ``stop_reason`` ``"max_damping"`` when mu exceeds it: no step reduces the
-        cost.
+        The fit ends with ``stop_reason`` ``"max_damping"`` when mu exceeds it, times the largest
+        element of J^T J's diagonal divided by D^2 where that is above 1: no step reduces the cost.
     min_gradient : float, default 1e-7
         The fit ends with ``"min_gradient"`` when the norm of the gradient, a sum over the
         instances, is not above it. 0 switches this off.
@@ -217,7 +219,8 @@ class LevenbergMarquardt(_SecondOrder):
         """Return the method with the rule and the defaults of MATLAB's ``trainlm``.
 
         mu = 1e-3, divided by 10 after a success and multiplied by 10 after a failure, at most
-        1e10; D = I; the least gradient 1e-7. Cost and gradient are sums here and means there.
+        1e10; D = I; the least gradient 1e-7. Cost and gradient are sums here and means there, and
+        the bound of mu grows with J^T J.
 
         Returns
         -------
@@ -278,8 +281,9 @@ class BayesianRegularization(_SecondOrder):
     damping_decrease, damping_increase : float, default 0.1 and 10
         Factors of mu after a step that reduces F and after one that does not.
     max_damping : float, default 1e10
-        The fit ends with ``stop_reason`` ``"max_damping"`` when mu exceeds it: no step reduces F.
-        This is how a fit ends well, if nothing stops it before.
+        The fit ends with ``stop_reason`` ``"max_damping"`` when mu exceeds it, times the largest
+        element of the diagonal of beta J^T J where that is above 1: no step reduces F. This is how
+        a fit ends well, if nothing stops it before.
     min_gradient : float, default 1e-7
         The fit ends with ``"min_gradient"`` when the norm of the gradient of F is not above it.
     max_memory : int, default 2**30

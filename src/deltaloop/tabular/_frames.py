@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deltaloop._files.paths import twice
 from deltaloop.tabular._kinds import KINDS, Kind, known
 from deltaloop.tabular._values import NOTHING, Values, quote, where
 
@@ -52,9 +53,8 @@ def frame(data: Any) -> Any:
         ) from None
     except nw.exceptions.DuplicateError as error:
         names = list(data.columns if hasattr(data, "iloc") else data.schema.names)
-        twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(
-            f"frame: there is more than one column {twice!r}; names must differ"
+            f"frame: there is more than one column {twice(names)!r}; names must differ"
         ) from error
     for name in found.columns:
         if not isinstance(name, str):

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deltaloop import _scalars
-from deltaloop._files.model import read_metadata
+from deltaloop._files.model import Notes
 from deltaloop._losses import TASKS
 from deltaloop._scaling import Floats
 from deltaloop.inits import Init
 from deltaloop.losses import Loss
-from deltaloop.network import Network, load
+from deltaloop.network import Network, _read
 from deltaloop.results import EpochInfo, FitResult
 from deltaloop.solvers import Solver
 from deltaloop.tabular import _description, _frames, _training
@@ -282,10 +282,18 @@ class TabularModel:
     def _train(self, data: _training.Prepared, options: dict[str, Any]) -> Self:
         """Train on what was prepared; nothing changes if that fails."""
         network = _training.make_network(data, self._network_options, self._seed)
-        self.result, self.report = _training.train(data, network, self._seed, options)
-        self.network, self._table, self._target = network, data.table, data.target
-        self.ignored = {name: ignored.reason for name, ignored in data.ignored.items()}
-        self.train_rows, self.test_rows = data.rows[data.train], data.rows[data.test]
+        result, report = _training.train(data, network, self._seed, options)
+        # At once: a signal between them, or another thread, would see a part of two models.
+        self.__dict__.update(
+            result=result,
+            report=report,
+            network=network,
+            _table=data.table,
+            _target=data.target,
+            ignored={name: ignored.reason for name, ignored in data.ignored.items()},
+            train_rows=data.rows[data.train],
+            test_rows=data.rows[data.test],
+        )
         return self
 
     def predict(self, frame: Any) -> NDArray[Any]:
@@ -456,9 +464,12 @@ class TabularModel:
         --------
         See `save`.
         """
-        network = load(path)
-        text = read_metadata(path).get(METADATA)
-        name = os.fspath(path)
+        return cls._of(*_read(path))
+
+    @classmethod
+    def _of(cls, network: Network, notes: Notes) -> Self:
+        """Make the model of what was read from a file."""
+        name, text = notes.name, notes.user.get(METADATA)
         if text is None:
             raise ValueError(f"{name}: holds a network, but no table; deltaloop.load reads it")
         try:
@@ -476,9 +487,11 @@ class TabularModel:
         return model
 
     def _fitted(self) -> tuple[Network, Table, Target]:
-        if self.network is None or self._table is None or self._target is None:
+        now = self.__dict__.copy()  # all of one fit, where another thread ends one meanwhile
+        network, table, target = now["network"], now["_table"], now["_target"]
+        if network is None:
             raise ValueError("this model has not been fitted; call fit first")
-        return self.network, self._table, self._target
+        return network, table, target
 
     def _encoded(self, frame: Any) -> tuple[Network, Floats]:
         """Return the network and the encoded rows of a narwhals frame."""
