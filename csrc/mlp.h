@@ -260,6 +260,19 @@ enum mlp_status mlp_objective(const struct mlp_network *network, const struct ml
                               const struct mlp_matrix *x, const struct mlp_matrix *y, size_t n,
                               size_t n_threads, double *cost, double *gradient);
 
+/* mlp_objective in parts, between which the caller may look after signals. What it is given must
+ * outlive the evaluation. */
+struct mlp_evaluation;
+enum mlp_status mlp_evaluation_new(struct mlp_evaluation **evaluation,
+                                   const struct mlp_network *network,
+                                   const struct mlp_problem *problem, const struct mlp_matrix *x,
+                                   const struct mlp_matrix *y, size_t n, size_t n_threads,
+                                   double *gradient);
+/* About `work` multiply-adds of it; 1 when *cost and the gradient are complete, which they are not
+ * before. Cannot fail. */
+int mlp_evaluation_advance(struct mlp_evaluation *evaluation, double work, double *cost);
+void mlp_evaluation_free(struct mlp_evaluation *evaluation);
+
 /* out (n, m^(L), P) <- d a^(L)_k / d parameters, or with `inputs` (n, m^(L), m^(0)) <- d a^(L)_k / d
  * a^(0). No step units. */
 enum mlp_status mlp_jacobian(const struct mlp_network *network, const struct mlp_matrix *x,

@@ -23,7 +23,7 @@ cdef extern from "mlp.h" nogil:
     ctypedef enum mlp_schedule_kind "enum mlp_schedule_kind":
         pass
     ctypedef enum mlp_event "enum mlp_event":
-        pass
+        MLP_PAUSED
 
     ctypedef enum mlp_dtype "enum mlp_dtype":
         MLP_FLOAT64
@@ -151,6 +151,12 @@ cdef extern from "mlp.h" nogil:
     mlp_status mlp_activations(const mlp_network *, const mlp_matrix *, size_t, double **)
     mlp_status mlp_objective(const mlp_network *, const mlp_problem *, const mlp_matrix *,
                              const mlp_matrix *, size_t, size_t, double *, double *)
+    ctypedef struct mlp_evaluation "struct mlp_evaluation":
+        pass
+    mlp_status mlp_evaluation_new(mlp_evaluation **, const mlp_network *, const mlp_problem *,
+                                  const mlp_matrix *, const mlp_matrix *, size_t, size_t, double *)
+    int mlp_evaluation_advance(mlp_evaluation *, double, double *)
+    void mlp_evaluation_free(mlp_evaluation *)
     mlp_status mlp_jacobian(const mlp_network *, const mlp_matrix *, size_t, int, double *)
     mlp_status mlp_input_gradient(const mlp_network *, const mlp_matrix *, const mlp_matrix *,
                                   const mlp_matrix *, size_t, size_t, double *)

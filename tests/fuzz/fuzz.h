@@ -293,8 +293,7 @@ static inline struct mlp_network *built(const struct subject *s, const struct ml
                                         double *parameters)
 {
     struct mlp_network *net = NULL;
-    const enum mlp_status status =
-        mlp_network_new(&net, kernels, s->L, s->layers, s->g, s->loss);
+    const enum mlp_status status = mlp_network_new(&net, kernels, s->L, s->layers, s->g, s->loss);
     HOLDS(status == MLP_OK || (status == MLP_NO_MEMORY && net == NULL));
     if (net == NULL)
         return NULL;
@@ -319,8 +318,7 @@ static inline int subject(struct input *in, const struct mlp_kernels *kernels, s
         s->P += (s->layers[l - 1] + 1) * s->layers[l];
         enum mlp_activation g = l < s->L ? (enum mlp_activation)at_most(in, MLP_MISH)
                                          : output_of(in, s->loss, s->layers[l]);
-        if ((g == MLP_SOFTMAX && (l < s->L || s->layers[l] == 1)) ||
-            (g == MLP_STEP && !steps))
+        if ((g == MLP_SOFTMAX && (l < s->L || s->layers[l] == 1)) || (g == MLP_STEP && !steps))
             g = MLP_TANH;
         s->steps |= g == MLP_STEP;
         s->g[l - 1] = g;

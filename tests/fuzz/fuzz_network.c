@@ -33,10 +33,12 @@ static void predictions(struct input *in, const struct subject *s, const struct 
     const int linear = seldom(in, 3);
     double *out = sentinels(size), *other = sentinels(size);
     run_out(in);
-    const int none = failed(mlp_predict(s->net, &x->matrix, n, linear, from_to(in, 1, 3), out), out, size);
+    const int none =
+        failed(mlp_predict(s->net, &x->matrix, n, linear, from_to(in, 1, 3), out), out, size);
     settle();
     if (!none) {
-        HOLDS(mlp_predict(s->net, &x->matrix, n, linear, 1, other) == MLP_OK && same(out, other, size));
+        HOLDS(mlp_predict(s->net, &x->matrix, n, linear, 1, other) == MLP_OK &&
+              same(out, other, size));
     }
     /* the rows one by one */
     double *row = numbers(m0), *one = sentinels(mL);
@@ -48,8 +50,11 @@ static void predictions(struct input *in, const struct subject *s, const struct 
     HOLDS(mlp_predict(s->net, &x->matrix, n, 0, 1, out) == MLP_OK);
     for (size_t i = 0; i < n && i < 20; i++) {
         const struct mlp_matrix here = {x->matrix.data + (ptrdiff_t)i * x->matrix.row_stride,
-                                        x->matrix.row_stride, x->matrix.column_stride, m0,
-                                        x->matrix.dtype, 0};
+                                        x->matrix.row_stride,
+                                        x->matrix.column_stride,
+                                        m0,
+                                        x->matrix.dtype,
+                                        0};
         HOLDS(mlp_predict(s->net, &here, 1, 0, 1, one) == MLP_OK && same(one, out + i * mL, mL));
         if (x->matrix.dtype != MLP_FLOAT64)
             continue;
@@ -65,7 +70,8 @@ static void predictions(struct input *in, const struct subject *s, const struct 
         HOLDS(same(one, out + i * mL, mL));
         if (mL == 1) {
             const double value = mlp_predictor_scalar((int)m0, row, predictor);
-            HOLDS(same(&value, out + i, 1) && isnan(mlp_predictor_scalar((int)m0 + 1, row, predictor)));
+            HOLDS(same(&value, out + i, 1) &&
+                  isnan(mlp_predictor_scalar((int)m0 + 1, row, predictor)));
         }
     }
     mlp_predictor_free(predictor);
@@ -143,8 +149,9 @@ static void input_gradients(struct input *in, const struct subject *s, const str
     const struct mlp_matrix *w = seldom(in, 2) ? &weights->matrix : NULL;
     double *out = sentinels(size), *other = sentinels(size);
     run_out(in);
-    const int none = failed(
-        mlp_input_gradient(s->net, &x->matrix, &y->matrix, w, n, from_to(in, 1, 3), out), out, size);
+    const int none =
+        failed(mlp_input_gradient(s->net, &x->matrix, &y->matrix, w, n, from_to(in, 1, 3), out),
+               out, size);
     settle();
     if (!none) {
         HOLDS(mlp_input_gradient(s->net, &x->matrix, &y->matrix, w, n, 1, other) == MLP_OK);
@@ -154,7 +161,8 @@ static void input_gradients(struct input *in, const struct subject *s, const str
     free(other);
 }
 
-static void searched(const struct mlp_kernels *kernels, struct input *in, const struct array *x, size_t n)
+static void searched(const struct mlp_kernels *kernels, struct input *in, const struct array *x,
+                     size_t n)
 {
     size_t index = SIZE_MAX;
     run_out(in);

@@ -63,7 +63,8 @@ static double option(struct input *in, const char *name, const char *type)
         if (strcmp(name, r->name) != 0)
             continue;
         if (strcmp(type, "double") != 0)
-            return seldom(in, 2) ? floor(r->low + (double)at_most(in, (size_t)(r->high - r->low))) : r->usual;
+            return seldom(in, 2) ? floor(r->low + (double)at_most(in, (size_t)(r->high - r->low)))
+                                 : r->usual;
         return seldom(in, 3) ? between(in, r->low, r->high) : r->usual;
     }
     abort(); /* an option that has no row */
@@ -124,9 +125,8 @@ static int takes(const struct subject *s, const struct mlp_fit_options *o)
 {
     if (o->solver != MLP_LEVENBERG_MARQUARDT)
         return 1;
-    return s->P <= MOST_SQUARED &&
-           (s->loss == MLP_SQUARED_ERROR || s->loss == MLP_CROSS_ENTROPY ||
-            s->loss == MLP_BINARY_CROSS_ENTROPY || s->loss == MLP_POISSON);
+    return s->P <= MOST_SQUARED && (s->loss == MLP_SQUARED_ERROR || s->loss == MLP_CROSS_ENTROPY ||
+                                    s->loss == MLP_BINARY_CROSS_ENTROPY || s->loss == MLP_POISSON);
 }
 
 /* ---- one fit ---- */
@@ -176,8 +176,8 @@ static void keep(struct mlp_fit *fit, struct outcome *o)
 
 /* Up to epoch `until` in portions of so much work; from other arrays, when they are given, after so many
  * epochs. 0 where memory ran out or the arrays were refused: the parameters are as they were. */
-static int fitted(const struct training *t, size_t until, size_t n_threads, double work, size_t capacity,
-                  const struct outcome *from, struct outcome *o)
+static int fitted(const struct training *t, size_t until, size_t n_threads, double work,
+                  size_t capacity, const struct outcome *from, struct outcome *o)
 {
     static double unused[MOST_EPOCHS];
     memset(o, 0, sizeof *o);
@@ -197,8 +197,9 @@ static int fitted(const struct training *t, size_t until, size_t n_threads, doub
             best[0] = from->best[0];
             best[1] = from->best[1] - (double)from->epochs;
         }
-        status = mlp_fit_validate(fit, &t->xv->matrix, &t->yv->matrix,
-                                  t->weights_v ? &t->weights_v->matrix : NULL, t->nv, t->patience, best);
+        status =
+            mlp_fit_validate(fit, &t->xv->matrix, &t->yv->matrix,
+                             t->weights_v ? &t->weights_v->matrix : NULL, t->nv, t->patience, best);
     }
     HOLDS(status == MLP_OK || status == MLP_NO_MEMORY || status == MLP_TOO_LARGE);
     settle();
@@ -248,12 +249,14 @@ static void same_outcome(const struct training *t, const struct outcome *a, cons
 {
     HOLDS(a->event == b->event && a->epochs == b->epochs);
     for (int k = 0; k < KINDS; k++)
-        HOLDS(a->epochs <= since || same(a->history[k] + since, b->history[k] + since, a->epochs - since));
+        HOLDS(a->epochs <= since ||
+              same(a->history[k] + since, b->history[k] + since, a->epochs - since));
     HOLDS(same(a->parameters, b->parameters, t->s->P));
     HOLDS(same(&a->cost, &b->cost, 1) && same(&a->validation, &b->validation, 1));
     HOLDS(a->n_arrays == b->n_arrays);
     for (size_t i = 0; i < a->n_arrays; i++)
-        HOLDS(a->arrays[i].n == b->arrays[i].n && same(a->arrays[i].data, b->arrays[i].data, a->arrays[i].n));
+        HOLDS(a->arrays[i].n == b->arrays[i].n &&
+              same(a->arrays[i].data, b->arrays[i].data, a->arrays[i].n));
 }
 
 /* Arrays that no fit reported. */
@@ -400,7 +403,8 @@ static void trained(struct input *in, const struct training *t)
             w = NULL;
         cost = 1.5;
         run_out(in);
-        const enum mlp_status step = mlp_trainer_step(one, &t->x->matrix, &t->y->matrix, w, n, &cost);
+        const enum mlp_status step =
+            mlp_trainer_step(one, &t->x->matrix, &t->y->matrix, w, n, &cost);
         settle();
         if (step != MLP_OK) {
             HOLDS(cost == 1.5);
@@ -444,7 +448,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     t.yv = &yv;
     t.weights_v = seldom(&in, 2) ? &weights_v : NULL;
     t.options.problem.weights = seldom(&in, 3) ? &weights.matrix : NULL;
-    const int bayesian = t.options.solver == MLP_LEVENBERG_MARQUARDT && t.options.levenberg.bayesian;
+    const int bayesian =
+        t.options.solver == MLP_LEVENBERG_MARQUARDT && t.options.levenberg.bayesian;
     if (t.options.solver != MLP_LEVENBERG_MARQUARDT)
         t.options.problem.l1 = seldom(&in, 4) ? between(&in, 0.0, 1e300) : 0.0;
     if (!bayesian)

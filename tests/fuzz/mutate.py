@@ -11,10 +11,11 @@ from typing import Any
 Bytes = Callable[[bytes, int], bytes]  # what changes bytes without knowing them
 
 _VALUES: list[Any] = [
-    None, True, False, 0, 1, -1, 2, 3, 2**31, 2**53, 2**63 - 1, 2**63, 10**30, 0.5, -0.0, 1e308, 1e-320,
-    float("nan"), float("inf"), "", "0", "1", "x", "\ud800", "\x00", "é", "a" * 300, [], {}, [[]], [1, 2],
-    ["a", "b"], "number", "category", "date", "duration", "text", "identity", "softmax", "sigmoid",
-    "cross_entropy", "huber(0.5)", "quantile(0.1)", "uniform(-1.0,1.0)", "true", "F64", "F32", "[2, 3, 1]",
+    None, True, False, 0, 1, -1, 2, 3, 2**31, 2**53, 2**63 - 1, 2**63, 10**30, 0.5, -0.0, 1e308,
+    1e-320, float("nan"), float("inf"), "", "0", "1", "x", "\ud800", "\x00", "é", "a" * 300, [], {},
+    [[]], [1, 2], ["a", "b"], "number", "category", "date", "duration", "text", "identity",
+    "softmax", "sigmoid", "cross_entropy", "huber(0.5)", "quantile(0.1)", "uniform(-1.0,1.0)",
+    "true", "F64", "F32", "[2, 3, 1]",
 ]  # fmt: skip
 
 
@@ -171,7 +172,7 @@ def _scalar(rng: random.Random, field: Any, old: Any) -> Any:
 
 
 def onnx(data: bytes, rng: random.Random, raw: Bytes, most: int) -> bytes:
-    """Change fields of the messages, take out, repeat or exchange what is repeated; or any bytes."""
+    """Change fields of the messages, take out, repeat or exchange some; or any bytes."""
     import onnx as library
     from google.protobuf.message import DecodeError, EncodeError
 

@@ -5,8 +5,8 @@
     python -m tests.fuzz.run --seconds 3600 --core build/fuzz
     python -m tests.fuzz.run --replay onnx_file build/findings/onnx_file-0123abcd
 
-The targets of the Python layer need atheris, which has no wheel for every Python. Those of the C core
-are programs: configure with -DDELTALOOP_FUZZ=ON -DCMAKE_C_COMPILER=clang, build fuzz_network and
+The targets of the Python layer need atheris, which has no wheel for every Python. Those of the C
+core are programs: configure with -DDELTALOOP_FUZZ=ON -DCMAKE_C_COMPILER=clang, build fuzz_network and
 fuzz_training, and name the folder with --core.
 
 Each finding is an input in the folder of --findings, with a text beside it that tells what

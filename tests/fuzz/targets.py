@@ -20,11 +20,10 @@ from collections.abc import Callable
 import numpy as np
 
 import deltaloop as dl
-from deltaloop._files import model as _model
 from deltaloop._onnx import read as _onnx_read
 from deltaloop.cli import _csv, _npz, _table_files
 from deltaloop.tabular import TabularModel, _description
-from tests.helpers.files import saved_state
+from tests.helpers.files import parts, saved_state
 
 # Of one input; those of the seeds take some milliseconds and 10 MB at most.
 MAX_SECONDS = 2.0
@@ -82,14 +81,19 @@ def network_file(content: bytes) -> None:
         refused(error, path)
         return
     first, second = path_of("first.safetensors"), path_of("second.safetensors")
-    user = _model.read_metadata(path)
-    net.save(first, metadata=user)
+    net.save(first, metadata=_user(content))
     again = dl.load(first)
-    again.save(second, metadata=_model.read_metadata(first))
+    again.save(second, metadata=_user(content_of(first)))
     holds(saved_state(again) == saved_state(net), "what was loaded is saved as something else")
     holds(content_of(first) == content_of(second), "saved twice, with different bytes")
     with np.errstate(all="ignore"):
         net.predict(np.zeros((2, net.layers[0])))
+
+
+def _user(content: bytes) -> dict[str, str]:
+    """What a file that was loaded holds of its user's metadata."""
+    entries = parts(content)[0]["__metadata__"].items()
+    return {key[5:]: text for key, text in entries if key.startswith("user.")}
 
 
 def table_file(content: bytes) -> None:

@@ -32,15 +32,29 @@ cdef int matrix_of(cnp.ndarray array, size_t n, size_t columns, bint labels,
     return 0
 
 
+cdef object pin(object array):
+    """What keeps an array's memory where it is as long as it lives, whoever else has the array.
+
+    NumPy moves the memory of no array that has a weak reference, not even by
+    ``resize(refcheck=False)``.
+    """
+    cdef object base = array
+    while isinstance(base, cnp.ndarray):
+        array = base
+        base = cnp.get_array_base(<cnp.ndarray>array)
+    return PyWeakref_NewRef(array, None)
+
+
 cdef class Weights:
     """The weights (n,) of instances, described to C; None stands for 1 each."""
 
-    cdef object array
+    cdef object array, pinned
     cdef mlp_matrix matrix
 
     def __cinit__(self, array, size_t n):
         self.array = array
         if array is not None:
+            self.pinned = pin(array)
             matrix_of(array.reshape(-1, 1), n, 1, False, &self.matrix)
 
     cdef const mlp_matrix *pointer(self) noexcept:
@@ -73,17 +87,27 @@ cdef inline bint apart(cnp.ndarray a, cnp.ndarray b) noexcept:
 
 def find_nonfinite(cnp.ndarray array not None):
     """Row and column of the first NaN or infinity of a 2-D array that is_direct, or None."""
-    cdef mlp_matrix m
-    cdef size_t n = array.shape[0], columns = array.shape[1], index
+    cdef mlp_matrix m, part
+    cdef size_t n = array.shape[0], columns = array.shape[1], index, begin = 0, rows
     cdef mlp_status status
     cdef const mlp_kernels *kernels = BEST_ISA
+    cdef double before
     if n == 0 or columns == 0:
         return None
+    pinned = pin(array)
     matrix_of(array, n, columns, False, &m)
-    with nogil:
-        status = mlp_find_nonfinite(kernels, &m, n, &index)
-    check(status)
-    return None if index == n * columns else divmod(index, columns)
+    rows = first_rows(n, 8.0 * <double>columns)
+    while begin < n:
+        before = perf_counter() if rows < n else 0.0
+        begin_at(&m, begin, &part)
+        with nogil:
+            status = mlp_find_nonfinite(kernels, &part, rows, &index)
+        check(status)
+        if index < rows * columns:
+            return begin + index // columns, index % columns
+        begin += rows
+        rows = next_rows(rows, n - begin, before)
+    return None
 
 
 def add_columns(cnp.ndarray array not None, weights, cnp.ndarray sums not None, shift):
