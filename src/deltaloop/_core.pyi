@@ -175,6 +175,8 @@ class Fit:
         mean: bool = False,
         draws: bool = False,
     ) -> None: ...
+    @property
+    def paused(self) -> bool: ...
     def replace(
         self,
         x: NDArray[Any],

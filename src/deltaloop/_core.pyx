@@ -19,7 +19,8 @@ from cpython.pycapsule cimport (
     PyCapsule_GetContext, PyCapsule_New, PyCapsule_SetContext, PyCapsule_SetDestructor,
 )
 from cpython.ref cimport Py_DECREF, Py_INCREF
-from cpython.unicode cimport PyUnicode_AsUTF8
+from cpython.unicode cimport PyUnicode_AsUTF8, PyUnicode_AsUTF8String
+from cpython.weakref cimport PyWeakref_NewRef
 from libc.math cimport NAN
 from libc.stddef cimport ptrdiff_t, size_t
 from libc.stdlib cimport free, malloc

@@ -23,7 +23,7 @@ cdef extern from "mlp.h" nogil:
     ctypedef enum mlp_schedule_kind "enum mlp_schedule_kind":
         pass
     ctypedef enum mlp_event "enum mlp_event":
-        pass
+        MLP_PAUSED
 
     ctypedef enum mlp_dtype "enum mlp_dtype":
         MLP_FLOAT64

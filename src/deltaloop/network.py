@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -298,12 +298,16 @@ class Network(_core.Core):
 
     def _predict_any(self, X: object, out: object, n_threads: object) -> NDArray[np.float64]:
         """Predict from anything that is no exact array, and into any that is one."""
+        threads = 0 if n_threads is None else _scalars.threads(n_threads)
         x, single = _arrays.instances(X, self.layers[0])
         n, m = x.shape[0], self.layers[-1]
         shape = (m,) if single else (n, m)
-        result = np.empty(shape) if out is None else _arrays.output(self, out, shape, x)
-        self._predict(x, result, False, 0 if n_threads is None else _scalars.threads(n_threads))
-        return result
+        if out is None:
+            result = np.empty(shape)
+            self._predict(x, result, False, threads)
+            return result
+        self._predict(x, _arrays.output(self, out, shape, x), False, threads)
+        return cast(NDArray[np.float64], out)
 
     def classify(self, X: ArrayLike) -> NDArray[np.int64] | int:
         """Classes of instances, from the linear part z^(L) of the last layer.
@@ -432,9 +436,11 @@ class Network(_core.Core):
         >>> net.cost([[1.0], [2.0]], [3.0, 4.0], sample_weight=[1.0, 3.0], l2=0.5)
         2.5
         """
-        x, y, labels = _arrays.batch(self, X, Y, gradient=False)
-        problem = _problem.of(self, y, labels, sample_weight, None, l1, l2)
-        return self._cost(x, y, labels, False, _scalars.threads(n_threads), problem)[0]
+        threads, penalties = _scalars.threads(n_threads), _problem.penalised(l1, l2)
+        s, given = _arrays.plain("sample_weight", sample_weight), _arrays.plain("Y", Y)
+        x, y, labels = _arrays.batch(self, X, given, gradient=False)
+        problem = penalties._replace(weights=_problem.weights(s, x.shape[0]))
+        return self._cost(x, y, labels, False, threads, problem)[0]
 
     def gradient(
         self,
@@ -473,9 +479,11 @@ class Network(_core.Core):
         >>> net.gradient([[1.0], [2.0]], [3.0, 4.0])
         (0.5, array([2., 1.]))
         """
-        x, y, labels = _arrays.batch(self, X, Y)
-        problem = _problem.of(self, y, labels, sample_weight, None, l1, l2)
-        cost, gradient = self._cost(x, y, labels, True, _scalars.threads(n_threads), problem)
+        threads, penalties = _scalars.threads(n_threads), _problem.penalised(l1, l2)
+        s, given = _arrays.plain("sample_weight", sample_weight), _arrays.plain("Y", Y)
+        x, y, labels = _arrays.batch(self, X, given)
+        problem = penalties._replace(weights=_problem.weights(s, x.shape[0]))
+        cost, gradient = self._cost(x, y, labels, True, threads, problem)
         assert gradient is not None
         return cost, gradient
 
@@ -553,10 +561,12 @@ class Network(_core.Core):
         array([[0.],
                [2.]])
         """
+        threads = _scalars.threads(n_threads)
+        s, given = _arrays.plain("sample_weight", sample_weight), _arrays.plain("Y", Y)
         array = _arrays.numbers("X", X)
-        x, y, labels = _arrays.batch(self, array, Y)
-        problem = _problem.of(self, y, labels, sample_weight)
-        gradient = self._input_gradient(x, y, labels, _scalars.threads(n_threads), problem)
+        x, y, labels = _arrays.batch(self, array, given)
+        problem = _problem.Problem(weights=_problem.weights(s, x.shape[0]))
+        gradient = self._input_gradient(x, y, labels, threads, problem)
         return gradient[0] if array.ndim == 1 else gradient
 
     def check_gradient(
@@ -739,7 +749,10 @@ class Network(_core.Core):
             If an argument is wrong; the network is then as it was.
         KeyboardInterrupt
             On Ctrl-C, within 0.1 s, or one chunk of 256 instances where the layers are so wide
-            that it takes longer. The network holds the parameters of the last complete step.
+            that it takes longer. The network holds the parameters of the last complete step. What
+            there is so far is the exception's attribute ``result``, a `FitResult`, in a notebook
+            ``sys.last_value.result``; its ``state`` can be resumed, unless it was within an epoch
+            of mini-batches or with `dropout`. It is absent before the first epoch begins.
 
         Warns
         -----
@@ -1131,7 +1144,10 @@ class Network(_core.Core):
             parts.append("residual=True")
         if self._scaling is not None:
             parts.append(f"scaling={self._scaling.kind!r}")
-        parts.append(f"seed={self.seed}")
+        try:
+            parts.append(f"seed={self.seed}")
+        except ValueError:  # Python writes no such number in decimal digits
+            parts.append(f"seed={self.seed:#x}")
         return f"{type(self).__name__}({', '.join(parts)})"
 
     def _repr_html_(self) -> str:

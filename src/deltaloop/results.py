@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from deltaloop.network import Network
+
+    class Checkpoint(Protocol):
+        """What makes the state of a fit."""
+
+        def state(self) -> Mapping[str, NDArray[Any]]:
+            """Return what ``resume`` takes."""
 
 
 class DivergenceWarning(RuntimeWarning):
@@ -72,9 +78,13 @@ class EpochInfo:
     seconds : float
         Time since training began.
     network : Network
-        The network in training. Read it; writing to its parameters here is not supported.
+        The network in training. Read it, copy it, save it; writing to its parameters here is not
+        supported.
     validation_cost, learning_rate, gradient_norm : float
         The epoch's entries in ``FitResult.history``.
+    state : mapping of str to ndarray
+        ``FitResult.state`` of a fit that ends here: made when it is asked for, and only until the
+        callback returns. ``Network.fit`` takes it as `resume`.
 
     Examples
     --------
@@ -96,6 +106,17 @@ class EpochInfo:
     validation_cost: float
     learning_rate: float
     gradient_norm: float
+    _checkpoint: Checkpoint | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def state(self) -> Mapping[str, NDArray[Any]]:
+        """All that the next epoch depends on, made when it is asked for: see the attributes."""
+        if self._checkpoint is None:
+            raise RuntimeError("info.state is known only in the fit that made this object")
+        return self._checkpoint.state()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_checkpoint": None}
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,7 +216,8 @@ class FitResult:
         Whether ``stop_reason`` is ``"converged"`` or ``"goal"``, and nothing speaks against it.
     stop_reason : str
         ``"converged"`` (two successive costs differ by less than ``tol``), ``"goal"``,
-        ``"max_epochs"``, ``"max_time"``, ``"callback"``, ``"patience"``, ``"diverged"`` or a
+        ``"max_epochs"``, ``"max_time"``, ``"callback"``, ``"patience"``, ``"diverged"``,
+        ``"interrupted"`` (by Ctrl-C: `KeyboardInterrupt` then has the attribute ``result``), or a
         solver's own, such as ``"min_gradient"``, which its documentation names.
     cost_history : ndarray of float64, shape (epochs,)
         Full batch: entry e - 1 is C after epoch e. Mini-batches: the sum of the batches' costs in

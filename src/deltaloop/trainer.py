@@ -134,5 +134,6 @@ class Trainer(_core.Stepper):
 
     def _step_any(self, x: object, y: object, sample_weight: object) -> float:
         """Take the step from anything that is no exact array."""
+        s, y = _arrays.plain("sample_weight", sample_weight), _arrays.plain("y", y)
         x, y, labels = _arrays.batch(self._network, x, y, "x", "y")
-        return self._step(x, y, labels, _problem.weights(sample_weight, x.shape[0]))
+        return self._step(x, y, labels, _problem.weights(s, x.shape[0]))

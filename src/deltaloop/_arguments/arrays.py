@@ -67,6 +67,14 @@ def numbers(name: str, values: object) -> Array:
     return converted(array, kind)
 
 
+def plain(name: str, values: object) -> object:
+    """Return what is no array yet as one, and None as it is: from then on it runs no code.
+
+    A call makes all of its arguments plain before it checks the first one.
+    """
+    return values if values is None or type(values) is np.ndarray else numbers(name, values)
+
+
 def instances(X: object, n_inputs: int, name: str = "X") -> tuple[Array, bool]:
     """Return X as (n, m0), and whether it was a single instance (m0,)."""
     array = numbers(name, X)
@@ -223,9 +231,11 @@ def batch(
 
 def output(network: _core.Core, out: object, shape: tuple[int, ...], x: Array) -> Array:
     """Check an array that the caller gave for the result."""
-    if not isinstance(out, np.ndarray) or out.dtype != np.float64:
-        kind = out.dtype if isinstance(out, np.ndarray) else type(out).__name__
-        raise TypeError(f"out must be a float64 array, got {kind}")
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be a float64 array, got {type(out).__name__}")
+    out = np.asarray(out)  # of a subclass its base, on the same memory
+    if out.dtype != np.float64:
+        raise TypeError(f"out must be a float64 array, got {out.dtype}")
     if out.shape != shape:
         raise ValueError(f"out must have shape {shape}, got {out.shape}")
     if not out.flags.carray:

@@ -72,11 +72,23 @@ def balance(
     return _class_weights(class_weight, np.bincount(classes, minlength=m))[classes]
 
 
+def plain_classes(class_weight: object) -> object:
+    """Return the weights of classes as a dict of numbers, and anything else as it is."""
+    if not isinstance(class_weight, Mapping):
+        return class_weight
+    return {
+        _scalars.integer("the classes of class_weight", label, at_least=0): _scalars.real(
+            f"class_weight[{label}]", value
+        )
+        for label, value in class_weight.items()
+    }
+
+
 def _class_weights(class_weight: object, counts: NDArray[np.intp]) -> NDArray[np.float64]:
     """Return a weight for each class, of which there are `counts` instances."""
     m = len(counts)
     if isinstance(class_weight, str):
-        if class_weight != "balanced":
+        if str.__str__(class_weight) != "balanced":
             raise ValueError(
                 "class_weight must be a mapping of classes to weights, 'balanced' or None, got "
                 f"{class_weight!r}"
@@ -115,11 +127,11 @@ def dropout(network: _core.Core, given: object) -> NDArray[np.float64] | None:
     """Return the probability with which each hidden layer drops units, None where all are 0."""
     n_hidden = len(network.layers) - 2
     if _scalars.is_list(given):
-        if len(given) != n_hidden:
-            raise ValueError(
-                f"dropout must name one probability per hidden layer, {n_hidden}, got {len(given)}"
-            )
         values = [_scalars.real(f"dropout[{l}]", value) for l, value in enumerate(given)]
+        if len(values) != n_hidden:
+            raise ValueError(
+                f"dropout must name one probability per hidden layer, {n_hidden}, got {len(values)}"
+            )
     else:
         value = _scalars.real("dropout", given)
         values = [value] * max(n_hidden, 1)

@@ -32,15 +32,29 @@ cdef int matrix_of(cnp.ndarray array, size_t n, size_t columns, bint labels,
     return 0
 
 
+cdef object pin(object array):
+    """What keeps an array's memory where it is as long as it lives, whoever else has the array.
+
+    NumPy moves the memory of no array that has a weak reference, not even by
+    ``resize(refcheck=False)``.
+    """
+    cdef object base = array
+    while isinstance(base, cnp.ndarray):
+        array = base
+        base = cnp.get_array_base(<cnp.ndarray>array)
+    return PyWeakref_NewRef(array, None)
+
+
 cdef class Weights:
     """The weights (n,) of instances, described to C; None stands for 1 each."""
 
-    cdef object array
+    cdef object array, pinned
     cdef mlp_matrix matrix
 
     def __cinit__(self, array, size_t n):
         self.array = array
         if array is not None:
+            self.pinned = pin(array)
             matrix_of(array.reshape(-1, 1), n, 1, False, &self.matrix)
 
     cdef const mlp_matrix *pointer(self) noexcept:
@@ -80,6 +94,7 @@ def find_nonfinite(cnp.ndarray array not None):
     cdef double before
     if n == 0 or columns == 0:
         return None
+    pinned = pin(array)
     matrix_of(array, n, columns, False, &m)
     rows = first_rows(n, 8.0 * <double>columns)
     while begin < n:

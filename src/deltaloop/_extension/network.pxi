@@ -17,6 +17,7 @@ cdef class Core:
     cdef mlp_network *network
     cdef const mlp_kernels *kernels
     cdef cnp.ndarray buffer
+    cdef object pinned  # its memory
     cdef cnp.ndarray scaling_memory  # behind the parameters, for what keeps these alive
     cdef object scaling_  # who describes it, or None
     cdef tuple layers_, activation_
@@ -88,6 +89,7 @@ cdef class Core:
             free(g)
         shift = -space.ctypes.data % 64 // 8
         self.buffer = space[shift:shift + n]
+        self.pinned = pin(space)
         mlp_network_set_parameters(network, <double *>cnp.PyArray_DATA(self.buffer))
         self.scaling_memory = space[shift + n:shift + n + extra]
         mlp_network_set_scaling(network, <double *>cnp.PyArray_DATA(self.scaling_memory))
@@ -402,6 +404,8 @@ cdef class Core:
                                   <double *>cnp.PyArray_DATA(result)))
         elif n:
             exact_matrix(instances, self.n_inputs, &x)
+            if <double>n * <double>self.n_parameters_ >= GIL_WORK:
+                pinned = pin(instances), pin(result)  # other threads may run meanwhile
             self.run(&x, n, False, threads, <double *>cnp.PyArray_DATA(result))
         return result
 
@@ -417,6 +421,7 @@ cdef class Core:
         matrix_of(x, x.shape[0], self.n_inputs, False, &m)
         if not is_exact(out) or out.size != <Py_ssize_t>(x.shape[0] * self.n_outputs):
             raise ValueError("an exact array for the outputs is needed here")
+        pinned = pin(x), pin(out)
         if x.shape[0]:
             self.run(&m, x.shape[0], linear, n_threads, <double *>cnp.PyArray_DATA(out))
 
@@ -427,6 +432,7 @@ cdef class Core:
         cdef double before
         cdef mlp_status status
         self.ready()
+        pinned = pin(x)
         matrix_of(x, n, self.n_inputs, False, &m)
         result = [np.empty((n, units)) for units in self.layers_[1:]]
         if n == 0:
@@ -463,6 +469,7 @@ cdef class Core:
         cdef bint complete = False
         cdef mlp_status status
         self.ready()
+        pinned = pin(x), pin(y)
         matrix_of(x, n, self.n_inputs, False, &mx)
         matrix_of(y, n, self.n_outputs, labels, &my)
         describe_problem(problem, weights, &p)
@@ -494,6 +501,7 @@ cdef class Core:
         cdef double *data
         cdef mlp_status status
         self.ready()
+        pinned = pin(x)
         matrix_of(x, n, self.n_inputs, False, &mx)
         columns = self.n_inputs if inputs else self.n_parameters_
         result = np.empty((n, self.n_outputs, columns))
@@ -523,6 +531,7 @@ cdef class Core:
         cdef double before
         cdef mlp_status status
         self.ready()
+        pinned = pin(x), pin(y)
         matrix_of(x, n, self.n_inputs, False, &mx)
         matrix_of(y, n, self.n_outputs, labels, &my)
         cdef cnp.ndarray gradient = np.empty((n, self.n_inputs))

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from deltaloop import scaling as _scaling
 from deltaloop._arguments import arrays as _arrays
 from deltaloop._arguments import problem as _problem
 from deltaloop._arguments import seeds as _seeds
+from deltaloop._fit import checkpoint as _checkpoint
 from deltaloop._fit import state as _state
 from deltaloop._fit import verdict as _verdict
 from deltaloop._fit.arguments import (
@@ -36,7 +37,9 @@ from deltaloop._fit.arguments import (
     check_tolerance,
     check_validation,
     choose,
+    plain_validation,
 )
+from deltaloop._fit.progress import ProgressBar, progress_bar
 from deltaloop.results import (
     ConvergenceWarning,
     DivergenceWarning,
@@ -53,32 +56,6 @@ SLICE = 0.05
 FIRST_WORK = 1e6
 # The reasons that end a fit; any other ends its stage, and the next one begins.
 FINAL = ("goal", "callback", "max_time", "diverged")
-
-
-class ProgressBar(Protocol):
-    """The part of tqdm that is used."""
-
-    def update(self, n: int) -> Any:
-        """Advance by n epochs."""
-
-    def set_postfix_str(self, s: str, refresh: bool = ...) -> Any:
-        """Show a text behind the bar."""
-
-
-@contextmanager
-def progress_bar(wanted: bool, total: int, done: int) -> Iterator[ProgressBar | None]:
-    """Provide a tqdm bar on standard error, or None; tqdm itself is silent off a terminal."""
-    if not wanted:
-        yield None
-        return
-    try:
-        from tqdm import tqdm
-    except ImportError:
-        raise ImportError("progress=True needs tqdm: pip install 'deltaloop[cli]'") from None
-    with tqdm(total=total, initial=done, unit="epoch", disable=None, dynamic_ncols=True) as bar:
-        yield bar
-
-
 # ``with exclusive(network):`` holds it for training; a second training at that time is an error.
 exclusive = _core.Hold
 
@@ -118,16 +95,33 @@ def fit(
     threads = _scalars.threads(n_threads)
     checked = _scalars.flag("check_finite", check_finite)
     kind = _scaling.check_kind(scale)
+    # From here to the batch: what may run code of the caller's. X becomes an array as the last one,
+    # before the first array is checked.
+    every = _scalars.integer("callback_every", callback_every, at_least=1)
+    seconds = None if max_time is None else _scalars.real("max_time", max_time)
+    penalties = _problem.penalised(l1, l2)
+    rates = _problem.dropout(network, dropout)
+    class_weight = _problem.plain_classes(class_weight)
+    if patience is not None:
+        patience = _scalars.integer("patience", patience, at_least=1)
+    if max_epochs is not None:
+        most = check_epochs(max_epochs, max(len(solvers), 1), chained)
+        max_epochs = list(most) if chained else most[0]
+    _seeds.check_seed(seed)
+    state = None if resume is None else _state.check(resume)
+    sample_weight = _arrays.plain("sample_weight", sample_weight)
+    validation = plain_validation(validation)
+    Y = _arrays.plain("Y", Y)
     x, y, labels = _arrays.batch(network, X, Y, check_finite=checked)
     watch = check_validation(network, validation, patience, x.shape[0], checked)
-    problem = _problem.of(network, y, labels, sample_weight, class_weight, l1, l2)
-    problem = problem._replace(dropout=_problem.dropout(network, dropout))
+    problem = _problem.of(network, y, labels, sample_weight, class_weight)
+    problem = penalties._replace(weights=problem.weights, dropout=rates)
     if not solvers:
         chosen, max_epochs = choose(network, x.shape[0] - watch.held, problem, max_epochs)
         solvers = (chosen,)
     most = check_epochs(max_epochs, len(solvers), chained)
-    limits = check_limits(most, max_time, callback, callback_every)
-    resumed = check_resumed(network, resume, seed, limits, chained, watch.held > 0, kind)
+    limits = check_limits(most, seconds, callback, every)
+    resumed = check_resumed(network, state, seed, limits, chained, watch.held > 0, kind)
     check_stages(network, solvers, x.shape[0] - watch.held, problem, chained)
     first = resumed.stage if resumed else 0
     done = resumed.epochs if resumed else 0
@@ -147,6 +141,8 @@ def fit(
             weighted = _problem.of(network, y, labels, s, class_weight)
             problem = problem._replace(weights=weighted.weights)
         course = Course(network, solvers, limits, bar, began, own, done, watch)
+        course.n, course.chained, course.split = x.shape[0], chained, split
+        course.drops = problem.dropout is not None
         with scaled(course, kind, (x, y, labels), problem.weights, resumed):
             for i in range(first, len(solvers)):
                 run = _core.Fit(
@@ -211,13 +207,7 @@ def fit(
         seconds=time.perf_counter() - began,
         solver=solvers if chained else solvers[0],
         stages=tuple(course.stages),
-        state=_state.pack(
-            report,
-            course.epoch,
-            (i, report["epochs"]) if chained else None,
-            split,
-            network._scaling,
-        ),
+        state=_checkpoint.state_of(course, i, report, course.epoch),
         message=message,
     )
 
@@ -373,6 +363,10 @@ class Course:
     epochs: list[NDArray[np.float64]] = field(default_factory=list)  # of each stage
     stages: list[Stage] = field(default_factory=list)
     asked: bool = False  # a callback has asked for the end
+    n: int = 0  # instances that are learned from
+    chained: bool = False  # a list of solvers was given
+    split: int | None = None  # the position of the stream before a fraction was set aside
+    drops: bool = False  # layers drop units
     trained: bool = False  # the parameters may be others than at the start
 
     def over(self) -> str:
@@ -404,15 +398,20 @@ def train_stage(
     trains = not reason
     if course.own:
         course.network._position = run.position  # from now on `run` keeps it up to date
-    if trains:
-        course.trained = True
-        reason = train(course, solver, run, start, start + most)
-    course.epochs.append(run.history)
-    report = run.report()
-    cost, course.validation_cost = report["cost"], report["validation"]
-    watched = course.watch.given is not None
-    if not (trains and exact) or course.watch.patience or (watched and course.epoch == before):
-        cost, course.validation_cost = final_costs(run)
+    report, watched = None, course.watch.given is not None
+    try:
+        if trains:
+            course.trained = True
+            reason = train(course, i, run, start, start + most)
+        course.epochs.append(run.history)
+        report = run.report()
+        cost, course.validation_cost = report["cost"], report["validation"]
+        if not (trains and exact) or course.watch.patience or (watched and course.epoch == before):
+            cost, course.validation_cost = final_costs(run)
+    except KeyboardInterrupt as interrupt:
+        so_far = _checkpoint.interrupted(course, i, run, report, before)
+        interrupt.result = so_far  # type: ignore[attr-defined]
+        raise
     if watched and report["best"] < math.inf:
         course.best, course.best_epoch = report["best"], start + int(report["best_epoch"])
     if not course.stages:
@@ -430,13 +429,13 @@ def train_stage(
     return report
 
 
-def train(course: Course, solver: Solver, run: _core.Fit, start: int, last: int) -> str:
-    """Run slices of a stage until a rule stops; the reason.
+def train(course: Course, i: int, run: _core.Fit, start: int, last: int) -> str:
+    """Run slices of stage i until a rule stops; the reason.
 
     Epochs are numbered through all stages: `start` were complete before the stage's first one, and
     `last` is the last that it may have.
     """
-    limits, work = course.limits, FIRST_WORK
+    limits, solver, work = course.limits, course.solvers[i], FIRST_WORK
     every = limits.callback_every if limits.callback else last
     due = (course.epoch // every + 1) * every
     until = min(due, last)
@@ -458,12 +457,14 @@ def train(course: Course, solver: Solver, run: _core.Fit, start: int, last: int)
         stop = "" if event in ("paused", "epoch") else event
         if done and limits.callback and course.epoch == due and stop != "diverged":
             due += every
-            cost, *others, _ = part[:, -1].tolist()
+            cost, validation, rate, norm, _ = part[:, -1].tolist()
+            checkpoint = _checkpoint.Checkpoint(course, i, run)
+            network = cast(Any, course.network)
+            seconds = now - course.began
             answer = limits.callback(
-                EpochInfo(
-                    course.epoch, cost, now - course.began, cast(Any, course.network), *others
-                )
+                EpochInfo(course.epoch, cost, seconds, network, validation, rate, norm, checkpoint)
             )
+            checkpoint.close()
             course.asked = isinstance(answer, bool | np.bool_) and bool(answer)
             if not stop and course.asked:
                 stop = "callback"

@@ -113,27 +113,36 @@ def pack(
 
 
 def check(resume: object) -> dict[str, object]:
-    """Return the entries of what may be a state, each read once."""
+    """Return the entries of what may be a state, copied: plain names and arrays, each read once."""
     if not isinstance(resume, Mapping):
         hint = "; use its attribute state" if hasattr(resume, "state") else ""
         raise TypeError(
             "resume must be a mapping of names to arrays such as FitResult.state, "
             f"got {type(resume).__name__}{hint}"
         )
-    return {name: resume[name] for name in resume}
+    entries: dict[str, object] = {}
+    for given in resume:
+        if not isinstance(given, str):
+            raise ValueError(f"resume has {given!r}, which is no name of an array")
+        name = str.__str__(given)  # of a subclass the string that it is
+        if name in entries:
+            raise ValueError(f"resume has {name!r} twice")
+        entries[name] = np.array(as_array(name, resume[given]))
+    return entries
 
 
-def unpack(resume: object, n_stages: int | None, split: bool, network: _core.Core) -> Resumed:
+def unpack(
+    arrays: dict[str, object], n_stages: int | None, split: bool, network: _core.Core
+) -> Resumed:
     """Return the state of a fit, or with `n_stages` of a chain, but for the solver's arrays.
 
     Those are checked by ``match``, when there is a fit to compare them with. `split` says whether a
     fraction of the instances was set aside.
     """
-    arrays = check(resume)
     if set(COUNTS) <= set(arrays) and not {"parameters", "cost"} & set(arrays):
         raise ValueError(
-            "resume is the state of a fit that diverged, which cannot go on; "
-            "train from the restored parameters instead"
+            "resume is the state of a fit that diverged, or was interrupted within an epoch, which "
+            "cannot go on; train from the parameters that the network has"
         )
     names = COUNTS + (STAGES if n_stages is not None else ()) + (SPLIT if split else ())
     for name in names:
