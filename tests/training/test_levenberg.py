@@ -1,5 +1,7 @@
 """Levenberg-Marquardt and Bayesian regularisation against NumPy: steps, rules, bits, ends."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -681,3 +683,15 @@ def test_bayesian_regularisation_counts_rows_with_a_weight():
     without = nets[1].fit(X[s > 0], Y[s > 0], **options)
     for name in ("alpha", "beta", "gamma", "parameters"):
         np.testing.assert_allclose(with_zeros.state[name], without.state[name], rtol=1e-9)
+
+
+@pytest.mark.parametrize("solver", [LM(), LM(damping_rule="fixed"), BR()])
+def test_a_jacobian_whose_square_overflows_has_an_end(solver):
+    """The cost is finite, J^T J is not, and so is no damping relative to it."""
+    net = dl.Network.from_weights([[[1e-3]]], [[0.0]], output="identity")
+    X = np.array([[1e155], [2e155]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        result = net.fit(X, [0.0, 1.0], solver=solver, max_epochs=5, max_time=2.0)
+    assert result.stop_reason in ("max_damping", "min_step", "diverged")
+    assert np.isfinite(net.parameters).all()
