@@ -145,14 +145,16 @@ enum mlp_dtype {
 
 /* An array of instances as the caller has it: element (i, j) of the given type lies at
  * data + i row_stride + j column_stride (bytes, any sign). With labels != 0 it is (n,) of class
- * indices 0..columns-1 and stands for their one-hot rows. Rows are converted to float64 a chunk at
- * a time; C-contiguous float64 is used where it lies. */
+ * indices 0..columns-1 and stands for their one-hot rows. Rows are converted to float64, and scaled, a
+ * chunk at a time; C-contiguous float64 that is not scaled is used where it lies. */
 struct mlp_matrix {
     const char *data;
     ptrdiff_t row_stride, column_stride;
     size_t columns;
     enum mlp_dtype dtype;
     int labels;
+    /* (columns,) each, or NULL: without labels an element stands for (itself - offset_j) / scale_j. */
+    const double *offset, *scale;
 };
 
 /* The words of a Philox4x64-10 stream: word number `position` is the next to be drawn. */
@@ -196,6 +198,14 @@ void mlp_network_set_loss_parameter(struct mlp_network *network, double paramete
 size_t mlp_network_set_residual(struct mlp_network *network);
 /* The P parameters, owned by the caller, who keeps them alive. */
 void mlp_network_set_parameters(struct mlp_network *network, double *parameters);
+/* Where the caller keeps the scaling (MLP_SCALING(m^(0), m^(L)),), which he may change between calls:
+ *     whether inputs and whether outputs are scaled, 0 or not (2,),
+ *     offsets and scales > 0 of the inputs, 2 (m^(0),), then of the outputs, 2 (m^(L),).
+ * The layers then see (x - offset) / scale, and what they give for a is a scale + offset to the caller.
+ * All x, y, a^(L) and derivatives of a^(L) and by x are the caller's; z^(L), C and its gradient by the
+ * parameters are the layers'. A fit takes the scaling that there is when it begins. */
+#define MLP_SCALING(m_in, m_out) (2 + 2 * (m_in) + 2 * (m_out))
+void mlp_network_set_scaling(struct mlp_network *network, const double *scaling);
 /* Instances per chunk and thread, and the multiply-adds from which another thread is worth waking; 0
  * lets the network choose. Tuning only: no result depends on them. */
 void mlp_network_set_tuning(struct mlp_network *network, size_t chunk, double grain);
@@ -209,7 +219,7 @@ enum mlp_status mlp_predict(const struct mlp_network *network, const struct mlp_
 int mlp_predict_shares(const struct mlp_network *network, size_t n);
 
 /* out (m^(L),) <- a^(L) of one instance x (m^(0),): mlp_predict's bits for n = 1. Allocates nothing,
- * and so cannot fail, while no layer l >= 1 has more than 256 units. */
+ * and so cannot fail, while no layer l >= 1 has more than 256 units, nor the inputs if they are scaled. */
 enum mlp_status mlp_predict_row(const struct mlp_network *network, const double *x, double *out);
 
 /* What the function pointers below take as their last argument: the network's layout and memory for
@@ -250,6 +260,19 @@ enum mlp_status mlp_objective(const struct mlp_network *network, const struct ml
                               const struct mlp_matrix *x, const struct mlp_matrix *y, size_t n,
                               size_t n_threads, double *cost, double *gradient);
 
+/* mlp_objective in parts, between which the caller may look after signals. What it is given must
+ * outlive the evaluation. */
+struct mlp_evaluation;
+enum mlp_status mlp_evaluation_new(struct mlp_evaluation **evaluation,
+                                   const struct mlp_network *network,
+                                   const struct mlp_problem *problem, const struct mlp_matrix *x,
+                                   const struct mlp_matrix *y, size_t n, size_t n_threads,
+                                   double *gradient);
+/* About `work` multiply-adds of it; 1 when *cost and the gradient are complete, which they are not
+ * before. Cannot fail. */
+int mlp_evaluation_advance(struct mlp_evaluation *evaluation, double work, double *cost);
+void mlp_evaluation_free(struct mlp_evaluation *evaluation);
+
 /* out (n, m^(L), P) <- d a^(L)_k / d parameters, or with `inputs` (n, m^(L), m^(0)) <- d a^(L)_k / d
  * a^(0). No step units. */
 enum mlp_status mlp_jacobian(const struct mlp_network *network, const struct mlp_matrix *x,
@@ -260,6 +283,15 @@ enum mlp_status mlp_jacobian(const struct mlp_network *network, const struct mlp
 enum mlp_status mlp_input_gradient(const struct mlp_network *network, const struct mlp_matrix *x,
                                    const struct mlp_matrix *y, const struct mlp_matrix *weights,
                                    size_t n, size_t n_threads, double *gradient);
+
+/* What a scaling is made of, added up over n more rows: those of x whose weights (n, 1) are above 0, all
+ * if they are NULL. Of each column j: low and high, the least and the largest x_j so far; sum (2,
+ * columns), sum_i (x_ij - centre_j) factor_j and then what rounding took of it; square (2, columns),
+ * the same of the squares. centre and factor may be NULL for 0 and 1, square for nothing. Returns how
+ * many rows these were. Cannot fail. */
+size_t mlp_column_sums(const struct mlp_matrix *x, const struct mlp_matrix *weights, size_t n,
+                       const double *centre, const double *factor, double *low, double *high,
+                       double *sum, double *square);
 
 /* *index <- i columns + j of the first element that is NaN or infinite, or n columns when there is
  * none. */
@@ -508,6 +540,24 @@ double mlp_fit_largest_gradient(const struct mlp_fit *fit);
  * validation: then a fit by MLP_LBFGS, MLP_SCG or MLP_LEVENBERG_MARQUARDT can end between any two calls
  * of mlp_fit_run. */
 int mlp_fit_settled(const struct mlp_fit *fit);
+
+/* What the targets of a fit ask for: the least and the largest of them all, where they are asked for, and by
+ * a sample of at most 1,000 instances, scaled up, the least that C can be and C where each output is the mean
+ * of its targets. */
+struct mlp_target_survey {
+    double lowest, highest, least, mean;
+};
+/* What a network is after a fit, by such a sample. `saturated` is the first layer, from 1, all of whose units
+ * have |g'(z)| < 1e-4 for all instances, 0 where there is none; the last one counts where it is bounded and
+ * the loss has no matching derivative. `constant`: all instances have the same outputs, up to 1e-6 of what
+ * their targets differ by. */
+struct mlp_health {
+    size_t saturated;
+    int constant;
+};
+enum mlp_status mlp_fit_targets(struct mlp_fit *fit, int with_extremes,
+                                struct mlp_target_survey *targets);
+enum mlp_status mlp_fit_health(struct mlp_fit *fit, struct mlp_health *health);
 
 /* The end: with patience the best epoch's parameters are restored, if there is one; then C over all
  * instances and over mlp_fit_validate's (NaN: none), by about `work` multiply-adds a call; 1 when *cost

@@ -6,7 +6,9 @@
 #include "network/layers.h"
 #include "network/pass.h"
 #include "network/rows.h"
+#include "network/scaling.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 struct rows_context {
@@ -57,6 +59,8 @@ void mlp_predict_in(const struct mlp_arena *arena, const struct mlp_network *net
         rows = end - i < arena->rows ? end - i : arena->rows;
         mlp_forward(network, 0, rows, mlp_rows(x, NULL, i, rows, arena->x), arena->a, out + i * m,
                     arena->panel, linear);
+        if (!linear)
+            mlp_unscale_outputs(network, rows, out + i * m);
     }
 }
 
@@ -87,7 +91,8 @@ int mlp_predict_shares(const struct mlp_network *network, size_t n)
 enum mlp_status mlp_predict(const struct mlp_network *network, const struct mlp_matrix *x, size_t n,
                             int linear, size_t n_threads, double *out)
 {
-    const struct predict_context c = {network, x, linear, out};
+    struct mlp_matrix own;
+    const struct predict_context c = {network, mlp_inputs(network, x, &own), linear, out};
     return mlp_run_rows(network, MLP_FORWARD, n, predict_work(network, n), n_threads, predict_task,
                         &c);
 }
@@ -96,10 +101,12 @@ enum mlp_status mlp_activations(const struct mlp_network *network, const struct 
                                 size_t n, double *const *a)
 {
     struct mlp_arena arena;
+    struct mlp_matrix own;
     const enum mlp_status status =
         mlp_arenas_new(&arena, 1, network, MLP_FORWARD, mlp_chunk_rows(network, 1, n), 0);
     if (status != MLP_OK)
         return status;
+    x = mlp_inputs(network, x, &own);
     const uint64_t saved = mlp_fp_enter();
     for (size_t i = 0; i < n; i += arena.rows) {
         const size_t rows = n - i < arena.rows ? n - i : arena.rows;
@@ -107,38 +114,102 @@ enum mlp_status mlp_activations(const struct mlp_network *network, const struct 
             arena.a[l] = a[l] + i * network->layers[l].m_out;
         mlp_forward(network, 0, rows, mlp_rows(x, NULL, i, rows, arena.x), arena.a,
                     arena.a[network->n_layers - 1], arena.panel, 0);
+        mlp_unscale_outputs(network, rows, arena.a[network->n_layers - 1]);
     }
     mlp_fp_leave(saved);
     mlp_arenas_free(&arena);
     return MLP_OK;
 }
 
+struct mlp_evaluation {
+    struct mlp_workspace space;
+    struct mlp_team team;
+    size_t n_threads;
+    struct mlp_matrix inputs, targets;
+    struct mlp_pass pass;
+};
+
+/* Gets ready for an evaluation whose team is open. */
+static enum mlp_status start(struct mlp_evaluation *e, const struct mlp_network *network,
+                             const struct mlp_problem *problem, const struct mlp_matrix *x,
+                             const struct mlp_matrix *y, size_t n, double *gradient)
+{
+    e->pass = (struct mlp_pass){.net = network,
+                                .space = &e->space,
+                                .team = &e->team,
+                                .x = mlp_inputs(network, x, &e->inputs),
+                                .y = mlp_targets(network, y, &e->targets),
+                                .weights = problem->weights,
+                                .penalty = {problem->l1, problem->l2},
+                                .gradient = gradient};
+    const enum mlp_status status =
+        mlp_workspace_new(&e->space, network, e->n_threads, n, n, gradient != NULL);
+    if (status == MLP_OK)
+        mlp_pass_start(&e->pass, NULL, 0, n);
+    return status;
+}
+
+static int advance(struct mlp_evaluation *e, double work, double *cost)
+{
+    const uint64_t saved = mlp_fp_enter();
+    int complete = 0;
+    while (!complete && work > 0.0) {
+        complete = mlp_pass_advance(&e->pass);
+        work -= e->pass.work;
+    }
+    if (complete)
+        *cost = e->pass.cost.high;
+    mlp_fp_leave(saved);
+    return complete;
+}
+
 enum mlp_status mlp_objective(const struct mlp_network *network, const struct mlp_problem *problem,
                               const struct mlp_matrix *x, const struct mlp_matrix *y, size_t n,
                               size_t n_threads, double *cost, double *gradient)
 {
-    struct mlp_workspace space;
-    struct mlp_team team;
-    struct mlp_pass pass = {.net = network,
-                            .space = &space,
-                            .team = &team,
-                            .x = x,
-                            .y = y,
-                            .weights = problem->weights,
-                            .penalty = {problem->l1, problem->l2},
-                            .gradient = gradient};
-    mlp_team_open(&team, n_threads);
-    const enum mlp_status status =
-        mlp_workspace_new(&space, network, team.n_threads, n, n, gradient != NULL);
+    struct mlp_evaluation e;
+    mlp_team_open(&e.team, n_threads);
+    e.n_threads = e.team.n_threads;
+    const enum mlp_status status = start(&e, network, problem, x, y, n, gradient);
     if (status == MLP_OK) {
-        const uint64_t saved = mlp_fp_enter();
-        mlp_pass_start(&pass, NULL, 0, n);
-        while (!mlp_pass_advance(&pass)) {
-        }
-        *cost = pass.cost.high;
-        mlp_fp_leave(saved);
-        mlp_workspace_free(&space);
+        advance(&e, (double)INFINITY, cost);
+        mlp_workspace_free(&e.space);
     }
-    mlp_team_close(&team);
+    mlp_team_close(&e.team);
     return status;
+}
+
+enum mlp_status mlp_evaluation_new(struct mlp_evaluation **evaluation,
+                                   const struct mlp_network *network,
+                                   const struct mlp_problem *problem, const struct mlp_matrix *x,
+                                   const struct mlp_matrix *y, size_t n, size_t n_threads,
+                                   double *gradient)
+{
+    struct mlp_evaluation *e = calloc(1, sizeof *e);
+    if (e == NULL)
+        return MLP_NO_MEMORY;
+    e->n_threads = n_threads < MLP_MAX_THREADS ? n_threads : MLP_MAX_THREADS;
+    const enum mlp_status status = start(e, network, problem, x, y, n, gradient);
+    if (status != MLP_OK) {
+        free(e);
+        return status;
+    }
+    *evaluation = e;
+    return MLP_OK;
+}
+
+int mlp_evaluation_advance(struct mlp_evaluation *evaluation, double work, double *cost)
+{
+    mlp_team_open(&evaluation->team, evaluation->n_threads);
+    const int complete = advance(evaluation, work, cost);
+    mlp_team_close(&evaluation->team);
+    return complete;
+}
+
+void mlp_evaluation_free(struct mlp_evaluation *evaluation)
+{
+    if (evaluation == NULL)
+        return;
+    mlp_workspace_free(&evaluation->space);
+    free(evaluation);
 }

@@ -14,7 +14,7 @@ enum mlp_status mlp_run_rows(const struct mlp_network *net, enum mlp_purpose pur
                              double work, size_t n_threads, mlp_rows_task task,
                              const void *context);
 
-/* Instances begin .. end - 1 of mlp_predict, in an arena of the caller's. Calls that share one by
+/* Instances begin .. end - 1 of mlp_predict, x as mlp_inputs gives it, in an arena of the caller's. Calls that share one by
  * mistake may compute nonsense, but write nowhere else. Cannot fail. */
 void mlp_predict_in(const struct mlp_arena *arena, const struct mlp_network *network,
                     const struct mlp_matrix *x, size_t begin, size_t end, int linear, double *out);

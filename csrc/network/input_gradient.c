@@ -3,6 +3,7 @@
 #include "network/evaluate.h"
 #include "network/layers.h"
 #include "network/rows.h"
+#include "network/scaling.h"
 
 struct context {
     const struct mlp_network *net;
@@ -29,6 +30,7 @@ static void task(const void *context, const struct mlp_arena *arena, size_t begi
                                 arena->delta[net->n_layers - 1], arena->c);
         mlp_deltas(net, net->n_layers - 1, 0, 0, rows, arena->a, arena->delta, arena->panel);
         mlp_input_delta(net, rows, arena->delta, c->out + i * m_in, (ptrdiff_t)m_in, arena->panel);
+        mlp_unscale_gradient(net, rows, c->out + i * m_in);
     }
 }
 
@@ -38,6 +40,8 @@ enum mlp_status mlp_input_gradient(const struct mlp_network *network, const stru
 {
     const double P = (double)network->n_parameters;
     const double work = (double)n * (2.0 * P + MLP_ACTIVATION * (double)network->units);
-    const struct context c = {network, x, y, weights, gradient};
+    struct mlp_matrix inputs, targets;
+    const struct context c = {network, mlp_inputs(network, x, &inputs),
+                              mlp_targets(network, y, &targets), weights, gradient};
     return mlp_run_rows(network, MLP_TRAIN, n, work, n_threads, task, &c);
 }

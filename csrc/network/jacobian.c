@@ -5,6 +5,7 @@
 #include "network/layers.h"
 #include "network/memory.h"
 #include "network/rows.h"
+#include "network/scaling.h"
 
 #include <string.h>
 
@@ -60,10 +61,13 @@ enum mlp_status mlp_jacobian(const struct mlp_network *network, const struct mlp
         mlp_arenas_free(&c.arena);
         return MLP_NO_MEMORY;
     }
+    struct mlp_matrix own;
+    x = mlp_inputs(network, x, &own);
     const uint64_t saved = mlp_fp_enter();
     for (size_t i = 0, count; i < n; i += count) {
         count = n - i < rows ? n - i : rows;
         derive(&c, count, mlp_rows(x, NULL, i, count, c.arena.x), out + i * m * columns);
+        mlp_unscale_jacobian(network, count, columns, inputs, out + i * m * columns);
     }
     mlp_fp_leave(saved);
     mlp_release(c.rows);

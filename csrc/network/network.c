@@ -110,6 +110,10 @@ void mlp_network_set_parameters(struct mlp_network *network, double *parameters)
 {
     network->parameters = parameters;
 }
+void mlp_network_set_scaling(struct mlp_network *network, const double *scaling)
+{
+    network->scaling = scaling;
+}
 void mlp_network_set_tuning(struct mlp_network *network, size_t chunk, double grain)
 {
     network->chunk = chunk;

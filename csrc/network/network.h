@@ -13,13 +13,14 @@
 
 struct mlp_network {
     const struct mlp_kernels *kernels;
-    double *parameters;  /* (P,), the caller's */
-    size_t n_parameters; /* P */
-    size_t n_layers;     /* L */
-    size_t units;        /* m^(1) + ... + m^(L) */
-    size_t max_width;    /* max m^(l), l = 1..L */
-    size_t chunk;        /* instances per chunk and thread; 0: mlp_chunk_rows chooses */
-    double grain;        /* multiply-adds that a thread must have to itself to be worth waking */
+    double *parameters;    /* (P,), the caller's */
+    size_t n_parameters;   /* P */
+    size_t n_layers;       /* L */
+    size_t units;          /* m^(1) + ... + m^(L) */
+    size_t max_width;      /* max m^(l), l = 1..L */
+    size_t chunk;          /* instances per chunk and thread; 0: mlp_chunk_rows chooses */
+    double grain;          /* multiply-adds that a thread must have to itself to be worth waking */
+    const double *scaling; /* the caller's, or NULL: see scaling.h */
     enum mlp_loss loss;
     double loss_parameter;     /* of the losses that have one */
     size_t second;             /* units of the hidden layers that keep g'(z) */

@@ -3,6 +3,8 @@
 #include "network/arena.h"
 #include "network/evaluate.h"
 #include "network/layers.h"
+#include "network/memory.h"
+#include "network/scaling.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -14,18 +16,26 @@
 static int is_small(const struct mlp_network *net) { return net->max_width <= ROW_WIDTH; }
 
 /* y <- a^(L) of one instance of a small network: a^(l) in two halves of a buffer that take turns. One
- * row needs no panel. Cannot fail. */
-static void predict_row(const struct mlp_network *net, const double *x, double *y)
+ * row needs no panel. Where more than ROW_WIDTH inputs are scaled, `wide` (m^(0),) is for them. Cannot
+ * fail. */
+static void predict_row(const struct mlp_network *net, const double *x, double *y, double *wide)
 {
     double a[2][ROW_WIDTH];
     const uint64_t saved = mlp_fp_enter();
     const double *previous = x;
+    if (mlp_scales_inputs(net)) {
+        double *own = mlp_n_inputs(net) > ROW_WIDTH ? wide : a[1]; /* free until layer 2 */
+        mlp_scale_row(net, x, own);
+        previous = own;
+    }
     for (size_t l = 0; l < net->n_layers; l++) {
         double *z = l + 1 < net->n_layers ? a[l % 2] : y;
         mlp_layer_forward(net, l, 1, previous, 0, net->layers[l].m_out, z, NULL, NULL, 0);
         mlp_layer_skip(net, l, 1, previous, 0, net->layers[l].m_out, z);
         previous = z;
     }
+    if (mlp_scales_outputs(net))
+        mlp_unscale_outputs(net, 1, y);
     mlp_fp_leave(saved);
 }
 
@@ -41,8 +51,8 @@ static struct mlp_matrix rows_of(const struct mlp_network *net, const double *x)
 
 enum mlp_status mlp_predict_row(const struct mlp_network *network, const double *x, double *out)
 {
-    if (is_small(network)) {
-        predict_row(network, x, out);
+    if (is_small(network) && (!mlp_scales_inputs(network) || mlp_n_inputs(network) <= ROW_WIDTH)) {
+        predict_row(network, x, out, NULL);
         return MLP_OK;
     }
     const struct mlp_matrix matrix = rows_of(network, x);
@@ -53,6 +63,7 @@ struct mlp_predictor {
     struct mlp_network *net; /* a copy, which shares the parameters */
     size_t n;
     struct mlp_arena arena; /* empty where predict_row does */
+    double *wide;           /* of predict_row */
     void *owner;
 };
 
@@ -68,6 +79,9 @@ enum mlp_status mlp_predictor_new(struct mlp_predictor **predictor,
         p->owner = owner;
         if (n > 1 || !is_small(net))
             status = mlp_arenas_new(&p->arena, 1, net, MLP_FORWARD, mlp_chunk_rows(net, 1, n), 0);
+        else if (mlp_n_inputs(net) > ROW_WIDTH &&
+                 (p->wide = mlp_allocate(mlp_n_inputs(net))) == NULL)
+            status = MLP_NO_MEMORY;
     }
     if (status != MLP_OK) {
         free(net);
@@ -82,6 +96,7 @@ void mlp_predictor_free(struct mlp_predictor *predictor)
 {
     if (predictor != NULL) {
         mlp_arenas_free(&predictor->arena);
+        mlp_release(predictor->wide);
         mlp_network_free(predictor->net);
         free(predictor);
     }
@@ -93,11 +108,12 @@ void mlp_predictor_call(const double *x, double *y, void *predictor)
 {
     struct mlp_predictor *p = predictor;
     if (p->arena.block == NULL) {
-        predict_row(p->net, x, y);
+        predict_row(p->net, x, y, p->wide);
     } else {
         const struct mlp_matrix matrix = rows_of(p->net, x);
+        struct mlp_matrix own;
         const uint64_t saved = mlp_fp_enter();
-        mlp_predict_in(&p->arena, p->net, &matrix, 0, p->n, 0, y);
+        mlp_predict_in(&p->arena, p->net, mlp_inputs(p->net, &matrix, &own), 0, p->n, 0, y);
         mlp_fp_leave(saved);
     }
 }

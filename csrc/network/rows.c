@@ -1,5 +1,5 @@
-/* rows.c - the caller's arrays, of any element type and strides, as float64 rows; and the search
- * for values that are not finite. */
+/* rows.c - the caller's arrays, of any element type, strides and scaling, as float64 rows; and the
+ * search for values that are not finite. */
 #include "network/rows.h"
 
 #include "kernels/kernels.h"
@@ -35,10 +35,10 @@ static void convert(enum mlp_dtype dtype, const char *p, ptrdiff_t step, size_t 
     }
 }
 
-/* Whether each row of x is contiguous float64. */
+/* Whether each row of x is contiguous float64, to be used as it is. */
 static int row_in_place(const struct mlp_matrix *x)
 {
-    return x->dtype == MLP_FLOAT64 && !x->labels &&
+    return x->dtype == MLP_FLOAT64 && !x->labels && x->scale == NULL &&
            (x->columns == 1 || x->column_stride == (ptrdiff_t)sizeof(double));
 }
 
@@ -98,6 +98,8 @@ const double *mlp_rows(const struct mlp_matrix *x, const size_t *order, size_t b
             memcpy(out, p, m * sizeof *out);
         } else {
             convert(x->dtype, p, x->column_stride, m, out);
+            for (size_t j = 0; x->scale != NULL && j < m; j++)
+                out[j] = (out[j] - x->offset[j]) / x->scale[j];
         }
     }
     return buffer;

@@ -1,6 +1,7 @@
 /* rows.h - the caller's arrays as float64 rows.
  *
- * What lies as float64 already is used where it lies; all else is converted a chunk at a time. */
+ * What lies as float64 already is used where it lies; all else is converted, and scaled, a chunk at a
+ * time. */
 #ifndef MLP_ROWS_H
 #define MLP_ROWS_H
 
@@ -11,7 +12,7 @@
 const double *mlp_rows(const struct mlp_matrix *x, const size_t *order, size_t begin, size_t rows,
                        double *buffer);
 
-/* Where rows 0 .. n - 1 of x lie as contiguous float64, or NULL. */
+/* Where rows 0 .. n - 1 of x lie as contiguous float64 that is not scaled, or NULL. */
 const double *mlp_rows_in_place(const struct mlp_matrix *x, size_t n);
 
 #endif

@@ -6,6 +6,7 @@
 #include "network/online.h"
 #include "network/random.h"
 #include "network/rows.h"
+#include "network/scaling.h"
 #include "training/methods.h"
 #include "training/schedule.h"
 
@@ -274,8 +275,8 @@ int mlp_fit_replace(struct mlp_fit *fit, const struct mlp_matrix *x, const struc
     const struct descent *d = fit->memory;
     if (d->in_epoch)
         return 0;
-    fit->x = *x;
-    fit->y = *y;
+    fit->x = *mlp_inputs(fit->net, x, &fit->x);
+    fit->y = *mlp_targets(fit->net, y, &fit->y);
     fit->n = n;
     fit->options.order = order;
     if (weights != NULL)

@@ -1,6 +1,7 @@
 /* fit.c - one call of fit: the loop over what a solver does, in slices so that the caller can look
  * after signals, and the rules that end it. */
 #include "network/memory.h"
+#include "network/scaling.h"
 #include "training/methods.h"
 #include "training/trial.h"
 #include "training/validation.h"
@@ -56,8 +57,8 @@ enum mlp_status mlp_fit_new(struct mlp_fit **fit, struct mlp_network *network,
     if (f == NULL)
         return MLP_NO_MEMORY;
     f->whole = f->net = network;
-    f->x = *x;
-    f->y = *y;
+    f->x = *mlp_inputs(network, x, &f->x);
+    f->y = *mlp_targets(network, y, &f->y);
     f->n = n;
     f->options = *options;
     f->method = METHODS[options->solver];

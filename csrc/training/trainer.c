@@ -5,6 +5,7 @@
 #include "network/dropout.h"
 #include "network/online.h"
 #include "network/pass.h"
+#include "network/scaling.h"
 #include "training/descent.h"
 #include "training/state.h"
 
@@ -78,6 +79,9 @@ enum mlp_status mlp_trainer_step(struct mlp_trainer *trainer, const struct mlp_m
         trainer->space = space;
         trainer->largest = n;
     }
+    struct mlp_matrix inputs, targets;
+    x = mlp_inputs(net, x, &inputs);
+    y = mlp_targets(net, y, &targets);
     struct mlp_team team = {.n_threads = 1};
     struct mlp_pass pass = {.net = net,
                             .space = &trainer->space,

@@ -6,6 +6,7 @@
 #include "training/validation.h"
 
 #include "network/memory.h"
+#include "network/scaling.h"
 
 #include <math.h>
 #include <string.h>
@@ -32,8 +33,9 @@ enum mlp_status mlp_fit_validate(struct mlp_fit *fit, const struct mlp_matrix *x
         mlp_workspace_free(&fit->space);
         fit->space = space;
     }
-    *v = (struct mlp_validation){.x = *x,
-                                 .y = *y,
+    struct mlp_matrix own_x, own_y;
+    *v = (struct mlp_validation){.x = *mlp_inputs(fit->net, x, &own_x),
+                                 .y = *mlp_targets(fit->net, y, &own_y),
                                  .n = n,
                                  .patience = patience,
                                  .cost = (double)NAN,

@@ -17,7 +17,15 @@ from deltaloop.inits import Uniform
 from deltaloop.losses import Huber, Quantile
 from deltaloop.network import Network, load
 from deltaloop.predictor import Predictor
-from deltaloop.results import DivergenceWarning, EpochInfo, FitResult, History, Stage
+from deltaloop.results import (
+    ConvergenceWarning,
+    DivergenceWarning,
+    EpochInfo,
+    FitResult,
+    History,
+    Stage,
+)
+from deltaloop.scaling import Scaling
 from deltaloop.solvers import (
     LBFGS,
     Adam,
@@ -36,6 +44,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "BayesianRegularization",
+    "ConvergenceWarning",
     "DivergenceWarning",
     "EpochInfo",
     "FitResult",
@@ -50,6 +59,7 @@ __all__ = [
     "Quickprop",
     "Rprop",
     "ScaledConjugateGradient",
+    "Scaling",
     "Stage",
     "Trainer",
     "Uniform",

@@ -14,11 +14,13 @@ its own. The folder is not called ``_core``, as Python would take it for the mod
 
 cimport cython
 cimport numpy as cnp
+from cpython.exc cimport PyErr_CheckSignals
 from cpython.pycapsule cimport (
     PyCapsule_GetContext, PyCapsule_New, PyCapsule_SetContext, PyCapsule_SetDestructor,
 )
 from cpython.ref cimport Py_DECREF, Py_INCREF
-from cpython.unicode cimport PyUnicode_AsUTF8
+from cpython.unicode cimport PyUnicode_AsUTF8, PyUnicode_AsUTF8String
+from cpython.weakref cimport PyWeakref_NewRef
 from libc.math cimport NAN
 from libc.stddef cimport ptrdiff_t, size_t
 from libc.stdlib cimport free, malloc
@@ -54,6 +56,7 @@ __version__ = DELTALOOP_VERSION.decode()
 COMPILER = DELTALOOP_COMPILER.decode()
 
 include "_extension/tables.pxi"
+include "_extension/slices.pxi"
 include "_extension/arrays.pxi"
 include "_extension/stream.pxi"
 include "_extension/network.pxi"

@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from deltaloop import _core, losses
 from deltaloop._arguments import layers as _layers
 from deltaloop._arguments.layers import SKLEARN_HIDDEN, SKLEARN_NAMES
 from deltaloop._files.paths import short
 from deltaloop._losses import LOSSES
+from deltaloop.scaling import Scaling
+
+Floats = NDArray[np.float64]
 
 
 def to_sklearn(network: _core.Core, classes: ArrayLike | None) -> Any:
@@ -24,6 +27,8 @@ def to_sklearn(network: _core.Core, classes: ArrayLike | None) -> Any:
     name, n_outputs = losses._parts(network.loss)[0], network.layers[-1]
     views = _layers.views(network.layers, network._parameters)
     weights, biases = ([view.copy() for view in part] for part in views)
+    if network._scaling is not None:
+        _fold(network, network._scaling, weights, biases)
     if name == "cross_entropy" and n_outputs == 2:
         # scikit-learn has one output for two classes: softmax_2 = sigmoid(z_2 - z_1).
         output, n_outputs = "logistic", 1
@@ -54,6 +59,31 @@ def to_sklearn(network: _core.Core, classes: ArrayLike | None) -> Any:
     for kept in ("_optimizer", "_best_coefs", "_best_intercepts"):
         vars(estimator).pop(kept, None)
     return estimator
+
+
+def _fold(
+    network: _core.Core, scaling: Scaling, weights: list[Floats], biases: list[Floats]
+) -> None:
+    """Make parameters take and give what the network does, which has this scaling.
+
+    The first layer takes (x - offset) / scale as x w / scale + b - the sum of offset w / scale; the
+    last gives a scale + offset, which linear outputs have in their columns and biases. Results
+    differ by rounding. ValueError for other outputs, or if a parameter overflows.
+    """
+    if scaling.scales_outputs and network.output != "identity":
+        raise ValueError(
+            f"scikit-learn has no scaling of outputs, and that of this network's, which are "
+            f"{network.output}, is no part of any weights; use a pipeline of scikit-learn with its "
+            "scalers, and a network with scaling=None"
+        )
+    with np.errstate(all="ignore"):
+        weights[0] /= scaling.input_scale[:, np.newaxis]
+        biases[0] -= (scaling.input_offset[:, np.newaxis] * weights[0]).sum(axis=0)
+        weights[-1] *= scaling.output_scale
+        biases[-1] *= scaling.output_scale
+        biases[-1] += scaling.output_offset
+    if not all(np.isfinite(part).all() for part in (*weights, *biases)):
+        raise ValueError("the network's scaling overflows the weights; bring the data nearer to 1")
 
 
 def _sklearn_activations(network: _core.Core) -> tuple[str, str]:

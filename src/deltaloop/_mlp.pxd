@@ -23,7 +23,7 @@ cdef extern from "mlp.h" nogil:
     ctypedef enum mlp_schedule_kind "enum mlp_schedule_kind":
         pass
     ctypedef enum mlp_event "enum mlp_event":
-        pass
+        MLP_PAUSED
 
     ctypedef enum mlp_dtype "enum mlp_dtype":
         MLP_FLOAT64
@@ -44,6 +44,8 @@ cdef extern from "mlp.h" nogil:
         size_t columns
         mlp_dtype dtype
         int labels
+        const double *offset
+        const double *scale
 
     ctypedef struct mlp_stream "struct mlp_stream":
         uint64_t key[2]
@@ -98,6 +100,15 @@ cdef extern from "mlp.h" nogil:
         size_t n_arrays
         mlp_array arrays[MLP_MAX_ARRAYS]
 
+    ctypedef struct mlp_target_survey "struct mlp_target_survey":
+        double lowest
+        double highest
+        double least
+        double mean
+    ctypedef struct mlp_health "struct mlp_health":
+        size_t saturated
+        int constant
+
     ctypedef struct mlp_kernels "struct mlp_kernels":
         pass
     ctypedef struct mlp_network "struct mlp_network":
@@ -130,6 +141,8 @@ cdef extern from "mlp.h" nogil:
     void mlp_network_set_loss_parameter(mlp_network *, double)
     size_t mlp_network_set_residual(mlp_network *)
     void mlp_network_set_parameters(mlp_network *, double *)
+    size_t MLP_SCALING(size_t, size_t)
+    void mlp_network_set_scaling(mlp_network *, const double *)
     void mlp_network_set_tuning(mlp_network *, size_t, double)
     mlp_status mlp_predict(const mlp_network *, const mlp_matrix *, size_t, int, size_t,
                            double *)
@@ -138,9 +151,17 @@ cdef extern from "mlp.h" nogil:
     mlp_status mlp_activations(const mlp_network *, const mlp_matrix *, size_t, double **)
     mlp_status mlp_objective(const mlp_network *, const mlp_problem *, const mlp_matrix *,
                              const mlp_matrix *, size_t, size_t, double *, double *)
+    ctypedef struct mlp_evaluation "struct mlp_evaluation":
+        pass
+    mlp_status mlp_evaluation_new(mlp_evaluation **, const mlp_network *, const mlp_problem *,
+                                  const mlp_matrix *, const mlp_matrix *, size_t, size_t, double *)
+    int mlp_evaluation_advance(mlp_evaluation *, double, double *)
+    void mlp_evaluation_free(mlp_evaluation *)
     mlp_status mlp_jacobian(const mlp_network *, const mlp_matrix *, size_t, int, double *)
     mlp_status mlp_input_gradient(const mlp_network *, const mlp_matrix *, const mlp_matrix *,
                                   const mlp_matrix *, size_t, size_t, double *)
+    size_t mlp_column_sums(const mlp_matrix *, const mlp_matrix *, size_t, const double *,
+                           const double *, double *, double *, double *, double *)
     mlp_status mlp_find_nonfinite(const mlp_kernels *, const mlp_matrix *, size_t, size_t *)
 
     mlp_status mlp_predictor_new(mlp_predictor **, const mlp_network *, size_t, void *)
@@ -178,6 +199,8 @@ cdef extern from "mlp.h" nogil:
     double mlp_fit_largest_gradient(const mlp_fit *)
     int mlp_fit_settled(const mlp_fit *)
     int mlp_fit_finish(mlp_fit *, double, double *, double *)
+    mlp_status mlp_fit_targets(mlp_fit *, int, mlp_target_survey *)
+    mlp_status mlp_fit_health(mlp_fit *, mlp_health *)
 
     void mlp_random_uniform(mlp_stream *, double, double, size_t, double *)
     void mlp_random_range(mlp_stream *, double, double, size_t, double *)

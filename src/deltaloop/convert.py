@@ -22,6 +22,7 @@ from deltaloop._files.paths import naming, path_name
 from deltaloop._losses import LOSSES
 from deltaloop.losses import Loss
 from deltaloop.network import Network
+from deltaloop.scaling import Scaling
 
 __all__ = ["from_onnx", "from_sklearn", "from_torch"]
 
@@ -36,8 +37,11 @@ def from_onnx(
 
     The graph must be a chain of layers: Gemm, or MatMul and Add, and activations that `Network`
     has, as one operator or composed as ``Network.to_onnx`` and the exporters of PyTorch and
-    scikit-learn do; skip connections as of ``Network(residual=True)``. Identity, Flatten, Dropout
-    and casts between floats are passed over. Of a classifier's outputs the probabilities are taken.
+    scikit-learn do; skip connections as of ``Network(residual=True)``. Identity, Dropout, casts
+    between floats, a Flatten or Reshape of the inputs and a Squeeze of the output are passed over.
+    Numbers that are added to columns or multiply them (Add, Sub, Mul, Div, BatchNormalization,
+    Scaler) become the network's `scaling` where they are one, and else are folded into the weights.
+    Of a classifier's outputs the probabilities are taken.
 
     Parameters
     ----------
@@ -54,7 +58,8 @@ def from_onnx(
     Returns
     -------
     Network
-        With the file's parameters, float32 ones widened, and zeros for biases that are not there.
+        With the file's parameters, those of float32, float16 and bfloat16 widened, and zeros for
+        biases that are not there.
         From a file of ``Network.to_onnx`` the same network, bit for bit.
 
     Raises
@@ -79,10 +84,11 @@ def from_onnx(
 
     name = path_name(path)
     with naming(name):
-        found = _read.read(name)
+        plain = loss is None or losses._parts(losses._check(loss))[0] in losses.REGRESSION
+        found = _read.read(name, plain)
         noted = found.noted
         if noted is None:
-            return _made(*found[:4], loss, seed)
+            return _made(*found[:5], loss=loss, seed=seed)
         return Network._restore(
             noted.layers,
             noted.activation,
@@ -93,6 +99,7 @@ def from_onnx(
             noted.seed if seed is None else seed,
             noted.position if seed is None else 0,
             _layers.join(found.weights, found.biases)[1],
+            found.scaling,
         )
 
 
@@ -156,7 +163,8 @@ def from_sklearn(
         known = isinstance(said, losses.Huber | losses.Quantile) or said in losses.NAMES
         loss = said if known else None  # "log_loss" says no more than the outputs do
     residual = bool(getattr(estimator, "residual", False))
-    return _made(estimator.coefs_, estimator.intercepts_, activations, residual, loss, seed)
+    parameters = estimator.coefs_, estimator.intercepts_
+    return _made(*parameters, activations, residual, None, loss=loss, seed=seed)
 
 
 def from_torch(
@@ -204,8 +212,7 @@ def from_torch(
     >>> dl.from_torch(module, loss="cross_entropy", seed=0)
     Network([4, 8, 3], activation='relu', output='softmax', loss='cross_entropy', seed=0)
     """
-    weights, biases, activations, residual = torch_module("from_torch").layers(module)
-    return _made(weights, biases, activations, residual, loss, seed)
+    return _made(*torch_module("from_torch").layers(module), loss=loss, seed=seed)
 
 
 def _made(
@@ -213,16 +220,19 @@ def _made(
     biases: Sequence[ArrayLike],
     activations: Sequence[str],
     residual: bool,
+    scaling: Scaling | None,
+    *,
     loss: Loss | None,
     seed: int | np.random.Generator | None,
 ) -> Network:
     """Make a network of L weights, biases and activations, and the loss or the one that suits."""
     output: str | None = activations[-1]
     if loss is None:
-        loss = _loss(activations[-1], len(np.asarray(biases[-1])))
+        scaled = scaling is not None and scaling.scales_outputs
+        loss = _loss("identity" if scaled else activations[-1], len(np.asarray(biases[-1])))
     elif output == "identity" and losses._parts(losses._check(loss))[0] not in losses.REGRESSION:
         output = None  # what the loss calls for
-    return Network.from_weights(
+    network = Network.from_weights(
         weights,
         biases,
         activation=list(activations[:-1]),
@@ -231,6 +241,9 @@ def _made(
         residual=residual,
         seed=seed,
     )
+    if scaling is not None:
+        network.scaling = scaling
+    return network
 
 
 def _loss(output: str, n_outputs: int) -> str:

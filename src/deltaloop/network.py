@@ -9,12 +9,13 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from deltaloop import _core, _export, _html, _scalars, inits, losses
+from deltaloop import scaling as _scaling
 from deltaloop._arguments import arrays as _arrays
 from deltaloop._arguments import layers as _layers
 from deltaloop._arguments import problem as _problem
@@ -29,6 +30,7 @@ from deltaloop.inits import Init
 from deltaloop.losses import Loss
 from deltaloop.predictor import Predictor
 from deltaloop.results import EpochInfo, FitResult
+from deltaloop.scaling import Scaling
 from deltaloop.solvers import Solver
 from deltaloop.trainer import Trainer
 
@@ -86,6 +88,10 @@ class Network(_core.Core):
         What the network was made with, and P; read-only.
     parameters, weights, biases
         Views: writing to them changes the network.
+    scaling
+        How inputs and outputs are scaled, a `Scaling`, or None. ``fit(..., scale="standard")`` sets
+        it. ``predict`` and all other methods take and give what the user has; the layers, and so
+        the parameters and the cost, work with scaled numbers.
 
     Raises
     ------
@@ -216,6 +222,7 @@ class Network(_core.Core):
         seed: int | np.random.Generator | None,
         position: int,
         parameters: NDArray[np.float64],
+        scaling: Scaling | None = None,
     ) -> Self:
         """Make a network from everything that distinguishes it.
 
@@ -235,6 +242,8 @@ class Network(_core.Core):
             )
         network._parameters[:] = parameters
         network._set_origin(init, _seeds.resolve_seed(seed), words)
+        if scaling is not None:
+            _scaling.put(network, _scaling.check(scaling, network))
         return network
 
     # ---- parameters ----
@@ -268,16 +277,37 @@ class Network(_core.Core):
         """b^(1), ..., b^(L), shapes (m^(l),): views of the parameters."""
         return _layers.views(self.layers, self._parameters)[1]
 
+    @property
+    def scaling(self) -> Scaling | None:
+        """How inputs and outputs are scaled, or None.
+
+        Assigning a `Scaling`, or None for none, leaves the parameters as they are: they then belong
+        to inputs and outputs that are scaled in the new way. While the network is being trained, a
+        RuntimeError.
+        """
+        found: Scaling | None = self._scaling
+        return found
+
+    @scaling.setter
+    def scaling(self, scaling: Scaling | None) -> None:
+        known = _scaling.check(scaling, self)
+        with run.exclusive(self):
+            _scaling.put(self, known)
+
     # ---- prediction: predict is in _extension/network.pxi ----
 
     def _predict_any(self, X: object, out: object, n_threads: object) -> NDArray[np.float64]:
         """Predict from anything that is no exact array, and into any that is one."""
+        threads = 0 if n_threads is None else _scalars.threads(n_threads)
         x, single = _arrays.instances(X, self.layers[0])
         n, m = x.shape[0], self.layers[-1]
         shape = (m,) if single else (n, m)
-        result = np.empty(shape) if out is None else _arrays.output(self, out, shape, x)
-        self._predict(x, result, False, 0 if n_threads is None else _scalars.threads(n_threads))
-        return result
+        if out is None:
+            result = np.empty(shape)
+            self._predict(x, result, False, threads)
+            return result
+        self._predict(x, _arrays.output(self, out, shape, x), False, threads)
+        return cast(NDArray[np.float64], out)
 
     def classify(self, X: ArrayLike) -> NDArray[np.int64] | int:
         """Classes of instances, from the linear part z^(L) of the last layer.
@@ -293,6 +323,8 @@ class Network(_core.Core):
             One output: 1 where z > 0 (for a sigmoid, a > 1/2), else 0, shape (n,). Independent
             outputs (``loss="binary_cross_entropy"``): the same for each, (n, mL). Otherwise the
             index of the largest output, (n,). For a single instance the first axis is absent.
+            Where the network scales its outputs, of a regression's loss, they are those that
+            ``predict`` gives: linear ones count above 0, and the largest is that in these units.
 
         Raises
         ------
@@ -309,7 +341,8 @@ class Network(_core.Core):
         x, single = _arrays.instances(X, self.layers[0])
         _arrays.finite("X", x)
         z = np.empty((x.shape[0], self.layers[-1]))
-        self._predict(x, z, True)
+        scaled = self.scaling is not None and self.scaling.scales_outputs
+        self._predict(x, z, not (scaled and (z.shape[1] > 1 or self.output == "identity")))
         if self.layers[-1] == 1:
             result = (z[:, 0] > 0).astype(np.int64)
         elif self.loss in of_task("labels"):
@@ -332,7 +365,8 @@ class Network(_core.Core):
         Returns
         -------
         list of ndarray
-            [a^(1), ..., a^(L)], shapes (n, m^(l)), or (m^(l),) for a single instance.
+            [a^(1), ..., a^(L)], shapes (n, m^(l)), or (m^(l),) for a single instance. The last is
+            what ``predict`` gives.
 
         Raises
         ------
@@ -365,7 +399,8 @@ class Network(_core.Core):
         """Cost C: the loss summed over the instances, never divided by their number.
 
         ``C = sum_i s_i loss_i + l1 sum abs(w) + l2/2 sum w^2``, where s are the weights of the
-        instances and w all weights of the network, without the biases.
+        instances and w all weights of the network, without the biases. It is what ``fit``
+        minimises: where the network has a `scaling`, the loss of the scaled targets.
 
         Parameters
         ----------
@@ -401,9 +436,11 @@ class Network(_core.Core):
         >>> net.cost([[1.0], [2.0]], [3.0, 4.0], sample_weight=[1.0, 3.0], l2=0.5)
         2.5
         """
-        x, y, labels = _arrays.batch(self, X, Y, gradient=False)
-        problem = _problem.of(self, y, labels, sample_weight, None, l1, l2)
-        return self._cost(x, y, labels, False, _scalars.threads(n_threads), problem)[0]
+        threads, penalties = _scalars.threads(n_threads), _problem.penalised(l1, l2)
+        s, given = _arrays.plain("sample_weight", sample_weight), _arrays.plain("Y", Y)
+        x, y, labels = _arrays.batch(self, X, given, gradient=False)
+        problem = penalties._replace(weights=_problem.weights(s, x.shape[0]))
+        return self._cost(x, y, labels, False, threads, problem)[0]
 
     def gradient(
         self,
@@ -442,9 +479,11 @@ class Network(_core.Core):
         >>> net.gradient([[1.0], [2.0]], [3.0, 4.0])
         (0.5, array([2., 1.]))
         """
-        x, y, labels = _arrays.batch(self, X, Y)
-        problem = _problem.of(self, y, labels, sample_weight, None, l1, l2)
-        cost, gradient = self._cost(x, y, labels, True, _scalars.threads(n_threads), problem)
+        threads, penalties = _scalars.threads(n_threads), _problem.penalised(l1, l2)
+        s, given = _arrays.plain("sample_weight", sample_weight), _arrays.plain("Y", Y)
+        x, y, labels = _arrays.batch(self, X, given)
+        problem = penalties._replace(weights=_problem.weights(s, x.shape[0]))
+        cost, gradient = self._cost(x, y, labels, True, threads, problem)
         assert gradient is not None
         return cost, gradient
 
@@ -461,8 +500,9 @@ class Network(_core.Core):
         Returns
         -------
         ndarray of float64, shape (n, mL, P) or (n, mL, m0)
-            Element [i, k, p] is the derivative of output k of instance i with respect to
-            ``parameters[p]``, or to ``X[i, p]``. For one instance (mL, P) or (mL, m0).
+            Element [i, k, p] is the derivative of output k of instance i, as ``predict`` gives it,
+            with respect to ``parameters[p]``, or to ``X[i, p]``. For one instance (mL, P) or
+            (mL, m0).
 
         Raises
         ------
@@ -505,7 +545,8 @@ class Network(_core.Core):
         -------
         ndarray of float64, shape (n, m0) or (m0,)
             Row i is the gradient of instance i's part of the cost with respect to ``X[i]``, the
-            same bits whatever the other instances are.
+            same bits whatever the other instances are. Where the network has a `scaling`, it is
+            the derivative by what was given, not by what the layers see.
 
         Raises
         ------
@@ -520,10 +561,12 @@ class Network(_core.Core):
         array([[0.],
                [2.]])
         """
+        threads = _scalars.threads(n_threads)
+        s, given = _arrays.plain("sample_weight", sample_weight), _arrays.plain("Y", Y)
         array = _arrays.numbers("X", X)
-        x, y, labels = _arrays.batch(self, array, Y)
-        problem = _problem.of(self, y, labels, sample_weight)
-        gradient = self._input_gradient(x, y, labels, _scalars.threads(n_threads), problem)
+        x, y, labels = _arrays.batch(self, array, given)
+        problem = _problem.Problem(weights=_problem.weights(s, x.shape[0]))
+        gradient = self._input_gradient(x, y, labels, threads, problem)
         return gradient[0] if array.ndim == 1 else gradient
 
     def check_gradient(
@@ -595,6 +638,7 @@ class Network(_core.Core):
         validation: tuple[ArrayLike, ...] | float | None = None,
         patience: int | None = None,
         resume: Mapping[str, ArrayLike] | None = None,
+        scale: str | None = None,
         progress: bool = False,
         n_threads: int | None = None,
         seed: int | np.random.Generator | None = None,
@@ -671,6 +715,19 @@ class Network(_core.Core):
             stopped, given the same data, solver and layers; what the solver is made with may
             change. Not together with `seed`: the random stream is the state's, and the network's
             own goes on with it if it is the same one.
+        scale : str, optional
+            ``"standard"`` trains on columns of mean 0 and standard deviation 1, ``"minmax"`` on
+            columns in [-1, 1]: those of X, and those of Y for the squared, absolute, Huber and
+            quantile loss. Choose one where columns are far from the size of 1, such as years, or
+            far from each other. What the columns need is taken from the instances that are trained
+            on, of weight above 0, each counted once, and kept as `scaling`: from then on all
+            methods scale what they are given, and ``predict`` gives the units of Y. The parameters
+            stay as they are, and now belong to scaled numbers; so do the cost, `goal`, `tol` and a
+            loss's parameter. The columns of Y go to the range of outputs that have two limits, as
+            sigmoid and tanh, and where there is one, as of relu, they are divided and not shifted.
+            Constant columns are divided by 1. None trains with the `scaling` that the network has,
+            or without one. With `resume` the scaling is that of the state, and `scale`, if it is
+            given, must be its kind.
         progress : bool, default False
             Show a progress bar on standard error if that is a terminal (needs tqdm).
         n_threads : int, optional
@@ -692,13 +749,19 @@ class Network(_core.Core):
             If an argument is wrong; the network is then as it was.
         KeyboardInterrupt
             On Ctrl-C, within 0.1 s, or one chunk of 256 instances where the layers are so wide
-            that it takes longer. The network holds the parameters of the last complete step.
+            that it takes longer. The network holds the parameters of the last complete step. What
+            there is so far is the exception's attribute ``result``, a `FitResult`, in a notebook
+            ``sys.last_value.result``; its ``state`` can be resumed, unless it was within an epoch
+            of mini-batches or with `dropout`. It is absent before the first epoch begins.
 
         Warns
         -----
         DivergenceWarning
             If cost or parameters became infinite or NaN. The parameters from the start of that
             epoch are restored, and the result says ``"diverged"``.
+        ConvergenceWarning
+            At the start, if targets, `tol` or `goal` do not go with the network; at the end, if the
+            fit did not end well. ``FitResult.message`` says why.
 
         Notes
         -----
@@ -754,6 +817,14 @@ class Network(_core.Core):
         >>> result = net.fit([[0.0], [1.0]], [0.3, 0.6], solver=solvers, max_epochs=[50, 100])
         >>> [stage.epochs for stage in result.stages][0], result.cost < 1e-12
         (50, True)
+
+        Years and thousands, as they are:
+
+        >>> X, Y = [[1900.0], [1950.0], [2000.0]], [1000.0, 4000.0, 5000.0]
+        >>> net = dl.Network([1, 3, 1], activation="tanh", output="identity", seed=0)
+        >>> result = net.fit(X, Y, scale="standard", goal=1e-12)
+        >>> net.predict([[1950.0]]).round(), net.scaling
+        (array([[4000.]]), Scaling(kind='standard', inputs=1, outputs=1))
         """
         return run.fit(
             self,
@@ -774,6 +845,7 @@ class Network(_core.Core):
             validation=validation,
             patience=patience,
             resume=resume,
+            scale=scale,
             progress=progress,
             n_threads=n_threads,
             seed=seed,
@@ -1026,7 +1098,7 @@ class Network(_core.Core):
 
     def _state(self) -> tuple[Any, ...]:
         """Return the arguments of ``_restore`` for a copy, all of one moment."""
-        parameters, position = self._snapshot()
+        parameters, position, scaling = self._snapshot()
         return (
             self.layers,
             self.activation,
@@ -1037,6 +1109,7 @@ class Network(_core.Core):
             self.seed,
             position,
             parameters,
+            *(() if scaling is None else (scaling,)),
         )
 
     def _frozen(self) -> Network:
@@ -1069,7 +1142,12 @@ class Network(_core.Core):
         parts += [f"output={self.output!r}", f"loss={self.loss!r}"]
         if self.residual:
             parts.append("residual=True")
-        parts.append(f"seed={self.seed}")
+        if self._scaling is not None:
+            parts.append(f"scaling={self._scaling.kind!r}")
+        try:
+            parts.append(f"seed={self.seed}")
+        except ValueError:  # Python writes no such number in decimal digits
+            parts.append(f"seed={self.seed:#x}")
         return f"{type(self).__name__}({', '.join(parts)})"
 
     def _repr_html_(self) -> str:
@@ -1117,7 +1195,7 @@ def _read(path: object) -> tuple[Network, _model.Notes]:
     """Return the network of a file that was read once, and what else it says."""
     name = path_name(path)
     with naming(name):
-        description, parameters, notes = _model.read(name)
+        description, values, notes = _model.read(name)
         network = Network._restore(
             description.layers,
             description.activation,
@@ -1127,6 +1205,7 @@ def _read(path: object) -> tuple[Network, _model.Notes]:
             description.init,
             description.seed,
             description.position,
-            parameters,
+            values[: description.n_parameters],
+            description.scaling_of(values),
         )
         return network, notes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from deltaloop.network import Network
+
+    class Checkpoint(Protocol):
+        """What makes the state of a fit."""
+
+        def state(self) -> Mapping[str, NDArray[Any]]:
+            """Return what ``resume`` takes."""
 
 
 class DivergenceWarning(RuntimeWarning):
@@ -37,6 +43,28 @@ class DivergenceWarning(RuntimeWarning):
     """
 
 
+class ConvergenceWarning(RuntimeWarning):
+    """A fit cannot end well, or has not: the message says why, and what may help.
+
+    At the start: targets that the outputs cannot reach, or a `tol` or `goal` that is far from the
+    cost of predicting the mean of the targets. At the end: the solver found no step though the
+    gradient is not small, all units of a layer are saturated, the network predicts the same for all
+    instances, or the cost has not fallen. ``FitResult.message`` has the same sentences, and
+    ``FitResult.converged`` is False then.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import deltaloop as dl
+    >>> net = dl.Network([1, 1], activation="sigmoid", seed=0)
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     result = net.fit([[1.0], [2.0]], [10.0, 20.0], solver=dl.Rprop(), max_epochs=10)
+    >>> caught[0].category.__name__, str(caught[0].message)[:61]
+    ('ConvergenceWarning', 'Y goes from 10 to 20, but sigmoid outputs only from 0 to 1: b')
+    """
+
+
 @dataclass(frozen=True)
 class EpochInfo:
     """What a callback is told after an epoch.
@@ -50,9 +78,13 @@ class EpochInfo:
     seconds : float
         Time since training began.
     network : Network
-        The network in training. Read it; writing to its parameters here is not supported.
+        The network in training. Read it, copy it, save it; writing to its parameters here is not
+        supported.
     validation_cost, learning_rate, gradient_norm : float
         The epoch's entries in ``FitResult.history``.
+    state : mapping of str to ndarray
+        ``FitResult.state`` of a fit that ends here: made when it is asked for, and only until the
+        callback returns. ``Network.fit`` takes it as `resume`.
 
     Examples
     --------
@@ -74,6 +106,17 @@ class EpochInfo:
     validation_cost: float
     learning_rate: float
     gradient_norm: float
+    _checkpoint: Checkpoint | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def state(self) -> Mapping[str, NDArray[Any]]:
+        """All that the next epoch depends on, made when it is asked for: see the attributes."""
+        if self._checkpoint is None:
+            raise RuntimeError("info.state is known only in the fit that made this object")
+        return self._checkpoint.state()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_checkpoint": None}
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,10 +213,11 @@ class FitResult:
     n_instances, n_validation : int
         Instances that the network has learned from, and those of the validation.
     converged : bool
-        Whether ``stop_reason`` is ``"converged"`` or ``"goal"``.
+        Whether ``stop_reason`` is ``"converged"`` or ``"goal"``, and nothing speaks against it.
     stop_reason : str
         ``"converged"`` (two successive costs differ by less than ``tol``), ``"goal"``,
-        ``"max_epochs"``, ``"max_time"``, ``"callback"``, ``"patience"``, ``"diverged"`` or a
+        ``"max_epochs"``, ``"max_time"``, ``"callback"``, ``"patience"``, ``"diverged"``,
+        ``"interrupted"`` (by Ctrl-C: `KeyboardInterrupt` then has the attribute ``result``), or a
         solver's own, such as ``"min_gradient"``, which its documentation names.
     cost_history : ndarray of float64, shape (epochs,)
         Full batch: entry e - 1 is C after epoch e. Mini-batches: the sum of the batches' costs in
@@ -204,8 +248,13 @@ class FitResult:
         them it is, from 0, and ``stage_epochs``, its own. With validation also ``best``: the lowest
         cost, how many epochs in a row did not lower it, and its epoch, counted from the stage's
         start; with patience ``best_parameters`` (P,); with a fraction ``split``, the position of
-        the stream before it was set aside. After divergence there are only ``epochs``, ``key`` and
-        ``position``, which is that of the last epoch's start.
+        the stream before it was set aside; where the network has a `Scaling`, its four arrays by
+        their names, and ``scaling``, a number for its kind. After divergence there are only
+        ``epochs``, ``key`` and ``position``, which is that of the last epoch's start.
+
+    message : str
+        Why the fit ended, in words. Where it did not end well, which is also a
+        `ConvergenceWarning`: what is wrong, and what may help.
 
     Examples
     --------
@@ -214,6 +263,8 @@ class FitResult:
     >>> result = net.fit([[1.0]], [2.0], solver=dl.GradientDescent(0.25), goal=1e-6)
     >>> result.stop_reason, result.converged, result.cost <= 1e-6
     ('goal', True, True)
+    >>> result.message
+    'The cost is at most goal=1e-06.'
     >>> len(result.cost_history) == result.epochs
     True
     """
@@ -235,6 +286,7 @@ class FitResult:
     solver: Solver | tuple[Solver, ...]
     stages: tuple[Stage, ...] = field(repr=False)
     state: Mapping[str, NDArray[Any]] = field(repr=False)
+    message: str = field(default="", repr=False)
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the cost after each epoch: ``deltaloop.plot.learning_curve`` of this result.

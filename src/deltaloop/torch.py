@@ -1,6 +1,7 @@
 """Networks and ``torch.nn.Sequential``: layer by layer, both ways, in float64.
 
-`Exp`, `Step` and `Residual` are what ``torch.nn`` has no modules for. Importing this needs PyTorch.
+`Exp`, `Step`, `Residual`, `Scale` and `Unscale` are what ``torch.nn`` has no modules for. Importing
+this needs PyTorch.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from torch.nn.utils import parametrize
 from deltaloop import _core
 from deltaloop._activations import ACTIVATIONS, Module
 from deltaloop._arguments import layers as _layers
+from deltaloop.scaling import Scaling
 
-__all__ = ["Exp", "Residual", "Step"]
+__all__ = ["Exp", "Residual", "Scale", "Step", "Unscale"]
 
 
 class Exp(nn.Module):
@@ -43,6 +45,35 @@ class Residual(nn.Sequential):
         return super().forward(x) + x
 
 
+class _Affine(nn.Module):
+    """An offset and a scale of each column, which are not trained."""
+
+    def __init__(self, offset: Any, scale: Any) -> None:
+        super().__init__()
+        self.register_buffer("offset", torch.as_tensor(offset).clone())
+        self.register_buffer("scale", torch.as_tensor(scale).clone())
+
+    def extra_repr(self) -> str:
+        """Show the number of columns."""
+        return str(len(self.offset))
+
+
+class Scale(_Affine):
+    """What a network's scaling does to its inputs: (x - offset) / scale."""
+
+    def forward(self, x: Any) -> Any:
+        """Return (x - offset) / scale."""
+        return (x - self.offset) / self.scale
+
+
+class Unscale(_Affine):
+    """What a network's scaling does to its outputs: a * scale + offset."""
+
+    def forward(self, a: Any) -> Any:
+        """Return a * scale + offset."""
+        return a * self.scale + self.offset
+
+
 def _make(row: Module) -> nn.Module:
     """Make the module of an activation: of torch.nn, or one of the above."""
     kind: Any = getattr(nn, row.name, None) or globals()[row.name]
@@ -66,6 +97,11 @@ def to_torch(network: _core.Core) -> nn.Sequential:
     for l, (w, b, name) in enumerate(layers, start=1):
         layer = [_linear(w, b), *([_make(_MODULES[name])] if name in _MODULES else [])]
         modules += [Residual(*layer)] if l in skips else layer
+    scaling = network._scaling
+    if scaling is not None and scaling.scales_inputs:
+        modules.insert(0, Scale(scaling.input_offset.copy(), scaling.input_scale.copy()))
+    if scaling is not None and scaling.scales_outputs:
+        modules.append(Unscale(scaling.output_offset.copy(), scaling.output_scale.copy()))
     return nn.Sequential(*modules)
 
 
@@ -92,6 +128,43 @@ class _Layer:
         self.residual = False
 
 
+class _Found(list[_Layer]):
+    """The layers so far, and what stands before and behind them."""
+
+    scale: tuple[Any, Any] | None = None
+    unscale: tuple[Any, Any] | None = None
+
+    def add(self, layer: _Layer, name: str) -> None:
+        """Add a layer."""
+        if self.unscale is not None:
+            raise ValueError(f"{name} must not follow Unscale, got a torch.nn.Linear there")
+        self.append(layer)
+
+    def add_affine(self, module: _Affine, name: str) -> None:
+        """Take the scaling of inputs, or of outputs."""
+        arrays = (
+            _numbers(module.offset, 1, f"{name}.offset"),
+            _numbers(module.scale, 1, f"{name}.scale"),
+        )
+        if type(module) is Scale:
+            if self or self.scale is not None:
+                raise ValueError(f"{name} must stand before all layers, once, got Scale elsewhere")
+            self.scale = arrays
+        else:
+            if not self or self.unscale is not None:
+                raise ValueError(f"{name} must stand behind all layers, once, got it elsewhere")
+            self.unscale = arrays
+            self[-1].open = False
+
+    def scaling(self) -> Scaling | None:
+        """Return both as one scaling, or None where there is none."""
+        if self.scale is None and self.unscale is None:
+            return None
+        m_in, m_out = self[0].weights.shape[0], self[-1].weights.shape[1]
+        inputs = self.scale or (np.zeros(m_in), np.ones(m_in))
+        return Scaling(*inputs, *(self.unscale or (np.zeros(m_out), np.ones(m_out))))
+
+
 def _numbers(parameter: Any, ndim: int, name: str) -> Any:
     """Return a parameter in float64; one whose numbers would be others is refused."""
     if type(parameter) not in (nn.Parameter, torch.Tensor):
@@ -107,11 +180,13 @@ def _numbers(parameter: Any, ndim: int, name: str) -> Any:
     return parameter.detach().cpu().double().numpy()
 
 
-def layers(module: object) -> tuple[list[Any], list[Any], list[str], bool]:
-    """Return the weights, biases and activations of a module, and whether it is residual."""
+def layers(
+    module: object,
+) -> tuple[list[Any], list[Any], list[str], bool, Scaling | None]:
+    """Return the weights, biases and activations, whether it is residual, and its scaling."""
     if not isinstance(module, nn.Module):
         raise TypeError(f"module must be a torch.nn.Sequential, got {type(module).__name__}")
-    found: list[_Layer] = []
+    found = _Found()
     _walk(module, "module", found)
     if not found:
         raise ValueError("module must have at least one torch.nn.Linear, got none")
@@ -121,10 +196,11 @@ def layers(module: object) -> tuple[list[Any], list[Any], list[str], bool]:
         [layer.biases for layer in found],
         [layer.activation for layer in found],
         _layers.is_residual(sizes, [layer.residual for layer in found]),
+        found.scaling(),
     )
 
 
-def _walk(module: nn.Module, name: str, found: list[_Layer]) -> None:
+def _walk(module: nn.Module, name: str, found: _Found) -> None:
     """Add the layers of a module to those found."""
     if parametrize.is_parametrized(module):
         tensors = ", ".join(module.parametrizations)
@@ -144,7 +220,10 @@ def _walk(module: nn.Module, name: str, found: list[_Layer]) -> None:
     ):
         _walk_parts(module, name, found)
     elif kind is nn.Linear:
-        found.append(_Layer(module, name))
+        found.add(_Layer(module, name), name)
+    elif kind in (Scale, Unscale):
+        assert isinstance(module, _Affine)
+        found.add_affine(module, name)
     elif kind in _ACTIVATIONS:
         activation = _activation(module, name)
         if not (found and found[-1].open):
@@ -158,7 +237,7 @@ def _walk(module: nn.Module, name: str, found: list[_Layer]) -> None:
     _check_plain(module, name)
 
 
-def _walk_parts(module: nn.Module, name: str, found: list[_Layer]) -> None:
+def _walk_parts(module: nn.Module, name: str, found: _Found) -> None:
     for key, part in module._modules.items():
         if part is None:
             raise TypeError(f"{name}.{key} must be a torch.nn.Module, got None")

@@ -79,6 +79,7 @@ class Trainer(_core.Stepper):
             raise ValueError(
                 "seed and resume exclude each other: a state has its own random stream"
             )
+        scaling = None if state is None else _state.scaling(state, network)
         if state is not None and problem.dropout is not None:
             stream = _core.Stream(*_state.stream(state))
         trainer = super().__new__(
@@ -92,6 +93,7 @@ class Trainer(_core.Stepper):
         )
         if state is not None:
             trainer._resume(_state.match(state, trainer._remembered()[0]))
+            network.scaling = scaling
         return trainer
 
     @property
@@ -110,8 +112,9 @@ class Trainer(_core.Stepper):
 
         ``parameters`` (P,) of the network, ``steps`` (1,), the number of steps taken, with dropout
         ``key`` and ``position`` of the random stream, and what the solver remembers, by the names
-        of ``FitResult.state``. ``Network.trainer`` takes it as
-        `resume`. While the network is being trained in another thread, a RuntimeError.
+        of ``FitResult.state``; and of a network with a `scaling` this, as there.
+        ``Network.trainer`` takes it as `resume`. While the network is being trained in another
+        thread, a RuntimeError.
 
         Examples
         --------
@@ -124,11 +127,13 @@ class Trainer(_core.Stepper):
         True
         """
         arrays, stream = self._remembered()
+        arrays |= _state.scaling_arrays(self.network.scaling)
         if stream is None:
             return arrays
         return arrays | _state.stream_arrays(stream.key, stream.position)
 
     def _step_any(self, x: object, y: object, sample_weight: object) -> float:
         """Take the step from anything that is no exact array."""
+        s, y = _arrays.plain("sample_weight", sample_weight), _arrays.plain("y", y)
         x, y, labels = _arrays.batch(self._network, x, y, "x", "y")
-        return self._step(x, y, labels, _problem.weights(sample_weight, x.shape[0]))
+        return self._step(x, y, labels, _problem.weights(s, x.shape[0]))

@@ -188,7 +188,24 @@ class TestRecordedFiles:
             rtol=1e-12,
         )
 
-    @pytest.mark.parametrize("version", [1, 2])
+    def test_version_3(self):
+        network = dl.load(DATA / "version3.safetensors")
+        assert network.layers == (3, 3, 2)
+        assert network.residual
+        assert network.scaling == dl.Scaling(
+            [1909.5, 180.5, -0.004691425427916562],
+            [9.5, 180.5, 0.9952987811227869],
+            [3180.5, 19 / 14],
+            [180.5, 19 / 14],
+            "minmax",
+        )
+        np.testing.assert_allclose(
+            network.predict([[1905.0, 30.0, -0.5], [1910.0, 80.0, 0.25]]),
+            [[3033.225210523053, 0.6932053464962793], [3103.0032149747094, 1.2252671753490463]],
+            rtol=1e-12,
+        )
+
+    @pytest.mark.parametrize("version", [1, 2, 3])
     def test_written_again_they_are_the_same_bytes(self, version, path):
         recorded = DATA / f"version{version}.safetensors"
         dl.load(recorded).save(path, metadata=metadata_of(recorded))
@@ -524,12 +541,12 @@ class TestHostileFiles:
             "expected metadata with format 'deltaloop', found 'pt'",
         )
 
-    @pytest.mark.parametrize("version", ["3", "17"])
+    @pytest.mark.parametrize("version", ["4", "17"])
     def test_future_version(self, content, path, version):
         refused(
             path,
             with_metadata(content, version=version, optimizer="x", layers="whatever"),
-            f"expected file version 1 to 2, found {version}: it was written by a newer deltaloop",
+            f"expected file version 1 to 3, found {version}: it was written by a newer deltaloop",
         )
 
     @pytest.mark.parametrize("version", ["0", "01", "1.0", "-1", "", "one", None, "9" * 700])

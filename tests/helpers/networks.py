@@ -49,7 +49,7 @@ def state(net):
         net.parameters.ctypes.data,
         net.parameters.tobytes(),
         net._position,
-        (net.layers, net.activation, net.output, net.loss, net.init, net.seed),
+        (net.layers, net.activation, net.output, net.loss, net.init, net.seed, net.scaling),
         net._held,
     )
 

@@ -585,8 +585,8 @@ class TestFiles:
             (("columns", 0, "means"), [], "expected means to be 1 finite numbers"),
             (("columns", 0, "means"), [1], "expected means to be 1 finite numbers"),
             (("columns", 0, "means"), ["1.0"], "expected means to be 1 finite numbers"),
-            (("columns", 0, "means"), [math.nan], "expected means to be 1 finite numbers"),
-            (("columns", 0, "means"), [math.inf], "expected means to be 1 finite numbers"),
+            (("columns", 0, "means"), [math.nan], "description to be JSON, found (NaN|Infinity)"),
+            (("columns", 0, "means"), [math.inf], "description to be JSON, found (NaN|Infinity)"),
             (("columns", 0, "categories"), ["a"], "column 'x': expected no categories"),
             (("columns", 1, "categories"), [], "column 'town': expected sorted categories"),
             (("columns", 1, "categories"), "abc", "column 'town': expected sorted categories"),
@@ -616,13 +616,49 @@ class TestFiles:
 
     @pytest.mark.parametrize(
         "text",
-        ["", "{", "[" * 50_000, "1e999", "NaN", '"x"', "null", '{"version": ' + "9" * 5000 + "}"],
+        [
+            *("", "{", "[" * 50_000, "1e999", "NaN", '"x"', "null", "\0", "{}, {}"),
+            '{"version": ' + "9" * 5000 + "}",
+            '{"version": 1, "version": 1, "target": "t", "classes": null, "columns": []}',
+            *('{"version": "\\uD800"}', '{"\\udfff": 1}', '["\\ud83d\\u0020\\ude00"]'),
+        ],
     )
     def test_hostile_text(self, model, tmp_path, text):
         path = tmp_path / "m"
         model.network.save(path, metadata={"table": text})
         with pytest.raises(ValueError, match="m: expected"):
             TabularModel.load(path)
+
+    @pytest.mark.parametrize(
+        ("old", "new", "message"),
+        [
+            (
+                '{"version"',
+                '{"classes": 1, "version"',
+                "each key of the table's .* 'classes' twice",
+            ),
+            ('"name": "x"', '"name": "y", "name": "x"', "each key of the table's .* 'name' twice"),
+            ('"name": "x"', '"name": "\\ud800"', "found half of a character"),
+            ('"name": "x"', r'"name": "\\\ud800"', "found half of a character"),
+            ('"means": [', '"means": [{}' + ", {}" * 70_000 + ",", "at most 131072 values"),
+        ],
+    )
+    def test_text_that_readers_read_differently(self, model, tmp_path, old, new, message):
+        path = tmp_path / "m"
+        model.save(path)
+        text = metadata_of(path)["table"]
+        assert old in text
+        model.network.save(path, metadata={"table": text.replace(old, new, 1)})
+        with pytest.raises(ValueError, match=message):
+            TabularModel.load(path)
+
+    def test_whole_characters(self, model, tmp_path):
+        """Two halves of one make it, and after a backslash the letters mean themselves."""
+        path = tmp_path / "m"
+        model.save(path)
+        text = metadata_of(path)["table"].replace('"x"', r'"\ud83d\ude00 \\ud800"', 1)
+        model.network.save(path, metadata={"table": text})
+        assert TabularModel.load(path).columns[0].name == "\U0001f600 \\ud800"
 
     def test_networks_that_do_not_fit(self, model, tmp_path):
         path = tmp_path / "m"

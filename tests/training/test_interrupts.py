@@ -103,3 +103,64 @@ def test_storm():
     """20,000 interrupts, most of which come within a call: all calls are hit often."""
     within = [int(word) for word in run_python(STORM, timeout=600).split()]
     assert min(within) > 200
+
+
+# ---- long calls ----
+
+LONG = """
+import signal, time
+import numpy as np
+import deltaloop as dl
+
+def interrupted(number, frame):
+    raise KeyboardInterrupt
+
+signal.signal(signal.SIGALRM, interrupted)
+row = np.random.default_rng(0).normal(size=(1, 4))
+wide = dl.Network([1, 1000, 1000, 1], activation="tanh", seed=0)
+square = dl.Network([4, 5, 1], activation="tanh", seed=0)
+soft = dl.Network([4, 5, 3], activation="tanh", loss="cross_entropy", seed=0)
+poisson = dl.Network([4, 5, 1], activation="tanh", loss="poisson", seed=0)
+# Arrays of 2^33 rows, all of them the same one, and of 2^20 where there are as many results.
+many, some = 2**33, 2**20
+x, y = np.broadcast_to(row, (many, 4)), np.broadcast_to(np.ones(1), (many,))
+labels = np.broadcast_to(np.array([2], dtype=np.int8), (many,))
+shares = np.broadcast_to(np.array([0.25, 0.25, 0.5]), (many, 3))
+virtual, plain = np.broadcast_to(np.ones((1, 1)), (some, 1)), np.ones((some, 1))
+predictor = wide.predictor(some)
+calls = {
+    "cost": lambda: square.cost(x, y),
+    "cost of classes": lambda: soft.cost(x, labels),
+    "cost of probabilities": lambda: soft.cost(x, shares),
+    "cost of counts": lambda: poisson.cost(x, y),
+    "gradient": lambda: square.gradient(x, y),
+    "fit": lambda: square.fit(x, y, solver=dl.GradientDescent(0.1)),
+    "predict": lambda: wide.predict(plain),
+    "predict virtual rows": lambda: wide.predict(virtual),
+    "predictor": lambda: predictor(),
+    "classify": lambda: wide.classify(virtual),
+    "activations": lambda: wide.activations(virtual),
+    "input_gradient": lambda: wide.input_gradient(virtual, plain),
+    "jacobian": lambda: wide.jacobian(plain[:1024]),
+    "jacobian by inputs": lambda: wide.jacobian(plain, wrt="inputs"),
+    "check_gradient": lambda: wide.check_gradient(plain, plain, indices=[0]),
+}
+for name, call in calls.items():
+    signal.setitimer(signal.ITIMER_REAL, 0.1)
+    begin = time.perf_counter()
+    try:
+        call()
+    except KeyboardInterrupt:
+        print(name, time.perf_counter() - begin - 0.1, sep=":")
+    except MemoryError:  # where so much cannot even be promised
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        print(name, 0.0, sep=":")
+    assert not square._held and not wide._held
+"""
+
+
+def test_long_calls():
+    """Each would take from ten seconds to hours; it ends soon after the signal (0.05 s alone)."""
+    lines = run_python(LONG, timeout=600).splitlines()
+    assert len(lines) == 15
+    assert [line for line in lines if float(line.split(":")[1]) > 5] == []

@@ -6,6 +6,7 @@ Arrays leave here as the C core takes them: two-dimensional, of a type that C re
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,30 @@ Array = NDArray[Any]
 # How far the targets of one instance may be from summing to 1, for cross-entropy with softmax:
 # probabilities that were computed in single precision pass.
 SUM_TOLERANCE = 1e-6
+# Elements that NumPy looks at in one call: some milliseconds, after which Python serves signals.
+BLOCK = 2**21
+
+
+def blocks(array: Array) -> Iterator[tuple[int, Array]]:
+    """Yield some rows after the others, each with the number of its first row."""
+    n = array.shape[0] if array.ndim else 1
+    if array.size <= BLOCK:
+        yield 0, array
+        return
+    rows = max(1, BLOCK * n // array.size)
+    for begin in range(0, n, rows):
+        yield begin, array[begin : begin + rows]
+
+
+def converted(array: Array, dtype: Any) -> Array:
+    """Return a copy of another type; what a float64 cannot hold becomes infinite or 0."""
+    with np.errstate(all="ignore"):
+        if array.size <= BLOCK:
+            return array.astype(dtype)
+        result = np.empty(array.shape, dtype)
+        for begin, part in blocks(array):
+            result[begin : begin + part.shape[0]] = part
+        return result
 
 
 def numbers(name: str, values: object) -> Array:
@@ -39,8 +64,15 @@ def numbers(name: str, values: object) -> Array:
     if _core.is_direct(array):
         return array
     kind = array.dtype.newbyteorder("=") if array.dtype.kind in "biu" else np.float64
-    with np.errstate(all="ignore"):  # what a float64 cannot hold becomes infinite or 0
-        return array.astype(kind)
+    return converted(array, kind)
+
+
+def plain(name: str, values: object) -> object:
+    """Return what is no array yet as one, and None as it is: from then on it runs no code.
+
+    A call makes all of its arguments plain before it checks the first one.
+    """
+    return values if values is None or type(values) is np.ndarray else numbers(name, values)
 
 
 def instances(X: object, n_inputs: int, name: str = "X") -> tuple[Array, bool]:
@@ -116,41 +148,45 @@ def classes(labels: Array, m: int, name: str) -> None:
     """Check that class indices are those of a layer of m units."""
     if labels.dtype.kind == "b" or labels.size == 0:
         return
-    for row in (int(labels.argmin()), int(labels.argmax())):
-        if not 0 <= labels[row] < m:
-            raise ValueError(
-                f"{name} holds class {labels[row]} at row {row}; "
-                f"the output layer has the classes 0..{m - 1}"
-            )
+    for begin, part in blocks(labels):
+        for row in (int(part.argmin()), int(part.argmax())):
+            if not 0 <= part[row] < m:
+                raise ValueError(
+                    f"{name} holds class {part[row]} at row {begin + row}; "
+                    f"the output layer has the classes 0..{m - 1}"
+                )
 
 
 def probabilities(network: _core.Core, array: Array, name: str) -> None:
     """Check targets that a cross-entropy reads as probabilities."""
-    for place in (array.argmin(), array.argmax()):
-        row, column = divmod(int(place), array.shape[1])
-        if not 0 <= array[row, column] <= 1:
-            raise ValueError(
-                f"{name} holds {array[row, column]} at row {row}, column {column}; targets of "
-                f"{network.loss} are probabilities in [0, 1]"
-            )
+    for begin, part in blocks(array):
+        for place in (part.argmin(), part.argmax()):
+            row, column = divmod(int(place), part.shape[1])
+            if not 0 <= part[row, column] <= 1:
+                raise ValueError(
+                    f"{name} holds {part[row, column]} at row {begin + row}, column {column}; "
+                    f"targets of {network.loss} are probabilities in [0, 1]"
+                )
     if network.output == "softmax":
-        sums = array.sum(axis=1, dtype=np.float64)
-        row = int(np.abs(sums - 1.0).argmax())
-        if abs(sums[row] - 1.0) > SUM_TOLERANCE:
-            raise ValueError(
-                f"{name} sums to {sums[row]} at row {row}; with softmax the targets of one "
-                "instance are probabilities that sum to 1"
-            )
+        for begin, part in blocks(array):
+            sums = part.sum(axis=1, dtype=np.float64)
+            row = int(np.abs(sums - 1.0).argmax())
+            if abs(sums[row] - 1.0) > SUM_TOLERANCE:
+                raise ValueError(
+                    f"{name} sums to {sums[row]} at row {begin + row}; with softmax the targets "
+                    "of one instance are probabilities that sum to 1"
+                )
 
 
 def not_negative(array: Array, name: str) -> None:
     """Check targets that the Poisson loss reads as counts."""
-    row, column = divmod(int(array.argmin()), array.shape[1])
-    if not array[row, column] >= 0:
-        raise ValueError(
-            f"{name} holds {array[row, column]} at row {row}, column {column}; targets of poisson "
-            "are counts, at least 0"
-        )
+    for begin, part in blocks(array):
+        row, column = divmod(int(part.argmin()), part.shape[1])
+        if not part[row, column] >= 0:
+            raise ValueError(
+                f"{name} holds {part[row, column]} at row {begin + row}, column {column}; targets "
+                "of poisson are counts, at least 0"
+            )
 
 
 def differentiable(network: _core.Core) -> None:
@@ -195,9 +231,11 @@ def batch(
 
 def output(network: _core.Core, out: object, shape: tuple[int, ...], x: Array) -> Array:
     """Check an array that the caller gave for the result."""
-    if not isinstance(out, np.ndarray) or out.dtype != np.float64:
-        kind = out.dtype if isinstance(out, np.ndarray) else type(out).__name__
-        raise TypeError(f"out must be a float64 array, got {kind}")
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be a float64 array, got {type(out).__name__}")
+    out = np.asarray(out)  # of a subclass its base, on the same memory
+    if out.dtype != np.float64:
+        raise TypeError(f"out must be a float64 array, got {out.dtype}")
     if out.shape != shape:
         raise ValueError(f"out must have shape {shape}, got {out.shape}")
     if not out.flags.carray:

@@ -47,13 +47,12 @@ def hidden_activations(activation: object, n_hidden: int) -> tuple[str, ...]:
             "activation must be a name or a list with one name per hidden layer, "
             f"got {type(activation).__name__}"
         )
-    if len(activation) != n_hidden:
+    names = tuple(activation)
+    if len(names) != n_hidden:
         raise ValueError(
-            f"activation must name one function per hidden layer, {n_hidden}, got {len(activation)}"
+            f"activation must name one function per hidden layer, {n_hidden}, got {len(names)}"
         )
-    return tuple(
-        _scalars.choice(f"activation[{l}]", name, HIDDEN) for l, name in enumerate(activation)
-    )
+    return tuple(_scalars.choice(f"activation[{l}]", name, HIDDEN) for l, name in enumerate(names))
 
 
 def output_activation(output: object, activation: object, loss: str, n_outputs: int) -> str:
@@ -126,6 +125,7 @@ def join(
     for name, value in (("weights", weights), ("biases", biases)):
         if not _scalars.is_list(value):
             raise TypeError(f"{name} must be a list of arrays, got {type(value).__name__}")
+    weights, biases = list(weights), list(biases)
     if len(weights) == 0 or len(weights) != len(biases):
         raise ValueError(
             "weights and biases must hold one array per layer, "

@@ -41,10 +41,13 @@ def weights(sample_weight: object, n: int, name: str = "sample_weight") -> Any:
         )
     result = np.ascontiguousarray(array, dtype=np.float64)
     _arrays.finite(name, result)
-    if result.min() < 0:
-        i = int(result.argmin())
-        raise ValueError(f"{name} holds {result[i]} at index {i}; weights are at least 0")
-    if result.max() == 0:
+    largest = 0.0
+    for begin, part in _arrays.blocks(result):
+        i = int(part.argmin())
+        if part[i] < 0:
+            raise ValueError(f"{name} holds {part[i]} at index {begin + i}; weights are at least 0")
+        largest = max(largest, float(part.max()))
+    if largest == 0:
         raise ValueError(f"{name} holds nothing but zeros; one weight at least must be positive")
     return result
 
@@ -60,7 +63,7 @@ def balance(
         classes = y.astype(np.intp)
     else:
         binary = network.layers[-1] == 1 and network.loss == "cross_entropy"
-        if not binary or not np.isin(y, (0, 1)).all():
+        if not binary or not all(np.isin(part, (0, 1)).all() for _, part in _arrays.blocks(y)):
             raise ValueError(
                 "class_weight needs targets that are classes: integers with a softmax output, or "
                 "0 and 1 with cross_entropy and one output"
@@ -69,11 +72,23 @@ def balance(
     return _class_weights(class_weight, np.bincount(classes, minlength=m))[classes]
 
 
+def plain_classes(class_weight: object) -> object:
+    """Return the weights of classes as a dict of numbers, and anything else as it is."""
+    if not isinstance(class_weight, Mapping):
+        return class_weight
+    return {
+        _scalars.integer("the classes of class_weight", label, at_least=0): _scalars.real(
+            f"class_weight[{label}]", value
+        )
+        for label, value in class_weight.items()
+    }
+
+
 def _class_weights(class_weight: object, counts: NDArray[np.intp]) -> NDArray[np.float64]:
     """Return a weight for each class, of which there are `counts` instances."""
     m = len(counts)
     if isinstance(class_weight, str):
-        if class_weight != "balanced":
+        if str.__str__(class_weight) != "balanced":
             raise ValueError(
                 "class_weight must be a mapping of classes to weights, 'balanced' or None, got "
                 f"{class_weight!r}"
@@ -112,11 +127,11 @@ def dropout(network: _core.Core, given: object) -> NDArray[np.float64] | None:
     """Return the probability with which each hidden layer drops units, None where all are 0."""
     n_hidden = len(network.layers) - 2
     if _scalars.is_list(given):
-        if len(given) != n_hidden:
-            raise ValueError(
-                f"dropout must name one probability per hidden layer, {n_hidden}, got {len(given)}"
-            )
         values = [_scalars.real(f"dropout[{l}]", value) for l, value in enumerate(given)]
+        if len(values) != n_hidden:
+            raise ValueError(
+                f"dropout must name one probability per hidden layer, {n_hidden}, got {len(values)}"
+            )
     else:
         value = _scalars.real("dropout", given)
         values = [value] * max(n_hidden, 1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import operator
 from decimal import Context, Decimal
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -41,10 +42,16 @@ def resolve_seed(seed: object) -> int:
     return operator.index(seed)  # type: ignore[arg-type]
 
 
+@lru_cache(maxsize=64)
+def key(seed: int) -> tuple[int, int]:
+    """Return the key of a seed's stream. To make one takes as long as a short fit."""
+    words = np.random.SeedSequence(seed).generate_state(2, np.uint64)
+    return int(words[0]), int(words[1])
+
+
 def stream(seed: int, position: int = 0) -> _core.Stream:
     """Return the stream of a seed, from its word number `position` on."""
-    key = np.random.SeedSequence(seed).generate_state(2, np.uint64)
-    return _core.Stream((int(key[0]), int(key[1])), position)
+    return _core.Stream(key(seed), position)
 
 
 def draw_parameters(

@@ -28,18 +28,33 @@ cdef int matrix_of(cnp.ndarray array, size_t n, size_t columns, bint labels,
         m.dtype = DTYPES[array.dtype.kind, array.dtype.itemsize]
     m.row_stride = cnp.PyArray_STRIDE(array, 0)
     m.column_stride = 0 if labels else cnp.PyArray_STRIDE(array, 1)
+    m.offset = m.scale = NULL
     return 0
+
+
+cdef object pin(object array):
+    """What keeps an array's memory where it is as long as it lives, whoever else has the array.
+
+    NumPy moves the memory of no array that has a weak reference, not even by
+    ``resize(refcheck=False)``.
+    """
+    cdef object base = array
+    while isinstance(base, cnp.ndarray):
+        array = base
+        base = cnp.get_array_base(<cnp.ndarray>array)
+    return PyWeakref_NewRef(array, None)
 
 
 cdef class Weights:
     """The weights (n,) of instances, described to C; None stands for 1 each."""
 
-    cdef object array
+    cdef object array, pinned
     cdef mlp_matrix matrix
 
     def __cinit__(self, array, size_t n):
         self.array = array
         if array is not None:
+            self.pinned = pin(array)
             matrix_of(array.reshape(-1, 1), n, 1, False, &self.matrix)
 
     cdef const mlp_matrix *pointer(self) noexcept:
@@ -60,6 +75,7 @@ cdef inline void exact_matrix(cnp.ndarray array, size_t columns, mlp_matrix *m) 
     m.dtype = MLP_FLOAT64
     m.row_stride = <ptrdiff_t>(columns * sizeof(double))
     m.column_stride = sizeof(double)
+    m.offset = m.scale = NULL
 
 
 cdef inline bint apart(cnp.ndarray a, cnp.ndarray b) noexcept:
@@ -71,17 +87,56 @@ cdef inline bint apart(cnp.ndarray a, cnp.ndarray b) noexcept:
 
 def find_nonfinite(cnp.ndarray array not None):
     """Row and column of the first NaN or infinity of a 2-D array that is_direct, or None."""
-    cdef mlp_matrix m
-    cdef size_t n = array.shape[0], columns = array.shape[1], index
+    cdef mlp_matrix m, part
+    cdef size_t n = array.shape[0], columns = array.shape[1], index, begin = 0, rows
     cdef mlp_status status
     cdef const mlp_kernels *kernels = BEST_ISA
+    cdef double before
     if n == 0 or columns == 0:
         return None
+    pinned = pin(array)
     matrix_of(array, n, columns, False, &m)
+    rows = first_rows(n, 8.0 * <double>columns)
+    while begin < n:
+        before = perf_counter() if rows < n else 0.0
+        begin_at(&m, begin, &part)
+        with nogil:
+            status = mlp_find_nonfinite(kernels, &part, rows, &index)
+        check(status)
+        if index < rows * columns:
+            return begin + index // columns, index % columns
+        begin += rows
+        rows = next_rows(rows, n - begin, before)
+    return None
+
+
+def add_columns(cnp.ndarray array not None, weights, cnp.ndarray sums not None, shift):
+    """Add the rows of a 2-D array that is_direct to sums (6, columns); how many they were.
+
+    Those whose weights (n,) are above 0. The rows of `sums` are the least and the largest value so
+    far, sum and lost, square and lost of mlp_column_sums; `shift` (2, columns) is its centre and
+    factor, or None.
+    """
+    cdef mlp_matrix m
+    cdef Weights described = Weights(weights, array.shape[0])
+    cdef size_t n = array.shape[0], columns = array.shape[1], count
+    cdef const mlp_matrix *s = described.pointer()
+    cdef double *data
+    cdef double *centre = NULL
+    cdef double *factor = NULL
+    matrix_of(array, n, columns, False, &m)
+    if not is_exact(sums) or sums.size != <Py_ssize_t>(6 * columns):
+        raise ValueError("an exact array for the sums is needed here")
+    data = <double *>cnp.PyArray_DATA(sums)
+    if shift is not None:
+        if not is_exact(shift) or shift.size != 2 * columns:
+            raise ValueError("an exact array of centres and factors is needed here")
+        centre = <double *>cnp.PyArray_DATA(<cnp.ndarray>shift)
+        factor = centre + columns
     with nogil:
-        status = mlp_find_nonfinite(kernels, &m, n, &index)
-    check(status)
-    return None if index == n * columns else divmod(index, columns)
+        count = mlp_column_sums(&m, s, n, centre, factor, data, data + columns, data + 2 * columns,
+                                data + 4 * columns)
+    return count
 
 
 def vector_math(name, x):

@@ -59,12 +59,12 @@ cdef list describe_arrays(dict state, mlp_array *arrays):
     cdef cnp.ndarray array
     cdef bytes name
     names = []
-    if len(state) > MLP_MAX_ARRAYS:
-        raise ValueError("a state of fewer arrays is needed here")
     for key, array in state.items():
+        if len(names) == MLP_MAX_ARRAYS:
+            raise ValueError("a state of fewer arrays is needed here")
         if not is_exact(array):
-            raise ValueError(f"an exact array is needed here for {key!r}")
-        name = key.encode()
+            raise ValueError("exact arrays are needed here")
+        name = PyUnicode_AsUTF8String(key)
         arrays[len(names)].name = name
         arrays[len(names)].data = <double *>cnp.PyArray_DATA(array)
         arrays[len(names)].n = array.size
@@ -101,10 +101,12 @@ cdef class Fit:
     cdef mlp_fit *fit
     cdef Core core
     cdef object x, y, others, order
+    cdef object pinned, others_pinned  # the memory of x, y and others
     cdef Weights weights, other_weights
     cdef cnp.ndarray epochs  # (5, at least as many as there are)
     cdef size_t recorded
     cdef bint batched  # by mini-batches, in an order that is given
+    cdef readonly bint paused  # within an epoch, as the last call of `run` has left it
     cdef bint draws  # from the network's own stream, whose position it keeps up to date
 
     def __cinit__(self, Core core not None, cnp.ndarray x not None, cnp.ndarray y not None,
@@ -116,9 +118,10 @@ cdef class Fit:
         self.fit = NULL
         self.draws = draws
         core.ready()
+        describe_solver(solver, &options)  # which may run code of the caller's, and so comes first
+        self.pinned = pin(x), pin(y)
         matrix_of(x, x.shape[0], core.n_inputs, False, &mx)
         matrix_of(y, x.shape[0], core.n_outputs, labels, &my)
-        describe_solver(solver, &options)
         self.weights = Weights(problem.weights, x.shape[0])
         describe_problem(problem, self.weights, &options.problem)
         options.problem.dropout = dropout_of(problem)
@@ -155,6 +158,7 @@ cdef class Fit:
                                order_of(order, x.shape[0])):
             raise RuntimeError("an epoch over other instances is under way")
         self.x, self.y, self.weights, self.order = x, y, described, order
+        self.pinned = pin(x), pin(y)
         self.recorded = 0
 
     def set_rate(self, double rate):
@@ -188,7 +192,7 @@ cdef class Fit:
         cdef mlp_matrix mx, my
         matrix_of(x, x.shape[0], self.core.n_inputs, False, &mx)
         matrix_of(y, x.shape[0], self.core.n_outputs, labels, &my)
-        self.others = x, y
+        self.others, self.others_pinned = (x, y), (pin(x), pin(y))
         self.other_weights = Weights(weights, x.shape[0])
         check(mlp_fit_validate(self.fit, &mx, &my, self.other_weights.pointer(), x.shape[0],
                                patience, known))
@@ -223,6 +227,7 @@ cdef class Fit:
         with nogil:
             event = mlp_fit_run(self.fit, until, work, capacity - first, &history, &recorded)
         self.recorded += recorded
+        self.paused = event == MLP_PAUSED
         if self.draws:
             self.core._position = mlp_fit_position(self.fit)
         return EVENTS[event], self.epochs[:, first:self.recorded]
@@ -257,6 +262,27 @@ cdef class Fit:
         with nogil:
             done = mlp_fit_finish(self.fit, work, &cost, &validation)
         return (cost, validation) if done else None
+
+    def targets(self, bint extremes):
+        """(lowest, highest, least, mean): the targets' extremes, the least cost, that of their means.
+
+        Without `extremes` the first two are infinite.
+        """
+        cdef mlp_target_survey t
+        cdef mlp_status status
+        with nogil:
+            status = mlp_fit_targets(self.fit, extremes, &t)
+        check(status)
+        return t.lowest, t.highest, t.least, t.mean
+
+    def health(self):
+        """(saturated, constant): the first layer that is, from 1, or 0; whether all outputs are."""
+        cdef mlp_health h
+        cdef mlp_status status
+        with nogil:
+            status = mlp_fit_health(self.fit, &h)
+        check(status)
+        return h.saturated, h.constant != 0
 
     def report(self):
         """epochs, initial_cost, cost, gradient_norm, reason, key, position, arrays and so on.

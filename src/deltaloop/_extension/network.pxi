@@ -17,6 +17,9 @@ cdef class Core:
     cdef mlp_network *network
     cdef const mlp_kernels *kernels
     cdef cnp.ndarray buffer
+    cdef object pinned  # its memory
+    cdef cnp.ndarray scaling_memory  # behind the parameters, for what keeps these alive
+    cdef object scaling_  # who describes it, or None
     cdef tuple layers_, activation_
     cdef object output_, loss_, init_, seed_
     cdef size_t holder, held_in  # hold.pxi: who, and in which generation
@@ -70,8 +73,9 @@ cdef class Core:
             if residual:
                 mlp_network_set_residual(network)
             n = mlp_network_n_parameters(network)
+            extra = MLP_SCALING(layers[0], layers[L])
             # A cache line's alignment: 64 bytes.
-            space = np.zeros(n + 7)
+            space = np.zeros(n + 7 + extra)
         except (OverflowError, ValueError):
             mlp_network_free(network)
             raise ValueError(
@@ -85,7 +89,10 @@ cdef class Core:
             free(g)
         shift = -space.ctypes.data % 64 // 8
         self.buffer = space[shift:shift + n]
+        self.pinned = pin(space)
         mlp_network_set_parameters(network, <double *>cnp.PyArray_DATA(self.buffer))
+        self.scaling_memory = space[shift + n:shift + n + extra]
+        mlp_network_set_scaling(network, <double *>cnp.PyArray_DATA(self.scaling_memory))
         self.layers_, self.activation_ = layers, activation
         self.output_, self.loss_ = output, loss
         self.residual_ = residual
@@ -193,13 +200,44 @@ cdef class Core:
         exchange(&self.holder, load(&self.holder), 0)
 
     @property
+    def _scaling(self):
+        """Who describes the scaling, or None."""
+        self.ready()
+        return self.scaling_
+
+    def _set_scaling(self, scaling, input_offset=0.0, input_scale=1.0, output_offset=0.0,
+                     output_scale=1.0):
+        """Sets the scaling, validated arrays, and who describes it; no arrays for no scaling.
+
+        RuntimeError while another thread trains the network. Calls that run meanwhile in other
+        threads may read parts of both scalings.
+        """
+        cdef size_t m0 = self.n_inputs, mL = self.n_outputs
+        cdef cnp.ndarray values
+        cdef int held
+        self.ready()
+        values = np.empty(2 + 2 * m0 + 2 * mL)
+        values[2:2 + m0], values[2 + m0:2 + 2 * m0] = input_offset, input_scale
+        outputs = values[2 + 2 * m0:]
+        outputs[:mL], outputs[mL:] = output_offset, output_scale
+        # What changes nothing is not computed.
+        values[0] = np.any(values[2:2 + m0] != 0.0) or np.any(values[2 + m0:2 + 2 * m0] != 1.0)
+        values[1] = np.any(outputs[:mL] != 0.0) or np.any(outputs[mL:] != 1.0)
+        held = self.hold_briefly()
+        memcpy(cnp.PyArray_DATA(self.scaling_memory), cnp.PyArray_DATA(values),
+               cnp.PyArray_SIZE(values) * sizeof(double))
+        self.scaling_, before = scaling, self.scaling_
+        if held:
+            self.leave()
+
+    @property
     def _held(self):
         """Whether somebody trains the network."""
         self.ready()
         return load(&self.holder) != 0
 
     def _snapshot(self):
-        """A copy of the parameters (P,) and the position in the stream, of one moment.
+        """A copy of the parameters (P,), the position in the stream and the scaling, of one moment.
 
         RuntimeError while another thread trains the network.
         """
@@ -210,10 +248,10 @@ cdef class Core:
         held = self.hold_briefly()
         memcpy(cnp.PyArray_DATA(copied), cnp.PyArray_DATA(self.buffer),
                self.n_parameters_ * sizeof(double))
-        position = self._position
+        position, scaling = self._position, self.scaling_
         if held:
             self.leave()
-        return copied, position
+        return copied, position, scaling
 
     def _assign(self, cnp.ndarray values not None):
         """Copies exact values (P,) in; RuntimeError while another thread trains the network."""
@@ -260,13 +298,28 @@ cdef class Core:
                  double *out) except -1:
         """mlp_predict, without the GIL when it takes long enough; 0 threads: as many as pay."""
         cdef mlp_status status
+        cdef mlp_matrix part
+        cdef size_t begin = 0, rows
+        cdef double before
         if n_threads == 0:
             n_threads = _threads.recent_limit() if mlp_predict_shares(self.network, n) else 1
         if <double>n * <double>self.n_parameters_ < GIL_WORK:
             return check(mlp_predict(self.network, x, n, linear, n_threads, out))
-        with nogil:
-            status = mlp_predict(self.network, x, n, linear, n_threads, out)
-        return check(status)
+        rows = first_rows(n, self.row_work())
+        while begin < n:
+            before = perf_counter() if rows < n else 0.0
+            begin_at(x, begin, &part)
+            with nogil:
+                status = mlp_predict(self.network, &part, rows, linear, n_threads,
+                                     out + begin * self.n_outputs)
+            check(status)
+            begin += rows
+            rows = next_rows(rows, n - begin, before)
+        return 0
+
+    cdef double row_work(self) noexcept:
+        """What a row's way through the network costs, in multiply-adds."""
+        return <double>self.n_parameters_ + 32.0 * <double>(self.units + self.n_inputs)
 
     cdef bint finite(self, const mlp_matrix *x, size_t n) noexcept:
         cdef size_t index = 0
@@ -351,6 +404,8 @@ cdef class Core:
                                   <double *>cnp.PyArray_DATA(result)))
         elif n:
             exact_matrix(instances, self.n_inputs, &x)
+            if <double>n * <double>self.n_parameters_ >= GIL_WORK:
+                pinned = pin(instances), pin(result)  # other threads may run meanwhile
             self.run(&x, n, False, threads, <double *>cnp.PyArray_DATA(result))
         return result
 
@@ -366,15 +421,18 @@ cdef class Core:
         matrix_of(x, x.shape[0], self.n_inputs, False, &m)
         if not is_exact(out) or out.size != <Py_ssize_t>(x.shape[0] * self.n_outputs):
             raise ValueError("an exact array for the outputs is needed here")
+        pinned = pin(x), pin(out)
         if x.shape[0]:
             self.run(&m, x.shape[0], linear, n_threads, <double *>cnp.PyArray_DATA(out))
 
     def _activations(self, cnp.ndarray x not None):
         """[a^(1), ..., a^(L)] of validated x (n, m0)."""
-        cdef mlp_matrix m
-        cdef size_t n = x.shape[0], L = len(self.layers_) - 1, l
+        cdef mlp_matrix m, part
+        cdef size_t n = x.shape[0], L = len(self.layers_) - 1, l, begin = 0, rows
+        cdef double before
         cdef mlp_status status
         self.ready()
+        pinned = pin(x)
         matrix_of(x, n, self.n_inputs, False, &m)
         result = [np.empty((n, units)) for units in self.layers_[1:]]
         if n == 0:
@@ -382,12 +440,20 @@ cdef class Core:
         cdef double **a = <double **>malloc(L * sizeof(double *))
         if a == NULL:
             raise MemoryError("deltaloop: out of memory")
-        for l in range(L):
-            a[l] = <double *>cnp.PyArray_DATA(result[l])
-        with nogil:
-            status = mlp_activations(self.network, &m, n, a)
-        free(a)
-        check(status)
+        rows = first_rows(n, self.row_work())
+        try:
+            while begin < n:
+                before = perf_counter() if rows < n else 0.0
+                begin_at(&m, begin, &part)
+                for l in range(L):
+                    a[l] = <double *>cnp.PyArray_DATA(result[l]) + begin * <size_t>self.layers_[l + 1]
+                with nogil:
+                    status = mlp_activations(self.network, &part, rows, a)
+                check(status)
+                begin += rows
+                rows = next_rows(rows, n - begin, before)
+        finally:
+            free(a)
         return result
 
     def _cost(self, cnp.ndarray x not None, cnp.ndarray y not None, bint labels,
@@ -397,10 +463,13 @@ cdef class Core:
         cdef mlp_problem p
         cdef Weights weights = Weights(problem.weights, x.shape[0])
         cdef size_t n = x.shape[0]
-        cdef double cost = NAN
+        cdef double cost = NAN, work = ONE_SLICE, before
         cdef double *g = NULL
+        cdef mlp_evaluation *evaluation = NULL
+        cdef bint complete = False
         cdef mlp_status status
         self.ready()
+        pinned = pin(x), pin(y)
         matrix_of(x, n, self.n_inputs, False, &mx)
         matrix_of(y, n, self.n_outputs, labels, &my)
         describe_problem(problem, weights, &p)
@@ -408,43 +477,79 @@ cdef class Core:
         if with_gradient:
             gradient = np.empty(self.n_parameters_)
             g = <double *>cnp.PyArray_DATA(gradient)
-        with nogil:
-            status = mlp_objective(self.network, &p, &mx, &my, n, n_threads, &cost, g)
-        check(status)
+        if <double>n * 3.0 * self.row_work() <= ONE_SLICE:
+            with nogil:
+                status = mlp_objective(self.network, &p, &mx, &my, n, n_threads, &cost, g)
+            check(status)
+            return cost, gradient
+        check(mlp_evaluation_new(&evaluation, self.network, &p, &mx, &my, n, n_threads, g))
+        try:
+            while not complete:
+                before = perf_counter()
+                with nogil:
+                    complete = mlp_evaluation_advance(evaluation, work, &cost)
+                work = adapted(work, before)
+        finally:
+            mlp_evaluation_free(evaluation)
         return cost, gradient
 
     def _jacobian(self, cnp.ndarray x not None, bint inputs):
         """(n, mL, m0) or (n, mL, P): derivatives of a^(L) of validated x (n, m0)."""
-        cdef mlp_matrix mx
-        cdef size_t n = x.shape[0]
+        cdef mlp_matrix mx, part
+        cdef size_t n = x.shape[0], begin = 0, rows, size, most
+        cdef double before
         cdef double *data
         cdef mlp_status status
         self.ready()
+        pinned = pin(x)
         matrix_of(x, n, self.n_inputs, False, &mx)
         columns = self.n_inputs if inputs else self.n_parameters_
         result = np.empty((n, self.n_outputs, columns))
         data = <double *>cnp.PyArray_DATA(result)
-        with nogil:
-            status = mlp_jacobian(self.network, &mx, n, inputs, data)
-        check(status)
+        size = self.n_outputs * <size_t>columns
+        # New memory for the result takes longer than the arithmetic, and more than the caches hold
+        # much longer: at most 4e6 elements, 32 MB, at a time.
+        most = max(4_000_000 // size, 1)
+        rows = min(first_rows(n, 4.0 * <double>self.n_outputs * self.row_work(), 1), most)
+        while begin < n:
+            before = perf_counter() if rows < n else 0.0
+            begin_at(&mx, begin, &part)
+            with nogil:
+                status = mlp_jacobian(self.network, &part, rows, inputs, data + begin * size)
+            check(status)
+            begin += rows
+            rows = min(next_rows(rows, n - begin, before, 1), most)
         return result
 
     def _input_gradient(self, cnp.ndarray x not None, cnp.ndarray y not None, bint labels,
                         size_t n_threads, problem not None):
         """dC/dx (n, m0) of validated x (n, m0) and y (n, mL) or class indices (n,)."""
-        cdef mlp_matrix mx, my
+        cdef mlp_matrix mx, my, x_part, y_part, s_part
         cdef Weights weights = Weights(problem.weights, x.shape[0])
-        cdef const mlp_matrix *s = weights.pointer()
-        cdef size_t n = x.shape[0]
+        cdef const mlp_matrix *s = NULL
+        cdef size_t n = x.shape[0], begin = 0, rows
+        cdef double before
         cdef mlp_status status
         self.ready()
+        pinned = pin(x), pin(y)
         matrix_of(x, n, self.n_inputs, False, &mx)
         matrix_of(y, n, self.n_outputs, labels, &my)
         cdef cnp.ndarray gradient = np.empty((n, self.n_inputs))
         cdef double *g = <double *>cnp.PyArray_DATA(gradient)
-        with nogil:
-            status = mlp_input_gradient(self.network, &mx, &my, s, n, n_threads, g)
-        check(status)
+        rows = first_rows(n, 3.0 * self.row_work())
+        while begin < n:
+            before = perf_counter() if rows < n else 0.0
+            begin_at(&mx, begin, &x_part)
+            begin_at(&my, begin, &y_part)
+            if weights.pointer() != NULL:
+                begin_at(weights.pointer(), begin, &s_part)
+                s = &s_part
+            with nogil:
+                status = mlp_input_gradient(self.network, &x_part, &y_part, s, rows, n_threads,
+                                            g + begin * self.n_inputs)
+            check(status)
+            begin += rows
+            rows = next_rows(rows, n - begin, before)
         return gradient
 
 

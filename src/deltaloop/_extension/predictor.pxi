@@ -24,6 +24,7 @@ cdef class Predictor:
     cdef double *y_data
     cdef bint long_call  # outlasts what releasing the GIL, threads and their memory cost
     cdef cnp.ndarray x_, y_
+    cdef object pinned  # their memory
 
     def __cinit__(self, Core network not None, size_t n=1):
         self.predictor = NULL
@@ -35,6 +36,7 @@ cdef class Predictor:
         # Views, so that nobody can resize what C writes to.
         self.x_ = np.zeros((*rows, network.n_inputs))[:]
         self.y_ = np.zeros((*rows, network.n_outputs))[:]
+        self.pinned = pin(self.x_), pin(self.y_)
         self.x_data = <double *>cnp.PyArray_DATA(self.x_)
         self.y_data = <double *>cnp.PyArray_DATA(self.y_)
         if not self.long_call:

@@ -120,6 +120,8 @@ cdef class Stepper:
                     and <size_t>cnp.PyArray_DIM(x, ndim - 1) == m0
                     and self.target(y, n, ndim, &value, &my)):
                 exact_matrix(x, m0, &mx)
+                if <double>n * <double>self.core.n_parameters_ >= GIL_WORK:
+                    pinned = pin(x), pin(y) if isinstance(y, cnp.ndarray) else None
                 if self.core.finite(&mx, n) and self.core.finite(&my, n):
                     return self.update(&mx, &my, NULL, n)
         return self._step_any(x, y, sample_weight)
@@ -133,6 +135,7 @@ cdef class Stepper:
         cdef mlp_matrix mx, my
         cdef size_t n = x.shape[0]
         cdef Weights described = Weights(weights, n)
+        pinned = pin(x), pin(y)
         matrix_of(x, n, self.core.n_inputs, False, &mx)
         matrix_of(y, n, self.core.n_outputs, labels, &my)
         return self.update(&mx, &my, described.pointer(), n)
@@ -147,6 +150,7 @@ cdef class Stepper:
             my.labels = 0
             my.dtype = MLP_FLOAT64
             my.row_stride = my.column_stride = sizeof(double)
+            my.offset = my.scale = NULL
             return True
         if (not is_exact(y) or cnp.PyArray_NDIM(y) != ndim
                 or <size_t>cnp.PyArray_DIM(y, ndim - 1) != mL

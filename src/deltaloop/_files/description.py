@@ -12,9 +12,13 @@ from collections.abc import Callable, Iterator, Mapping, Set
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from deltaloop import inits, losses
+import numpy as np
+from numpy.typing import NDArray
+
+from deltaloop import inits, losses, scaling
 from deltaloop._files import strict_json
 from deltaloop._files.paths import short
+from deltaloop.scaling import Scaling
 
 if TYPE_CHECKING:
     from deltaloop import _core
@@ -24,8 +28,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 FORMAT = "deltaloop"
-# Files of version 2 have one more entry, residual; all other networks are written as version 1.
-VERSION = 2
+# What each version adds: files of version 2 have one more entry, residual; those of version 3 have
+# scaling, and maybe residual, and its arrays behind the parameters. A network is written as the
+# least version that can say it.
+VERSION = 3
 USER_PREFIX = "user."
 
 # The entries that are JSON themselves: "[{},{},..." takes 30 bytes of memory for each of its own.
@@ -57,17 +63,36 @@ class Description(NamedTuple):
     seed: int
     position: int
     user: dict[str, str]
+    scaling: str | None  # its kind
 
     def shapes(self) -> Iterator[tuple[str, tuple[int, ...]]]:
         """Yield name and shape of every tensor, in the order of the parameters."""
         for number, (m_in, m_out) in enumerate(pairwise(self.layers), start=1):
             yield f"weights.{number}", (m_in, m_out)
             yield f"biases.{number}", (m_out,)
+        if self.scaling is not None:
+            for name in scaling.ARRAYS:
+                yield f"scaling.{name}", (self.layers[0 if name.startswith("input") else -1],)
 
     @property
     def n_parameters(self) -> int:
         """Sum over l of m^(l-1) m^(l) + m^(l), in integers that cannot overflow."""
         return sum((m_in + 1) * m_out for m_in, m_out in pairwise(self.layers))
+
+    @property
+    def n_values(self) -> int:
+        """All numbers in the tensors: parameters, and those of a scaling."""
+        some = 0 if self.scaling is None else 2 * (self.layers[0] + self.layers[-1])
+        return self.n_parameters + some
+
+    def scaling_of(self, values: NDArray[np.float64]) -> Scaling | None:
+        """Return the scaling, from all numbers in the order of `shapes`. ValueError for none."""
+        if self.scaling is None:
+            return None
+        m_in, m_out = self.layers[0], self.layers[-1]
+        stops = np.cumsum([self.n_parameters, m_in, m_in, m_out])
+        a, b, c, d = np.split(values, stops)[1:]
+        return Scaling(a, b, c, d, self.scaling)
 
 
 def entries_of(network: _core.Core) -> dict[str, str]:
@@ -75,9 +100,12 @@ def entries_of(network: _core.Core) -> dict[str, str]:
     if network.seed >= 10**MAX_SEED_DIGITS:
         raise ValueError(f"seed has more than {MAX_SEED_DIGITS} decimal digits")
     entries = {"residual": "true"} if network.residual else {}
+    version = 2 if network.residual else 1
+    if network._scaling is not None:
+        entries["scaling"], version = network._scaling.kind, 3
     return entries | {
         "format": FORMAT,
-        "version": str(VERSION if network.residual else 1),
+        "version": str(version),
         "layers": json.dumps(list(network.layers)),
         "activation": json.dumps(list(network.activation)),
         "output": network.output,
@@ -93,7 +121,8 @@ def describe(entries: Mapping[str, str] | None) -> Description:
     entries = {} if entries is None else entries
     version = _check_version(entries)
     known = {key for key in entries if not key.startswith(USER_PREFIX)}
-    check_names("metadata", _REQUIRED_KEYS | ({"residual"} if version > 1 else set()), known)
+    needed = {1: set[str](), 2: {"residual"}, 3: {"scaling"} | ({"residual"} & known)}[version]
+    check_names("metadata", _REQUIRED_KEYS | needed, known)
     if entries.get("residual", "true") != "true":
         raise ValueError(f"expected residual to be true, found {short(entries['residual'])}")
     layers = _json_layers(entries["layers"])
@@ -113,7 +142,15 @@ def describe(entries: Mapping[str, str] | None) -> Description:
             for key, value in sorted(entries.items())
             if key.startswith(USER_PREFIX)
         },
+        scaling=_scaling_kind(entries["scaling"]) if "scaling" in entries else None,
     )
+
+
+def _scaling_kind(text: str) -> str:
+    kinds = (*scaling.KINDS, scaling.GIVEN)
+    if text not in kinds:
+        raise ValueError(f"expected scaling to be one of {', '.join(kinds)}, found {short(text)}")
+    return text
 
 
 def _check_version(entries: Mapping[str, str]) -> int:

@@ -31,6 +31,7 @@ from deltaloop._files.description import (
 )
 from deltaloop._files.header import check_finite, read_header, sorted_header
 from deltaloop._files.paths import path_name, short
+from deltaloop.scaling import ARRAYS
 
 __all__ = ["Contents", "Notes", "read", "save"]
 
@@ -54,6 +55,9 @@ def save(
     for number, (w, b) in enumerate(zip(weights, biases, strict=True), start=1):
         tensors[f"weights.{number}"] = w
         tensors[f"biases.{number}"] = b
+    if network._scaling is not None:
+        for array, values in zip(ARRAYS, network._scaling.arrays, strict=True):
+            tensors[f"scaling.{array}"] = values
     with writing(name):
         for tensor, values in tensors.items():
             check_finite(tensor, values)
@@ -73,7 +77,7 @@ class Notes(NamedTuple):
 
 
 class Contents(NamedTuple):
-    """What one file held when it was read: the description, the parameters (P,) and the rest."""
+    """What one file held when it was read: what it describes, its numbers, the rest."""
 
     description: Description
     parameters: NDArray[np.float64]
@@ -133,9 +137,9 @@ def _check_tensors(header: dict[str, Any], description: Description, data_bytes:
 
     Where in the file they are is left to safetensors.
     """
-    if 8 * description.n_parameters != data_bytes:
+    if 8 * description.n_values != data_bytes:
         raise ValueError(
-            f"expected {description.n_parameters} float64 values of layers "
+            f"expected {description.n_values} float64 values of layers "
             f"{short(str(list(description.layers)))}, found {data_bytes} bytes of tensors"
         )
     shapes = dict(description.shapes())
@@ -157,8 +161,8 @@ def _check_tensors(header: dict[str, Any], description: Description, data_bytes:
 
 
 def _parameters(tensors: dict[str, NDArray[Any]], description: Description) -> NDArray[np.float64]:
-    """Return all parameters (P,). Of the tensors only those that are still to come are kept."""
-    parameters = np.empty(description.n_parameters)
+    """Return all numbers, the parameters (P,) first. Only tensors still to come are kept."""
+    parameters = np.empty(description.n_values)
     start = 0
     for name, shape in description.shapes():
         values = tensors.pop(name)

@@ -51,7 +51,8 @@ def check_solvers(solver: object) -> tuple[Solver, ...]:
         return (check_solver(solver),)
     if not solver:
         raise ValueError(f"solver must be a solver, or a list of at least one, got {solver!r}")
-    return tuple(check_solver(stage, f"solver[{i}]") for i, stage in enumerate(solver))
+    stages = tuple(solver)
+    return tuple(check_solver(stage, f"solver[{i}]") for i, stage in enumerate(stages))
 
 
 def choose(network: _core.Core, n: int, problem: Problem, max_epochs: object) -> tuple[Solver, int]:
@@ -114,14 +115,15 @@ def check_epochs(max_epochs: object, n_stages: int, chained: bool) -> tuple[int,
         return (MAX_EPOCHS,) * n_stages
     if not (chained and _scalars.is_list(max_epochs)):
         return (min(_scalars.integer("max_epochs", max_epochs, at_least=1), 2**63 - 1),) * n_stages
-    if len(max_epochs) != n_stages:
+    values = list(max_epochs)
+    if len(values) != n_stages:
         raise ValueError(
             f"max_epochs must be one number, or one for each of the {n_stages} solvers, "
             f"got {max_epochs!r}"
         )
     return tuple(
         min(_scalars.integer(f"max_epochs[{i}]", most, at_least=1), 2**63 - 1)
-        for i, most in enumerate(max_epochs)
+        for i, most in enumerate(values)
     )
 
 
@@ -161,6 +163,20 @@ class Validation(NamedTuple):
     given: tuple[NDArray[Any], NDArray[Any], bool, NDArray[np.float64] | None] | None = None
     held: int = 0
     patience: int = 0
+
+
+def plain_validation(validation: object) -> object:
+    """Return a validation whose arrays and numbers run no code of the caller's any more."""
+    if isinstance(validation, tuple | list):
+        return tuple(
+            _arrays.plain(f"validation[{i}]", part) for i, part in enumerate(tuple(validation))
+        )
+    if validation is None or type(validation) in (float, int, bool):
+        return validation
+    try:
+        return _scalars.real("validation", validation)
+    except TypeError:
+        return validation  # check_validation says what it may be
 
 
 def check_validation(
@@ -211,15 +227,30 @@ def check_validation(
 
 
 def check_resumed(
-    resume: object, seed: object, limits: Limits, chained: bool, split: bool
+    network: _core.Core,
+    resume: dict[str, object] | None,
+    seed: object,
+    limits: Limits,
+    chained: bool,
+    split: bool,
+    kind: str | None,
 ) -> _state.Resumed | None:
-    """Return where a fit goes on, or None where it begins; its arrays are checked later."""
+    """Return where a fit goes on, or None where it begins; its arrays are checked later.
+
+    `kind` is what `scale` asks for.
+    """
     if resume is None:
         return None
     if seed is not None:
         raise ValueError("seed and resume exclude each other: a state has its own random stream")
     n_stages = len(limits.max_epochs)
-    where = _state.unpack(resume, n_stages if chained else None, split)
+    where = _state.unpack(resume, n_stages if chained else None, split, network)
+    known = None if where.scaling is None else where.scaling.kind
+    if kind is not None and kind != known:
+        raise ValueError(
+            f"scale must be that of resume, {known!r}, or left out, got {kind!r}: a fit goes on "
+            "with the scaling that it began with"
+        )
     most = limits.max_epochs[where.stage]
     if where.stage == n_stages - 1 and where.stage_epochs >= most:
         raise ValueError(

@@ -98,8 +98,10 @@ def check_gradient(
     """Compare; the arguments are those of ``Network.check_gradient``."""
     chosen = indices_of(network, indices)
     threads = _scalars.threads(n_threads)
+    penalties = _problem.penalised(l1, l2)
+    s, Y = _arrays.plain("sample_weight", sample_weight), _arrays.plain("Y", Y)
     x, y, labels = _arrays.batch(network, X, Y)
-    problem = _problem.of(network, y, labels, sample_weight, None, l1, l2)
+    problem = penalties._replace(weights=_problem.weights(s, x.shape[0]))
     gradient = network._cost(x, y, labels, True, threads, problem)[1]
     assert gradient is not None
     other = copy.copy(network)

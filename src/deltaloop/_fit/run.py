@@ -7,21 +7,25 @@ signals, the progress bar, the clock and, at exact epochs, the callback.
 from __future__ import annotations
 
 import math
+import sys
 import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deltaloop import _core, _scalars
+from deltaloop import scaling as _scaling
 from deltaloop._arguments import arrays as _arrays
 from deltaloop._arguments import problem as _problem
 from deltaloop._arguments import seeds as _seeds
+from deltaloop._fit import checkpoint as _checkpoint
 from deltaloop._fit import state as _state
+from deltaloop._fit import verdict as _verdict
 from deltaloop._fit.arguments import (
     Limits,
     Validation,
@@ -33,8 +37,17 @@ from deltaloop._fit.arguments import (
     check_tolerance,
     check_validation,
     choose,
+    plain_validation,
 )
-from deltaloop.results import DivergenceWarning, EpochInfo, FitResult, History, Stage
+from deltaloop._fit.progress import ProgressBar, progress_bar
+from deltaloop.results import (
+    ConvergenceWarning,
+    DivergenceWarning,
+    EpochInfo,
+    FitResult,
+    History,
+    Stage,
+)
 from deltaloop.solvers import Solver
 
 # Seconds between two looks at signals, clock and progress bar.
@@ -43,32 +56,6 @@ SLICE = 0.05
 FIRST_WORK = 1e6
 # The reasons that end a fit; any other ends its stage, and the next one begins.
 FINAL = ("goal", "callback", "max_time", "diverged")
-
-
-class ProgressBar(Protocol):
-    """The part of tqdm that is used."""
-
-    def update(self, n: int) -> Any:
-        """Advance by n epochs."""
-
-    def set_postfix_str(self, s: str, refresh: bool = ...) -> Any:
-        """Show a text behind the bar."""
-
-
-@contextmanager
-def progress_bar(wanted: bool, total: int, done: int) -> Iterator[ProgressBar | None]:
-    """Provide a tqdm bar on standard error, or None; tqdm itself is silent off a terminal."""
-    if not wanted:
-        yield None
-        return
-    try:
-        from tqdm import tqdm
-    except ImportError:
-        raise ImportError("progress=True needs tqdm: pip install 'deltaloop[cli]'") from None
-    with tqdm(total=total, initial=done, unit="epoch", disable=None, dynamic_ncols=True) as bar:
-        yield bar
-
-
 # ``with exclusive(network):`` holds it for training; a second training at that time is an error.
 exclusive = _core.Hold
 
@@ -93,6 +80,7 @@ def fit(
     validation: object,
     patience: object,
     resume: object,
+    scale: object,
     progress: object,
     n_threads: object,
     seed: object,
@@ -106,16 +94,34 @@ def fit(
     show = _scalars.flag("progress", progress)
     threads = _scalars.threads(n_threads)
     checked = _scalars.flag("check_finite", check_finite)
+    kind = _scaling.check_kind(scale)
+    # From here to the batch: what may run code of the caller's. X becomes an array as the last one,
+    # before the first array is checked.
+    every = _scalars.integer("callback_every", callback_every, at_least=1)
+    seconds = None if max_time is None else _scalars.real("max_time", max_time)
+    penalties = _problem.penalised(l1, l2)
+    rates = _problem.dropout(network, dropout)
+    class_weight = _problem.plain_classes(class_weight)
+    if patience is not None:
+        patience = _scalars.integer("patience", patience, at_least=1)
+    if max_epochs is not None:
+        most = check_epochs(max_epochs, max(len(solvers), 1), chained)
+        max_epochs = list(most) if chained else most[0]
+    _seeds.check_seed(seed)
+    state = None if resume is None else _state.check(resume)
+    sample_weight = _arrays.plain("sample_weight", sample_weight)
+    validation = plain_validation(validation)
+    Y = _arrays.plain("Y", Y)
     x, y, labels = _arrays.batch(network, X, Y, check_finite=checked)
     watch = check_validation(network, validation, patience, x.shape[0], checked)
-    problem = _problem.of(network, y, labels, sample_weight, class_weight, l1, l2)
-    problem = problem._replace(dropout=_problem.dropout(network, dropout))
+    problem = _problem.of(network, y, labels, sample_weight, class_weight)
+    problem = penalties._replace(weights=problem.weights, dropout=rates)
     if not solvers:
         chosen, max_epochs = choose(network, x.shape[0] - watch.held, problem, max_epochs)
         solvers = (chosen,)
     most = check_epochs(max_epochs, len(solvers), chained)
-    limits = check_limits(most, max_time, callback, callback_every)
-    resumed = check_resumed(resume, seed, limits, chained, watch.held > 0)
+    limits = check_limits(most, seconds, callback, every)
+    resumed = check_resumed(network, state, seed, limits, chained, watch.held > 0, kind)
     check_stages(network, solvers, x.shape[0] - watch.held, problem, chained)
     first = resumed.stage if resumed else 0
     done = resumed.epochs if resumed else 0
@@ -135,34 +141,55 @@ def fit(
             weighted = _problem.of(network, y, labels, s, class_weight)
             problem = problem._replace(weights=weighted.weights)
         course = Course(network, solvers, limits, bar, began, own, done, watch)
-        for i in range(first, len(solvers)):
-            run = _core.Fit(
-                network,
-                x,
-                y,
-                labels=labels,
-                solver=solvers[i],
-                problem=problem,
-                stream=stream,
-                tol=tolerance,
-                goal=target,
-                n_threads=threads,
-                most=limits.max_epochs[i],
-                draws=own,
-            )
-            exact = solvers[i].batch_size is None and problem.dropout is None
-            report = train_stage(course, i, run, resumed if i == first else None, exact)
-            stream = _core.Stream(report["key"], report["position"])
-            if course.stages[-1].stop_reason in FINAL:
-                break
-    reason, cost = course.stages[-1].stop_reason, course.stages[-1].cost
+        course.n, course.chained, course.split = x.shape[0], chained, split
+        course.drops = problem.dropout is not None
+        with scaled(course, kind, (x, y, labels), problem.weights, resumed):
+            for i in range(first, len(solvers)):
+                run = _core.Fit(
+                    network,
+                    x,
+                    y,
+                    labels=labels,
+                    solver=solvers[i],
+                    problem=problem,
+                    stream=stream,
+                    tol=tolerance,
+                    goal=target,
+                    n_threads=threads,
+                    most=limits.max_epochs[i],
+                    draws=own,
+                )
+                if i == first:
+                    asked = _verdict.ask(network, run)
+                    doubts = _verdict.at_start(network, asked, tolerance, target)
+                    for text in doubts if resumed is None else ():
+                        warnings.warn(text, ConvergenceWarning, stacklevel=callers())
+                exact = solvers[i].batch_size is None and problem.dropout is None
+                report = train_stage(course, i, run, resumed if i == first else None, exact)
+                stream = _core.Stream(report["key"], report["position"])
+                if course.stages[-1].stop_reason in FINAL:
+                    break
+            several = len(course.epochs) > 1
+            epochs = np.concatenate(course.epochs, axis=1) if several else course.epochs[0]
+            history = History(*epochs)
+            changed = resumed is not None or problem.dropout is not None
+            end = ending(course, history.cost, report["gradient_norm"], not changed)
+            wrong = ""
+            if end.reason != "diverged":
+                wrong = _verdict.trouble(network, run, asked, end, tolerance, target)
+    reason, cost = end.reason, end.cost
     if reason == "diverged":
         before = solvers[i].batch_size is None and not math.isfinite(report["initial_cost"])
-        warnings.warn(
-            divergence(course, before, solvers[i]._smaller), DivergenceWarning, stacklevel=3
-        )
-    several = len(course.epochs) > 1
-    history = History(*(np.concatenate(course.epochs, axis=1) if several else course.epochs[0]))
+        message = divergence(course, before, solvers[i]._smaller)
+        warnings.warn(message, DivergenceWarning, stacklevel=callers())
+    else:
+        message = _verdict.message(end, tolerance, target, watch.patience)
+        if wrong:
+            message += f" But {wrong}."
+            warnings.warn(message, ConvergenceWarning, stacklevel=callers())
+        elif doubts and reason == "converged":
+            wrong = doubts[0]
+            message += f" But {wrong}."
     return FitResult(
         cost=cost,
         loss=network.loss,
@@ -170,7 +197,7 @@ def fit(
         epochs=course.epoch - done,
         n_instances=x.shape[0],
         n_validation=0 if course.watch.given is None else course.watch.given[0].shape[0],
-        converged=reason in ("converged", "goal"),
+        converged=reason in ("converged", "goal") and not wrong,
         stop_reason=reason,
         cost_history=history.cost,
         history=history,
@@ -180,8 +207,39 @@ def fit(
         seconds=time.perf_counter() - began,
         solver=solvers if chained else solvers[0],
         stages=tuple(course.stages),
-        state=_state.pack(report, course.epoch, (i, report["epochs"]) if chained else None, split),
+        state=_checkpoint.state_of(course, i, report, course.epoch),
+        message=message,
     )
+
+
+def ending(
+    course: Course, costs: NDArray[np.float64], gradient_norm: float, comparable: bool
+) -> _verdict.End:
+    """Return how the last stage has ended, after epochs of these costs.
+
+    Those of a fit that is resumed, or drops units, are not `comparable` with the last one.
+    """
+    stage, initial = course.stages[-1], course.initial_cost
+    if math.isnan(initial) and len(costs) > 1:
+        initial = float(costs[0])
+    return _verdict.End(
+        stage.solver,
+        stage.stop_reason,
+        stage.epochs,
+        len(costs),
+        initial if comparable else math.nan,
+        float(costs[-2]) if len(costs) > 1 else course.initial_cost,
+        stage.cost,
+        gradient_norm,
+    )
+
+
+def callers(*packages: str) -> int:
+    """Return the stacklevel of the first frame outside of this package, or of these."""
+    level, frame, inside = 1, sys._getframe(1), packages or ("deltaloop",)
+    while frame.f_back and str(frame.f_globals.get("__name__")).partition(".")[0] in inside:
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def set_aside(
@@ -207,6 +265,34 @@ def check_parts(
                 f"sample_weight is 0 for all {len(part)} instances that validation leaves for "
                 f"{purpose}"
             )
+
+
+@contextmanager
+def scaled(
+    course: Course,
+    kind: str | None,
+    data: tuple[NDArray[Any], NDArray[Any], bool],
+    weights: NDArray[np.float64] | None,
+    resumed: _state.Resumed | None,
+) -> Iterator[None]:
+    """Give the network the scaling of a fit; the one before if the fit fails before its training.
+
+    It is that of what is resumed, that of this kind which the instances have, or the network's own.
+    """
+    network, before = course.network, course.network._scaling
+    scaling = before
+    if resumed is not None:
+        scaling = resumed.scaling
+    elif kind is not None:
+        scaling = _scaling.measure(kind, network, *data, weights)
+    if scaling is not before:
+        _scaling.put(network, scaling)
+    try:
+        yield
+    except BaseException:
+        if scaling is not before and not course.trained:
+            _scaling.put(network, before)
+        raise
 
 
 def stream_of(
@@ -277,6 +363,11 @@ class Course:
     epochs: list[NDArray[np.float64]] = field(default_factory=list)  # of each stage
     stages: list[Stage] = field(default_factory=list)
     asked: bool = False  # a callback has asked for the end
+    n: int = 0  # instances that are learned from
+    chained: bool = False  # a list of solvers was given
+    split: int | None = None  # the position of the stream before a fraction was set aside
+    drops: bool = False  # layers drop units
+    trained: bool = False  # the parameters may be others than at the start
 
     def over(self) -> str:
         """Why the next stage has nothing to do."""
@@ -301,19 +392,26 @@ def train_stage(
         run.validate(*course.watch.given, course.watch.patience, course.best, when)
     if resumed is not None:
         run.resume(_state.match(resumed.arrays, run.report()["arrays"]), done)
+        course.trained = True  # its parameters are the state's
     # Nothing is left to do where the fit is over, or the state is that of the stage's last epoch.
     reason = course.over() or ("max_epochs" if done >= most else "")
     trains = not reason
     if course.own:
         course.network._position = run.position  # from now on `run` keeps it up to date
-    if trains:
-        reason = train(course, solver, run, start, start + most)
-    course.epochs.append(run.history)
-    report = run.report()
-    cost, course.validation_cost = report["cost"], report["validation"]
-    watched = course.watch.given is not None
-    if not (trains and exact) or course.watch.patience or (watched and course.epoch == before):
-        cost, course.validation_cost = final_costs(run)
+    report, watched = None, course.watch.given is not None
+    try:
+        if trains:
+            course.trained = True
+            reason = train(course, i, run, start, start + most)
+        course.epochs.append(run.history)
+        report = run.report()
+        cost, course.validation_cost = report["cost"], report["validation"]
+        if not (trains and exact) or course.watch.patience or (watched and course.epoch == before):
+            cost, course.validation_cost = final_costs(run)
+    except KeyboardInterrupt as interrupt:
+        so_far = _checkpoint.interrupted(course, i, run, report, before)
+        interrupt.result = so_far  # type: ignore[attr-defined]
+        raise
     if watched and report["best"] < math.inf:
         course.best, course.best_epoch = report["best"], start + int(report["best_epoch"])
     if not course.stages:
@@ -331,13 +429,13 @@ def train_stage(
     return report
 
 
-def train(course: Course, solver: Solver, run: _core.Fit, start: int, last: int) -> str:
-    """Run slices of a stage until a rule stops; the reason.
+def train(course: Course, i: int, run: _core.Fit, start: int, last: int) -> str:
+    """Run slices of stage i until a rule stops; the reason.
 
     Epochs are numbered through all stages: `start` were complete before the stage's first one, and
     `last` is the last that it may have.
     """
-    limits, work = course.limits, FIRST_WORK
+    limits, solver, work = course.limits, course.solvers[i], FIRST_WORK
     every = limits.callback_every if limits.callback else last
     due = (course.epoch // every + 1) * every
     until = min(due, last)
@@ -359,12 +457,14 @@ def train(course: Course, solver: Solver, run: _core.Fit, start: int, last: int)
         stop = "" if event in ("paused", "epoch") else event
         if done and limits.callback and course.epoch == due and stop != "diverged":
             due += every
-            cost, *others, _ = part[:, -1].tolist()
+            cost, validation, rate, norm, _ = part[:, -1].tolist()
+            checkpoint = _checkpoint.Checkpoint(course, i, run)
+            network = cast(Any, course.network)
+            seconds = now - course.began
             answer = limits.callback(
-                EpochInfo(
-                    course.epoch, cost, now - course.began, cast(Any, course.network), *others
-                )
+                EpochInfo(course.epoch, cost, seconds, network, validation, rate, norm, checkpoint)
             )
+            checkpoint.close()
             course.asked = isinstance(answer, bool | np.bool_) and bool(answer)
             if not stop and course.asked:
                 stop = "callback"

@@ -7,10 +7,16 @@ The arrays of float64 are the solver's and come from C by name (``mlp_fit_descri
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from deltaloop.scaling import ARRAYS, GIVEN, KINDS, Scaling
+from deltaloop.scaling import check as check_scaling
+
+if TYPE_CHECKING:
+    from deltaloop import _core
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -19,6 +25,9 @@ Arrays = dict[str, NDArray[Any]]
 COUNTS = ("epochs", "key", "position")
 STAGES = ("stage", "stage_epochs")
 SPLIT = ("split",)
+# Where the network is scaled: the kind, as a position in this list, and the four arrays.
+SCALING = "scaling"
+SCALING_KINDS = (GIVEN, *KINDS)
 
 
 class Resumed(NamedTuple):
@@ -30,6 +39,7 @@ class Resumed(NamedTuple):
     key: tuple[int, int]
     position: int
     split: int | None  # the position before a fraction was set aside
+    scaling: Scaling | None
     arrays: dict[str, object]  # for the solver of that stage
 
 
@@ -50,8 +60,42 @@ def stream(entries: dict[str, object]) -> tuple[tuple[int, int], int]:
     return (first, second), integers("position", entries.pop("position"))[0]
 
 
+def scaling_arrays(scaling: Scaling | None) -> Arrays:
+    """Return the entries that say how the network is scaled, none where it is not."""
+    if scaling is None:
+        return {}
+    kind = np.array(SCALING_KINDS.index(scaling.kind))
+    return {SCALING: kind} | {name: getattr(scaling, name).copy() for name in ARRAYS}
+
+
+def scaling(entries: dict[str, object], network: _core.Core) -> Scaling | None:
+    """Take the scaling of a network out of the entries of a state; None if it has none."""
+    if SCALING not in entries:
+        return None
+    kind = integers(SCALING, entries.pop(SCALING))[0]
+    if kind >= len(SCALING_KINDS):
+        raise ValueError(
+            f"resume['scaling'] must be below {len(SCALING_KINDS)}, got {kind}: it may be the "
+            "state of a newer deltaloop"
+        )
+    arrays = []
+    for name in ARRAYS:
+        if name not in entries:
+            raise ValueError(f"resume has no {name!r}: it is not the state of a scaled network")
+        arrays.append(as_array(name, entries.pop(name)))
+    try:
+        a, b, c, d = arrays
+        return check_scaling(Scaling(a, b, c, d, SCALING_KINDS[kind]), network)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"resume holds no scaling of this network: {error}") from None
+
+
 def pack(
-    report: dict[str, Any], epochs: int, stage: tuple[int, int] | None, split: int | None
+    report: dict[str, Any],
+    epochs: int,
+    stage: tuple[int, int] | None,
+    split: int | None,
+    scaling: Scaling | None,
 ) -> Mapping[str, NDArray[Any]]:
     """Return the state of a fit from what C reports; `stage` is that of a chain and its epochs.
 
@@ -63,42 +107,53 @@ def pack(
             state.update(zip(STAGES, map(np.array, stage), strict=True))
         if split is not None:
             state["split"] = np.array(split, dtype=np.uint64)
+        state.update(scaling_arrays(scaling))
     state.update(report["arrays"])
     return state
 
 
 def check(resume: object) -> dict[str, object]:
-    """Return the entries of what may be a state, each read once."""
+    """Return the entries of what may be a state, copied: plain names and arrays, each read once."""
     if not isinstance(resume, Mapping):
         hint = "; use its attribute state" if hasattr(resume, "state") else ""
         raise TypeError(
             "resume must be a mapping of names to arrays such as FitResult.state, "
             f"got {type(resume).__name__}{hint}"
         )
-    return {name: resume[name] for name in resume}
+    entries: dict[str, object] = {}
+    for given in resume:
+        if not isinstance(given, str):
+            raise ValueError(f"resume has {given!r}, which is no name of an array")
+        name = str.__str__(given)  # of a subclass the string that it is
+        if name in entries:
+            raise ValueError(f"resume has {name!r} twice")
+        entries[name] = np.array(as_array(name, resume[given]))
+    return entries
 
 
-def unpack(resume: object, n_stages: int | None, split: bool) -> Resumed:
+def unpack(
+    arrays: dict[str, object], n_stages: int | None, split: bool, network: _core.Core
+) -> Resumed:
     """Return the state of a fit, or with `n_stages` of a chain, but for the solver's arrays.
 
     Those are checked by ``match``, when there is a fit to compare them with. `split` says whether a
     fraction of the instances was set aside.
     """
-    arrays = check(resume)
     if set(COUNTS) <= set(arrays) and not {"parameters", "cost"} & set(arrays):
         raise ValueError(
-            "resume is the state of a fit that diverged, which cannot go on; "
-            "train from the restored parameters instead"
+            "resume is the state of a fit that diverged, or was interrupted within an epoch, which "
+            "cannot go on; train from the parameters that the network has"
         )
     names = COUNTS + (STAGES if n_stages is not None else ()) + (SPLIT if split else ())
     for name in names:
         if name not in arrays:
             raise ValueError(f"resume has no {name!r}: it is not the state of such a fit")
     key, position = stream(arrays)
+    scaled = scaling(arrays, network)
     counts = {name: integers(name, arrays.pop(name))[0] for name in names if name not in COUNTS[1:]}
     epochs, before = counts["epochs"], counts.get("split")
     if n_stages is None:
-        return Resumed(epochs, 0, epochs, key, position, before, arrays)
+        return Resumed(epochs, 0, epochs, key, position, before, scaled, arrays)
     stage, stage_epochs = counts["stage"], counts["stage_epochs"]
     if stage >= n_stages:
         raise ValueError(
@@ -109,7 +164,7 @@ def unpack(resume: object, n_stages: int | None, split: bool) -> Resumed:
         raise ValueError(
             f"resume['stage_epochs'] must be at most resume['epochs'], {epochs}, got {stage_epochs}"
         )
-    return Resumed(epochs, stage, stage_epochs, key, position, before, arrays)
+    return Resumed(epochs, stage, stage_epochs, key, position, before, scaled, arrays)
 
 
 def as_array(name: str, value: object) -> NDArray[Any]:

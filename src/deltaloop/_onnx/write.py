@@ -171,18 +171,27 @@ def _model(
 
 
 def _layers_of(writer: _Writer, network: _core.Core) -> str:
-    """Write a^(l) = g(a^(l-1) w^(l) + b^(l)) [+ a^(l-1)] for l = 1..L."""
+    """Write a^(l) = g(a^(l-1) w^(l) + b^(l)) [+ a^(l-1)] for l = 1..L, between the scalings."""
     skips = _layers.skips(network.layers) if network.residual else ()
     activations = (*network.activation, network.output)
     views = _layers.views(network.layers, network._parameters)
     layers = zip(*views, activations, strict=True)
+    scaling = network._scaling
     a = "X"
+    if scaling is not None and scaling.scales_inputs:
+        writer.place = "scaling/"
+        a = writer.node("Sub", a, writer.array("input_offset", scaling.input_offset))
+        a = writer.node("Div", a, writer.array("input_scale", scaling.input_scale))
     for l, (w, b, activation) in enumerate(layers, start=1):
         writer.place = f"layer{l}/"
         weights, biases = writer.array(f"weights.{l}", w), writer.array(f"biases.{l}", b)
         z = writer.node("Gemm", a, weights, biases)
         g = FORMS[activation][0](writer, z)
         a = writer.node("Add", g, a) if l in skips else g
+    if scaling is not None and scaling.scales_outputs:
+        writer.place = "scaling/"
+        a = writer.node("Mul", a, writer.array("output_scale", scaling.output_scale))
+        a = writer.node("Add", a, writer.array("output_offset", scaling.output_offset))
     writer.place = ""
     return a
 

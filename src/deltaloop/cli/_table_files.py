@@ -7,12 +7,14 @@ rows by one rule: whole numbers, numbers, true and false, dates as ISO 8601 writ
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Collection, Mapping
+import operator
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from deltaloop._files import signatures
 from deltaloop._files.atomic import write_bytes
 from deltaloop.cli import _csv
 from deltaloop.tabular._frames import first_line
@@ -52,12 +54,17 @@ def read(path: str, text: Collection[str] = ()) -> Any:
         content = file.read()
     try:
         if path.lower().endswith(_PARQUET):
+            kind = signatures.found(content)
+            if kind is not None and not content.startswith(b"PAR1"):
+                raise ValueError(f"expected a Parquet file, found {kind}")
             frame = pl.read_parquet(io.BytesIO(content))
         else:
             tabs = path.lower().endswith(_TABS)
             frame = _typed(_csv.read(content, "\t" if tabs else None), text)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise ValueError(f"{path}: {first_line(error)}") from error
+    except pl.exceptions.PanicException as error:  # no Exception; one in 150 damaged Parquet files
+        raise ValueError(f"{path}: damaged, polars cannot read it: {first_line(error)}") from error
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     if not frame.height:
@@ -66,33 +73,52 @@ def read(path: str, text: Collection[str] = ()) -> Any:
 
 
 def _typed(frame: Any, text: Collection[str]) -> Any:
-    """Give columns of text the types of their values."""
+    """Give columns of text the types of their values, all columns in a few steps."""
     import polars as pl
 
     trimmed = pl.all().str.strip_chars()
     frame = frame.with_columns(
         pl.when(trimmed.is_in(["", *_MISSING])).then(None).otherwise(trimmed).name.keep()
     )
-    return frame.with_columns(
-        [frame[name] if name in text else _values(frame[name]) for name in frame.columns]
-    )
+    text = set(text)
+    left = [name for name in frame.columns if name not in text]
+
+    def those(fits: Iterable[bool]) -> list[str]:
+        """Return which of the columns that are left fit, and leave the others."""
+        nonlocal left
+        parts: dict[bool, list[str]] = {True: [], False: []}
+        for name, fit in zip(left, fits, strict=True):
+            parts[fit].append(name)
+        left = parts[False]
+        return parts[True]
+
+    def answers(of: Callable[[Any], Any]) -> Any:
+        """Return what an expression gives for each column that is left."""
+        return frame.select(of(pl.col(left))).row(0) if left else ()
+
+    def is_word(column: Any) -> Any:
+        return column.drop_nulls().str.to_lowercase().is_in(["true", "false"]).all()
+
+    words = those(answers(is_word))
+    dates = those(answers(lambda column: column.drop_nulls().str.contains(_DATE).all()))
+    typed = [_dates(frame[name]) for name in dates]
+    for dtype in (pl.Int64, pl.Float64):
+        cast = frame.select(pl.col(left).cast(dtype, strict=False))
+        before, after = answers(pl.Expr.null_count), cast.null_count().row(0) if left else ()
+        typed += cast.select(those(map(operator.eq, before, after))).get_columns()
+    frame = frame.with_columns(pl.col(words).str.to_lowercase() == "true")
+    columns = {series.name: series for series in [*frame.get_columns(), *typed]}
+    return pl.DataFrame(list(columns.values()))
 
 
-def _values(series: Any) -> Any:
+def _dates(series: Any) -> Any:
+    """Return dates, or times, or what else begins like a date as it is."""
     import polars as pl
 
     ways: list[Callable[[], Any]] = [
-        lambda: series.cast(pl.Int64),
-        lambda: series.cast(pl.Float64),
+        lambda: series.str.to_date("%Y-%m-%d"),
+        lambda: series.str.to_datetime(time_zone="UTC"),
     ]
-    known = series.drop_nulls()
-    if known.str.to_lowercase().is_in(["true", "false"]).all():
-        return series.str.to_lowercase() == "true"
-    if known.str.contains(_DATE).all():
-        ways = [
-            lambda: series.str.to_date("%Y-%m-%d"),
-            lambda: series.str.to_datetime(time_zone="UTC"),
-        ]
     for way in ways:
         try:
             return way()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import asdict
 from typing import Any
 
@@ -27,11 +26,12 @@ from deltaloop.cli._solvers import (
     fit_arguments,
     fit_options,
 )
+from deltaloop.cli._streams import note, say
 from deltaloop.losses import _of_text as of_text
 from deltaloop.tabular import TabularModel, _frames
 from deltaloop.tabular._columns import Column
 from deltaloop.tabular._description import check_size
-from deltaloop.tabular._kinds import KINDS
+from deltaloop.tabular._kinds import KINDS, listed
 from deltaloop.tabular._target import Target
 from deltaloop.tabular._training import Prepared
 
@@ -43,8 +43,7 @@ def train(args: argparse.Namespace) -> None:
     names = list(frame.columns)
     if not args.target:
         args.usage_error(
-            f"argument --target: expected a column of {args.data}, which has "
-            f"{', '.join(map(repr, names))}"
+            f"argument --target: expected a column of {args.data}, which has {listed(names)}"
         )
     target = args.target[0] if len(args.target) == 1 else args.target
     model = TabularModel(
@@ -91,13 +90,13 @@ def train(args: argparse.Namespace) -> None:
         guess = model.network.predict(X) if classes is None else model.network.classify(X)
         _pictures.draw(args.plot, model.result, y, np.asarray(guess), classes, data.target.names)
     if args.json:
-        print(to_json(report))
+        say(to_json(report))
         return
     more = {"inputs": f"{data.table.n_inputs}, of {_kinds(model.columns)}"}
     if model.ignored:
         reasons = [f"{name} ({reason})" for name, reason in model.ignored.items()]
         more["ignored"] = ", ".join(reasons)
-    print(train_text(report, _data_text(data, frame.height), more))
+    say(train_text(report, _data_text(data, frame.height), more))
 
 
 def _loss(args: argparse.Namespace) -> Any:
@@ -143,7 +142,7 @@ def predict(args: argparse.Namespace, model: TabularModel) -> None:
         }
     except (TypeError, ValueError) as error:
         raise ValueError(f"{args.file}: {error}") from error
-    if all(name in frame.columns for name in target.names):
+    if set(target.names) <= set(frame.columns):
         report |= _score(model, target, frame)
     if args.output is not None:
         columns = predictions.reshape(len(predictions), -1).T
@@ -158,7 +157,7 @@ def _score(model: TabularModel, target: Target, frame: Any) -> dict[str, Any]:
         rows = target.encode({name: _frames.column(found[name]) for name in target.names})[1]
         score = model.score(frame)
     except (TypeError, ValueError) as error:
-        print(f"deltaloop: no {score_label(target.task)}: {error}", file=sys.stderr)
+        note(f"deltaloop: no {score_label(target.task)}: {error}")
         return {}
     return {"n_with_target": len(rows), score_name(target.task): score}
 

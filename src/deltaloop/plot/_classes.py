@@ -67,7 +67,8 @@ def named(labels: object, present: NDArray[Any]) -> tuple[list[Any], list[str]]:
         raise ValueError(f"labels must name each class once, got {names}")
     if present.dtype.kind != "U" and all(isinstance(value, str) for value in known):
         known = list(range(len(names)))
+    plain = {value for value in known if isinstance(value, str | int | float)}
     for value in np.unique(present).tolist():
-        if value not in known:
+        if value not in plain:
             raise ValueError(f"labels must name every class that occurs; {value!r} is missing")
     return known, names

@@ -21,7 +21,7 @@ from sklearn.utils import check_random_state
 
 from deltaloop._arguments import arrays as _arrays
 from deltaloop.network import Network
-from deltaloop.sklearn import _settings
+from deltaloop.sklearn import _settings, _verdict
 from deltaloop.sklearn._optimizer import DivergedError, FullBatch, Optimizer
 from deltaloop.sklearn._rows import Array, Rows, dense_blocks
 
@@ -158,9 +158,13 @@ class Training(BaseEstimator):
                     f"{rows.n}, and will be clipped",
                     stacklevel=4,
                 )
+            self._own_reason = ""
             self._train_stochastic(settings, rows, held, incremental)
         if held is not None and self._best_parameters is not None:
             self.network_.parameters = self._best_parameters
+        if not incremental and self.n_iter_ < settings.max_iter:
+            reason = self._own_reason or "converged"
+            _verdict.warn(self.network_, settings, rows, self.loss_curve_, self.n_iter_, reason)
 
     def _set_aside(self, settings: Settings, rows: Rows) -> tuple[Rows, Rows]:
         """Return the rows to train on and those that tell when to stop.
@@ -271,6 +275,8 @@ class Training(BaseEstimator):
             return True
 
         self._run_epochs(settings, held, epoch)
+        assert settings.solver is not None
+        self._own_reason = run.stopped if run.stopped in settings.solver._stop_reasons else ""
         if run.stopped == "max_fun":
             warnings.warn(
                 f"lbfgs made the {settings.max_fun} evaluations that max_fun allows and has not "

@@ -48,6 +48,8 @@ class Solver:
     _no_penalty: ClassVar[str] = ""
     # The reasons of its own to stop, with what they mean.
     _stop_reasons: ClassVar[Mapping[str, str]] = {}
+    # Those of them that mean that it found no step, which is well only where there is none to find.
+    _emergencies: ClassVar[frozenset[str]] = frozenset()
     # Whether the parameters within an epoch are those of the last one, so that time can end it.
     _anytime: ClassVar[bool] = False
     # What to reduce when training diverges.

@@ -25,6 +25,7 @@ class _SecondOrder(Solver):
 
     _method = "levenberg_marquardt"
     _anytime = True
+    _emergencies = frozenset({"max_damping", "min_step"})
 
     damping_decrease: float = field(default=0.1, kw_only=True)
     damping_increase: float = field(default=10.0, kw_only=True)

@@ -86,6 +86,7 @@ class LBFGS(Solver):
         "line_search": "because of rounding, no step decreases the cost, not even along the "
         "gradient with all pairs forgotten",
     }
+    _emergencies = frozenset({"line_search"})
 
     memory: int = 10
     c1: float = field(default=1e-4, kw_only=True)
@@ -189,6 +190,7 @@ class ScaledConjugateGradient(Solver):
         "min_gradient": "the norm of the gradient is at most `min_gradient`",
         "max_lambda": "because of rounding, no step decreases the cost, and lambda is beyond 1e100",
     }
+    _emergencies = frozenset({"max_lambda"})
 
     sigma: float = field(default=5e-5, kw_only=True)
     lambda_: float = field(default=5e-7, kw_only=True)

@@ -55,11 +55,13 @@ class Table:
 
     def read(self, frame: Any) -> dict[str, Values]:
         """Read the model's columns of a narwhals frame. ValueError if some are absent."""
-        absent = [column.name for column in self.columns if column.name not in frame.columns]
+        there = frame.columns  # which some libraries make anew each time
+        names = set(there)
+        absent = [column.name for column in self.columns if column.name not in names]
         if absent:
             raise ValueError(
-                f"there is no column {', '.join(map(repr, absent))}, which the model needs; the "
-                f"columns are {listed(frame.columns)}"
+                f"there is no column {listed(absent)}, which the model needs; the "
+                f"columns are {listed(there)}"
             )
         return {column.name: _frames.column(frame[column.name]) for column in self.columns}
 

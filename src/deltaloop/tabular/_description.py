@@ -11,8 +11,9 @@ from dataclasses import asdict
 from itertools import pairwise
 from typing import Any
 
+from deltaloop._files import strict_json
 from deltaloop._files.header import MAX_HEADER_BYTES
-from deltaloop._files.paths import short
+from deltaloop._files.paths import short, twice
 from deltaloop.network import Network
 from deltaloop.tabular._columns import Column, Table
 from deltaloop.tabular._kinds import KINDS
@@ -21,6 +22,9 @@ from deltaloop.tabular._target import MAX_WHOLE, Label, Target
 __all__ = ["check_network", "check_size", "of_text", "to_text"]
 
 VERSION = 1
+
+# A category takes 8 bytes of a header with its quotation marks, and counts twice, with its comma.
+MAX_PARTS = MAX_HEADER_BYTES // 4
 
 
 def to_text(table: Table, target: Target) -> str:
@@ -46,12 +50,7 @@ def check_size(table: Table, target: Target) -> None:
 
 def of_text(text: str) -> tuple[Table, Target]:
     """Read a description. ValueError if anything about it is unexpected."""
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        raise ValueError(
-            f"expected the table's description to be JSON, found {short(text)}"
-        ) from None
+    found = strict_json.parse(text, "the table's description", MAX_PARTS)
     version = found.get("version") if isinstance(found, dict) else None
     if type(version) is int and version > VERSION:
         raise ValueError(
@@ -96,10 +95,10 @@ def _check_keys(what: str, found: object, expected: tuple[str, ...]) -> None:
 def _names(names: object) -> tuple[str, ...]:
     """Return names of columns, each of them once."""
     if isinstance(names, list) and names and all(isinstance(name, str) for name in names):
-        if len(set(names)) == len(names):
+        again = twice(names)
+        if again is None:
             return tuple(names)
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"expected each column once, found {short(twice)} twice")
+        raise ValueError(f"expected each column once, found {short(again)} twice")
     raise ValueError(f"expected names of columns, found {short(str(names))}")
 
 

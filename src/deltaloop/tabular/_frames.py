@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deltaloop._files.paths import twice
 from deltaloop.tabular._kinds import KINDS, Kind, known
 from deltaloop.tabular._values import NOTHING, Values, quote, where
 
@@ -52,9 +53,8 @@ def frame(data: Any) -> Any:
         ) from None
     except nw.exceptions.DuplicateError as error:
         names = list(data.columns if hasattr(data, "iloc") else data.schema.names)
-        twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(
-            f"frame: there is more than one column {twice!r}; names must differ"
+            f"frame: there is more than one column {twice(names)!r}; names must differ"
         ) from error
     for name in found.columns:
         if not isinstance(name, str):
@@ -165,6 +165,6 @@ def _of_items(name: str, dtype: str, items: list[Any], missing: NDArray[np.bool_
     return _values(kind, name, dtype, kind.converted(items), missing, boolean)
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """Return the first line of a message of another library."""
     return str(error).strip().partition("\n")[0]

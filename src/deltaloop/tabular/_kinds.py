@@ -410,7 +410,7 @@ def means_of(at: str, means: object, n: int) -> tuple[float, ...]:
     raise ValueError(f"{at}: expected means to be {n} finite numbers, found {short(str(means))}")
 
 
-def listed(names: Sequence[str], most: int = 10) -> str:
+def listed(names: Sequence[object], most: int = 10) -> str:
     """Return how messages show names: at most so many of them."""
     shown = ", ".join(map(repr, names[:most])) or "none"
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

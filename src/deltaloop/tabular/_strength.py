@@ -19,7 +19,7 @@ from deltaloop._fit import choice as _choice
 from deltaloop._scaling import Floats
 from deltaloop._splits import shuffled
 from deltaloop.network import Network
-from deltaloop.results import DivergenceWarning
+from deltaloop.results import ConvergenceWarning, DivergenceWarning
 
 __all__ = ["how", "strength"]
 
@@ -54,8 +54,9 @@ def strength(
         cost = 0.0
         for rows, held in parts:
             copy = network.copy()
-            with warnings.catch_warnings():  # what diverges costs much on other rows
+            with warnings.catch_warnings():  # what ends badly costs much on other rows
                 warnings.simplefilter("ignore", DivergenceWarning)
+                warnings.simplefilter("ignore", ConvergenceWarning)
                 copy.fit(X[rows], y[rows], l2=l2, **{**options, **how(copy, len(rows), most)})
             cost += copy.cost(X[held], y[held])
         if not cost < best:

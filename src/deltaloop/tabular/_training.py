@@ -19,7 +19,7 @@ from deltaloop.network import Network
 from deltaloop.results import FitResult
 from deltaloop.tabular import _frames
 from deltaloop.tabular._columns import Table
-from deltaloop.tabular._kinds import Ignored
+from deltaloop.tabular._kinds import Ignored, listed
 from deltaloop.tabular._strength import how, strength
 from deltaloop.tabular._target import Target
 from deltaloop.tabular._values import numbers_as_text
@@ -53,6 +53,9 @@ OPTIONS = (
     "progress",
     "n_threads",
 )
+# Names that are longer are not compared with each other.
+LONGEST_SOUGHT = 100
+
 # Those after which nobody asks for a strength of the penalty to be found.
 DECIDING = ("solver", "l1", "dropout", "max_time")
 # Those that hold for the fits that find it too.
@@ -93,7 +96,8 @@ def prepare(
     dropped = columns_of(found, "drop", [drop] if isinstance(drop, str) else drop)
     if not names:
         raise ValueError("target must name a column, got none")
-    both = [name for name in names if name in dropped]
+    without = set(dropped)
+    both = [name for name in names if name in without]
     if both:
         raise ValueError(f"drop names the target column {both[0]!r}")
     columns = {name: _frames.column(found[name]) for name in names}
@@ -111,7 +115,8 @@ def prepare(
         raise ValueError(
             f"{n} rows{what} are too few to train on some and hold out {fraction:g} of them"
         )
-    others = [name for name in found.columns if name not in names and name not in dropped]
+    without.update(names)
+    others = [name for name in found.columns if name not in without]
     whole = {name: _frames.column(found[name]) for name in others}
     inputs = [values.take(rows) for values in whole.values()]
     table, ignored = Table.of(inputs, train)
@@ -203,30 +208,32 @@ def score(network: Network, X: Floats, y: NDArray[Any]) -> float:
 
 def closest(name: str, names: Sequence[str]) -> str:
     """Return what a message says after a name that is none of the names."""
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+    # The comparison takes the product of two names' lengths.
+    sought = [other for other in names if len(other) <= LONGEST_SOUGHT]
+    near = difflib.get_close_matches(name[:LONGEST_SOUGHT], sought, n=3, cutoff=0.6)
     lowered = [other for other in names if other.lower() == name.lower()]
     meant = " or ".join(map(repr, lowered or near))
     if meant:
         return f"did you mean {meant}?"
-    return f"the columns are {', '.join(map(repr, names)) or 'none'}"
+    return f"the columns are {listed(names)}"
 
 
 def columns_of(frame: Any, argument: str, names: object) -> list[str]:
     """Return names of columns that are there, each once."""
     if not isinstance(names, Iterable) or isinstance(names, bytes):
         raise TypeError(f"{argument} must be a name or a list of names, got {names!r}")
-    found: list[str] = []
+    there = list(frame.columns)  # which some libraries make anew each time
+    known = set(there)
+    found: dict[str, None] = {}
     for name in names:
         if not isinstance(name, str):
             raise TypeError(f"{argument} must be a name or a list of names, got {name!r}")
-        if name not in frame.columns:
-            raise ValueError(
-                f"{argument}: there is no column {name!r}; {closest(name, frame.columns)}"
-            )
+        if name not in known:
+            raise ValueError(f"{argument}: there is no column {name!r}; {closest(name, there)}")
         if name in found:
             raise ValueError(f"{argument} names the column {name!r} twice")
-        found.append(name)
-    return found
+        found[name] = None
+    return list(found)
 
 
 def _called(target: Target) -> str:
@@ -237,8 +244,10 @@ def _class_weight(given: object, target: Target) -> object:
     """Return class numbers in place of labels."""
     if not isinstance(given, Mapping) or target.classes is None:
         return given
+    number = {label: i for i, label in enumerate(target.classes)}
     for label in given:
-        if label not in target.classes:
-            known = ", ".join(map(repr, target.classes))
-            raise ValueError(f"class_weight has {label!r}, the classes are {known}")
-    return {target.classes.index(label): weight for label, weight in given.items()}
+        if label not in number:
+            raise ValueError(
+                f"class_weight has {label!r}, the classes are {listed(target.classes)}"
+            )
+    return {number[label]: weight for label, weight in given.items()}

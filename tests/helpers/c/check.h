@@ -58,7 +58,7 @@ static inline struct mlp_matrix matrix(const double *data, size_t columns)
 {
     const ptrdiff_t size = (ptrdiff_t)sizeof(double);
     return (struct mlp_matrix){
-        (const char *)data, (ptrdiff_t)columns * size, size, columns, MLP_FLOAT64, 0};
+        (const char *)data, (ptrdiff_t)columns * size, size, columns, MLP_FLOAT64, 0, NULL, NULL};
 }
 
 /* mlp_objective() of instances that count alike, without penalties. */

@@ -1,0 +1,248 @@
+/* survey.c - what a fit is up against, and what its network has become: by a sample of its instances.
+ *
+ * The sample is spread evenly over the instances. It is what the caller warns by, so that it must cost next
+ * to nothing: the network is evaluated only until each of its layers has been seen to learn. */
+#include "kernels/kernels.h"
+#include "network/layers.h"
+#include "network/memory.h"
+#include "network/rows.h"
+#include "training/epoch.h"
+
+#include <math.h>
+#include <string.h>
+
+/* The sample has at most so many instances, and so many targets. */
+#define MOST_ROWS ((size_t)1000)
+#define MOST_TARGETS ((size_t)10000)
+/* The network is evaluated so many instances at a time, and with at most so many multiply-adds. */
+#define BLOCK ((size_t)16)
+#define MOST_WORK 2e7
+/* A unit is saturated where |g'(z)| is below the first, for all instances; outputs are constant where none
+ * differs from the first instance's by the second, in units of what the targets differ by. */
+#define SATURATED 1e-4
+#define CONSTANT 1e-6
+/* The largest |z| that stands for a probability of 0 or 1, or a count of 0. */
+#define MOST_Z 700.0
+
+/* rows[0 .. k - 1] <- k of n rows, spread evenly: all of them for k = n */
+static void spread(size_t n, size_t k, size_t *rows)
+{
+    for (size_t i = 0; i < k; i++)
+        rows[i] = i * (n / k) + i * (n % k) / k;
+}
+
+static size_t sample(const struct mlp_fit *fit, size_t *rows)
+{
+    const size_t m = mlp_n_outputs(fit->whole), few = MOST_TARGETS / m;
+    const size_t most = few == 0 ? 1 : few < MOST_ROWS ? few : MOST_ROWS;
+    const size_t k = fit->n < most ? fit->n : most;
+    spread(fit->n, k, rows);
+    return k;
+}
+
+/* The activation that an output of cost 0 is taken through: a loss of errors needs none. */
+static enum mlp_activation pair_of(const struct mlp_network *net)
+{
+    const int pair = net->loss == MLP_CROSS_ENTROPY || net->loss == MLP_BINARY_CROSS_ENTROPY ||
+                     net->loss == MLP_POISSON;
+    return pair ? net->layers[net->n_layers - 1].g : MLP_IDENTITY;
+}
+
+/* z with g(z) = a, within bounds */
+static double inverse(enum mlp_activation g, double a)
+{
+    if (g == MLP_IDENTITY)
+        return a;
+    const double z = g == MLP_SIGMOID ? log(a) - log1p(-a) : log(a);
+    return z < -MOST_Z ? -MOST_Z : z > MOST_Z ? MOST_Z : z;
+}
+
+/* The sum over the sample of s_i times the cost of outputs a: `mean`, or with NULL the targets themselves. */
+static double cost_of(const struct mlp_fit *fit, size_t k, const size_t *rows, const double *mean)
+{
+    const struct mlp_network *net = fit->whole;
+    const struct mlp_arena *arena = &fit->space.arenas[0];
+    const enum mlp_activation g = pair_of(net);
+    const size_t m = mlp_n_outputs(net), last = net->n_layers - 1;
+    double sum = 0.0;
+    for (size_t i = 0, count; i < k; i += count) {
+        count = k - i < arena->rows ? k - i : arena->rows;
+        const double *y = mlp_rows(&fit->y, rows, i, count, arena->y);
+        double *z = arena->a[last];
+        for (size_t r = 0; r < count * m; r++)
+            z[r] = inverse(g, mean == NULL ? y[r] : mean[r % m]);
+        net->kernels->output(net->loss, net->loss_parameter, g, count, m, z, y, arena->delta[last],
+                             arena->terms, arena->c);
+        const double *s = fit->pass.weights == NULL
+                              ? NULL
+                              : mlp_rows(fit->pass.weights, rows, i, count, arena->s);
+        for (size_t r = 0; r < count; r++)
+            sum += s == NULL ? arena->c[r] : s[r] > 0.0 ? s[r] * arena->c[r] : 0.0;
+    }
+    return sum;
+}
+
+/* mean (m,) <- that of the sample's targets */
+static void means(const struct mlp_fit *fit, size_t k, const size_t *rows, double *mean)
+{
+    const struct mlp_arena *arena = &fit->space.arenas[0];
+    const size_t m = mlp_n_outputs(fit->whole);
+    double total = 0.0;
+    for (size_t j = 0; j < m; j++)
+        mean[j] = 0.0;
+    for (size_t i = 0; i < k; i++) {
+        const double *y = mlp_rows(&fit->y, rows, i, 1, arena->y);
+        double s = 1.0;
+        if (fit->pass.weights != NULL)
+            s = *mlp_rows(fit->pass.weights, rows, i, 1, arena->s);
+        total += s;
+        for (size_t j = 0; j < m && s > 0.0; j++)
+            mean[j] += s / total * (y[j] - mean[j]);
+    }
+}
+
+static void extremes(const struct mlp_fit *fit, struct mlp_target_survey *t)
+{
+    const struct mlp_arena *arena = &fit->space.arenas[0];
+    const size_t m = mlp_n_outputs(fit->whole);
+    for (size_t i = 0, count; i < fit->n; i += count) {
+        count = fit->n - i < arena->rows ? fit->n - i : arena->rows;
+        const double *y = mlp_rows(&fit->y, NULL, i, count, arena->y);
+        for (size_t r = 0; r < count * m; r++) {
+            t->lowest = y[r] < t->lowest ? y[r] : t->lowest;
+            t->highest = y[r] > t->highest ? y[r] : t->highest;
+        }
+    }
+}
+
+enum mlp_status mlp_fit_targets(struct mlp_fit *fit, int with_extremes,
+                                struct mlp_target_survey *targets)
+{
+    size_t rows[MOST_ROWS];
+    const size_t k = sample(fit, rows);
+    double *mean = mlp_allocate(mlp_n_outputs(fit->whole));
+    if (mean == NULL)
+        return MLP_NO_MEMORY;
+    const uint64_t saved = mlp_fp_enter();
+    const double all = (double)fit->n / (double)k;
+    *targets = (struct mlp_target_survey){.lowest = HUGE_VAL, .highest = -HUGE_VAL};
+    if (with_extremes)
+        extremes(fit, targets);
+    means(fit, k, rows, mean);
+    targets->mean = all * cost_of(fit, k, rows, mean);
+    if (pair_of(fit->whole) != MLP_IDENTITY && !fit->y.labels) /* of classes it is 0 */
+        targets->least = all * cost_of(fit, k, rows, NULL);
+    mlp_fp_leave(saved);
+    mlp_release(mean);
+    return MLP_OK;
+}
+
+/* The largest |x_i - x_(i mod m)|, where first (m,) is what the latter are. */
+static double difference(size_t n, size_t m, const double *x, const double *first)
+{
+    double largest = 0.0;
+    for (size_t i = 0; i < n; i++) {
+        const double d = fabs(x[i] - first[i % m]);
+        largest = d > largest ? d : largest;
+    }
+    return largest;
+}
+
+/* Whether one of n units is not saturated: a (n,) and what its g' is taken from. */
+static int learns(const struct mlp_network *net, enum mlp_activation g, size_t n,
+                  const double *derivable, double *d)
+{
+    for (size_t i = 0; i < n; i++)
+        d[i] = g == MLP_SOFTMAX ? derivable[i] * (1.0 - derivable[i]) : 1.0;
+    if (g != MLP_SOFTMAX)
+        net->kernels->multiply_derivative(g, n, derivable, d);
+    for (size_t i = 0; i < n; i++) {
+        if (!(fabs(d[i]) < SATURATED))
+            return 1;
+    }
+    return 0;
+}
+
+/* An output layer that is bounded, with a loss whose delta^(L) vanishes with g'. */
+static int bounded(const struct mlp_network *net)
+{
+    const enum mlp_activation g = net->layers[net->n_layers - 1].g;
+    return pair_of(net) == MLP_IDENTITY && (g == MLP_SIGMOID || g == MLP_TANH || g == MLP_SOFTMAX);
+}
+
+/* Evaluates instances rows[i .. i + count - 1], and sets seen[l] for layers that learn; returns their
+ * inputs. */
+static const double *look(const struct mlp_fit *fit, const size_t *rows, size_t i, size_t count,
+                          unsigned char *seen)
+{
+    const struct mlp_network *net = fit->whole;
+    const struct mlp_arena *arena = &fit->space.arenas[0];
+    const size_t last = net->n_layers - 1;
+    const double *x = mlp_rows(&fit->x, rows, i, count, arena->x);
+    mlp_forward(net, 0, count, x, arena->a, arena->a[last], arena->panel, 1);
+    const double *output = mlp_output_activate(net, count, arena->a[last], arena->terms);
+    for (size_t l = 0; l <= last; l++) {
+        const struct mlp_layer *layer = &net->layers[l];
+        const double *derivable = l == last ? output : mlp_derivable(net, arena->a, l, 0);
+        if (!seen[l] && learns(net, layer->g, count * layer->m_out, derivable, arena->delta[l]))
+            seen[l] = 1;
+    }
+    return x;
+}
+
+enum mlp_status mlp_fit_health(struct mlp_fit *fit, struct mlp_health *health)
+{
+    const struct mlp_network *net = fit->whole;
+    const struct mlp_arena *arena = &fit->space.arenas[0];
+    const size_t m = mlp_n_outputs(net), L = net->n_layers;
+    size_t rows[MOST_ROWS];
+    size_t k = sample(fit, rows);
+    const double affordable = MOST_WORK / (double)net->n_parameters;
+    if ((double)k > affordable) {
+        k = affordable < (double)BLOCK ? BLOCK < k ? BLOCK : k : (size_t)affordable;
+        spread(fit->n, k, rows);
+    }
+    /* The first outputs, targets and inputs, and L flags. */
+    const size_t m_in = mlp_n_inputs(net);
+    double *memory = mlp_allocate(2 * m + m_in + L);
+    if (memory == NULL)
+        return MLP_NO_MEMORY;
+    double *first = memory, *target = first + m, *input = target + m;
+    unsigned char *seen = (unsigned char *)(input + m_in);
+    const size_t block = arena->rows < BLOCK ? arena->rows : BLOCK;
+    const uint64_t saved = mlp_fp_enter();
+    double wanted = 0.0, given = 0.0, spread_out = 0.0;
+    for (size_t l = 0; l < L; l++)
+        seen[l] = l == L - 1 && !bounded(net);
+    for (size_t i = 0, known = 0; i < k; i++) { /* those that count */
+        if (fit->pass.weights != NULL && *mlp_rows(fit->pass.weights, rows, i, 1, arena->s) == 0.0)
+            continue;
+        const double *y = mlp_rows(&fit->y, rows, i, 1, arena->y);
+        if (known++ == 0)
+            memcpy(target, y, m * sizeof *y);
+        wanted = fmax(wanted, difference(m, m, y, target));
+    }
+    size_t sick = L;
+    for (size_t i = 0, count; i < k && sick > 0; i += count) {
+        count = k - i < block ? k - i : block;
+        const double *x = look(fit, rows, i, count, seen);
+        if (i == 0) {
+            memcpy(first, arena->a[L - 1], m * sizeof *first);
+            memcpy(input, x, m_in * sizeof *input);
+        }
+        given = fmax(given, difference(count * m_in, m_in, x, input));
+        spread_out = fmax(spread_out, difference(count * m, m, arena->a[L - 1], first));
+        sick = !(spread_out > CONSTANT * wanted) && wanted > 0.0;
+        for (size_t l = 0; l < L; l++)
+            sick += !seen[l];
+    }
+    mlp_fp_leave(saved);
+    const int vary = wanted > 0.0 && given > 0.0;
+    *health = (struct mlp_health){.constant = vary && spread_out <= CONSTANT * wanted};
+    for (size_t l = L; l-- > 0;) {
+        if (!seen[l])
+            health->saturated = l + 1;
+    }
+    mlp_release(memory);
+    return MLP_OK;
+}

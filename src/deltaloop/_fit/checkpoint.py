@@ -1,0 +1,97 @@
+"""What there is to keep of a fit that is not over: its state; if interrupted, its result."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deltaloop import _core
+from deltaloop._fit import state as _state
+from deltaloop.results import FitResult, History, Stage
+
+if TYPE_CHECKING:
+    from deltaloop._fit.run import Course
+
+INTERRUPTED = "The fit was interrupted; the network holds the parameters of the last complete step."
+
+
+class Checkpoint:
+    """The state of a fit while its callback runs, for as long as that is so."""
+
+    def __init__(self, course: Course, i: int, run: _core.Fit) -> None:
+        self.source: tuple[Course, int, _core.Fit] | None = (course, i, run)
+
+    def state(self) -> Mapping[str, NDArray[Any]]:
+        """Return what ``resume`` takes."""
+        if self.source is None:
+            raise RuntimeError(
+                "info.state is known only until the callback returns; take it there, and keep it"
+            )
+        course, i, run = self.source
+        return state_of(course, i, run.report(), course.epoch)
+
+    def close(self) -> None:
+        """Say no more: the fit goes on."""
+        self.source = None
+
+
+def state_of(
+    course: Course, i: int, report: dict[str, Any], epoch: int
+) -> Mapping[str, NDArray[Any]]:
+    """Return the state of a fit in its stage i, after so many epochs in total."""
+    stage = (i, report["epochs"]) if course.chained else None
+    return _state.pack(report, epoch, stage, course.split, course.network._scaling)
+
+
+def interrupted(
+    course: Course, i: int, run: _core.Fit, report: dict[str, Any] | None, before: int
+) -> FitResult:
+    """Return the result so far of a fit in its stage i, before which there were so many epochs.
+
+    The signal may have come between any two lines of the fit's: what counts is what C has noted.
+    `report` is what C said when the training was over, if it was.
+    """
+    solver, over, stages = course.solvers[i], report is not None, course.stages
+    report = report or run.report()
+    epochs = np.concatenate([*course.epochs[: len(stages)], run.history], axis=1)
+    full = solver.batch_size is None and not course.drops
+    # Within a pass over all instances nothing has changed since the last epoch's end.
+    whole = over or not run.paused or (full and run.settled)
+    known = full and whole and not (over and course.watch.patience)
+    cost = report["cost"] if known else math.nan
+    stage = Stage(
+        solver, run.history.shape[1], "interrupted", cost, time.perf_counter() - course.began
+    )
+    best, best_epoch = course.best, course.best_epoch
+    if report["best"] < best:
+        best_epoch = before - (report["epochs"] - run.history.shape[1]) + int(report["best_epoch"])
+    return FitResult(
+        cost=cost,
+        loss=course.network.loss,
+        initial_cost=course.initial_cost if stages else report["initial_cost"],
+        epochs=epochs.shape[1],
+        n_instances=course.n,
+        n_validation=0 if course.watch.given is None else course.watch.given[0].shape[0],
+        converged=False,
+        stop_reason="interrupted",
+        cost_history=epochs[0],
+        history=History(*epochs),
+        gradient_norm=report["gradient_norm"],
+        validation_cost=report["validation"] if whole else math.nan,
+        best_epoch=best_epoch,
+        seconds=time.perf_counter() - course.began,
+        solver=course.solvers if course.chained else solver,
+        stages=(*stages, stage),
+        state=state_of(
+            course,
+            i,
+            report if whole else report | {"arrays": {}},
+            before + run.history.shape[1],
+        ),
+        message=INTERRUPTED,
+    )

@@ -1,0 +1,194 @@
+"""Whether a fit can end well, and whether it did: the warnings at its start and at its end.
+
+No fit ends as if it were well when it is not. What is measured comes from a sample of the instances
+(``csrc/training/survey.c``); here are the rules, and the sentences with the remedies.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from deltaloop import _losses
+from deltaloop._activations import ROWS
+from deltaloop.losses import _parts
+
+if TYPE_CHECKING:
+    from deltaloop import _core
+    from deltaloop.solvers import Solver
+
+# Parts of what there is to learn, which is the cost of predicting the means of the targets less the
+# least cost. Above the first nothing is learned yet; above the second saturated units are in the
+# way; below the third the cost is at its end, whatever the solver says.
+LITTLE, ROOM, NOTHING = 0.5, 0.01, 1e-6
+# A goal of so many times the cost of predicting the means is none.
+FAR = 2.0
+# Of two successive costs that differ by so much of what there is to learn, one can be far away.
+COARSE = 0.01
+# Where a step of the size of the parameters, along the gradient, would change the cost by less than
+# this part of it to first order, the gradient counts as 0; and so little a part of the cost is what
+# the last epoch of a solver takes off that ends because nothing is left.
+FLAT, LAST = 1e-3, 1e-6
+# The ends that a caller asks for: of a single epoch they promise nothing.
+ASKED = ("max_epochs", "max_time", "callback")
+# The outputs that have bounds.
+LIMITS = {row.name: row.range for row in ROWS if row.range != (-math.inf, math.inf)}
+# What sets the scale right.
+SCALE = "scale X and Y, as fit(..., scale='standard') does"
+
+
+class Ask(NamedTuple):
+    """What the targets ask for: their extremes, the least cost, that of predicting their means."""
+
+    lowest: float
+    highest: float
+    least: float
+    mean: float
+
+    @property
+    def room(self) -> float:
+        """What there is to learn; not positive, or NaN, if there is nothing."""
+        return self.mean - self.least
+
+
+class End(NamedTuple):
+    """How a stage of a fit has ended."""
+
+    solver: Solver
+    reason: str
+    epochs: int
+    total: int  # epochs of the whole call
+    initial: float  # the cost before them, or of the first one; NaN where it is unknown
+    before: float  # the cost before the last one, or NaN
+    cost: float
+    gradient_norm: float
+
+
+def ask(network: _core.Core, run: _core.Fit) -> Ask:
+    """Measure the targets of a fit; their extremes only where outputs have bounds."""
+    bounded = network.output in LIMITS and _parts(network.loss)[0] in _losses.ANY_OUTPUT
+    return Ask(*run.targets(bounded))
+
+
+def at_start(network: _core.Core, asked: Ask, tol: float, goal: float) -> list[str]:
+    """Return what stands in the way of a fit that is to begin."""
+    found = []
+    if asked.lowest < math.inf:
+        low, high = LIMITS[network.output]
+        slack = 1e-6 * max(abs(asked.lowest), abs(asked.highest))
+        if asked.lowest < low - slack or asked.highest > high + slack:
+            found.append(
+                f"Y goes from {asked.lowest:g} to {asked.highest:g}, but {network.output} outputs "
+                f"only from {low:g} to {high:g}: build the network with output='identity', or "
+                "scale Y into that range"
+            )
+    if 0 < asked.room <= tol < math.inf:
+        found.append(
+            f"tol={tol:g} is not below the cost of predicting the mean of Y, {asked.room:.3g}, so "
+            f"that the fit may end anywhere: {SCALE}, or take a smaller tol"
+        )
+    if goal > -math.inf and asked.room > 0 and far(goal, asked):
+        found.append(
+            f"goal={goal:g} is far above the cost of predicting the mean of Y, {asked.mean:.3g}: "
+            f"take a smaller goal, or {SCALE}"
+        )
+    return found
+
+
+def far(goal: float, asked: Ask) -> bool:
+    """Return whether a goal is met by a network that has learned nothing; infinity is meant."""
+    return FAR * asked.room <= goal - asked.least < math.inf
+
+
+def trouble(
+    network: _core.Core, run: _core.Fit, asked: Ask, end: End, tol: float, goal: float
+) -> str:
+    """Return what is wrong with the end of a fit and what may help, or "" where all is well."""
+    left = end.cost - asked.least
+    learned = not (asked.room > 0 and left > LITTLE * asked.room)
+    if end.reason == "goal" and (learned or not far(goal, asked)):
+        return ""
+    if asked.room > 0 and left > ROOM * asked.room:
+        saturated, constant = run.health()
+        if saturated:
+            return (
+                f"all units of layer {saturated} are saturated for all instances, and the cost is "
+                f"{share(left, asked)}; {SCALE}, or try another seed, a smaller step or another "
+                "activation"
+            )
+        if constant and not learned:
+            return (
+                "the network predicts the same for all instances, while Y varies; "
+                f"{SCALE}, or try another seed, a weaker penalty or more units"
+            )
+    if end.reason in end.solver._emergencies and not at_rest(network, asked, end, learned):
+        first = "in the first epoch" if end.epochs == 0 else f"after {end.epochs} epochs"
+        return (
+            f"the solver found no step that lowers the cost {first}, though its gradient is not "
+            f"small; {SCALE}, or try another seed or another solver"
+        )
+    if not learned:
+        if end.reason == "converged" and tol >= COARSE * asked.room:
+            return (
+                f"tol={tol:g} is coarse for a cost of {asked.room:.3g}, that of predicting the "
+                f"mean of Y, and the cost is still {share(left, asked)}; {SCALE}, or take a "
+                "smaller tol"
+            )
+        if end.reason == "goal":
+            return f"the goal is far above the cost of predicting the mean of Y, {asked.mean:.3g}"
+        if end.reason == "min_gradient" and not flat(network, asked, end):
+            return (
+                "min_gradient is coarse for such a cost, whose gradient is not small yet; "
+                f"{SCALE}, or take a smaller min_gradient"
+            )
+        stepping = end.total <= 1 and end.reason in ASKED
+        if end.cost >= end.initial and not stepping:
+            return (
+                f"the cost has not fallen: {end.initial:.6g} before the first epoch, "
+                f"{end.cost:.6g} now; try a smaller {end.solver._smaller}, or {SCALE}"
+            )
+    return ""
+
+
+def share(left: float, asked: Ask) -> str:
+    """Say how much of the cost is left."""
+    return f"{left / asked.room:.2g} of that of predicting the mean of Y"
+
+
+def flat(network: _core.Core, asked: Ask, end: End) -> bool:
+    """Return whether the gradient is as good as 0, for the size of the parameters and the cost."""
+    reach = end.gradient_norm * float(np.linalg.norm(network._parameters))
+    return not reach > FLAT * (end.cost - asked.least)
+
+
+def at_rest(network: _core.Core, asked: Ask, end: End, learned: bool) -> bool:
+    """Return whether a solver that found no step had none to find."""
+    if end.cost - asked.least <= NOTHING * asked.room or flat(network, asked, end):
+        return True
+    if end.epochs == 0:  # a fit that goes on where another one ended
+        return learned
+    # At a kink of relu units, too, the last steps are small.
+    small = learned and not end.before - end.cost > LAST * abs(end.cost)
+    return small or "l2" not in end.solver._takes
+
+
+def message(end: End, tol: float, goal: float, patience: int) -> str:
+    """Return why a stage ended, as a sentence."""
+    match end.reason:
+        case "converged":
+            return f"Two successive costs differ by less than tol={tol:g}."
+        case "goal":
+            return f"The cost is at most goal={goal:g}."
+        case "max_epochs":
+            return "All epochs are done."
+        case "max_time":
+            return "The time of max_time is over."
+        case "callback":
+            return "The callback asked for the end."
+        case "patience":
+            return f"The validation cost has not fallen in {patience} epochs."
+        case reason:
+            text = end.solver._stop_reasons.get(reason, reason).replace("`", "")
+            return text[:1].upper() + text[1:] + "."

@@ -1,0 +1,72 @@
+"""The estimators say when training has ended badly, as scikit-learn's ConvergenceWarning."""
+
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.exceptions import ConvergenceWarning
+
+import deltaloop as dl
+from deltaloop.sklearn import MLPClassifier, MLPRegressor
+
+RNG = np.random.default_rng(0)
+X = RNG.uniform(-1, 1, (200, 3))
+Y = np.sin(3 * X[:, 0])
+DEAD = {"activation": "relu", "random_state": 0, "max_iter": 500, "n_iter_no_change": 3}
+
+
+def test_dead_units():
+    # Inputs so large that the first steps kill all units.
+    for solver in ("adam", "sgd", "lbfgs", "lm", "rprop"):
+        if solver in ("lbfgs", "lm"):
+            model = MLPRegressor(hidden_layer_sizes=(3,), solver=solver, warm_start=True, **DEAD)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                model.fit(X, Y)
+            model.intercepts_[0][:] = -1e3
+        else:
+            rate = {"learning_rate_init": 100.0} if solver != "rprop" else {}
+            model = MLPRegressor(hidden_layer_sizes=(3,), solver=solver, **rate, **DEAD)
+            model.warm_start = True
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                model.set_params(max_iter=1, learning_rate_init=1e-3).fit(X, Y)
+            model.intercepts_[0][:] = -1e3
+            model.set_params(max_iter=500)
+        with pytest.warns(ConvergenceWarning, match="layer 1 are saturated") as caught:
+            model.fit(X, Y)
+        assert [w.filename for w in caught if "saturated" in str(w.message)] == [__file__]
+
+
+def test_no_step():
+    solver = dl.LevenbergMarquardt(max_damping=1e-30)
+    x, y = X * 100 + 1900, 1e6 * X[:, 0]
+    model = MLPRegressor(hidden_layer_sizes=(5,), solver=solver, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="no step that lowers the cost"):
+        model.fit(x, y)
+    assert model.n_iter_ == 0
+
+
+def test_targets_that_tol_cannot_tell_apart():
+    with pytest.warns(ConvergenceWarning, match="is coarse for a cost"):
+        MLPRegressor(random_state=0, learning_rate_init=1e-5).fit(X, 1e-6 * Y)
+
+
+@pytest.mark.parametrize("solver", ["lbfgs", "lm", "adam", "rprop"])
+def test_what_goes_well_is_quiet(solver):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        options = {"random_state": 0, "max_iter": 3000, "solver": solver, "activation": "tanh"}
+        MLPRegressor(hidden_layer_sizes=(5,), tol=1e-3, **options).fit(X, Y)
+        if solver != "lm":
+            MLPClassifier(hidden_layer_sizes=(5,), tol=1e-3, **options).fit(X, Y > 0)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_years_and_thousands(seed):
+    x = RNG.uniform([20, 1900], [200, 2020], (500, 2))
+    y = 3000 * x[:, 0] + 500 * (x[:, 1] - 1900)
+    model = MLPRegressor(hidden_layer_sizes=(10,), solver="lm", random_state=seed, max_iter=300)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        assert model.fit(x, y).score(x, y) > 0.98

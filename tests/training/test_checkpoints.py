@@ -1,0 +1,180 @@
+"""What there is of a fit that is not over: `info.state`, and `KeyboardInterrupt.result`."""
+
+from __future__ import annotations
+
+import pickle
+import random
+import signal
+
+import numpy as np
+import pytest
+
+import deltaloop as dl
+from tests.helpers.compare import same
+
+RNG = np.random.default_rng(5)
+X, Y = RNG.normal(size=(60, 4)), RNG.normal(size=(60, 2))
+EPOCHS = 12
+
+CASES = {
+    "descent": {"solver": dl.GradientDescent(1e-3, momentum=0.5)},
+    "mini-batches": {"solver": dl.GradientDescent(1e-3, batch_size=7)},
+    "adam": {"solver": dl.Adam(1e-2, batch_size=16)},
+    "dropout": {"solver": dl.Adam(1e-2), "dropout": 0.3},
+    "rprop": {"solver": dl.Rprop()},
+    "quickprop": {"solver": dl.Quickprop(1e-3)},
+    "lbfgs": {"solver": dl.LBFGS()},
+    "scg": {"solver": dl.ScaledConjugateGradient()},
+    "levenberg": {"solver": dl.LevenbergMarquardt()},
+    "bayesian": {"solver": dl.BayesianRegularization()},
+    "schedule": {"solver": dl.GradientDescent(dl.schedules.Cosine(1e-3, epochs=EPOCHS))},
+    "held out": {"solver": dl.Adam(1e-2, batch_size=16), "validation": 0.25, "patience": 50},
+    "chain": {"solver": [dl.Adam(1e-2), dl.LBFGS()], "max_epochs": [5, EPOCHS - 5]},
+    "scaled": {"solver": dl.Rprop(), "scale": "standard"},
+    "penalty": {"solver": dl.Adam(1e-2, batch_size=16), "l2": 0.1},
+}
+STEPWISE = [name for name in CASES if name not in ("chain", "held out")]
+
+
+pytestmark = pytest.mark.filterwarnings("ignore::deltaloop.ConvergenceWarning")
+
+
+def options(name, **others):
+    return {"max_epochs": EPOCHS, "tol": 0.0} | CASES[name] | others
+
+
+def net():
+    return dl.Network([4, 6, 2], activation="tanh", output="identity", seed=3)
+
+
+def equal(a, b):
+    return list(a) == list(b) and all(same(np.asarray(a[k]), np.asarray(b[k])) for k in a)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_checkpoint_needs_no_second_fit(name):
+    """Each epoch's state is that of a fit which ends there, and goes on with the same bits."""
+    states = {}
+    whole = net()
+    result = whole.fit(X, Y, **options(name), callback=lambda i: states.update({i.epoch: i.state}))
+    assert list(states) == list(range(1, result.epochs + 1))
+    assert equal(states[result.epochs], result.state)
+    for epoch in {3, min(7, result.epochs - 1)}:
+        if name != "chain":
+            short = net().fit(X, Y, **options(name, max_epochs=epoch))
+            assert equal(states[epoch], short.state)
+        twin = net()
+        rest = twin.fit(X, Y, **options(name), resume=states[epoch])
+        assert same(twin.parameters, whole.parameters)
+        assert rest.cost == result.cost
+        assert equal(rest.state, result.state)
+
+
+def test_a_state_is_made_when_it_is_asked_for_and_only_then():
+    kept = []
+    net().fit(X, Y, **options("adam"), callback=kept.append)
+    with pytest.raises(RuntimeError, match="only until the callback returns"):
+        kept[0].state  # noqa: B018
+    copied = []
+    net().fit(X, Y, **options("adam"), callback=lambda i: copied.append(pickle.dumps(i)))
+    with pytest.raises(RuntimeError, match="only in the fit that made"):
+        pickle.loads(copied[0]).state  # noqa: B018
+    info = dl.EpochInfo(1, 0.5, 0.1, net(), 0.0, 0.0, 0.0)
+    with pytest.raises(RuntimeError, match="only in the fit that made"):
+        info.state  # noqa: B018
+
+
+def interrupting(epoch):
+    def callback(info):
+        if info.epoch == epoch:
+            raise KeyboardInterrupt
+
+    return callback
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_an_interrupt_between_epochs(name):
+    """It has the result so far, which goes on with the bits of a fit that nobody interrupted."""
+    network, whole = net(), net()
+    with pytest.raises(KeyboardInterrupt) as caught:
+        network.fit(X, Y, **options(name), callback=interrupting(7))
+    result = caught.value.result
+    expected = whole.fit(X, Y, **options(name))
+    assert result.stop_reason == result.stages[-1].stop_reason == "interrupted"
+    assert (result.epochs, result.converged, len(result.message) > 20) == (7, False, True)
+    assert same(result.cost_history, expected.cost_history[:7])
+    assert same(result.history.validation_cost, expected.history.validation_cost[:7])
+    assert same(result.state["parameters"], network.parameters)
+    if not np.isnan(result.cost) and name != "penalty":
+        assert result.cost == network.cost(X, Y)
+    network.fit(X, Y, **options(name), resume=result.state)
+    assert same(network.parameters, whole.parameters)
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs a timer that sends signals")
+@pytest.mark.parametrize("name", STEPWISE)
+def test_an_interrupt_at_any_moment(name):
+    """The state goes on with the same bits, or says that it cannot."""
+    random.seed(7)
+    whole, cut = net(), 0
+    took = whole.fit(X, Y, **options(name, max_epochs=400)).seconds
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        for _ in range(12):
+            network = net()
+            try:
+                signal.setitimer(signal.ITIMER_REAL, max(random.uniform(0, took), 1e-5))
+                network.fit(X, Y, **options(name, max_epochs=400))
+            except KeyboardInterrupt as interrupt:
+                result = getattr(interrupt, "result", None)  # none before the training began
+            else:
+                continue
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0.0)
+            if result is None:
+                continue
+            cut += 1
+            assert len(result.cost_history) == result.epochs == int(result.state["epochs"])
+            if "parameters" not in result.state:
+                assert np.isnan(result.cost)
+                with pytest.raises(ValueError, match="interrupted within an epoch"):
+                    network.fit(X, Y, **options(name), resume=result.state)
+                continue
+            alone, more = net(), options(name, max_epochs=result.epochs + 3)
+            alone.fit(X, Y, **more)
+            network.fit(X, Y, **more, resume=result.state)
+            assert same(network.parameters, alone.parameters)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert cut or took < 0.01
+
+
+def test_an_interrupt_within_a_pass_over_all_instances():
+    """The state is that of the last epoch's end, for every solver that takes all instances."""
+    x, y = np.tile(X, (1000, 1)), np.tile(Y, (1000, 1))
+    if not hasattr(signal, "setitimer"):
+        pytest.skip("needs a timer that sends signals")
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    found = 0
+    try:
+        for name in ("descent", "rprop", "lbfgs", "scg", "levenberg"):
+            solver = {"solver": CASES[name]["solver"], "tol": 0.0}
+            if name == "descent":
+                solver["solver"] = dl.GradientDescent(1e-9, momentum=0.5)
+            network, whole = net(), net()
+            signal.setitimer(signal.ITIMER_REAL, 0.15)
+            with pytest.raises(KeyboardInterrupt) as caught:
+                network.fit(x, y, **solver, max_epochs=1000)
+            result = caught.value.result
+            if "parameters" not in result.state:
+                continue
+            found += 1
+            epochs = result.epochs
+            assert result.cost == network.cost(x, y), name
+            network.fit(x, y, **solver, max_epochs=epochs + 1, resume=result.state)
+            whole.fit(x, y, **solver, max_epochs=epochs + 1)
+            assert same(network.parameters, whole.parameters), name
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)
+    assert found
