@@ -76,36 +76,54 @@ static void softmax_delta(size_t rows, size_t m, const double *a, double *delta)
     }
 }
 
-/* c_i <- sum_j y_ij (log sum_k exp(z_ik) - z_ij), terms <- z - max, z <- a. */
+/* Rows whose logarithms are taken together. */
+#define SOFTMAX_ROWS ((size_t)64)
+
+/* c_i <- sum_j y_ij (log sum_k exp(z_ik) - z_ij), terms <- z - max, z <- a. The logarithm is that of 1 + r,
+ * where r sums the others of a largest z: a cost of 1e-20 is as exact as one of 1. */
 static void softmax_cross_entropy(size_t rows, size_t m, double *z, const double *y, double *terms,
                                   double *c)
 {
     for (size_t i = 0; i < rows; i++) {
         double *zi = z + i * m, *t = terms + i * m;
         double max = zi[0];
-        for (size_t j = 1; j < m; j++)
-            max = zi[j] > max || zi[j] != zi[j] ? zi[j] : max;
+        size_t top = 0;
+        for (size_t j = 1; j < m; j++) {
+            const int higher = zi[j] > max || zi[j] != zi[j];
+            max = higher ? zi[j] : max;
+            top = higher ? j : top;
+        }
         for (size_t j = 0; j < m; j++)
             t[j] = zi[j] - max;
+        c[i] = (double)top;
     }
     map(rows * m, terms, z, v_exp);
-    for (size_t i = 0; i < rows; i++) {
-        double *zi = z + i * m;
-        double s = 0.0;
-        for (size_t j = 0; j < m; j++)
-            s += zi[j];
-        c[i] = s;
-        for (size_t j = 0; j < m; j++)
-            zi[j] /= s;
-    }
-    map(rows, c, c, v_log);
-    for (size_t i = 0; i < rows; i++) {
-        double sum = 0.0;
-        for (size_t j = 0; j < m; j++) {
-            if (y[i * m + j] != 0.0) /* not 0 times infinity */
-                sum += y[i * m + j] * (c[i] - terms[i * m + j]);
+    for (size_t i0 = 0, i1; i0 < rows; i0 = i1) {
+        double low[SOFTMAX_ROWS];
+        i1 = rows - i0 < SOFTMAX_ROWS ? rows : i0 + SOFTMAX_ROWS;
+        for (size_t i = i0; i < i1; i++) {
+            double *zi = z + i * m;
+            const size_t top = (size_t)c[i];
+            double s = 0.0, r = 0.0;
+            for (size_t j = 0; j < m; j++) {
+                s += zi[j];
+                r += j == top ? 0.0 : zi[j];
+            }
+            c[i] = 1.0 + r;
+            low[i - i0] = (r - (c[i] - 1.0)) / c[i]; /* what 1 + r has lost, of its logarithm */
+            for (size_t j = 0; j < m; j++)
+                zi[j] /= s;
         }
-        c[i] = sum;
+        map(i1 - i0, c + i0, c + i0, v_log);
+        for (size_t i = i0; i < i1; i++) {
+            const double log_sum = c[i] + low[i - i0];
+            double sum = 0.0;
+            for (size_t j = 0; j < m; j++) {
+                if (y[i * m + j] != 0.0) /* not 0 times infinity */
+                    sum += y[i * m + j] * (log_sum - terms[i * m + j]);
+            }
+            c[i] = sum;
+        }
     }
 }
 

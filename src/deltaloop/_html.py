@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from deltaloop import _core
+from deltaloop import _core, _scalars
 from deltaloop._arguments import layers as _layers
 
 # Of deeper networks so many layers are shown at each end.
@@ -35,7 +35,7 @@ def table(network: _core.Core) -> str:
         facts.append(f"scaling {network._scaling.kind}")
     if network.init is not None:
         facts.append(f"init {network.init}")
-    facts.append(f"seed {network.seed}")
+    facts.append(f"seed {_scalars.shown(network.seed)}")
     head = _row("th", ("layer", "units", "activation", "parameters"))
     body = "".join(_row("td", row) for row in rows)
     total = _row("th", ("total", "", "", f"{network.n_parameters:,}"))

@@ -24,11 +24,11 @@ def real(name: str, value: object) -> float:
     if type(value) is np.ndarray and value.ndim == 0 and value.dtype.kind in "iuf":
         value = value.item()
     if not isinstance(value, Real) or isinstance(value, bool | np.timedelta64):
-        raise TypeError(f"{name} must be a real number, got {value!r}")
+        raise TypeError(f"{name} must be a real number, got {shown(value)}")
     try:
         return float(value)
     except OverflowError:
-        raise ValueError(f"{name} is too large for a float: {value!r}") from None
+        raise ValueError(f"{name} is too large for a float: {shown(value)}") from None
 
 
 def check_range(
@@ -39,8 +39,17 @@ def check_range(
     value = real(name, given)
     if not ((least < value if open_end else least <= value) and value < most):
         start = "(" if open_end else "["
-        raise ValueError(f"{name} must be in {start}{least:g}, {most:g}), got {given!r}")
+        raise ValueError(f"{name} must be in {start}{least:g}, {most:g}), got {shown(given)}")
     object.__setattr__(owner, name, value)
+
+
+def shown(value: object) -> str:
+    """Return the repr of a value. Python writes no integer of more than some thousand digits."""
+    try:
+        return repr(value)
+    except ValueError:
+        what = "a negative integer" if isinstance(value, int) and value < 0 else "an integer"
+        return f"{what} of thousands of digits"
 
 
 def integer(name: str, value: object, *, at_least: int) -> int:
@@ -50,9 +59,9 @@ def integer(name: str, value: object, *, at_least: int) -> int:
             raise TypeError
         number = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
-        raise TypeError(f"{name} must be an integer, got {value!r}") from None
+        raise TypeError(f"{name} must be an integer, got {shown(value)}") from None
     if number < at_least:
-        raise ValueError(f"{name} must be at least {at_least}, got {number}")
+        raise ValueError(f"{name} must be at least {at_least}, got {shown(number)}")
     return number
 
 
@@ -60,7 +69,7 @@ def rows(name: str, value: object, width: int) -> int:
     """Return a number of rows of so many float64 values that memory could hold."""
     n = integer(name, value, at_least=1)
     if n > sys.maxsize // (8 * width):
-        raise ValueError(f"{name} is too large: {n} rows of {width} values")
+        raise ValueError(f"{name} is too large: {shown(n)} rows of {width} values")
     return n
 
 

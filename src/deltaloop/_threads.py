@@ -40,19 +40,22 @@ def affinity() -> int:
 def omp_num_threads() -> int:
     """Return what OMP_NUM_THREADS says, the first number of a list; MOST where it says nothing."""
     first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    return int(first) if first.isascii() and first.isdigit() and int(first) > 0 else MOST
+    if not (first.isascii() and first.isdigit()):
+        return MOST
+    # Python converts no more than some thousand digits, and ten are more than enough.
+    return min(int(first.lstrip("0")[:10] or MOST), MOST)
 
 
 @lru_cache(maxsize=1)
 def quota(proc: Path = Path("/proc/self"), mount: Path = Path("/sys/fs/cgroup")) -> int:
     """Return the CPUs' worth of time that the control groups allow, rounded up; read once."""
     try:
-        lines = (proc / "cgroup").read_text(encoding="utf-8").splitlines()
+        lines = (proc / "cgroup").read_text("utf-8", "surrogateescape").splitlines()
     except OSError:
         return MOST
     shares = [math.inf]
     for line in lines:
-        hierarchy, controllers, path = line.split(":", 2)
+        hierarchy, controllers, path = [*line.split(":", 2), "", ""][:3]
         group = Path(path.lstrip("/"))
         # Every group up to the root has its say.
         for part in (group, *group.parents):
@@ -72,7 +75,7 @@ def quota(proc: Path = Path("/proc/self"), mount: Path = Path("/sys/fs/cgroup"))
 def read(path: Path) -> str:
     """Return a small file's text, nothing if it cannot be read."""
     try:
-        return path.read_text(encoding="utf-8").strip()
+        return path.read_text("utf-8", "replace").strip()
     except OSError:
         return ""
 

@@ -37,8 +37,11 @@ def from_onnx(
 
     The graph must be a chain of layers: Gemm, or MatMul and Add, and activations that `Network`
     has, as one operator or composed as ``Network.to_onnx`` and the exporters of PyTorch and
-    scikit-learn do; skip connections as of ``Network(residual=True)``. Identity, Flatten, Dropout
-    and casts between floats are passed over. Of a classifier's outputs the probabilities are taken.
+    scikit-learn do; skip connections as of ``Network(residual=True)``. Identity, Dropout, casts
+    between floats, a Flatten or Reshape of the inputs and a Squeeze of the output are passed over.
+    Numbers that are added to columns or multiply them (Add, Sub, Mul, Div, BatchNormalization,
+    Scaler) become the network's `scaling` where they are one, and else are folded into the weights.
+    Of a classifier's outputs the probabilities are taken.
 
     Parameters
     ----------
@@ -55,7 +58,8 @@ def from_onnx(
     Returns
     -------
     Network
-        With the file's parameters, float32 ones widened, and zeros for biases that are not there.
+        With the file's parameters, those of float32, float16 and bfloat16 widened, and zeros for
+        biases that are not there.
         From a file of ``Network.to_onnx`` the same network, bit for bit.
 
     Raises
@@ -80,7 +84,8 @@ def from_onnx(
 
     name = path_name(path)
     with naming(name):
-        found = _read.read(name)
+        plain = loss is None or losses._parts(losses._check(loss))[0] in losses.REGRESSION
+        found = _read.read(name, plain)
         noted = found.noted
         if noted is None:
             return _made(*found[:5], loss=loss, seed=seed)

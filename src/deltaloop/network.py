@@ -1144,7 +1144,10 @@ class Network(_core.Core):
             parts.append("residual=True")
         if self._scaling is not None:
             parts.append(f"scaling={self._scaling.kind!r}")
-        parts.append(f"seed={self.seed}")
+        try:
+            parts.append(f"seed={self.seed}")
+        except ValueError:  # Python writes no such number in decimal digits
+            parts.append(f"seed={self.seed:#x}")
         return f"{type(self).__name__}({', '.join(parts)})"
 
     def _repr_html_(self) -> str:

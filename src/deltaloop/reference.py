@@ -317,9 +317,13 @@ class Reference:
         elif self.loss == "poisson":
             C = a - Y * z  # exp z_ij - y_ij z_ij
         elif self.output == "softmax":
-            # -sum_j y_ij log a_ij = sum_j y_ij (log sum_k exp z_ik - z_ij), z_i less its max
-            z = z - z.max(axis=-1, keepdims=True)
-            C = Y * (np.log(np.exp(z).sum(axis=-1, keepdims=True)) - z)
+            # -sum_j y_ij log a_ij = sum_j y_ij (log sum_k exp z_ik - z_ij), z_i less its max;
+            # the sum is 1 and those of the others, which may be too small to change it
+            top = z.argmax(axis=-1)[..., np.newaxis]
+            z = z - np.take_along_axis(z, top, axis=-1)
+            others = np.exp(z)
+            np.put_along_axis(others, top, 0.0, axis=-1)
+            C = Y * (np.log1p(others.sum(axis=-1, keepdims=True)) - z)
         else:
             # -y log a - (1 - y) log(1 - a) = log(1 + exp z_ij) - y_ij z_ij
             C = np.maximum(z, 0.0) - Y * z + np.log1p(np.exp(-np.abs(z)))

@@ -88,7 +88,7 @@ class Scaling:
             if given.ndim != 1 or given.size == 0:
                 raise ValueError(f"{name} must have one dimension, got shape {given.shape}")
             _arrays.finite(name, given)
-            array = np.array(given, dtype=np.float64)
+            array = np.array(given, dtype=np.float64) + 0.0  # -0 becomes 0
             if name.endswith("scale") and not (array > 0).all():
                 i = int(np.argmin(array > 0))
                 raise ValueError(f"{name} must be above 0, got {array[i]} at index {i}")
@@ -124,7 +124,7 @@ class Scaling:
         return self.kind == other.kind and all(map(np.array_equal, self.arrays, other.arrays))
 
     def __hash__(self) -> int:
-        return hash((self.kind, *((a + 0.0).tobytes() for a in self.arrays)))  # -0 is 0
+        return hash((self.kind, *(array.tobytes() for array in self.arrays)))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Scaling, (*self.arrays, self.kind)

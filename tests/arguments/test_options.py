@@ -630,3 +630,31 @@ def test_predictors_that_are_refused(case):
     net = trained()
     with refuses(error, *words, net=net):
         net.predictor(n)
+
+
+HUGE = 10**5000  # more digits than Python writes
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda net: dl.Network([1, 1], seed=-HUGE), "seed must be at least 0, got a negative int"),
+        (lambda net: dl.Network([1, -HUGE]), r"layers\[1\] must be at least 1, got a negative int"),
+        (lambda net: dl.Adam(learning_rate=HUGE), "learning_rate is too large for a float: an int"),
+        (lambda net: dl.Adam(batch_size=-HUGE), "batch_size must be at least 1, got a negative in"),
+        (lambda net: dl.Huber(-HUGE), "delta is too large for a float: a negative integer"),
+        (lambda net: net.predictor(HUGE), "n is too large: an integer of thousands of digits rows"),
+        (lambda net: net.predict([[1.0]], n_threads=-HUGE), "n_threads must be at least 1, got"),
+        (lambda net: net.fit([[1.0]], [[1.0]], max_epochs=-HUGE), "max_epochs must be at least 1"),
+        (lambda net: net.fit([[1.0]], [[1.0]], l2=HUGE), "l2 is too large for a float"),
+    ],
+)
+def test_numbers_of_too_many_digits(call, message):
+    with pytest.raises(ValueError, match=message):
+        call(dl.Network([1, 1], seed=0))
+
+
+def test_a_seed_of_too_many_digits():
+    network = dl.Network([1, 1], seed=HUGE)
+    assert repr(network).endswith(f"seed={HUGE:#x})")
+    assert "seed an integer of thousands of digits" in network._repr_html_()

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import builtins
+import bz2
+import gzip
 import json
+import lzma
+import pickle
 import re
 import subprocess
 import sys
@@ -253,11 +257,18 @@ class TestMessages:
             (b"# comment\na,y\n1,2\n", "line 2 has 2 entries, the first line has 1 name; expected"),
             (b"a,y\n1,2\n\xff,2\n", "expected UTF-8 text, line 3 is not"),
             ("größe,y\n1,2\n".encode("latin-1"), "expected UTF-8 text, line 1 is not"),
-            (
-                "a,y\n1,2\n".encode("utf-16"),
-                "expected UTF-8 text, line 1 is not, it looks like UTF",
-            ),
-            ("a,y\n1,2\n".encode("utf-16-le"), "expected UTF-8 text, line 1 is not, it looks like"),
+            ("a,y\n1,2\n".encode("utf-16"), "expected UTF-8 text, found text in UTF-16"),
+            ("a,y\n1,2\n".encode("utf-16-le"), "expected UTF-8 text, found text in UTF-16"),
+            ("größe,y\n1,2\n".encode("utf-16-be"), "expected UTF-8 text, found text in UTF-16"),
+            ("a,y\n1,2\n".encode("utf-32"), "expected UTF-8 text, found text in UTF-32"),
+            (b"a,y\n1,2\n3,\x004\n", "expected UTF-8 text, line 3 holds a null character"),
+            (b"a,y\n1,2\n\0\0\0\0", "expected UTF-8 text, line 3 holds a null character"),
+            (b"\0", "expected UTF-8 text, line 1 holds a null character"),
+            (gzip.compress(b"a,y\n1,2\n"), "expected UTF-8 text, found a gzip file"),
+            (bz2.compress(b"a,y\n1,2\n"), "expected UTF-8 text, found a bzip2 file"),
+            (lzma.compress(b"a,y\n1,2\n"), "expected UTF-8 text, found an xz file"),
+            (pickle.dumps([1.5]), "expected UTF-8 text, found a Python pickle"),
+            (b"PK\x03\x04\x14\0\x06\0", "expected UTF-8 text, found a zip archive (.zip, .xlsx"),
             (b"a,y,y\n1,2,3\n", "the first line names the column 'y' twice; names must differ"),
             (b"y, a ,a\n1,2,3\n", "the first line names the column 'a' twice; names must differ"),
             (b'a,y\n1,"2\n3,4\n', "a quotation mark is not closed, or stands inside an entry"),
@@ -270,6 +281,34 @@ class TestMessages:
         line = fails("train", path, "--target", "y")
         assert line.startswith(f"{path}: ")
         assert message in line
+
+    def test_a_panic_of_polars(self, fails, tmp_path, monkeypatch):
+        """It is no Exception, and damaged files cause it."""
+        path = tmp_path / "bad.parquet"
+        path.write_bytes(b"PAR1")
+
+        def read(content):
+            raise pl.exceptions.PanicException("called unwrap\nnote: a backtrace")
+
+        monkeypatch.setattr(pl, "read_parquet", read)
+        line = fails("train", path, "--target", "y")
+        assert line == f"{path}: damaged, polars cannot read it: called unwrap"
+
+    def test_of_packed_files(self, fails, tmp_path, model):
+        packed = gzip.compress(b"a,y\n1,2\n")
+        for name, expected in (
+            ("data.parquet", "expected a Parquet file"),
+            ("data.csv.gz", "expected a NumPy .npz or .npy file"),
+        ):
+            (tmp_path / name).write_bytes(packed)
+            line = fails("train", tmp_path / name)
+            assert line == f"{tmp_path / name}: {expected}, found a gzip file"
+            (tmp_path / name).write_bytes(packed[::-1])
+            assert "gzip" not in fails("train", tmp_path / name)
+        (tmp_path / "model.gz").write_bytes(gzip.compress(model[0].read_bytes()))
+        line = fails("predict", tmp_path / "model.gz", tmp_path / "data.csv")
+        assert "expected a safetensors header of 2 to" in line
+        assert line.endswith("found a gzip file")
 
     @pytest.mark.parametrize("name", ['he said "hi"', "a\nb", "a,b;c;d;e", "größe"])
     def test_names(self, report, tmp_path, name):

@@ -61,6 +61,62 @@ static void test_output(const struct mlp_kernels *k)
     }
 }
 
+/* Small costs keep their digits, against long double: of a class whose logit is far above the others. */
+static void test_small_costs(const struct mlp_kernels *k)
+{
+    for (int trial = 0; trial < 2000; trial++) {
+        const size_t rows = random_size(90), m = 1 + random_size(12), n = rows * m;
+        const int soft = trial % 3 == 2;
+        const double gap = 700.0 * fabs((double)(random_bits() % 1000)) / 1000.0;
+        struct array z = array(n), y = array(n), delta = array(n), terms = array(n);
+        struct array c = array(rows);
+        long double expected[100];
+        for (size_t i = 0; i < rows; i++) {
+            const size_t top = random_bits() % m;
+            double *zi = z.p + i * m, *yi = y.p + i * m;
+            zi[top] = zi[top == 0 ? 1 : 0] + gap;
+            long double max = zi[0], others = 0.0L, cost = 0.0L;
+            size_t of_max = 0;
+            for (size_t j = 1; j < m; j++) {
+                of_max = zi[j] > max ? j : of_max;
+                max = zi[of_max];
+            }
+            for (size_t j = 0; j < m; j++) {
+                yi[j] = j == top ? 1.0 : 0.0;
+                others += j == of_max ? 0.0L : expl(zi[j] - max);
+            }
+            if (soft) {
+                yi[top] = 0.75;
+                yi[(top + 1) % m] += 0.25;
+            }
+            for (size_t j = 0; j < m; j++)
+                cost += yi[j] * (log1pl(others) - (zi[j] - max));
+            expected[i] = cost;
+        }
+        k->output(MLP_CROSS_ENTROPY, 0.0, MLP_SOFTMAX, rows, m, z.p, y.p, delta.p, terms.p, c.p);
+        for (size_t i = 0; i < rows;
+             i++) /* a difference of logits is rounded, which exp makes as much */
+            CHECK(fabsl(c.p[i] - expected[i]) <=
+                  expected[i] * (8e-16L + 1.3e-16L * (long double)(gap + 2.0 * (double)m)));
+        release(z.base, z.size);
+        release(y.base, y.size);
+        release(delta.base, delta.size);
+        release(terms.base, terms.size);
+        release(c.base, c.size);
+    }
+    double z[] = {0.0, 0.0, 50.0}, y[] = {0.0, 0.0, 1.0}, delta[3], terms[3], c;
+    k->output(MLP_CROSS_ENTROPY, 0.0, MLP_SOFTMAX, 1, 3, z, y, delta, terms, &c);
+    CHECK(fabs(c - 0x1.d257d547e083fp-72) <= 1e-36);
+    double single = 50.0, one = 1.0;
+    for (int pair = 0; pair < 2; pair++) { /* the same of one sigmoid unit, from either side */
+        single = pair ? -50.0 : 50.0;
+        one = pair ? 0.0 : 1.0;
+        k->output(MLP_BINARY_CROSS_ENTROPY, 0.0, MLP_SIGMOID, 1, 1, &single, &one, delta, terms,
+                  &c);
+        CHECK(fabs(c - 0.5 * 0x1.d257d547e083fp-72) <= 1e-36);
+    }
+}
+
 /* The losses of a - y with any output: cost, and delta = dC/da g'(z). */
 static void test_losses(const struct mlp_kernels *k)
 {
@@ -196,7 +252,7 @@ static void time_weigh(const struct mlp_kernels *k)
 }
 
 static const struct row ROWS[] = {
-    {"output", time_output, {test_output, test_losses}},
+    {"output", time_output, {test_output, test_losses, test_small_costs}},
     {"weigh", time_weigh, {test_weigh}},
 };
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 
+import mpmath as mp
 import numpy as np
 import pytest
 
 import deltaloop as dl
+from deltaloop.reference import Reference
 from tests.helpers.compare import relative_error
 
 XOR_X = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
@@ -142,3 +144,39 @@ def test_every_activation_by_hand():
     for output, a in expected.items():
         net = dl.Network.from_weights([np.eye(3)], [np.zeros(3)], activation="tanh", output=output)
         np.testing.assert_allclose(net.predict(z)[0], a, rtol=1e-15)
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_small_costs_keep_their_digits(n_threads):
+    """Of a class whose logit is far above the others: log(1 + r) for r below an epsilon."""
+    net = dl.Network([3, 3], output="softmax", loss="cross_entropy", seed=0)
+    net.parameters = np.array([*np.eye(3).ravel(), 0, 0, 0])
+    assert net.cost([0.0, 0.0, 50.0], 2) == pytest.approx(3.857499695927836e-22, rel=1e-15)
+    gaps = np.array([0.0, 1e-3, 0.5, 3.0, 20.0, 36.0, 37.0, 50.0, 200.0, 700.0])
+    X = np.c_[0 * gaps, 1 - gaps / 7, gaps]
+    for i, x in enumerate(X):
+        exact = [mp.mpf(float(z)) for z in x]
+        for label in range(3):
+            with mp.workdps(40):
+                others = [mp.exp(z - exact[label]) for j, z in enumerate(exact) if j != label]
+                expected = mp.log1p(mp.fsum(others))
+            cost = net.cost(x, label)
+            assert abs(mp.mpf(cost) - expected) <= expected * (2e-16 * float(np.ptp(x)) + 1e-15)
+            # Classes, probabilities, and the reference.
+            assert cost == net.cost(x, np.eye(3)[label])
+            assert Reference.of(net).cost(x, label) == pytest.approx(cost, rel=1e-12)
+            assert net.cost(
+                X[: i + 1], np.full(i + 1, label), n_threads=n_threads
+            ) == pytest.approx(sum(net.cost(row, label) for row in X[: i + 1]), rel=1e-14)
+
+
+def test_small_costs_of_one_sigmoid_unit():
+    for loss in ("cross_entropy", "binary_cross_entropy"):
+        net = dl.Network([1, 1], output="sigmoid", loss=loss, seed=0)
+        net.parameters = np.array([1.0, 0.0])
+        for z in (1.0, 20.0, 37.0, 50.0, 300.0):
+            for y, x in ((1.0, z), (0.0, -z)):
+                assert net.cost([x], [y]) == pytest.approx(float(mp.log1p(mp.exp(-z))), rel=1e-15)
+                assert Reference.of(net).cost([x], [y]) == pytest.approx(
+                    net.cost([x], [y]), rel=1e-15
+                )

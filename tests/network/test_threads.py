@@ -134,6 +134,12 @@ def test_any_integer_and_far_too_many():
         ("-1", None),
         ("x", None),
         ("9999", None),
+        ("001", 1),
+        ("1" * 5000, None),
+        ("0" * 5000 + "1", 1),
+        ("0" * 5000, None),
+        ("\N{SUPERSCRIPT TWO}", None),
+        ("\udcff", None),
     ],
 )
 def test_omp_num_threads(monkeypatch, value, limit):
@@ -177,6 +183,11 @@ def test_affinity(monkeypatch):
         ),
         ("0::/a\n", {"a/cpu.max": "rubbish"}, _threads.MOST),
         ("0::/a\n", {}, _threads.MOST),
+        ("0::/a\n", {"a/cpu.max": "9" * 5000 + " 1e-300"}, _threads.MOST),
+        ("0::/a\n", {"a/cpu.max": "nan nan"}, _threads.MOST),
+        ("0::/a\n", {"a/cpu.max": "\udcff 1"}, _threads.MOST),
+        ("0::/\udcff:\n", {"\udcff:/cpu.max": "150000 100000"}, 2),
+        ("\n0\nrubbish\n0::/a\n", {"a/cpu.max": "150000 100000"}, 2),
         (None, {}, _threads.MOST),
     ],
 )
@@ -184,11 +195,11 @@ def test_quota(tmp_path, cgroup, files, expected):
     proc, mount = tmp_path / "proc", tmp_path / "cgroup"
     proc.mkdir()
     if cgroup is not None:
-        (proc / "cgroup").write_text(cgroup)
+        (proc / "cgroup").write_text(cgroup, "utf-8", "surrogateescape")
     for name, text in files.items():
         path = mount / Path(name)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text + "\n")
+        path.write_text(text + "\n", "utf-8", "surrogateescape")
     _threads.quota.cache_clear()
     try:
         assert _threads.quota(proc, mount) == expected

@@ -156,7 +156,8 @@ def test_clone_parameters_and_html():
     assert "MLPRegressor" in model._repr_html_()
     assert "loss=" in repr(model)
     assert MLPClassifier().get_params().keys() - theirs.MLPClassifier().get_params().keys() == {
-        "n_threads"
+        "n_threads",
+        "class_weight",
     }
     for ours, other in ((MLPClassifier, theirs.MLPClassifier), (MLPRegressor, theirs.MLPRegressor)):
         expected = other().get_params()
@@ -311,7 +312,7 @@ def test_warm_start_takes_new_parameters_of_the_solver():
 def test_warm_start_with_another_activation_or_loss():
     model = quick(warm_start=True, shuffle=False).fit(*IRIS)
     other = theirs.MLPClassifier(
-        **{k: v for k, v in model.get_params().items() if k != "n_threads"}
+        **{k: v for k, v in model.get_params().items() if k not in ("n_threads", "class_weight")}
     ).fit(*IRIS)
     for estimator in (model, other):
         if estimator is model:
@@ -384,12 +385,6 @@ def test_the_log_loss_is_not_cut_off():
 
     assert loss(dl.sklearn) == pytest.approx(100.0, rel=1e-6)
     assert loss(theirs) == pytest.approx(-np.log(np.finfo(float).eps), rel=1e-3)
-
-
-def test_float32_is_computed_in_float64():
-    model = quick().fit(IRIS[0].astype(np.float32), IRIS[1])
-    assert model.coefs_[0].dtype == np.float64
-    assert model.predict_proba(IRIS[0].astype(np.float32)).dtype == np.float64
 
 
 # ---- our own values ----
@@ -766,3 +761,72 @@ def test_time_is_not_lost_between_epochs():
     began = time.perf_counter()
     quick(max_iter=1000, tol=0.0, n_iter_no_change=np.inf).fit(*IRIS)
     assert time.perf_counter() - began < 30
+
+
+@pytest.mark.parametrize("data", ["values", "two classes", "three classes"])
+@pytest.mark.parametrize("solver", ["adam", "rprop"])
+def test_rows_set_aside_that_have_no_weight(data, solver):
+    """Their score would be 0 / 0; so it is of rows to train on of which none has a weight."""
+    X = IRIS[0][:40]
+    y = {"values": X[:, 0], "two classes": np.arange(40) % 2, "three classes": np.arange(40) % 3}
+    kind = MLPRegressor if data == "values" else MLPClassifier
+    options = {"hidden_layer_sizes": (2,), "max_iter": 2, "solver": solver, "random_state": 0}
+    model = kind(early_stopping=True, validation_fraction=0.2, **options)
+    seen: list[str] = []
+    for one in range(40):  # the only row with a weight is set aside or it is not
+        weights = np.zeros(40)
+        weights[one] = 1.0
+        with pytest.raises(
+            ValueError, match=r"early_stopping=True with validation_fraction=0\.2: all"
+        ) as caught:
+            model.fit(X, y[data], weights)
+        seen.append(str(caught.value))
+    assert sum("8 rows that are set aside have the weight 0" in text for text in seen) == 32
+    assert sum("32 rows that are trained on have the weight 0" in text for text in seen) == 8
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        (
+            {"early_stopping": True, "validation_fraction": 1.0},
+            r"validation_fraction must be in \[0, 1\), got 1.0",
+        ),
+        ({"validation_fraction": 1}, r"validation_fraction must be in \[0, 1\), got 1"),
+        (
+            {"early_stopping": True, "validation_fraction": 0.0},
+            "validation_fraction=0.0 of 150 rows aside",
+        ),
+        (
+            {"early_stopping": True, "validation_fraction": 0.999},
+            "validation_fraction=0.999 of 150 rows aside",
+        ),
+        (
+            {"early_stopping": True, "validation_fraction": 0.005},
+            "validation_fraction=0.005 of 150 rows is 1",
+        ),
+        (
+            {"solver": dl.GradientDescent(0.1, batch_size=500)},
+            r"^solver=GradientDescent\(.*batch_size=500\): batch_size",
+        ),
+        ({"loss": "log_loss"}, "loss must be one of squared_error"),
+    ],
+    ids=str,
+)
+def test_messages_name_the_estimators_own_parameters(options, match):
+    with pytest.raises(ValueError, match=match) as caught:
+        MLPRegressor(**options).fit(*IRIS)
+    assert "test_size" not in str(caught.value)
+
+
+def test_the_penalty_has_its_name_here():
+    """Solvers speak of l2, which is the estimators' alpha."""
+    solver = dl.LevenbergMarquardt(max_memory=1000)
+    with pytest.raises(ValueError, match=r"^solver=Lev") as caught:
+        MLPRegressor(solver=solver, alpha=1.0).fit(*DIABETES)
+    assert "l2" not in str(caught.value)
+
+
+def test_more_iterations_than_c_counts():
+    model = MLPRegressor(hidden_layer_sizes=(1,), solver="lm", max_iter=2**70)
+    assert model.fit(*DIABETES).n_iter_ < 1000

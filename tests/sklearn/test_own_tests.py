@@ -6,7 +6,6 @@ import pytest
 
 pytest.importorskip("sklearn")
 
-import numpy as np
 import sklearn.neural_network as _module
 
 from deltaloop import sklearn as _ours
@@ -28,12 +27,6 @@ del test_fit, test_gradient  # noqa: F821
 @pytest.fixture
 def global_random_seed():
     return 42
-
-
-@pytest.mark.parametrize("Estimator", [_ours.MLPClassifier, _ours.MLPRegressor])
-def test_mlp_param_dtypes(Estimator):
-    """Ours computes in float64 always, so float32 is left out."""
-    _tests.test_mlp_param_dtypes(np.float64, Estimator)
 
 
 def test_it_was_ours():

@@ -13,6 +13,7 @@ pytest.importorskip("sklearn")
 
 from scipy import sparse
 from sklearn import neural_network as theirs
+from sklearn.base import clone
 from sklearn.datasets import make_classification, make_multilabel_classification
 from sklearn.exceptions import ConvergenceWarning
 
@@ -247,7 +248,7 @@ def test_float32_and_other_orders():
     b.fit(X.astype(np.float32).astype(np.float64), CURVE)
     for data in (X.astype(np.float32), np.asfortranarray(X.astype(np.float32))):
         c = pair("regression")[1].fit(data, CURVE)
-        np.testing.assert_array_equal(b.coefs_[0], c.coefs_[0])
+        np.testing.assert_array_equal(b.coefs_[0], c.network_.weights[0])
     a.fit(X, CURVE)
     c = pair("regression")[1].fit(np.asfortranarray(X), CURVE)
     assert_same(a, c)
@@ -262,6 +263,21 @@ def test_multioutput_weights_agree_and_the_loss_is_the_sum_over_outputs():
         b.fit(X, Y)
         np.testing.assert_allclose(a.coefs_[0], b.coefs_[0], atol=TOLERANCE)
         np.testing.assert_allclose(3 * np.array(a.loss_curve_), b.loss_curve_, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize(("loss", "times"), [("squared_error", 3), ("poisson", 1)])
+def test_the_penalty_is_not_times_the_number_of_outputs(loss, times):
+    """The data's part of the loss is; of Poisson's loss scikit-learn takes the sum as well."""
+    Y = np.column_stack([CURVE, X[:, 3] ** 2, X[:, 4]]) ** 2
+    n, alpha = len(X), 3.0
+    a, b = pair("regression", loss=loss, alpha=alpha, tol=0.0, max_iter=1, batch_size=n)
+    a.fit(X, Y)
+    b.fit(X, Y)
+    start = clone(b).set_params(learning_rate_init=1e-300).fit(X, Y)
+    penalty = alpha / 2 * sum((w**2).sum() for w in start.coefs_) / n
+    assert penalty > 0.01
+    theirs_alone, ours_alone = a.loss_curve_[0] - penalty, b.loss_curve_[0] - penalty
+    np.testing.assert_allclose(times * theirs_alone, ours_alone, rtol=1e-12)
 
 
 def test_lbfgs_ends_where_theirs_does():

@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from deltaloop._files import temporary
 from deltaloop._files.paths import check_regular
 
-__all__ = ["check", "is_direct", "replacement", "write_bytes", "writing"]
+__all__ = ["check", "is_direct", "is_same", "replacement", "write_bytes", "writing"]
 
 _STREAM = re.compile(r"/dev/(?:(stdout)|(stderr)|fd/([0-9]{1,9}))|/proc/self/fd/([0-9]{1,9})")
 
@@ -80,6 +80,16 @@ def replacement(name: str) -> Iterator[IO[bytes]]:
     except BaseException:
         temporary.discard(file)
         raise
+
+
+def is_same(name: str, other: str) -> bool:
+    """Whether two names are those of one file, which may be there or not. Never of a device."""
+    if is_direct(name):
+        return False
+    try:
+        return os.path.samefile(name, other)
+    except OSError:
+        return os.path.realpath(name) == os.path.realpath(other)
 
 
 def is_direct(name: str) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from deltaloop._files import strict_json
+from deltaloop._files import signatures, strict_json
 from deltaloop._files.contents import exactly
 
 # What a file can make a reader allocate before it is known to be one of ours. safetensors (0.8.0)
@@ -33,7 +33,8 @@ def read_header(file: BinaryIO, size: int) -> tuple[bytes, dict[str, Any]]:
     limit = min(MAX_HEADER_BYTES, size - 8)
     if not 2 <= length <= limit:
         raise ValueError(
-            f"expected a safetensors header of 2 to {limit} bytes, found a length of {length}"
+            f"expected a safetensors header of 2 to {limit} bytes, found "
+            f"{signatures.found(start + file.read(1000)) or f'a length of {length}'}"
         )
     text = exactly(file, length)
     return start + text, _parsed(text)

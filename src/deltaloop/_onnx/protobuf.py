@@ -29,8 +29,16 @@ MAX_DEPTH = 100
 # Of a name, a description or an entry of the metadata.
 MAX_TEXT_BYTES = 2**24
 
-# TensorProto.FLOAT, INT64 and DOUBLE: types, and the fields where values are if not in raw_data
-_TYPES = {1: ("<f4", "float_data"), 7: ("<i8", "int64_data"), 11: ("<f8", "double_data")}
+FLOAT16, BFLOAT16 = 10, 16
+# TensorProto's types: how they lie in raw_data, and the fields where values are if not there. Those
+# of two bytes are there as integers.
+_TYPES = {
+    1: ("<f4", "float_data"),
+    7: ("<i8", "int64_data"),
+    FLOAT16: ("<f2", "int32_data"),
+    11: ("<f8", "double_data"),
+    BFLOAT16: ("<u2", "int32_data"),
+}
 
 
 def read_model(onnx: Any, name: str) -> Any:
@@ -117,7 +125,7 @@ def _damaged(found: str) -> ValueError:
 
 
 def array(tensor: Any) -> NDArray[Any] | None:
-    """Return a tensor of float64, float32 or int64, None if it is of another type.
+    """Return a tensor of floats or int64, None if it is of another type; bfloat16 as float32.
 
     ValueError if its values are not in the file, or not as many as its dimensions call for.
     """
@@ -143,8 +151,23 @@ def array(tensor: Any) -> NDArray[Any] | None:
         found = f"{len(values)} bytes" if raw else f"{len(values)}"
         shown = short(str(list(shape)))
         raise ValueError(f"{what} of shape {shown} needs {size} values, found {found}")
-    flat = np.frombuffer(values, dtype) if raw else np.fromiter(values, dtype, len(values))
-    return flat.reshape(shape)
+    return _flat(values, dtype, raw, tensor.data_type).reshape(shape)
+
+
+def _flat(values: Any, dtype: str, raw: bool, kind: int) -> NDArray[Any]:
+    """Return the values of a tensor, one after the other."""
+    if raw:
+        flat = np.frombuffer(values, dtype)
+    elif kind in (FLOAT16, BFLOAT16):
+        words = np.fromiter(values, np.int64, len(values))
+        if ((words < 0) | (words >= 1 << 16)).any():
+            raise ValueError("expected values of two bytes, found larger ones")
+        flat = words.astype("<u2").view(dtype)
+    else:
+        flat = np.fromiter(values, dtype, len(values))
+    if kind == BFLOAT16:  # the upper half of a float32
+        flat = (flat.astype(np.uint32) << 16).view(np.float32)
+    return flat
 
 
 def metadata(model: Any, prefix: str) -> dict[str, str]:

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from deltaloop._arguments import layers as _layers
 from deltaloop._files.description import Description, describe
 from deltaloop._files.paths import short
-from deltaloop._onnx.graph import Graph, Units
+from deltaloop._onnx.graph import Graph
 from deltaloop._onnx.protobuf import metadata, read_model
+from deltaloop._onnx.values import Layer, resolve
 from deltaloop._onnx.write import PREFIX, library
 from deltaloop.scaling import Scaling
 
@@ -30,8 +31,11 @@ class Found(NamedTuple):
     noted: Description | None
 
 
-def read(name: str) -> Found:
-    """Read the layers of a file. ValueError if it holds no such chain, OSError, ImportError."""
+def read(name: str, plain: bool) -> Found:
+    """Read the layers of a file. ValueError if it holds no such chain, OSError, ImportError.
+
+    `plain` says whether the outputs may be scaled as far as the loss is concerned.
+    """
     onnx = library()
     model = read_model(onnx, name)
     opsets = {entry.domain: entry.version for entry in model.opset_import}
@@ -41,38 +45,44 @@ def read(name: str) -> Found:
         if function.domain in ("", "ai.onnx", "ai.onnx.ml"):
             shown = short(function.name)
             raise ValueError(f"expected the operators of ONNX, found {shown} with another meaning")
-    layers = _chain(Graph(onnx, model.graph).result())
-    return _found(layers, metadata(model, PREFIX))
+    units = Graph(onnx, model.graph).result()
+    entries = metadata(model, PREFIX)
+    noted = describe(entries) if entries else None
+    scaled = noted is not None and noted.scaling is not None
+    layers, scaling = resolve(units, plain or scaled)
+    found = _found(layers, scaling)
+    return found if noted is None else _as_noted(found, noted)
 
 
-def _chain(units: Units) -> list[Units]:
-    """Return the layers, first to last."""
-    layers: list[Units] = []
-    while units.sum is not None:
-        layers.append(units)
-        units = units.sum.below
-    return layers[::-1]
-
-
-def _found(layers: list[Units], entries: dict[str, str]) -> Found:
-    weights, biases = [], []
-    for units in layers:
-        assert units.sum is not None
-        w, b = units.sum.weights, units.sum.biases
-        weights.append(w)
-        biases.append(np.zeros(w.shape[1]) if b is None else b)
+def _found(layers: list[Layer], scaling: Scaling | None) -> Found:
+    weights, biases = [layer.weights for layer in layers], [layer.biases for layer in layers]
     sizes = _layers.join(weights, biases)[0]
-    activations = [units.activation for units in layers]
-    residual = _layers.is_residual(sizes, [units.residual for units in layers])
-    if not entries:
-        return Found(weights, biases, activations, residual, None, None)
-    noted = describe(entries)
-    found = (sizes, tuple(activations[:-1]), activations[-1], residual)
-    if found != (noted.layers, noted.activation, noted.output, noted.residual):
+    activations = [layer.activation for layer in layers]
+    residual = _layers.is_residual(sizes, [layer.residual for layer in layers])
+    return Found(weights, biases, activations, residual, scaling, None)
+
+
+def _as_noted(found: Found, noted: Description) -> Found:
+    """Return what was found with what was noted, which must be of the same network."""
+    sizes = (*(len(w) for w in found.weights), len(found.biases[-1]))
+    names = found.activations
+    described = (noted.layers, noted.activation, noted.output, noted.residual)
+    scaling = found.scaling
+    if noted.scaling is not None:
+        a, b, c, d = scaling.arrays if scaling else _unscaled(noted.layers)
+        scaling = Scaling(a, b, c, d, noted.scaling)
+    if (sizes, tuple(names[:-1]), names[-1], found.residual) != described or (
+        found.scaling is not None and noted.scaling is None
+    ):
         raise ValueError(
             "expected the graph that the model's metadata describes, layers "
             f"{short(str(list(noted.layers)))}, found another, of layers "
             f"{short(str(list(sizes)))}: a model that was changed should not keep the "
             f"entries {PREFIX}* of its metadata_props"
         )
-    return Found(weights, biases, activations, residual, None, noted)
+    return found._replace(scaling=scaling, noted=noted)
+
+
+def _unscaled(layers: tuple[int, ...]) -> list[NDArray[np.float64]]:
+    """Return the arrays of a scaling that changes nothing, which has no nodes."""
+    return [part(m) for m in (layers[0], layers[-1]) for part in (np.zeros, np.ones)]

@@ -43,6 +43,7 @@ from deltaloop.cli._solvers import (
     fit_arguments,
     fit_options,
 )
+from deltaloop.cli._streams import check, say
 from deltaloop.cli._types import check_output
 from deltaloop.datasets import load_digits
 from deltaloop.losses import Loss
@@ -57,8 +58,10 @@ __all__ = ["info", "predict", "train"]
 
 
 def train(args: argparse.Namespace) -> None:
-    check_output(args, "--output-model", args.output_model)
-    check_output(args, "--plot", args.plot)
+    check()
+    used = {"the data": args.data}
+    check_output(args, "--output-model", args.output_model, used)
+    check_output(args, "--plot", args.plot, used | {"--output-model": args.output_model})
     if args.plot is not None:
         _pictures.check(args)
     if _table_files.is_table(args.data):
@@ -108,7 +111,7 @@ def train(args: argparse.Namespace) -> None:
         X, y = data.X[held_out], data.y[held_out]
         predicted = network.predict(X) if data.classes is None else network.classify(X)
         _pictures.draw(args.plot, result, y, np.asarray(predicted), data.classes)
-    print(to_json(report) if args.json else train_text(report, _data_text(data), {}))
+    say(to_json(report) if args.json else train_text(report, _data_text(data), {}))
 
 
 def _set_defaults(args: argparse.Namespace) -> None:
@@ -195,7 +198,7 @@ def _data_text(data: Data) -> str:
 
 
 def predict(args: argparse.Namespace) -> None:
-    check_output(args, "--output", args.output)
+    check_output(args, "--output", args.output, {"the model": args.model, "the rows": args.file})
     if args.output is not None and not (
         _table_files.is_table(args.output) or is_direct(args.output)
     ):
@@ -293,12 +296,12 @@ def _file_score(
 def info(args: argparse.Namespace) -> None:
     report: dict[str, Any] = {**dl.runtime()} if args.model is None else _model_report(args.model)
     if args.json:
-        print(to_json(report))
+        say(to_json(report))
         return
     rows = {key: flat(report[key]) for key in report}
     if "columns" in report:
         rows["columns"] = _tables.columns_text(report["columns"])
-    print(aligned(rows))
+    say(aligned(rows))
 
 
 def _model_report(path: str) -> dict[str, Any]:

@@ -11,12 +11,12 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from deltaloop._files import signatures
 from deltaloop._files.paths import twice
 
 __all__ = ["read"]
 
 _BOM = b"\xef\xbb\xbf"
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _BLANK = re.compile(rb"\n(?: *\r?\n| +\r?\Z)")
 # What is quoted, to keep it, or a line that holds nothing.
 _QUOTED_OR_BLANK = re.compile(rb'("[^"]*")|^ *\r?(?:\n|\Z)', re.MULTILINE)
@@ -57,16 +57,18 @@ def read(content: bytes, separator: str | None) -> Any:
 
 
 def _check_text(content: bytes) -> None:
-    """ValueError unless it is UTF-8."""
-    known = ", it looks like UTF-16" if content.startswith(_UTF16) or b"\0" in content else ""
+    """ValueError unless it is UTF-8 without null characters, which text has none of."""
     try:
         content.decode()
-        position = content.find(b"\0")
+        position, what = content.find(b"\0"), "holds a null character"
     except UnicodeDecodeError as error:
-        position = error.start
+        position, what = error.start, "is not"
     if position >= 0:
+        kind = signatures.found(content)
+        if kind is not None:
+            raise ValueError(f"expected UTF-8 text, found {kind}")
         line = content.count(b"\n", 0, position) + 1
-        raise ValueError(f"expected UTF-8 text, line {line} is not{known}")
+        raise ValueError(f"expected UTF-8 text, line {line} {what}")
 
 
 def _lines(stream: io.BytesIO, separator: str) -> Iterator[tuple[int, list[str]]]:

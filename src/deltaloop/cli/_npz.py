@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deltaloop._files import signatures
 from deltaloop._scaling import Floats, Scaling
 from deltaloop.datasets import load_digits
 from deltaloop.tabular._target import Label
@@ -72,7 +73,8 @@ def read(path: str, needed: Sequence[str], optional: Sequence[str] = ()) -> dict
     with open(path, "rb") as file:
         start = file.read(6)
         if start[:2] != b"PK" and start != b"\x93NUMPY":
-            raise ValueError(f"{path}: expected a NumPy .npz or .npy file, found something else")
+            kind = signatures.found(start + file.read(1000)) or "something else"
+            raise ValueError(f"{path}: expected a NumPy .npz or .npy file, found {kind}")
         file.seek(0)
         try:
             loaded = np.load(file, allow_pickle=False)

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import deltaloop as dl
 from deltaloop._activations import TRAINABLE
 from deltaloop._losses import ANY_OUTPUT, LOSSES, TASKS, WITH_PARAMETER, of_task
-from deltaloop.cli import _arrays, _types
+from deltaloop.cli import _arrays, _streams, _types
 from deltaloop.cli._signals import Terminated, served
 from deltaloop.cli._solvers import (
     AUTO,
@@ -81,23 +79,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     SystemExit
         After `--help` and `--version` (status 0) and for wrong arguments (status 2).
     """
-    args = _parser().parse_args(argv)
     try:
+        try:
+            args = _parser().parse_args(argv)
+        except SystemExit:
+            _streams.flush()  # help that cannot be written is an error
+            raise
         with served():
             args.run(args)
-            sys.stdout.flush()
+            _streams.flush()
         return 0
     except Terminated:
         return _fail("terminated", 143)
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
-    except BrokenPipeError:
-        # The reader has gone, as in `| head`: what is left in the buffer must not raise again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     except MemoryError:
         return _fail("not enough memory", 1)
     except OSError as error:
+        if isinstance(error, BrokenPipeError) and error.filename == _streams.OUTPUT:
+            return 1  # the reader has gone, as in `| head`
         named = error.filename is not None and error.strerror is not None
         return _fail(f"{error.filename}: {error.strerror}" if named else str(error), 1)
     except (ImportError, TypeError, ValueError) as error:
@@ -105,7 +105,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _fail(message: str, status: int) -> int:
-    print("deltaloop:", " ".join(message.split()), file=sys.stderr)
+    _streams.note(f"deltaloop: {' '.join(message.split())}")
     return status
 
 

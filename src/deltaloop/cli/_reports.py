@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import sys
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
 import deltaloop as dl
+from deltaloop.cli._streams import note, say
 from deltaloop.schedules import Schedule
 from deltaloop.solvers import Solver
 
@@ -201,13 +201,14 @@ def flat(value: Any) -> str:
 def print_predictions(args: argparse.Namespace, report: Mapping[str, Any]) -> None:
     """Print predictions, one a line, and a score, if there is one, on the standard error."""
     if args.json:
-        print(to_json(report))
+        say(to_json(report))
         return
     if args.output is None:
         for prediction in report["predictions"]:
-            print(*prediction if isinstance(prediction, list) else [prediction])
+            values = prediction if isinstance(prediction, list) else [prediction]
+            say(" ".join(map(str, values)))
     task = report["task"]
     if score_name(task) in report:
         n = report.get("n_with_target", report["n"])
         text = score_text(report[score_name(task)], f"{n} rows")
-        print(f"{score_label(task)} {text}", file=sys.stderr)
+        note(f"{score_label(task)} {text}")

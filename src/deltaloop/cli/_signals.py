@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Never
+
+from deltaloop.cli._streams import note
 
 __all__ = ["Terminated", "save_so_far", "served"]
 
@@ -46,11 +47,10 @@ def save_so_far(
     try:
         save()
     except (OSError, ValueError) as error:
-        print(f"deltaloop: the model so far is not saved: {error}", file=sys.stderr)
+        note(f"deltaloop: the model so far is not saved: {error}")
         return
     epochs = interrupt.result.epochs  # type: ignore[attr-defined]
-    print(
+    note(
         f"deltaloop: the model so far, of {epochs} epoch{'s' if epochs != 1 else ''}, is saved in "
-        f"{args.output_model}",
-        file=sys.stderr,
+        f"{args.output_model}"
     )

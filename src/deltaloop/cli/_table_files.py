@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deltaloop._files import signatures
 from deltaloop._files.atomic import write_bytes
 from deltaloop.cli import _csv
 from deltaloop.tabular._frames import first_line
@@ -53,12 +54,17 @@ def read(path: str, text: Collection[str] = ()) -> Any:
         content = file.read()
     try:
         if path.lower().endswith(_PARQUET):
+            kind = signatures.found(content)
+            if kind is not None and not content.startswith(b"PAR1"):
+                raise ValueError(f"expected a Parquet file, found {kind}")
             frame = pl.read_parquet(io.BytesIO(content))
         else:
             tabs = path.lower().endswith(_TABS)
             frame = _typed(_csv.read(content, "\t" if tabs else None), text)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise ValueError(f"{path}: {first_line(error)}") from error
+    except pl.exceptions.PanicException as error:  # no Exception; one in 150 damaged Parquet files
+        raise ValueError(f"{path}: damaged, polars cannot read it: {first_line(error)}") from error
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     if not frame.height:

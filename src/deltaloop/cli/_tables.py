@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -29,6 +28,7 @@ from deltaloop.cli._solvers import (
     fit_arguments,
     fit_options,
 )
+from deltaloop.cli._streams import note, say
 from deltaloop.losses import _of_text as of_text
 from deltaloop.tabular import TabularModel, _frames
 from deltaloop.tabular._columns import Column
@@ -95,13 +95,13 @@ def train(args: argparse.Namespace) -> None:
         guess = model.network.predict(X) if classes is None else model.network.classify(X)
         _pictures.draw(args.plot, model.result, y, np.asarray(guess), classes, data.target.names)
     if args.json:
-        print(to_json(report))
+        say(to_json(report))
         return
     more = {"inputs": f"{data.table.n_inputs}, of {_kinds(model.columns)}"}
     if model.ignored:
         reasons = [f"{name} ({reason})" for name, reason in model.ignored.items()]
         more["ignored"] = ", ".join(reasons)
-    print(train_text(report, _data_text(data, frame.height), more))
+    say(train_text(report, _data_text(data, frame.height), more))
 
 
 def _save(model: TabularModel, data: Prepared, interrupt: Any, path: str) -> None:
@@ -168,7 +168,7 @@ def _score(model: TabularModel, target: Target, frame: Any) -> dict[str, Any]:
         rows = target.encode({name: _frames.column(found[name]) for name in target.names})[1]
         score = model.score(frame)
     except (TypeError, ValueError) as error:
-        print(f"deltaloop: no {score_label(target.task)}: {error}", file=sys.stderr)
+        note(f"deltaloop: no {score_label(target.task)}: {error}")
         return {}
     return {"n_with_target": len(rows), score_name(target.task): score}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from deltaloop._files import atomic
@@ -112,8 +112,10 @@ def schedule(text: str) -> tuple[str, dict[str, Any]]:
     return name, dict(option(part) for part in options)
 
 
-def check_output(args: argparse.Namespace, flag: str, path: str | None) -> None:
-    """Refuse a file that could not be written, before time is spent on training."""
+def check_output(
+    args: argparse.Namespace, flag: str, path: str | None, used: Mapping[str, str | None]
+) -> None:
+    """Refuse a file that could not be written, or is in use, before time is spent on training."""
     if path is None:
         return
     directory = os.path.dirname(path) or "."
@@ -121,6 +123,9 @@ def check_output(args: argparse.Namespace, flag: str, path: str | None) -> None:
         args.usage_error(f"argument {flag}: expected the name of a file, got {path!r}")
     if not os.path.isdir(directory):
         args.usage_error(f"argument {flag}: there is no directory {directory!r}")
+    for what, other in used.items():
+        if other is not None and atomic.is_same(path, other):
+            args.usage_error(f"argument {flag}: expected another file than {what}, {other!r}")
     try:
         atomic.check(path)
     except OSError as error:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from scipy import sparse
 from sklearn.base import ClassifierMixin
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import column_or_1d
+from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
 
+from deltaloop import _scalars
 from deltaloop._onnx import write as _onnx
 from deltaloop.sklearn._document import documented
-from deltaloop.sklearn._estimator import Perceptron, is_stochastic
+from deltaloop.sklearn._estimator import Floats, Perceptron, is_stochastic
 from deltaloop.sklearn._rows import Array, Rows
 
 if TYPE_CHECKING:
@@ -21,6 +25,13 @@ if TYPE_CHECKING:
 
     from deltaloop.losses import Loss
     from deltaloop.sklearn._settings import Settings
+
+
+_FORMS = "a dict of classes and weights, 'balanced' or None, or with several labels a list of dicts"
+_NOT_PARTIAL = (
+    "'balanced' needs all rows, of which partial_fit sees some: name the weights, as "
+    "sklearn.utils.class_weight.compute_class_weight('balanced', classes=classes, y=y) counts them"
+)
 
 
 @documented
@@ -34,6 +45,11 @@ class MLPClassifier(ClassifierMixin, Perceptron):
     Parameters
     ----------
     {parameters}
+    class_weight : dict, "balanced", list of dicts or None, default=None
+        The weight of each class, by which the weights of its instances are multiplied; 1 for a
+        class that is not named. ``"balanced"`` makes the classes count alike: n / (n_classes *
+        n_c) for n_c instances of class c. With several labels at a time a list, with a dict of 0
+        and 1 for each. ``partial_fit`` takes weights by name alone.
 
     Attributes
     ----------
@@ -61,6 +77,40 @@ class MLPClassifier(ClassifierMixin, Perceptron):
     loss = "log_loss"
     classes_: Array
 
+    def __init__(
+        self,
+        hidden_layer_sizes: Any = (100,),
+        activation: Any = "relu",
+        *,
+        solver: Any = "adam",
+        alpha: float = 0.0001,
+        batch_size: Any = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: Any = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: Any = 10,
+        max_fun: int = 15000,
+        n_threads: int | None = None,
+        class_weight: Any = None,
+    ) -> None:
+        parameters = dict(locals())
+        for name in ("self", "__class__"):
+            del parameters[name]
+        super().__init__(**parameters)
+
     # ---- fitting ----
 
     def _targets(self, y: Array, incremental: bool) -> tuple[Array, bool, int]:
@@ -75,6 +125,46 @@ class MLPClassifier(ClassifierMixin, Perceptron):
             return np.searchsorted(self.classes_, y).astype(np.int64), True, len(self.classes_)
         columns = self._label_binarizer.transform(y).astype(bool)
         return columns, False, columns.shape[1]
+
+    def _weights_of(self, y: Array, weights: Floats | None, incremental: bool) -> Floats | None:
+        given = self.class_weight
+        if given is None:
+            return weights
+        several = self._label_binarizer.y_type_.startswith("multilabel")
+        if not (isinstance(given, Mapping | str) or (several and _scalars.is_list(given))):
+            raise TypeError(f"class_weight must be {_FORMS}, got {type(given).__name__}")
+        if isinstance(given, str) and (given != "balanced" or incremental):
+            why = _NOT_PARTIAL if given == "balanced" else f"must be {_FORMS}, got {given!r}"
+            raise ValueError(f"class_weight {why}")
+        if several:
+            columns: Any = y
+            dense = columns.toarray() if sparse.issparse(columns) else columns
+            s = np.asarray(compute_sample_weight(given, dense), dtype=np.float64)
+        else:
+            s = self._class_weights(y, weights)[np.searchsorted(self.classes_, y.ravel())]
+        if weights is not None:
+            with np.errstate(over="ignore", under="ignore"):
+                s = s * weights
+        if not (np.isfinite(s).all() and s.min() >= 0):
+            raise ValueError(f"class_weight must be finite and at least 0, got {given!r}")
+        if s.max() == 0:
+            raise ValueError("class_weight leaves no instance with a positive weight")
+        return s
+
+    def _class_weights(self, y: Array, weights: Floats | None) -> Floats:
+        """Return the weight of each class."""
+        given, classes = self.class_weight, self.classes_.tolist()
+        if isinstance(given, str):
+            result: Floats = compute_class_weight(
+                given, classes=self.classes_, y=y.ravel(), sample_weight=weights
+            )
+            return result
+        unknown = [label for label in given if label not in set(classes)]
+        if unknown:
+            raise ValueError(
+                f"class_weight names {unknown[0]!r}, which is no class; the classes are {classes}"
+            )
+        return np.array([_scalars.real(f"class_weight[{c!r}]", given.get(c, 1.0)) for c in classes])
 
     def _check_classes(self, found: Array) -> None:
         if self.warm_start:
@@ -148,7 +238,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):
             The class with the highest probability; with several labels at a time a 1 where a
             probability is above one half.
         """
-        a = self._outputs(X)
+        a, _ = self._outputs(X)
         kind = self._label_binarizer.y_type_
         if kind == "multiclass":
             classes: Array = np.take(self.classes_, a.argmax(axis=1))
@@ -170,15 +260,21 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
-            In the order of ``classes_``.
+            In the order of ``classes_``. Float32 if the model was fitted to float32 and X is
+            float32, else float64.
         """
-        a = self._outputs(X)
+        a, dtype = self._probabilities(X)
+        return a.astype(dtype, copy=False)
+
+    def _probabilities(self, X: Any) -> tuple[Array, np.dtype[Any]]:
+        """Return the probabilities of all classes in float64, and the type to show them in."""
+        a, dtype = self._outputs(X)
         if a.shape[1] > 1:
-            return a
+            return a, dtype
         result = np.empty((len(a), 2))
         result[:, 0] = 1.0 - a[:, 0]
         result[:, 1] = a[:, 0]
-        return result
+        return result, dtype
 
     def predict_log_proba(self, X: Any) -> Array:
         """Logarithms of ``predict_proba``; a probability of 0 gives minus infinity.
@@ -191,12 +287,12 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
-            In the order of ``classes_``.
+            In the order of ``classes_``, of the type that ``predict_proba`` has.
         """
-        a = self.predict_proba(X)
+        a, dtype = self._probabilities(X)
         with np.errstate(divide="ignore"):
             np.log(a, out=a)
-        return a
+        return a.astype(dtype, copy=False)
 
     def to_onnx(self, path: str | os.PathLike[str]) -> None:
         """Write the model as an ONNX file in float64: see ``deltaloop.Network.to_onnx``.

@@ -84,7 +84,7 @@ early_stopping : bool, default=False
     Whether to set rows aside, to stop when the score on them (accuracy or R^2) no longer improves,
     and to keep the parameters with the best score. lbfgs does not heed it.
 validation_fraction : float, default=0.1
-    The share of these rows.
+    The share of these rows, in [0, 1).
 beta_1, beta_2 : float, default=0.9 and 0.999
     Decay of adam's moments, in [0, 1].
 epsilon : float, default=1e-8
@@ -100,7 +100,8 @@ ATTRIBUTES = """\
 network_ : deltaloop.Network
     The network, whose methods save it, draw it and bind it to buffers.
 coefs_, intercepts_ : list of ndarray of shape (m_in, m_out) and (m_out,)
-    Weights and biases of each layer: views of the network's parameters.
+    Weights and biases of each layer: views of the network's parameters, or of a model that was
+    fitted to float32 copies in float32.
 loss_ : float
     The mean loss, penalty included, of the last epoch.
 loss_curve_ : list of float

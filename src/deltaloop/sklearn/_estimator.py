@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from deltaloop import _core
@@ -15,6 +17,10 @@ from deltaloop.sklearn import _settings
 from deltaloop.sklearn._optimizer import DivergedError
 from deltaloop.sklearn._rows import Array, Rows
 from deltaloop.sklearn._training import Training
+
+Floats = NDArray[np.float64]
+
+_FLOAT64 = np.dtype(np.float64)
 
 
 def is_stochastic(estimator: Perceptron) -> bool:
@@ -30,64 +36,16 @@ def is_stochastic(estimator: Perceptron) -> bool:
 class Perceptron(Training):
     """Fitting, the parameters as scikit-learn shows them, and the outputs of the network.
 
-    The network is ``network_``; ``coefs_`` and ``intercepts_`` are views of its parameters. What a
-    caller puts in their place is copied in before it is next used.
+    The network is ``network_``; ``coefs_`` and ``intercepts_`` are views of its parameters, or
+    copies of them in float32 where the model was fitted to float32. What a caller puts in their
+    place is copied in before it is next used.
     """
 
     n_features_in_: int
 
-    def __init__(
-        self,
-        hidden_layer_sizes: Any = (100,),
-        activation: Any = "relu",
-        *,
-        solver: Any = "adam",
-        alpha: float = 0.0001,
-        batch_size: Any = "auto",
-        learning_rate: str = "constant",
-        learning_rate_init: float = 0.001,
-        power_t: float = 0.5,
-        max_iter: int = 200,
-        shuffle: bool = True,
-        random_state: Any = None,
-        tol: float = 1e-4,
-        verbose: Any = False,
-        warm_start: bool = False,
-        momentum: float = 0.9,
-        nesterovs_momentum: bool = True,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-8,
-        n_iter_no_change: Any = 10,
-        max_fun: int = 15000,
-        n_threads: int | None = None,
-    ) -> None:
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.solver = solver
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.power_t = power_t
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.tol = tol
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.momentum = momentum
-        self.nesterovs_momentum = nesterovs_momentum
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.n_iter_no_change = n_iter_no_change
-        self.max_fun = max_fun
-        self.n_threads = n_threads
+    def __init__(self, **parameters: Any) -> None:
+        for name, value in parameters.items():
+            setattr(self, name, value)
 
     # ---- what the two differ in ----
 
@@ -97,6 +55,10 @@ class Perceptron(Training):
 
     def _numeric_targets(self) -> bool:
         return False
+
+    def _weights_of(self, y: Array, weights: Floats | None, incremental: bool) -> Floats | None:
+        """Return the weights of instances with the targets y: those given, and the classes'."""
+        return weights
 
     # ---- the parameters ----
 
@@ -127,7 +89,11 @@ class Perceptron(Training):
             raise ValueError(
                 f"coefs_ and intercepts_ must hold {len(self._views)} arrays, got {len(shown)}"
             )
-        arrays = [np.asarray(array, dtype=np.float64) for array in shown]
+        exact = [*self.network_.weights, *self.network_.biases]  # of float32 ones, too
+        arrays = [
+            own if array is view else np.asarray(array, dtype=np.float64)
+            for array, view, own in zip(shown, self._views, exact, strict=True)
+        ]
         for name, array, view in zip(names, arrays, self._views, strict=True):
             if array.shape != view.shape:
                 raise ValueError(f"{name} must have shape {view.shape}, got {array.shape}")
@@ -148,13 +114,20 @@ class Perceptron(Training):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
+        for name, parameter in inspect.signature(type(self).__init__).parameters.items():
+            if name != "self" and name not in self.__dict__:  # of a version that had it not
+                self.__dict__[name] = parameter.default
         if "network_" in self.__dict__:
             self._link()
 
     # ---- prediction ----
 
-    def _outputs(self, X: Any) -> Array:
-        """Return a^(L), (n, mL), of instances that scikit-learn's rules allow."""
+    def _outputs(self, X: Any) -> tuple[Array, np.dtype[Any]]:
+        """Return a^(L), (n, mL), of instances that scikit-learn's rules allow.
+
+        In float64, with the type that a prediction has: float32 of a model fitted to float32 for
+        instances that are no wider, as in a product of the two.
+        """
         network = self._ready()
         if (
             type(X) is np.ndarray
@@ -166,9 +139,9 @@ class Perceptron(Training):
             and _core.is_direct(X)
             and _core.find_nonfinite(X) is None
         ):
-            return network.predict(X)
+            return network.predict(X), _FLOAT64
         X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
-        return self._predict_blocks(X)
+        return self._predict_blocks(X), np.result_type(X.dtype, self._dtype)
 
     # ---- fitting ----
 
@@ -226,7 +199,10 @@ class Perceptron(Training):
             weights = np.asarray(_check_sample_weight(sample_weight, X), dtype=np.float64)
             if weights.min() < 0:
                 raise ValueError(f"sample_weight must be at least 0, got {weights.min()}")
+        if first:
+            self._dtype = X.dtype
         targets, labels, n_outputs = self._targets(y, incremental)
+        weights = self._weights_of(y, weights, incremental)
         rows = Rows(X, targets, labels, weights)
         layers = [X.shape[1], *settings.hidden, n_outputs]
         if first:
@@ -250,6 +226,9 @@ class Perceptron(Training):
                     "large values and need to be preprocessed; a smaller learning_rate_init may "
                     "help too."
                 ) from None
+            finally:
+                if self._dtype != np.float64:
+                    self._link()  # what is shown are copies
         return self
 
     def __sklearn_tags__(self) -> Any:

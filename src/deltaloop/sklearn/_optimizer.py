@@ -5,6 +5,7 @@ The steps themselves are C's (``csrc/training/descent.c``); here is what lies ar
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -214,7 +215,11 @@ class FullBatch:
         self._own_penalty = "l2" not in solver._takes
         alpha = 0.0 if self._own_penalty else settings.alpha
         problem = _problem.penalised(0.0, alpha)._replace(weights=rows.weights)
-        check_stage(network, solver, rows.n, problem)
+        try:
+            check_stage(network, solver, rows.n, problem)
+        except ValueError as error:  # the penalty has scikit-learn's name here
+            message = re.sub(r"\bl2\b", "alpha", str(error))
+            raise ValueError(f"solver={solver!r}: {message}") from None
         self.settings = settings
         self.total = rows.total_weight
         self.epochs = 0

@@ -93,11 +93,10 @@ class MLPRegressor(RegressorMixin, Perceptron):
         max_fun: int = 15000,
         n_threads: int | None = None,
     ) -> None:
-        others = dict(locals())
-        for name in ("self", "loss", "__class__"):
-            del others[name]
-        super().__init__(**others)
-        self.loss = loss
+        parameters = dict(locals())
+        for name in ("self", "__class__"):
+            del parameters[name]
+        super().__init__(**parameters)
 
     # ---- fitting ----
 
@@ -168,10 +167,10 @@ class MLPRegressor(RegressorMixin, Perceptron):
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            Float64.
+            Float32 if the model was fitted to float32 and X is float32, else float64.
         """
-        a = self._outputs(X)
-        return a.ravel() if a.shape[1] == 1 else a
+        a, dtype = self._outputs(X)
+        return (a.ravel() if a.shape[1] == 1 else a).astype(dtype, copy=False)
 
     def to_onnx(self, path: str | os.PathLike[str]) -> None:
         """Write the model as an ONNX file in float64: see ``deltaloop.Network.to_onnx``.

@@ -97,13 +97,13 @@ def check(estimator: object) -> Settings:
         logistic=set(activations(e.activation, len(hidden) or 1)) == {"sigmoid"},
         method=method,
         solver=solver,
-        loss=loss_of(e.loss),
+        loss=loss_of(e.loss, hasattr(e, "class_weight")),
         alpha=interval("alpha", e.alpha, 0.0),
         batch_size=batch_size(e.batch_size),
         learning_rate=_scalars.choice("learning_rate", e.learning_rate, SCHEDULES),
         learning_rate_init=interval("learning_rate_init", e.learning_rate_init, 0.0, above=True),
         power_t=interval("power_t", e.power_t, 0.0),
-        max_iter=integer("max_iter", e.max_iter, at_least=1),
+        max_iter=min(integer("max_iter", e.max_iter, at_least=1), 2**62),
         shuffle=flag("shuffle", e.shuffle),
         tol=interval("tol", e.tol, 0.0, math.inf),
         verbose=bool(e.verbose)
@@ -113,7 +113,7 @@ def check(estimator: object) -> Settings:
         momentum=interval("momentum", e.momentum, 0.0, 1.0),
         nesterovs_momentum=flag("nesterovs_momentum", e.nesterovs_momentum),
         early_stopping=flag("early_stopping", e.early_stopping),
-        validation_fraction=interval("validation_fraction", e.validation_fraction, 0.0, 1.0),
+        validation_fraction=fraction("validation_fraction", e.validation_fraction),
         beta_1=interval("beta_1", e.beta_1, 0.0, 1.0),
         beta_2=interval("beta_2", e.beta_2, 0.0, 1.0),
         epsilon=interval("epsilon", e.epsilon, 0.0, above=True),
@@ -135,6 +135,14 @@ def interval(
     start = "(" if above else "["
     end = ", inf)" if high is None else f", {high:g}]"
     raise ValueError(f"{name} must be in {start}{low:g}{end}, got {value!r}")
+
+
+def fraction(name: str, value: object) -> float:
+    """Return a number in [0, 1)."""
+    number = _scalars.real(name, value)
+    if not 0.0 <= number < 1.0:
+        raise ValueError(f"{name} must be in [0, 1), got {value!r}")
+    return number
 
 
 def hidden_sizes(given: object) -> tuple[int, ...]:
@@ -179,11 +187,11 @@ def solver_of(given: object) -> tuple[str, Solver | None]:
     return name if name == "lbfgs" else "own", FULL_BATCH[name]
 
 
-def loss_of(given: object) -> Loss:
+def loss_of(given: object, of_classes: bool) -> Loss:
     """Return a loss: of classes by scikit-learn's name, of values by its own or as an object."""
+    if of_classes:
+        return LOSSES_OF_CLASSES[_scalars.choice("loss", given, tuple(LOSSES_OF_CLASSES))]
     if isinstance(given, str):
-        if given in LOSSES_OF_CLASSES:
-            return LOSSES_OF_CLASSES[given]
         return _scalars.choice("loss", given, LOSSES_OF_VALUES)
     return check_loss(given)
 

@@ -7,7 +7,7 @@ mini-batches and for solvers on all instances alike.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -47,6 +47,8 @@ class Training(BaseEstimator):
 
     solver: Any
     random_state: Any
+    # Of what the first fit was given; models of version 0.1.0 have float64 alone.
+    _dtype: np.dtype[Any] = np.dtype(np.float64)
 
     # ---- what the two estimators differ in ----
 
@@ -82,12 +84,23 @@ class Training(BaseEstimator):
         self.out_activation_ = _settings.OUT_ACTIVATIONS.get(output, output)
 
     def _link(self) -> None:
-        """Show the network's parameters."""
+        """Show the network's parameters: as they are, or rounded to float32.
+
+        What is written into the rounded ones would be lost, so that they cannot be written to.
+        """
         weights, biases = self.network_.weights, self.network_.biases
+        if self._dtype != np.float64:
+            weights, biases = self._rounded(weights), self._rounded(biases)
         # At once: a signal between them would leave views of two networks.
         self.__dict__.update(
             _views=[*weights, *biases], coefs_=list(weights), intercepts_=list(biases)
         )
+
+    def _rounded(self, arrays: Iterable[Array]) -> tuple[Array, ...]:
+        rounded = tuple(array.astype(self._dtype) for array in arrays)
+        for array in rounded:
+            array.flags.writeable = False
+        return rounded
 
     def _predict_blocks(self, X: Any) -> Array:
         """Return a^(L) of valid instances, dense or sparse."""
@@ -165,18 +178,35 @@ class Training(BaseEstimator):
             random_state = np.random.RandomState()
             random_state.set_state(self._split_state)
         binary = hasattr(self, "classes_") and self.n_outputs_ == 1
-        train, held = train_test_split(
-            np.arange(rows.n),
-            random_state=random_state,
-            test_size=settings.validation_fraction,
-            stratify=rows.y if binary else None,
-        )
+        share = settings.validation_fraction
+        try:
+            train, held = train_test_split(
+                np.arange(rows.n),
+                random_state=random_state,
+                test_size=share,
+                stratify=rows.y if binary else None,
+            )
+        except ValueError as error:
+            message = str(error).replace("test_size", "validation_fraction")
+            raise ValueError(
+                f"early_stopping=True cannot set validation_fraction={share} of {rows.n} rows "
+                f"aside: {message}"
+            ) from None
         if len(held) < 2:
             raise ValueError(
                 "The validation set is too small. Increase 'validation_fraction' or the size of "
-                "your dataset."
+                f"your dataset: validation_fraction={share} of {rows.n} rows is {len(held)}, at "
+                "least 2 are needed."
             )
-        return rows[train], rows[held]
+        parts = rows[train], rows[held]
+        for part, use in zip(parts, ("trained on", "set aside"), strict=True):
+            if part.weights is not None and part.weights.max() == 0:
+                raise ValueError(
+                    f"early_stopping=True with validation_fraction={share}: all {part.n} rows that "
+                    f"are {use} have the weight 0; change validation_fraction or random_state, or "
+                    "leave out the rows of weight 0"
+                )
+        return parts
 
     def _train_stochastic(
         self, settings: Settings, rows: Rows, held: Rows | None, incremental: bool

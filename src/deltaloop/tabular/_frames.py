@@ -165,6 +165,6 @@ def _of_items(name: str, dtype: str, items: list[Any], missing: NDArray[np.bool_
     return _values(kind, name, dtype, kind.converted(items), missing, boolean)
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """Return the first line of a message of another library."""
     return str(error).strip().partition("\n")[0]
