@@ -660,8 +660,12 @@ def test_l2_has_no_dual_form():
     X, Y = np.ones((3, 50)), np.zeros(3)
     solver = LM(max_memory=10**6)
     net.copy().fit(X, Y, solver=solver, max_epochs=1, sample_weight=[1, 2, 3])
-    with pytest.raises(ValueError, match=r"max_memory=1000000 is too little .* 3121 parameters"):
+    pattern = r"max_memory=1000000 .* 3121 parameters .* l2=0 \(alpha=0 .* take 149952 bytes"
+    with pytest.raises(ValueError, match=pattern):
         net.fit(X, Y, solver=solver, max_epochs=1, l2=1e-9)
+    net.copy().fit(X, Y, solver=LM(max_memory=149952), max_epochs=1)
+    with pytest.raises(ValueError, match="take matrices of 149952 bytes; LBFGS"):
+        net.fit(X, Y, solver=LM(max_memory=149951), max_epochs=1)
 
 
 def test_representation():
@@ -695,3 +699,19 @@ def test_a_jacobian_whose_square_overflows_has_an_end(solver):
         result = net.fit(X, [0.0, 1.0], solver=solver, max_epochs=5, max_time=2.0)
     assert result.stop_reason in ("max_damping", "min_step", "diverged")
     assert np.isfinite(net.parameters).all()
+
+
+@pytest.mark.parametrize("factor", [1e-3, 2.0, 100.0])
+def test_bayesian_regularisation_takes_weights_as_relative(factor):
+    """A common factor of all weights goes into beta: it makes no rows, and no other network."""
+    rng = np.random.default_rng(0)
+    X = np.linspace(-1.0, 1.0, 60).reshape(-1, 1)
+    Y = np.sin(3 * X) + rng.normal(scale=0.2, size=X.shape)
+    states = []
+    for s in (None, np.full(60, factor)):
+        net = dl.Network([1, 5, 1], activation="tanh", output="identity", seed=0)
+        states.append(net.fit(X, Y, solver=BR(), tol=0, sample_weight=s, max_epochs=1000).state)
+    plain, weighted = states
+    for name in ("alpha", "gamma"):
+        np.testing.assert_allclose(weighted[name], plain[name], rtol=1e-6)
+    np.testing.assert_allclose(weighted["beta"] * factor, plain["beta"], rtol=1e-6)

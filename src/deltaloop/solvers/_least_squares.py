@@ -83,13 +83,16 @@ class _SecondOrder(Solver):
                 f"{', '.join(GAUSS_NEWTON)}, got {network.loss}"
             )
         P, R = network.n_parameters, n * network.layers[-1]
-        dual = R < P and problem.l2 == 0
-        order = R if dual else P
-        needed = 8 * (self._matrices() * order * order + (2 * P * R if dual else 0))
+        primal = 8 * self._matrices() * P * P
+        dual = 8 * (self._matrices() * R * R + 2 * P * R)
+        needed = dual if R < P and problem.l2 == 0 else primal
         if needed > self.max_memory:
+            without = ""
+            if R < P and problem.l2 > 0:
+                without = f"with l2=0 (alpha=0 of an estimator) they take {dual} bytes; "
             raise ValueError(
                 f"max_memory={self.max_memory} is too little for {type(self).__name__}: "
-                f"{P} parameters and {R} residuals take matrices of {needed} bytes; "
+                f"{P} parameters and {R} residuals take matrices of {needed} bytes; {without}"
                 "LBFGS needs none"
             )
 
@@ -144,8 +147,9 @@ class LevenbergMarquardt(_SecondOrder):
         The fit ends with ``"min_gradient"`` when the norm of the gradient, a sum over the
         instances, is not above it. 0 switches this off.
     max_memory : int, default 2**30
-        Bytes that the matrices may take. A fit that needs more, 16 P^2 for P parameters, is
-        refused before anything is allocated.
+        Bytes that the matrices may take. A fit that needs more is refused before anything is
+        allocated: 16 P^2 for P parameters, or 16 R^2 + 16 P R where there are fewer errors, R, and
+        ``l2`` is 0.
 
     Raises
     ------
@@ -302,6 +306,10 @@ class BayesianRegularization(_SecondOrder):
     F. ``result.state`` holds ``alpha``, ``beta`` and ``gamma``, as they were estimated at the start
     of the last iteration, and ``damping`` (mu). With fewer errors than parameters gamma counts from
     their number, and beta stays as it is while R - gamma is not positive.
+
+    Weights of instances are relative: the variance of an error is taken as 1 / (2 beta s_i), and R
+    counts the instances whose weight is positive. A common factor of all weights changes beta
+    alone. So a weight of 2 is not two rows, which are two observations; repeat a row for that.
 
     References
     ----------
