@@ -122,7 +122,8 @@ static enum mlp_event begin(struct mlp_fit *fit, struct mlp_gauss_newton *m)
 static double most_damping(const struct mlp_fit *fit, const struct mlp_gauss_newton *m)
 {
     const double scale = m->beta * m->largest;
-    return fit->options.levenberg.max_damping * (scale > 1.0 ? scale : 1.0);
+    /* No mu is above infinity, and there would be no end. */
+    return fmin(fit->options.levenberg.max_damping * (scale > 1.0 ? scale : 1.0), DBL_MAX);
 }
 
 /* The step did not reduce the cost, or there is none: more damping. */

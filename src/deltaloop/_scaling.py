@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -78,12 +79,20 @@ def fit(
 ) -> FitResult:
     """Train on scaled columns and fold the scaling into the network.
 
-    ValueError if the fit diverges: what it leaves is of no use.
+    ValueError if the fit diverges: what it leaves is of no use. If it is interrupted after its
+    beginning, the exception has the network so far, with the scaling, as its attribute `network`.
     """
     scaled = y if outputs is None else outputs.apply(y)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DivergenceWarning)
-        result = network.fit(inputs.apply(X), scaled, **options)
+        try:
+            result = network.fit(inputs.apply(X), scaled, **options)
+        except KeyboardInterrupt as interrupt:
+            if hasattr(interrupt, "result"):
+                with suppress(ValueError):
+                    fold(network, inputs, outputs)
+                    interrupt.network = network  # type: ignore[attr-defined]
+            raise
     if result.stop_reason == "diverged":
         rate = getattr(result.stages[-1].solver, "learning_rate", None)
         advice = f": try a learning rate below {rate:g}" if isinstance(rate, float) else ""

@@ -106,7 +106,7 @@ class EpochInfo:
     validation_cost: float
     learning_rate: float
     gradient_norm: float
-    _checkpoint: Checkpoint | None = field(default=None, repr=False, compare=False)
+    _checkpoint: Checkpoint | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def state(self) -> Mapping[str, NDArray[Any]]:

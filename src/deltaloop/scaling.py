@@ -26,8 +26,8 @@ KINDS = ("standard", "minmax")
 GIVEN = "given"
 ARRAYS = ("input_offset", "input_scale", "output_offset", "output_scale")
 
-# Elements between two looks at signals: some 20 ms.
-SLICE = 1 << 22
+# Elements between two looks at signals: at most 50 ms, of single columns.
+SLICE = 1 << 21
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -47,40 +48,64 @@ def shell(folder):
     return shell
 
 
+@pytest.fixture
+def speak(folder, monkeypatch):
+    """Run the command line in this process, to streams as Python makes them."""
+
+    def speak(*argv, encoding="utf-8", out=True, err=True):
+        from deltaloop.cli import main
+
+        written = [io.BytesIO(), io.BytesIO()]
+        streams = [
+            io.TextIOWrapper(raw, encoding, write_through=True) if is_open else None
+            for raw, is_open in zip(written, (out, err), strict=True)
+        ]
+        monkeypatch.chdir(folder)
+        with monkeypatch.context() as within:
+            within.setattr(sys, "stdout", streams[0])
+            within.setattr(sys, "stderr", streams[1])
+            status = main(argv)
+        return status, written[0].getvalue(), written[1].getvalue().decode(encoding)
+
+    return speak
+
+
 QUICK = "train table.csv --target t --hidden 2 --l2 0.1 --epochs 30"
+CLOSED = "deltaloop: standard output: Bad file descriptor\n"
 
 
 @pytest.mark.parametrize("command", ["predict arrays X.npz", QUICK, "info", "info arrays"])
-def test_a_closed_output(shell, folder, command):
-    more = " --output-model made" * command.startswith("train")
-    status, _, err = shell(f"{command}{more} >&-")
-    assert status == 1
-    assert err == "deltaloop: standard output: Bad file descriptor\n"
+def test_a_closed_output(speak, folder, command):
+    more = ["--output-model", "made"] * command.startswith("train")
+    assert speak(*command.split(), *more, out=False) == (1, b"", CLOSED)
     assert not (folder / "made").exists()
 
 
+def test_a_closed_output_of_a_process(shell):
+    assert shell("info >&-") == (1, b"", CLOSED)
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-@pytest.mark.parametrize("command", ["predict arrays X.npz", "info --json", "--version"])
-def test_a_full_output(shell, command):
-    status, _, err = shell(f"{command} >/dev/full")
-    assert (status, err) == (1, "deltaloop: standard output: No space left on device\n")
+def test_a_full_output(shell):
+    message = "deltaloop: standard output: No space left on device\n"
+    assert shell("predict arrays X.npz >/dev/full") == (1, b"", message)
 
 
 def test_an_output_that_only_reads(shell):
-    status, _, err = shell("info 1</dev/null")
-    assert (status, err) == (1, "deltaloop: standard output: Bad file descriptor\n")
+    assert shell("info 1</dev/null") == (1, b"", CLOSED)
 
 
-def test_what_prints_nothing_needs_no_output(shell, folder):
-    status, _, _ = shell("predict table table.csv --output out.csv >&-")
+def test_what_prints_nothing_needs_no_output(speak, folder):
+    status, _, _ = speak("predict", "table", "table.csv", "--output", "out.csv", out=False)
     assert status == 0
-    assert (folder / "out.csv").exists()
     (folder / "out.csv").unlink()
 
 
-def test_closed_messages(shell):
+def test_closed_messages(speak, shell):
     """They do not end up in the output."""
-    assert shell("predict table table.csv 2>&-") == (0, "Köln\n≈\n".encode() * 20, "")
+    expected = 0, ("Köln\n≈\n" * 20).encode(), ""
+    assert speak("predict", "table", "table.csv", err=False) == expected
+    assert speak("predict", "none", "table.csv", err=False) == (1, b"", "")
     assert shell("predict none table.csv 2>&-") == (1, b"", "")
 
 
@@ -92,21 +117,26 @@ def test_closed_messages(shell):
         ("utf-8", "Köln\n≈\n".encode()),
     ],
 )
-def test_what_an_encoding_cannot_say_is_escaped(shell, encoding, expected):
-    status, out, err = shell("predict table table.csv", PYTHONIOENCODING=encoding)
+def test_what_an_encoding_cannot_say_is_escaped(speak, encoding, expected):
+    status, out, err = speak("predict", "table", "table.csv", encoding=encoding)
     assert (status, out) == (0, expected * 20)
     assert err.startswith("accuracy ")
-    status, out, err = shell("predict table table.csv --json", PYTHONIOENCODING=encoding)
+    _, out, _ = speak("predict", "table", "table.csv", "--json", encoding=encoding)
     assert set(json.loads(out)["predictions"]) == {"Köln", "≈"}
-    status, out, err = shell("info table", PYTHONIOENCODING=encoding)
+    status, out, err = speak("info", "table", encoding=encoding)
     assert (status, err) == (0, "")
     assert expected.splitlines()[0] in out
 
 
-def test_a_name_that_is_not_unicode(shell, folder):
-    name = b"m\xff"
-    (folder / os.fsdecode(name)).write_bytes((folder / "arrays").read_bytes())
-    status, out, err = shell("info m$(printf '\\377')", PYTHONIOENCODING="utf-8:strict")
+def test_an_encoding_of_a_process(shell):
+    status, out, _ = shell("predict table table.csv", PYTHONIOENCODING="cp1252")
+    assert (status, out) == (0, b"K\xf6ln\n\\u2248\n" * 20)
+
+
+def test_a_name_that_is_not_unicode(speak, folder):
+    name = os.fsdecode(b"m\xff")
+    (folder / name).write_bytes((folder / "arrays").read_bytes())
+    status, out, err = speak("info", name)
     assert (status, err) == (0, "")
     assert rb"m\udcff" in out
 
@@ -162,9 +192,10 @@ class TestOutputs:
             assert message in err
         os.unlink("same.csv")
 
-    def test_devices(self, shell):
+    def test_devices(self, speak, shell):
         pytest.importorskip("matplotlib")
-        status, out, err = shell(f"{QUICK} --output-model /dev/null --plot /dev/null")
+        null = "/dev/null"
+        status, out, err = speak(*QUICK.split(), "--output-model", null, "--plot", null)
         assert (status, err) == (0, "")
         assert b"model     /dev/null" in out
         status, out, _ = shell("predict table table.csv --output /dev/stdout")
@@ -175,9 +206,9 @@ class TestOutputs:
 
     @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
     @pytest.mark.parametrize("flag", ["--output-model", "--plot"])
-    def test_a_device_that_is_full(self, shell, flag):
+    def test_a_device_that_is_full(self, speak, flag):
         pytest.importorskip("matplotlib")
-        status, _, err = shell(f"{QUICK} {flag} /dev/full")
+        status, _, err = speak(*QUICK.split(), flag, "/dev/full")
         assert (status, err) == (1, "deltaloop: /dev/full: No space left on device\n")
 
     @pytest.mark.parametrize("suffix", ["csv", "parquet", "png", "safetensors", "onnx"])

@@ -8,7 +8,7 @@ import re
 import signal
 import subprocess
 import sys
-import time
+from pathlib import Path
 
 import pytest
 
@@ -184,12 +184,26 @@ class TestProcess:
         assert result.stderr.count("\n") == 1
         assert "Traceback" not in result.stderr
 
-    @pytest.mark.skipif(os.name != "posix", reason="SIGINT is POSIX's")
-    def test_ctrl_c(self, tmp_path):
+    @pytest.mark.skipif(os.name != "posix", reason="needs POSIX's signals")
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    @pytest.mark.parametrize("data", ["digits", "table.csv"])
+    def test_signal_while_training(self, tmp_path, number, data):
+        """The model so far is saved, with its scaling, and standard error says so."""
         model = tmp_path / "model"
-        argv = ["train", "digits", "--epochs", "100000000", "--output-model", str(model)]
+        if data != "digits":
+            data = str(tmp_path / data)
+            lines = [f"{x / 10},{'yes' if x % 20 < 10 else 'no'}" for x in range(200)]
+            Path(data).write_text("\n".join(["x,y", *lines]))
+        argv = ["train", data, "--epochs", "100000000", "--solver", "gd", "--l2", "0.001"]
+        argv += ["--tol", "0", "--output-model", str(model)]
+        argv += [] if data == "digits" else ["--target", "y"]
         # During the imports, which the marker ends, Python itself would print a traceback.
-        code = "import sys\nfrom deltaloop.cli import main\nprint('ready', flush=True)\n"
+        code = (
+            "import sys\nimport deltaloop as dl\nfrom deltaloop.cli import main\n"
+            "fit = dl.Network.fit\n"
+            "def say(info):\n    if info.epoch == 20:\n        print('ready', flush=True)\n"
+            "dl.Network.fit = lambda *a, **k: fit(*a, callback=say, **k)\n"
+        )
         process = subprocess.Popen(
             [sys.executable, "-c", f"{code}sys.exit(main({argv!r}))"],
             stdout=subprocess.PIPE,
@@ -197,11 +211,50 @@ class TestProcess:
             text=True,
         )
         assert process.stdout.readline() == "ready\n"
-        time.sleep(0.5)
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
-        assert (process.returncode, out, err) == (130, "", "deltaloop: interrupted\n")
-        assert not model.exists()
+        process.send_signal(number)
+        out, err = process.communicate(timeout=60)
+        what, status = ("interrupted", 130) if number == signal.SIGINT else ("terminated", 143)
+        assert (process.returncode, out) == (status, "")
+        first, second = err.splitlines()
+        found = re.fullmatch(
+            r"deltaloop: the model so far, of (\d+) epochs, is saved in (.*)", first
+        )
+        assert found is not None
+        assert int(found[1]) >= 20
+        assert (found[2], second) == (str(model), f"deltaloop: {what}")
+        result = subprocess.run([*COMMAND, "predict", model, data, "--json"], capture_output=True)
+        assert json.loads(result.stdout)["accuracy"] > 0.5
+
+    def test_a_signal_before_training_saves_nothing(self, run, monkeypatch, tmp_path):
+        def interrupt(*args, **kwargs):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(dl.Network, "fit", interrupt)
+        model = tmp_path / "model"
+        end = run("train", "digits", "--output-model", model)
+        assert end == (130, "", "deltaloop: interrupted\n")
+        assert not list(tmp_path.iterdir())
+
+    def test_a_model_so_far_that_cannot_be_saved(self, run, monkeypatch, tmp_path):
+        fit = dl.Network.fit
+
+        def interrupt(info):
+            raise KeyboardInterrupt
+
+        def refuse(*args, **kwargs):
+            raise OSError("no room")
+
+        monkeypatch.setattr(dl.Network, "fit", lambda *a, **k: fit(*a, callback=interrupt, **k))
+        monkeypatch.setattr(dl.Network, "save", refuse)
+        status, out, err = run("train", "digits", "--output-model", tmp_path / "model")
+        assert (status, out) == (130, "")
+        assert err == "deltaloop: the model so far is not saved: no room\ndeltaloop: interrupted\n"
+
+    @pytest.mark.skipif(os.name != "posix", reason="needs POSIX's signals")
+    def test_signals_are_as_they_were_after_a_command(self, run):
+        before = signal.getsignal(signal.SIGTERM)
+        assert run("info")[0] == 0
+        assert signal.getsignal(signal.SIGTERM) is before
 
     @pytest.mark.skipif(os.name != "posix", reason="closed pipes fail in other ways elsewhere")
     def test_reader_that_goes_away(self, model):

@@ -48,10 +48,10 @@ models = [
 
 @pytest.fixture
 def beside(tmp_path):
-    """Start a saver, and yield how to call a function for a second while it saves."""
+    """Start a saver, and yield how to call a function as long as it saves."""
     started = []
 
-    def call(make, function, seconds=1.0, *, onnx=False):
+    def call(make, function, seconds=0.6, *, onnx=False):
         paths = [tmp_path / "model", *([tmp_path / "model.onnx"] if onnx else [])]
         code = SAVER.format(make=make)
         process = subprocess.Popen(
@@ -147,7 +147,7 @@ def test_a_file_that_is_cut_while_it_is_read(function, tmp_path):
     )
     assert process.stdout.readline() == "\n"
     rng = np.random.default_rng(0)
-    end = time.monotonic() + 1.0
+    end = time.monotonic() + 0.6
     while time.monotonic() < end:
         os.truncate(path, int(rng.integers(len(content))))
         time.sleep(0.002)

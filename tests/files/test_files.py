@@ -125,6 +125,16 @@ class TestRoundTrip:
         dl.Network([1, 1], seed=0).save(path)
         assert dl.load(path).layers == (1, 1)
 
+    def test_save_holds_two_copies_beside_the_network(self, path):
+        network = dl.Network([1000, 1000, 10], activation="tanh", seed=0)
+        tracemalloc.start()
+        try:
+            network.save(path)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert peak < 2.5 * 8 * network.n_parameters
+
     def test_load_holds_one_copy_beside_the_network(self, path):
         network = dl.Network([1000, 1000, 10], activation="tanh", seed=0)
         network.save(path)

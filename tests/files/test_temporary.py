@@ -41,24 +41,28 @@ def child(work):
     return number
 
 def loop():
+    for name in names:
+        network.save(name)
+    os.write(ready[1], b".")
     while True:
         for name in names:
             network.save(name)
 
 def once():
-    for _ in range(300):
+    for _ in range(150):
         network.save(os.path.join(directory, "beside"))
     os._exit(0)
 
 def leftovers():
     return sum(name.startswith(".deltaloop-") for name in os.listdir(directory))
 
-beside = child(once)
-found = 0
-for _ in range(kills):
-    before = leftovers()
+beside, ready = child(once), os.pipe()
+found = n = 0
+while n < kills or (not found and n < 20 * kills):
+    n += 1
     number = child(loop)
-    time.sleep(random.uniform(0.004, 0.02))
+    os.read(ready[0], 1)
+    time.sleep(random.uniform(0, 0.01))
     os.kill(number, signal.SIGKILL)
     os.waitpid(number, 0)
     found = max(found, leftovers())
@@ -72,7 +76,7 @@ for name in [*names, os.path.join(directory, "beside")]:
 
 @POSIX
 def test_killed_savers(tmp_path):
-    found, left = map(int, run_python(KILLS, str(tmp_path), "40").split())
+    found, left = map(int, run_python(KILLS, str(tmp_path), "25").split())
     assert found > 0
     assert left == 0
     assert sorted(os.listdir(tmp_path)) == ["a", "b", "beside"]

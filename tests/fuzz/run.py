@@ -6,8 +6,8 @@
     python -m tests.fuzz.run --replay onnx_file build/findings/onnx_file-0123abcd
 
 The targets of the Python layer need atheris, which has no wheel for every Python. Those of the C
-core are programs: configure with -DDELTALOOP_FUZZ=ON -DCMAKE_C_COMPILER=clang, build fuzz_network and
-fuzz_training, and name the folder with --core.
+core are programs: configure with -DDELTALOOP_FUZZ=ON -DCMAKE_C_COMPILER=clang, build fuzz_network
+and fuzz_training, and name the folder with --core.
 
 Each finding is an input in the folder of --findings, with a text beside it that tells what
 happened. The status is 1 if there is any.
@@ -16,6 +16,7 @@ happened. The status is 1 if there is any.
 from __future__ import annotations
 
 import argparse
+import base64
 import hashlib
 import os
 import random
@@ -33,6 +34,8 @@ CORE = ("network", "training")
 # Of an input; those of C are read to the end.
 MAX_LENGTH = {"network": 160, "training": 250}
 MAX_FINDINGS = 10
+# Of the inputs that are printed, for logs whose files are gone.
+MOST_SHOWN = 3000
 LIMITS = ["-timeout=20", "-rss_limit_mb=2048", "-print_final_stats=1"]
 
 
@@ -63,6 +66,9 @@ def main() -> int:
         print(f"{name:18} {executions:10,} executions {seconds:6.0f} s  {len(findings)} findings")
         for path in findings:
             print(f"    {path}: {_told(path)}")
+            content = path.read_bytes()
+            if len(content) <= MOST_SHOWN:
+                print(f"    {base64.b64encode(content).decode()}")
         sys.stdout.flush()
     print(f"{'in all':18} {total:10,} executions           {found} findings")
     return 1 if found else 0
@@ -71,10 +77,13 @@ def main() -> int:
 def _fuzz(name: str, known: argparse.Namespace) -> tuple[int, list[Path], float]:
     """Run one target, again after each crash; executions, findings, seconds."""
     before = set(known.findings.iterdir())
-    executions, start = 0, time.monotonic()
+    executions = 0
     with tempfile.TemporaryDirectory(prefix="deltaloop-fuzz-") as folder:
         corpus = (known.corpus or Path(folder)) / name
         corpus.mkdir(parents=True, exist_ok=True)
+        for content in _seeds(name):
+            (corpus / hashlib.sha256(content).hexdigest()[:16]).write_bytes(content)
+        start = time.monotonic()
         for runs in range(MAX_FINDINGS):
             left = known.seconds - (time.monotonic() - start)
             if left < 1:
@@ -92,6 +101,16 @@ def _fuzz(name: str, known: argparse.Namespace) -> tuple[int, list[Path], float]
                 break
     fresh = sorted(p for p in set(known.findings.iterdir()) - before if p.suffix != ".txt")
     return executions, fresh, time.monotonic() - start
+
+
+def _seeds(name: str) -> list[bytes]:
+    """The inputs to begin with; those of C are bytes of any kind, which tell what to do."""
+    if name in CORE:
+        rng = random.Random(name)
+        return [rng.randbytes(MAX_LENGTH[name]) for _ in range(64)]
+    from tests.fuzz import seeds
+
+    return list(seeds.SEEDS[name]())
 
 
 def _run(name: str, known: argparse.Namespace, corpus: Path, seconds: float) -> tuple[int, str]:
@@ -143,12 +162,9 @@ def _child(name: str, findings: Path, options: list[str]) -> int:
     import atheris
 
     with atheris.instrument_imports(include=["deltaloop"]):
-        from tests.fuzz import mutate, seeds, targets
+        from tests.fuzz import mutate, targets
 
     target = (targets.TARGETS | targets.SLOW_TARGETS)[name]
-    corpus = Path(options[-1])
-    for content in seeds.SEEDS[name]():
-        (corpus / hashlib.sha256(content).hexdigest()[:16]).write_bytes(content)
     targets.prepare()
     seen: set[str] = set()
 

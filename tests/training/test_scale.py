@@ -9,6 +9,7 @@ import copy
 import math
 import pickle
 import re
+import warnings
 from fractions import Fraction
 
 import numpy as np
@@ -18,6 +19,9 @@ import deltaloop as dl
 from deltaloop import scaling as _scaling
 from tests.helpers.capsules import rows_function
 from tests.helpers.networks import refuses
+
+# Raw years are what the twins without a scaling are warned of.
+pytestmark = pytest.mark.filterwarnings("ignore::deltaloop.ConvergenceWarning")
 
 N = 60
 
@@ -522,6 +526,33 @@ def test_columns_that_have_no_scale(kind, values):
         net.fit(X, np.arange(len(X)), scale=kind)
     with refuses(ValueError, "column 0 of Y", net=net):
         net.fit(np.arange(len(X)).reshape(-1, 1), X, scale=kind)
+
+
+# ---- warnings ----
+
+
+@pytest.mark.parametrize("kind", _scaling.KINDS)
+@pytest.mark.parametrize("output", ["identity", "tanh", "sigmoid", "relu"])
+def test_scaled_data_need_no_warning(output, kind):
+    X, Y = data(200)
+    net = made(output=output)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        result = net.fit(X, Y, scale=kind)
+    assert 1 - ((net.predict(X) - Y) ** 2).sum() / ((Y - Y.mean()) ** 2).sum() > 0.99
+    assert "scale" not in result.message
+
+
+def test_warnings_of_a_scaled_network_name_its_scaling():
+    X, Y = data()
+    plain, net = made(output="tanh"), made(output="tanh")
+    with pytest.warns(dl.ConvergenceWarning, match=r"range, as fit\(\.\.\., scale='minmax'\) does"):
+        plain.fit(X, Y, max_epochs=2)
+    net.fit(X, Y, scale="minmax", max_epochs=2)
+    with pytest.warns(dl.ConvergenceWarning, match="Y as net.scaling scales it goes from"):
+        net.fit(X, 2 * Y, max_epochs=2)
+    with pytest.warns(dl.ConvergenceWarning, match="see whether net.scaling suits these data"):
+        net.fit(X, Y, solver=dl.Rprop(), tol=1e9)
 
 
 # ---- copies and files ----

@@ -7,6 +7,8 @@ counted before it is parsed.
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -50,25 +52,26 @@ def _parsed(text: bytes) -> dict[str, Any]:
     return header
 
 
-def sorted_header(content: bytes) -> tuple[bytes, memoryview]:
-    """Return the start of new content with its metadata in order, and the rest as it is.
+def new_header(entries: Mapping[str, str], shapes: Mapping[str, Sequence[int]]) -> bytes:
+    """Return the start of a file with this metadata and these tensors of float64, in this order.
 
-    safetensors (0.8.0 and before) writes the keys in an order that changes from process to
-    process. The sorted header is the same text in another order, so it fits where the old one
-    was.
+    The package safetensors would want all tensors at once, copy them three times, and write the
+    metadata in an order that changes from process to process.
     """
-    length = int.from_bytes(content[:8], "little")
-    if length > MAX_HEADER_BYTES:
+    header: dict[str, Any] = {"__metadata__": dict(sorted(entries.items()))}
+    end = 0
+    for name, shape in shapes.items():
+        start, end = end, end + 8 * math.prod(shape)
+        header[name] = {"dtype": "F64", "shape": list(shape), "data_offsets": [start, end]}
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text = text.ljust(-8 * (-len(text) // 8))  # so that the tensors begin at a multiple of 8
+    if len(text) > MAX_HEADER_BYTES:
         raise ValueError(
             f"expected a header of at most {MAX_HEADER_BYTES} bytes, layers and metadata "
-            f"take {length}"
+            f"take {len(text)}"
         )
-    header = _parsed(content[8 : 8 + length])
-    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
-    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-    if len(text) > length:
-        raise RuntimeError(f"the header grew from {length} to {len(text)} bytes")
-    return content[:8] + text.ljust(length), memoryview(content)[8 + length :]
+    _parsed(text)
+    return len(text).to_bytes(8, "little") + text
 
 
 def check_finite(name: str, values: NDArray[np.float64]) -> None:

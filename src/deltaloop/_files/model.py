@@ -16,7 +16,6 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load as tensors_of
-from safetensors.numpy import save as bytes_of
 
 from deltaloop import _core
 from deltaloop._arguments import layers as _layers
@@ -29,7 +28,7 @@ from deltaloop._files.description import (
     describe,
     entries_of,
 )
-from deltaloop._files.header import check_finite, read_header, sorted_header
+from deltaloop._files.header import check_finite, new_header, read_header
 from deltaloop._files.paths import path_name, short
 from deltaloop.scaling import ARRAYS
 
@@ -43,6 +42,7 @@ def save(
 ) -> None:
     """Write a network to a file, completely or not at all; see `Network.save`.
 
+    Nobody else has the network, so that its parameters stay what they are when they are checked.
     The same network and metadata give the same bytes every time. An existing file is replaced in
     one step and keeps its permissions; if anything fails before that, it stays as it was.
     TypeError for wrong arguments; ValueError if a parameter is not finite, the metadata cannot be
@@ -61,11 +61,13 @@ def save(
     with writing(name):
         for tensor, values in tensors.items():
             check_finite(tensor, values)
-        content = bytes_of(tensors, metadata=entries_of(network) | user)
-        start, rest = sorted_header(content)
+        # The order of the package safetensors.
+        shapes = {tensor: tensors[tensor].shape for tensor in sorted(tensors)}
+        start = new_header(entries_of(network) | user, shapes)
         with replacement(name) as file:
             file.write(start)
-            file.write(rest)
+            for tensor in shapes:
+                file.write(np.ascontiguousarray(tensors[tensor], "<f8").data)
 
 
 class Notes(NamedTuple):

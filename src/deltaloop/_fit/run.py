@@ -471,12 +471,11 @@ def train(course: Course, i: int, run: _core.Fit, start: int, last: int) -> str:
         if done and limits.callback and course.epoch == due and stop != "diverged":
             due += every
             cost, validation, rate, norm, _ = part[:, -1].tolist()
+            seconds, network = now - course.began, cast(Any, course.network)
+            info = EpochInfo(course.epoch, cost, seconds, network, validation, rate, norm)
             checkpoint = _checkpoint.Checkpoint(course, i, run)
-            network = cast(Any, course.network)
-            seconds = now - course.began
-            answer = limits.callback(
-                EpochInfo(course.epoch, cost, seconds, network, validation, rate, norm, checkpoint)
-            )
+            object.__setattr__(info, "_checkpoint", checkpoint)  # it is frozen for others
+            answer = limits.callback(info)
             checkpoint.close()
             course.asked = isinstance(answer, bool | np.bool_) and bool(answer)
             if not stop and course.asked:

@@ -35,8 +35,9 @@ FLAT, LAST = 1e-3, 1e-6
 ASKED = ("max_epochs", "max_time", "callback")
 # The outputs that have bounds.
 LIMITS = {row.name: row.range for row in ROWS if row.range != (-math.inf, math.inf)}
-# What sets the scale right.
+# What sets the scale right, of a network without a scaling and of one that has one.
 SCALE = "scale X and Y, as fit(..., scale='standard') does"
+RESCALE = "see whether net.scaling suits these data"
 
 
 class Ask(NamedTuple):
@@ -72,6 +73,11 @@ def ask(network: _core.Core, run: _core.Fit) -> Ask:
     return Ask(*run.targets(bounded))
 
 
+def advice(network: _core.Core) -> str:
+    """Say what may set the scale right."""
+    return SCALE if network._scaling is None else RESCALE
+
+
 def at_start(network: _core.Core, asked: Ask, tol: float, goal: float) -> list[str]:
     """Return what stands in the way of a fit that is to begin."""
     found = []
@@ -79,20 +85,23 @@ def at_start(network: _core.Core, asked: Ask, tol: float, goal: float) -> list[s
         low, high = LIMITS[network.output]
         slack = 1e-6 * max(abs(asked.lowest), abs(asked.highest))
         if asked.lowest < low - slack or asked.highest > high + slack:
+            scaled = " as net.scaling scales it" if network._scaling is not None else ""
+            both = math.isfinite(low) and math.isfinite(high)
+            how = ", as fit(..., scale='minmax') does" if both and not scaled else ""
             found.append(
-                f"Y goes from {asked.lowest:g} to {asked.highest:g}, but {network.output} outputs "
-                f"only from {low:g} to {high:g}: build the network with output='identity', or "
-                "scale Y into that range"
+                f"Y{scaled} goes from {asked.lowest:g} to {asked.highest:g}, but {network.output} "
+                f"outputs only from {low:g} to {high:g}: build the network with output='identity', "
+                f"or scale Y into that range{how}"
             )
     if 0 < asked.room <= tol < math.inf:
         found.append(
             f"tol={tol:g} is not below the cost of predicting the mean of Y, {asked.room:.3g}, so "
-            f"that the fit may end anywhere: {SCALE}, or take a smaller tol"
+            f"that the fit may end anywhere: {advice(network)}, or take a smaller tol"
         )
     if goal > -math.inf and asked.room > 0 and far(goal, asked):
         found.append(
             f"goal={goal:g} is far above the cost of predicting the mean of Y, {asked.mean:.3g}: "
-            f"take a smaller goal, or {SCALE}"
+            f"take a smaller goal, or {advice(network)}"
         )
     return found
 
@@ -115,39 +124,39 @@ def trouble(
         if saturated:
             return (
                 f"all units of layer {saturated} are saturated for all instances, and the cost is "
-                f"{share(left, asked)}; {SCALE}, or try another seed, a smaller step or another "
-                "activation"
+                f"{share(left, asked)}; {advice(network)}, or try another seed, a smaller step or "
+                "another activation"
             )
         if constant and not learned:
             return (
                 "the network predicts the same for all instances, while Y varies; "
-                f"{SCALE}, or try another seed, a weaker penalty or more units"
+                f"{advice(network)}, or try another seed, a weaker penalty or more units"
             )
     if end.reason in end.solver._emergencies and not at_rest(network, asked, end, learned):
         first = "in the first epoch" if end.epochs == 0 else f"after {end.epochs} epochs"
         return (
             f"the solver found no step that lowers the cost {first}, though its gradient is not "
-            f"small; {SCALE}, or try another seed or another solver"
+            f"small; {advice(network)}, or try another seed or another solver"
         )
     if not learned:
         if end.reason == "converged" and tol >= COARSE * asked.room:
             return (
                 f"tol={tol:g} is coarse for a cost of {asked.room:.3g}, that of predicting the "
-                f"mean of Y, and the cost is still {share(left, asked)}; {SCALE}, or take a "
-                "smaller tol"
+                f"mean of Y, and the cost is still {share(left, asked)}; {advice(network)}, or "
+                "take a smaller tol"
             )
         if end.reason == "goal":
             return f"the goal is far above the cost of predicting the mean of Y, {asked.mean:.3g}"
         if end.reason == "min_gradient" and not flat(network, asked, end):
             return (
                 "min_gradient is coarse for such a cost, whose gradient is not small yet; "
-                f"{SCALE}, or take a smaller min_gradient"
+                f"{advice(network)}, or take a smaller min_gradient"
             )
         stepping = end.total <= 1 and end.reason in ASKED
         if end.cost >= end.initial and not stepping:
             return (
                 f"the cost has not fallen: {end.initial:.6g} before the first epoch, "
-                f"{end.cost:.6g} now; try a smaller {end.solver._smaller}, or {SCALE}"
+                f"{end.cost:.6g} now; try a smaller {end.solver._smaller}, or {advice(network)}"
             )
     return ""
 

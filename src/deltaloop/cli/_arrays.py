@@ -35,6 +35,7 @@ from deltaloop.cli._reports import (
     to_json,
     train_text,
 )
+from deltaloop.cli._signals import save_so_far
 from deltaloop.cli._solvers import (
     check_class_weight,
     check_loss_parameter,
@@ -87,7 +88,13 @@ def train(args: argparse.Namespace) -> None:
     network = _network(data, args, _loss(data, args))
     check_class_weight(args, data.name, data.classes)
     check_patience(args)
-    result = _fit(network, data, rows, arguments | fit_options(args))
+    try:
+        result = _fit(network, data, rows, arguments | fit_options(args))
+    except KeyboardInterrupt as interrupt:
+        save_so_far(args, interrupt, lambda: network.save(args.output_model, _metadata(data)))
+        raise
+    if args.output_model is not None:
+        network.save(args.output_model, metadata=_metadata(data))
     report = {
         "task": data.task,
         "data": data.name,
@@ -100,8 +107,6 @@ def train(args: argparse.Namespace) -> None:
         "classes": data.classes,
         "model": args.output_model,
     }
-    if args.output_model is not None:
-        network.save(args.output_model, metadata=_metadata(data))
     if args.plot is not None:
         X, y = data.X[held_out], data.y[held_out]
         predicted = network.predict(X) if data.classes is None else network.classify(X)

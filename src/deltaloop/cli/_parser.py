@@ -1,7 +1,7 @@
 """The command line: `deltaloop train`, `deltaloop predict`, `deltaloop info`.
 
 Results go to the standard output, messages to the standard error. Exit status: 0, 1 for what is
-wrong with data, files or training, 2 for wrong arguments, 130 after Ctrl-C.
+wrong with data, files or training, 2 for wrong arguments, 130 after Ctrl-C, 143 after SIGTERM.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import deltaloop as dl
 from deltaloop._activations import TRAINABLE
 from deltaloop._losses import ANY_OUTPUT, LOSSES, TASKS, WITH_PARAMETER, of_task
 from deltaloop.cli import _arrays, _streams, _types
+from deltaloop.cli._signals import Terminated, served
 from deltaloop.cli._solvers import (
     AUTO,
     BATCH_SIZE,
@@ -70,7 +71,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit status: 0, 1 for what is wrong with data, files or training, 130 after Ctrl-C.
+        The exit status: 0, 1 for what is wrong with data, files or training, 130 after Ctrl-C, 143
+        after SIGTERM.
 
     Raises
     ------
@@ -83,9 +85,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         except SystemExit:
             _streams.flush()  # help that cannot be written is an error
             raise
-        args.run(args)
-        _streams.flush()
+        with served():
+            args.run(args)
+            _streams.flush()
         return 0
+    except Terminated:
+        return _fail("terminated", 143)
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
     except MemoryError:
@@ -342,7 +347,11 @@ def _add_train(train: argparse.ArgumentParser) -> None:
         help="of the shuffle, the initial weights and the order of the rows (0); the same seed "
         "gives the same model, bit for bit",
     )
-    add("--output-model", metavar="PATH", help="save the model as a safetensors file")
+    add(
+        "--output-model",
+        metavar="PATH",
+        help="save the model as a safetensors file; after Ctrl-C or SIGTERM the model so far",
+    )
     add(
         "--plot",
         metavar="PATH",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from deltaloop.cli._reports import (
     to_json,
     train_text,
 )
+from deltaloop.cli._signals import save_so_far
 from deltaloop.cli._solvers import (
     AUTO,
     check_class_weight,
@@ -65,6 +67,9 @@ def train(args: argparse.Namespace) -> None:
             check_size(data.table, data.target)
         arguments = fit_arguments(args, len(data.train), args.data)
         model._train(data, arguments | fit_options(args))
+    except KeyboardInterrupt as interrupt:
+        save_so_far(args, interrupt, partial(_save, model, data, interrupt, args.output_model))
+        raise
     except (TypeError, ValueError) as error:
         message = str(error).replace("task='regression'", "--task regression")
         raise ValueError(f"{args.data}: {message}") from error
@@ -97,6 +102,12 @@ def train(args: argparse.Namespace) -> None:
         reasons = [f"{name} ({reason})" for name, reason in model.ignored.items()]
         more["ignored"] = ", ".join(reasons)
     say(train_text(report, _data_text(data, frame.height), more))
+
+
+def _save(model: TabularModel, data: Prepared, interrupt: Any, path: str) -> None:
+    """Save the model that an interrupt has left."""
+    model._take(data, interrupt.network, interrupt.result, None)
+    model.save(path)
 
 
 def _loss(args: argparse.Namespace) -> Any:

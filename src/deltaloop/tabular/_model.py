@@ -283,6 +283,17 @@ class TabularModel:
         """Train on what was prepared; nothing changes if that fails."""
         network = _training.make_network(data, self._network_options, self._seed)
         result, report = _training.train(data, network, self._seed, options)
+        self._take(data, network, result, report)
+        return self
+
+    def _take(
+        self,
+        data: _training.Prepared,
+        network: Network,
+        result: FitResult,
+        report: dict[str, Any] | None,
+    ) -> None:
+        """Become the model of a network that was trained on what was prepared."""
         # At once: a signal between them, or another thread, would see a part of two models.
         self.__dict__.update(
             result=result,
@@ -294,7 +305,6 @@ class TabularModel:
             train_rows=data.rows[data.train],
             test_rows=data.rows[data.test],
         )
-        return self
 
     def predict(self, frame: Any) -> NDArray[Any]:
         """Predict the target of each row.

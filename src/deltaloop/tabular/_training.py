@@ -195,7 +195,11 @@ def train(
         "stop_reason": result.stop_reason,
     }
     name = "r2" if data.target.classes is None else "accuracy"
-    measured = score(network, data.X[data.test], data.y[data.test]) if len(data.test) else None
+    try:
+        measured = score(network, data.X[data.test], data.y[data.test]) if len(data.test) else None
+    except KeyboardInterrupt as interrupt:
+        interrupt.result, interrupt.network = result, network  # type: ignore[attr-defined]
+        raise
     return result, found | {name: measured}
 
 
