@@ -94,6 +94,9 @@ for number in range(ROUNDS):
         saved[:] = saved[:1]
 print(*interrupts)
 assert net.fit(X, Y, solver=batches, max_epochs=2, tol=0).epochs == 2
+kept = error = None  # with them their frames, and the temporary file that these have open
+net.save(path)
+assert os.listdir(folder) == ["net.safetensors"], os.listdir(folder)
 assert estimator.fit(X, Y).predict(X).shape == (4,)
 """
 
