@@ -133,14 +133,17 @@ def _run(name: str, known: argparse.Namespace, corpus: Path, seconds: float) -> 
         "POLARS_MAX_THREADS": "1",
         "SKBUILD_EDITABLE_VERBOSE": "0",
     }
-    ended = subprocess.run(
-        [*command, *options, str(corpus)],
-        capture_output=True,
-        text=True,
-        errors="replace",
-        env=environment,
-        timeout=seconds + 300,
-    )
+    # Files in memory where the system has such a folder; a process that is ended leaves its own.
+    place = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="deltaloop-fuzz-", dir=place) as folder:
+        ended = subprocess.run(
+            [*command, *options, str(corpus)],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            env=environment | {"TMPDIR": folder},
+            timeout=seconds + 300,
+        )
     log = ended.stdout + ended.stderr
     counts = [int(n) for n in re.findall(r"number_of_executed_units: (\d+)", log)]
     return sum(counts), log

@@ -117,6 +117,8 @@ def table_description() -> Iterator[bytes]:
         columns=[_column("x", kind="category", categories=["b", "a"], means=[0.5, 0.5])]
     )
     yield _described(columns=[_column("x", means=[1e999])])
+    yield _described(columns=[_column("\ud800")])
+    yield _described(target="\udfff")
     yield _described().replace(b'"version"', b'"version": 1, "version"')
     yield _described().replace(b'"name"', b'"name": "z", "name"')
     yield b"[" * 3000
@@ -145,7 +147,7 @@ def onnx_file() -> Iterator[bytes]:
     node = helper.make_node
     gemm = node("Gemm", ["x", "w", "b"], ["y"], alpha=2.0, beta=0.5, transB=1)
     yield graph(gemm, w=w, b=b)
-    for wrong in ([2.0, 3.0], [2], 2):  # attributes of a wrong type were taken
+    for wrong in ([2.0, 3.0], [2], "2", 2):  # attributes of a wrong type were taken
         yield graph(node("Gemm", ["x", "w", "b"], ["y"], alpha=wrong), w=w, b=b)
     twice = onnx.ModelProto.FromString(graph(gemm, w=w, b=b))
     twice.graph.node[0].attribute.append(helper.make_attribute("alpha", 3.0))
@@ -168,6 +170,15 @@ def onnx_file() -> Iterator[bytes]:
         b=b,
         shape=np.array([-1, 2]),
     )
+    # A shape of so many dimensions without a byte: as lists it took all memory.
+    for op in ("Reshape", "Squeeze"):
+        yield graph(
+            node(op, ["x", "shape"], ["f"]),
+            node("Gemm", ["f", "w", "b"], ["y"]),
+            w=w,
+            b=b,
+            shape=np.zeros((2**20, 2**20, 0), np.int64),
+        )
     yield graph(
         node("Sub", ["x", "b"], ["s"]),
         node("Div", ["s", "b"], ["t"]),
@@ -216,12 +227,18 @@ def csv_file() -> Iterator[bytes]:
     yield "x,y\n1,2\n".encode("utf-16")
     yield b"x,y\n1,2\n\0"
     yield b"\n\n,\n,\n"
+    yield b't,d\nt,d\n""\n'
+    yield b"a,b\n1,2,"  # more entries than names, of which the last was left out
 
 
 def _npz(**arrays: object) -> bytes:
     stream = io.BytesIO()
     np.savez(stream, **arrays)
     return stream.getvalue()
+
+
+def _npy(header: str) -> bytes:
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode()
 
 
 def numpy_file() -> Iterator[bytes]:
@@ -233,6 +250,10 @@ def numpy_file() -> Iterator[bytes]:
     stream = io.BytesIO()
     np.save(stream, X)
     yield stream.getvalue()
+    # more than there is memory, a message of 900 characters, and one of two lines
+    yield _npy("{'descr': '<f4', 'fortran_order': False, 'shape': (57777777777777776,), }")
+    yield _npy("{'descr': '<f4', 'shape': (1,)," + "x" * 900)
+    yield _npz(**{"X\n": X, "y" * 900: X})
 
 
 SEEDS = {

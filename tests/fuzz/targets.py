@@ -7,10 +7,12 @@ finding: other exceptions, warnings, crashes, seconds of work, memory out of pro
 
 from __future__ import annotations
 
+import atexit
 import csv
 import io
 import os
 import resource
+import shutil
 import tempfile
 import time
 import traceback
@@ -37,11 +39,11 @@ class Finding(Exception):
 
 
 def path_of(name: str) -> str:
-    """The path of a file of this process alone, in memory where the system has such a folder."""
+    """The path of a file of this process alone."""
     if not _folder:
-        place = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-        _folder.append(tempfile.TemporaryDirectory(prefix="deltaloop-fuzz-", dir=place))
-    return os.path.join(_folder[0].name, name)
+        _folder.append(tempfile.mkdtemp(prefix="deltaloop-fuzz-"))
+        atexit.register(shutil.rmtree, _folder[0], ignore_errors=True)
+    return os.path.join(_folder[0], name)
 
 
 def written(name: str, content: bytes) -> str:
@@ -61,7 +63,7 @@ def holds(condition: object, what: str) -> None:
         raise Finding(what)
 
 
-def refused(error: ValueError, path: str) -> None:
+def refused(error: Exception, path: str) -> None:
     """Look at the message of a file that was refused."""
     message = str(error)
     holds(message.startswith(f"{path}: "), f"the message does not name the file: {message[:300]!r}")
@@ -212,7 +214,7 @@ def _same_entries(content: bytes, frame: object) -> None:
         rows = [row for row in lines if row]
     except csv.Error:  # such as text behind a closed quotation mark: readers differ
         return
-    rows = [row for row in rows[1:] if any(entry.strip(" ") for entry in row) or len(row) > 1]
+    rows = [row for row in rows[1:] if len(row) > 1 or not row[0] or row[0].strip(" ")]
     holds(frame.height == len(rows), f"{frame.height} rows, {len(rows)} by Python's csv module")
     for found, expected in zip(frame.rows(), rows, strict=True):
         padded = expected + [""] * (len(found) - len(expected))
@@ -224,7 +226,7 @@ def numpy_file(content: bytes) -> None:
     path = written("data.npz", content)
     try:
         data = _npz.training(path)
-    except ValueError as error:
+    except (ValueError, MemoryError) as error:
         refused(error, path)
         return
     holds(np.isfinite(data.X).all() and len(data.X) == len(data.y), "other data than promised")

@@ -689,6 +689,18 @@ def test_bayesian_regularisation_counts_rows_with_a_weight():
         np.testing.assert_allclose(with_zeros.state[name], without.state[name], rtol=1e-9)
 
 
+@pytest.mark.parametrize("solver", [LM(), LM(damping_rule="fixed"), BR()])
+def test_a_jacobian_whose_square_overflows_has_an_end(solver):
+    """The cost is finite, J^T J is not, and so is no damping relative to it."""
+    net = dl.Network.from_weights([[[1e-3]]], [[0.0]], output="identity")
+    X = np.array([[1e155], [2e155]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        result = net.fit(X, [0.0, 1.0], solver=solver, max_epochs=5, max_time=2.0)
+    assert result.stop_reason in ("max_damping", "min_step", "diverged")
+    assert np.isfinite(net.parameters).all()
+
+
 @pytest.mark.parametrize("factor", [1e-3, 2.0, 100.0])
 def test_bayesian_regularisation_takes_weights_as_relative(factor):
     """A common factor of all weights goes into beta: it makes no rows, and no other network."""
@@ -703,15 +715,3 @@ def test_bayesian_regularisation_takes_weights_as_relative(factor):
     for name in ("alpha", "gamma"):
         np.testing.assert_allclose(weighted[name], plain[name], rtol=1e-6)
     np.testing.assert_allclose(weighted["beta"] * factor, plain["beta"], rtol=1e-6)
-
-
-@pytest.mark.parametrize("solver", [LM(), LM(damping_rule="fixed"), BR()])
-def test_a_jacobian_whose_square_overflows_has_an_end(solver):
-    """The cost is finite, J^T J is not, and so is no damping relative to it."""
-    net = dl.Network.from_weights([[[1e-3]]], [[0.0]], output="identity")
-    X = np.array([[1e155], [2e155]])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        result = net.fit(X, [0.0, 1.0], solver=solver, max_epochs=5, max_time=2.0)
-    assert result.stop_reason in ("max_damping", "min_step", "diverged")
-    assert np.isfinite(net.parameters).all()

@@ -19,7 +19,7 @@ from deltaloop._files.paths import short
 from deltaloop._onnx.activations import FLOAT32, FLOAT64, FORMS, Form, Single
 from deltaloop._onnx.operators import PLAIN, attributes, name_of, named
 from deltaloop._onnx.protobuf import BFLOAT16, FLOAT16, array
-from deltaloop._onnx.values import Constant, Floats, Sum, Units, Value
+from deltaloop._onnx.values import Constant, Floats, Sum, Units, Value, listed
 
 # With MatMul and Add, of 2,000 layers; more are the work of seconds.
 MAX_SUMS = 4_000
@@ -176,14 +176,13 @@ class Graph:
             return value if attributes.get("to") in _FLOATS else None
         if op == "Flatten" and attributes.get("axis", 1) == 1:
             return self._flat(value, -1, None)
-        if op == "Reshape" and len(inputs) == 2 and isinstance(inputs[1], Constant):
-            shape = inputs[1].values.tolist()
-            if attributes.get("allowzero", 0) == 0 and isinstance(shape, list):
-                return self._reshaped(value, shape)
+        if op == "Reshape" and len(inputs) == 2 and attributes.get("allowzero", 0) == 0:
+            shape = listed(inputs[1])
+            return None if shape is None else self._reshaped(value, shape)
         if op == "Squeeze":
             axes: object = attributes.get("axes", ())
             if len(inputs) == 2:
-                axes = inputs[1].values.tolist() if isinstance(inputs[1], Constant) else None
+                axes = listed(inputs[1])
             units = self._units(value)
             if axes in ((), (1,), (-1,), [1], [-1]) and units and units.sum and units.width == 1:
                 self.squeezed = True

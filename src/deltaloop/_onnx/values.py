@@ -29,6 +29,16 @@ class Constant(Value):
     values: Floats
 
 
+def listed(value: Value) -> list[object] | None:
+    """Return a shape or axes, its first numbers at least; None for what is none.
+
+    A tensor can have any dimensions without a byte, and would be as many lists.
+    """
+    if not (isinstance(value, Constant) and value.values.ndim == 1):
+        return None
+    return list(value.values[:9].tolist())
+
+
 @dataclass(frozen=True, eq=False)
 class Affine:
     """What a chain of Add, Sub, Mul and Div does, in both forms.

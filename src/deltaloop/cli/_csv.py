@@ -46,6 +46,9 @@ def read(content: bytes, separator: str | None) -> Any:
     if again is not None:
         raise ValueError(f"the first line names the column {again!r} twice; names must differ")
     rows = content[stream.tell() :]
+    # Of a last line without a line break polars leaves empty entries out that have no name.
+    if rows and not rows.endswith(b"\n"):
+        rows += b"\n"
     if len(names) > 1 and _BLANK.search(content, max(0, stream.tell() - 1)):
         rows = _QUOTED_OR_BLANK.sub(lambda found: found[1] or b"", rows)
     header = separator.join(map(str, range(len(names)))).encode()

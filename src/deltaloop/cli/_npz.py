@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deltaloop._files import signatures
+from deltaloop._files.paths import short
 from deltaloop._scaling import Floats, Scaling
 from deltaloop.datasets import load_digits
 from deltaloop.tabular._target import Label
@@ -86,17 +87,17 @@ def read(path: str, needed: Sequence[str], optional: Sequence[str] = ()) -> dict
                 for name in [*needed, *optional]:
                     if name in found:
                         arrays[name] = np.asanyarray(loaded[name])
-        except MemoryError:
-            raise
+        except MemoryError as error:
+            raise MemoryError(f"{path}: {error}") from None
         except Exception as error:  # on damaged files NumPy raises at least seven kinds
             if "allow_pickle" in str(error):
                 raise ValueError(
                     f"{path}: holds Python objects, which are not read; save numbers or strings"
                 ) from None
-            raise ValueError(f"{path}: damaged NumPy file: {error}") from error
+            raise ValueError(f"{path}: damaged NumPy file: {short(str(error), 200)}") from error
     for name in needed:
         if name not in arrays:
-            held = ", ".join(found) or "nothing"
+            held = short(", ".join(found), 200)[1:-1] or "nothing"
             raise ValueError(f"{path}: expected an array named {name}, the file holds {held}")
     return arrays
 
