@@ -230,8 +230,8 @@ static inline struct array array(struct input *in, size_t n, size_t columns, enu
                 (size_t)(random_bits(in) % columns), labels);
         }
     }
-    a.matrix =
-        (struct mlp_matrix){(const char *)first, row, column, columns, dtype, labels, NULL, NULL};
+    a.matrix = (struct mlp_matrix){
+        (const char *)first, row, column, columns, dtype, labels, NULL, NULL, NULL};
     a.sum = sum_of(a.block, a.size);
     return a;
 }

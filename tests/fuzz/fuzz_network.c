@@ -56,6 +56,7 @@ static void predictions(struct input *in, const struct subject *s, const struct 
                                         x->matrix.dtype,
                                         0,
                                         NULL,
+                                        NULL,
                                         NULL};
         HOLDS(mlp_predict(s->net, &here, 1, 0, 1, one) == MLP_OK && same(one, out + i * mL, mL));
         if (x->matrix.dtype != MLP_FLOAT64)

@@ -17,6 +17,7 @@ import pytest
 
 import deltaloop as dl
 from deltaloop import scaling as _scaling
+from deltaloop._fit import run
 from tests.helpers.capsules import rows_function
 from tests.helpers.networks import refuses
 
@@ -204,7 +205,10 @@ def test_only_rows_that_are_trained_on():
     assert weighted.scaling == expected
 
 
-def test_a_part_set_aside():
+@pytest.mark.parametrize("copied", [0, 1 << 30])
+def test_a_part_set_aside(copied, monkeypatch):
+    """Its rows are copied, or read by their numbers."""
+    monkeypatch.setattr(run, "COPIED", copied)
     X, Y = data()
     options = {"solver": dl.Rprop(), "max_epochs": 8, "validation": 0.25, "patience": 3}
     net = made()
