@@ -552,10 +552,10 @@ struct mlp_target_survey {
 /* What a network is after a fit, by such a sample. `saturated` is the first layer, from 1, all of whose units
  * have |g'(z)| < 1e-4 for all instances, 0 where there is none; the last one counts where it is bounded and
  * the loss has no matching derivative. `constant`: all instances have the same outputs, up to 1e-6 of what
- * their targets differ by. */
+ * their targets differ by. `vary`: inputs and targets do. */
 struct mlp_health {
     size_t saturated;
-    int constant;
+    int constant, vary;
 };
 enum mlp_status mlp_fit_targets(struct mlp_fit *fit, int with_extremes,
                                 struct mlp_target_survey *targets);

@@ -238,7 +238,8 @@ enum mlp_status mlp_fit_health(struct mlp_fit *fit, struct mlp_health *health)
     }
     mlp_fp_leave(saved);
     const int vary = wanted > 0.0 && given > 0.0;
-    *health = (struct mlp_health){.constant = vary && spread_out <= CONSTANT * wanted};
+    *health =
+        (struct mlp_health){.constant = vary && spread_out <= CONSTANT * wanted, .vary = vary};
     for (size_t l = L; l-- > 0;) {
         if (!seen[l])
             health->saturated = l + 1;

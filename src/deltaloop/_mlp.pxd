@@ -109,6 +109,7 @@ cdef extern from "mlp.h" nogil:
     ctypedef struct mlp_health "struct mlp_health":
         size_t saturated
         int constant
+        int vary
 
     ctypedef struct mlp_kernels "struct mlp_kernels":
         pass

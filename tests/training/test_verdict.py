@@ -140,6 +140,21 @@ def test_a_cost_that_rises():
     assert result.cost >= result.initial_cost
 
 
+def test_nothing_learned():
+    """Raw inputs and targets far from 0: the costs of two epochs are the same, and high."""
+    x, y = X + 1e4, Y + 1e6
+    ends = []
+    for solver in (dl.Rprop(), SCG(), dl.LBFGS()):
+        net = network("relu")
+        result, said = fit(net, x, y, solver=solver, max_epochs=500)
+        explained = 1 - np.sum((net.predict(x)[:, 0] - y) ** 2) / np.sum((y - y.mean()) ** 2)
+        if explained < 1e-3 and result.stop_reason != "max_epochs":
+            ends.append(result.stop_reason)
+            assert said
+            assert not result.converged
+    assert "converged" in ends
+
+
 # ---- the scale ----
 
 

@@ -283,13 +283,15 @@ cdef class Fit:
         return t.lowest, t.highest, t.least, t.mean
 
     def health(self):
-        """(saturated, constant): the first layer that is, from 1, or 0; whether all outputs are."""
+        """(saturated, constant, vary): the first layer that is saturated, from 1, or 0; whether all
+        instances have the same outputs; whether inputs and targets vary.
+        """
         cdef mlp_health h
         cdef mlp_status status
         with nogil:
             status = mlp_fit_health(self.fit, &h)
         check(status)
-        return h.saturated, h.constant != 0
+        return h.saturated, h.constant != 0, h.vary != 0
 
     def report(self):
         """epochs, initial_cost, cost, gradient_norm, reason, key, position, arrays and so on.

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 # least cost. Above the first nothing is learned yet; above the second saturated units are in the
 # way; below the third the cost is at its end, whatever the solver says.
 LITTLE, ROOM, NOTHING = 0.5, 0.01, 1e-6
+# Above this nothing is learned, whatever ends the fit.
+BARELY = 0.999
 # A goal of so many times the cost of predicting the means is none.
 FAR = 2.0
 # Of two successive costs that differ by so much of what there is to learn, one can be far away.
@@ -119,8 +121,9 @@ def trouble(
     learned = not (asked.room > 0 and left > LITTLE * asked.room)
     if end.reason == "goal" and (learned or not far(goal, asked)):
         return ""
+    vary = True
     if asked.room > 0 and left > ROOM * asked.room:
-        saturated, constant = run.health()
+        saturated, constant, vary = run.health()
         if saturated:
             return (
                 f"all units of layer {saturated} are saturated for all instances, and the cost is "
@@ -157,6 +160,11 @@ def trouble(
             return (
                 f"the cost has not fallen: {end.initial:.6g} before the first epoch, "
                 f"{end.cost:.6g} now; try a smaller {end.solver._smaller}, or {advice(network)}"
+            )
+        if vary and left > BARELY * asked.room and end.reason not in (*ASKED, "patience"):
+            return (
+                f"the cost is {share(left, asked)}, so that nothing is learned; {advice(network)}, "
+                "or try another seed, another solver or a weaker penalty"
             )
     return ""
 
