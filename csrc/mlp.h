@@ -155,6 +155,8 @@ struct mlp_matrix {
     int labels;
     /* (columns,) each, or NULL: without labels an element stands for (itself - offset_j) / scale_j. */
     const double *offset, *scale;
+    /* NULL, or the rows that this array is: row i of it lies in place rows[i]. */
+    const size_t *rows;
 };
 
 /* The words of a Philox4x64-10 stream: word number `position` is the next to be drawn. */

@@ -174,6 +174,7 @@ class Fit:
         order: NDArray[np.uintp] | None = None,
         mean: bool = False,
         draws: bool = False,
+        rows: NDArray[np.uintp] | None = None,
     ) -> None: ...
     @property
     def paused(self) -> bool: ...
@@ -196,6 +197,7 @@ class Fit:
         y: NDArray[Any],
         labels: bool,
         weights: NDArray[np.float64] | None,
+        rows: NDArray[np.uintp] | None,
         patience: int,
         best: float,
         best_epoch: float,

@@ -46,6 +46,7 @@ cdef extern from "mlp.h" nogil:
         int labels
         const double *offset
         const double *scale
+        const size_t *rows
 
     ctypedef struct mlp_stream "struct mlp_stream":
         uint64_t key[2]

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import deltaloop as dl
+from deltaloop.tabular import TabularModel
 from tests.helpers import memory
 from tests.helpers.files import assembled, parts
 
@@ -115,6 +116,27 @@ def test_headers(good, tmp_path):
         else:
             assert message.startswith(str(tmp_path / name)), name
             assert "expected" in message or "damaged" in message
+
+
+def test_descriptions_of_tables(tmp_path):
+    good = tmp_path / "a good one"
+    model = TabularModel(hidden=2).fit({"x": [0, 1] * 20, "t": ["a", "b"] * 20}, "t", l2=1.0)
+    model.save(good)
+    text = '{"version": 1, "target": "t", "classes": null, "columns": [%]}'.replace
+    texts = {
+        "objects": text("%", ",".join(["{}"] * 65_000)),
+        "lists": text("%", ",".join(["[]"] * 65_000)),
+        "numbers": text("%", ",".join(["1.5"] * 100_000)),
+        "more than are counted": text("%", ",".join(["{}"] * 150_000)),
+        "deep": "[" * 400_000,
+        "a long name": text("%", '"' + "x" * 400_000 + CRAB + '"'),
+    }
+    for name, description in texts.items():
+        model.network.save(tmp_path / name, {"table": description})
+    found = memory.of_reading("TabularModel", good, [tmp_path / name for name in texts])
+    for name, (kilobytes, message) in zip(texts, found, strict=True):
+        assert kilobytes < 10_000, (name, kilobytes, message)
+        assert message.startswith(f"{tmp_path / name}: expected"), message
 
 
 def test_memory_is_measured(good, tmp_path):

@@ -230,7 +230,8 @@ static inline struct array array(struct input *in, size_t n, size_t columns, enu
                 (size_t)(random_bits(in) % columns), labels);
         }
     }
-    a.matrix = (struct mlp_matrix){(const char *)first, row, column, columns, dtype, labels};
+    a.matrix =
+        (struct mlp_matrix){(const char *)first, row, column, columns, dtype, labels, NULL, NULL};
     a.sum = sum_of(a.block, a.size);
     return a;
 }
@@ -242,7 +243,7 @@ static inline void array_free(struct array *a)
 
 /* ---- a network ---- */
 
-enum { MOST_LAYERS = 4 };
+enum { MOST_LAYERS = 4, WIDEST = 257 };
 
 struct subject {
     struct mlp_network *net;
@@ -251,7 +252,8 @@ struct subject {
     enum mlp_loss loss;
     double loss_parameter;
     double *parameters;
-    int steps, residual; /* whether it has step units; skip connections */
+    int steps, residual, scaled; /* whether it has step units; skip connections; a scaling */
+    double scaling[MLP_SCALING(WIDEST, WIDEST)];
     size_t chunk;
     double grain;
 };
@@ -302,7 +304,25 @@ static inline struct mlp_network *built(const struct subject *s, const struct ml
         mlp_network_set_residual(net);
     mlp_network_set_tuning(net, s->chunk, s->grain);
     mlp_network_set_parameters(net, parameters);
+    if (s->scaled)
+        mlp_network_set_scaling(net, s->scaling);
     return net;
+}
+
+/* Offsets and scales of the inputs, and of outputs whose targets are plain numbers. */
+static inline void scaling_of(struct input *in, struct subject *s)
+{
+    const size_t m0 = s->layers[0], mL = s->layers[s->L];
+    const int plain = s->loss == MLP_SQUARED_ERROR || s->loss == MLP_ABSOLUTE_ERROR ||
+                      s->loss == MLP_HUBER || s->loss == MLP_QUANTILE;
+    s->scaled = 1;
+    s->scaling[0] = 1.0;
+    s->scaling[1] = plain;
+    for (size_t j = 0; j < MLP_SCALING(m0, mL) - 2; j++) {
+        const double value = random_value(in);
+        const int scale = (j >= m0 && j < 2 * m0) || j >= 2 * m0 + mL;
+        s->scaling[2 + j] = scale ? 0.01 + value * value : value;
+    }
 }
 
 /* At most so many parameters; no step units unless they are asked for. */
@@ -330,6 +350,8 @@ static inline int subject(struct input *in, const struct mlp_kernels *kernels, s
     s->chunk = seldom(in, 3) ? from_to(in, 1, 9) : 0;
     s->grain = seldom(in, 2) ? 1.0 : 0.0;
     in->state = (uint64_t)byte(in) << 8 | byte(in) | 1u << 20;
+    if (in->state % 4 == 1)
+        scaling_of(in, s);
     s->parameters = numbers(s->P);
     const double scale = seldom(in, 4) ? between(in, 1e-3, 1e6) : 1.0;
     for (size_t j = 0; j < s->P; j++)

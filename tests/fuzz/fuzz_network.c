@@ -54,7 +54,9 @@ static void predictions(struct input *in, const struct subject *s, const struct 
                                         x->matrix.column_stride,
                                         m0,
                                         x->matrix.dtype,
-                                        0};
+                                        0,
+                                        NULL,
+                                        NULL};
         HOLDS(mlp_predict(s->net, &here, 1, 0, 1, one) == MLP_OK && same(one, out + i * mL, mL));
         if (x->matrix.dtype != MLP_FLOAT64)
             continue;

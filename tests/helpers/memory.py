@@ -20,7 +20,11 @@ def peak():
     with open("/proc/self/status") as file:
         return next(int(line.split()[1]) for line in file if line.startswith("VmHWM"))
 
-read = getattr(dl, sys.argv[1])
+if sys.argv[1] == "TabularModel":
+    from deltaloop.tabular import TabularModel
+    read = TabularModel.load
+else:
+    read = getattr(dl, sys.argv[1])
 read(sys.argv[2])
 for path in sys.argv[3:]:
     if os.fork() == 0:

@@ -32,10 +32,10 @@ static struct problem problem(const struct mlp_kernels *k, size_t L, const size_
     for (size_t i = 0; i < n * p.mL; i++)
         p.y[i] = fabs(p.y[i]);
     mlp_network_set_parameters(p.net, p.parameters);
-    p.X = (struct mlp_matrix){(char *)p.x, (ptrdiff_t)row * size, size, p.m0, MLP_FLOAT64, 0, NULL,
-                              NULL};
-    p.Y = (struct mlp_matrix){(char *)p.y, (ptrdiff_t)p.mL * size, size, p.mL, MLP_FLOAT64, 0, NULL,
-                              NULL};
+    p.X = (struct mlp_matrix){
+        (char *)p.x, (ptrdiff_t)row * size, size, p.m0, MLP_FLOAT64, 0, NULL, NULL, NULL};
+    p.Y = (struct mlp_matrix){
+        (char *)p.y, (ptrdiff_t)p.mL * size, size, p.mL, MLP_FLOAT64, 0, NULL, NULL, NULL};
     return p;
 }
 

@@ -306,9 +306,11 @@ static void test_matrices(const struct mlp_kernels *k)
                                        MLP_FLOAT32,
                                        0,
                                        NULL,
+                                       NULL,
                                        NULL};
     const struct mlp_matrix plain = matrix(&wide[0][0], 5), hot = matrix(&one_hot[0][0], 3);
-    const struct mlp_matrix classes = {(const char *)labels, 1, 0, 3, MLP_UINT8, 1, NULL, NULL};
+    const struct mlp_matrix classes = {
+        (const char *)labels, 1, 0, 3, MLP_UINT8, 1, NULL, NULL, NULL};
     double *g = malloc(p.P * sizeof *g), *h = malloc(p.P * sizeof *h), c, d;
     CHECK(cost_of(p.net, &plain, &hot, ROWS, 1, &c, g) == MLP_OK);
     CHECK(cost_of(p.net, &strided, &classes, ROWS, 1, &d, h) == MLP_OK);

@@ -29,6 +29,7 @@ cdef int matrix_of(cnp.ndarray array, size_t n, size_t columns, bint labels,
     m.row_stride = cnp.PyArray_STRIDE(array, 0)
     m.column_stride = 0 if labels else cnp.PyArray_STRIDE(array, 1)
     m.offset = m.scale = NULL
+    m.rows = NULL
     return 0
 
 
@@ -76,6 +77,7 @@ cdef inline void exact_matrix(cnp.ndarray array, size_t columns, mlp_matrix *m) 
     m.row_stride = <ptrdiff_t>(columns * sizeof(double))
     m.column_stride = sizeof(double)
     m.offset = m.scale = NULL
+    m.rows = NULL
 
 
 cdef inline bint apart(cnp.ndarray a, cnp.ndarray b) noexcept:

@@ -95,12 +95,13 @@ cdef class Fit:
 
     It has room for `most` epochs, and makes more when it needs it. With `mean` mini-batches have
     means as their objectives (mlp.h), and Adam its raw epsilon; `order` (n,), np.uintp, is theirs.
-    Its values are believed: they must be rows of x. With `draws` the stream is the network's own.
+    Its values are believed: they must be rows of x. With `rows` (n,), np.uintp, the fit's
+    instances are these of x and y alone, in this order; they are believed, too. With `draws` the stream is the network's own.
     """
 
     cdef mlp_fit *fit
     cdef Core core
-    cdef object x, y, others, order
+    cdef object x, y, others, order, rows
     cdef object pinned, others_pinned  # the memory of x, y and others
     cdef Weights weights, other_weights
     cdef cnp.ndarray epochs  # (5, at least as many as there are)
@@ -112,8 +113,9 @@ cdef class Fit:
     def __cinit__(self, Core core not None, cnp.ndarray x not None, cnp.ndarray y not None,
                   *, bint labels, solver, problem, Stream stream not None, double tol,
                   double goal, size_t n_threads, size_t most, cnp.ndarray order=None,
-                  bint mean=False, bint draws=False):
+                  bint mean=False, bint draws=False, cnp.ndarray rows=None):
         cdef mlp_matrix mx, my
+        cdef size_t n = x.shape[0] if rows is None else rows.size
         cdef mlp_fit_options options
         self.fit = NULL
         self.draws = draws
@@ -122,22 +124,23 @@ cdef class Fit:
         self.pinned = pin(x), pin(y)
         matrix_of(x, x.shape[0], core.n_inputs, False, &mx)
         matrix_of(y, x.shape[0], core.n_outputs, labels, &my)
-        self.weights = Weights(problem.weights, x.shape[0])
+        mx.rows = my.rows = order_of(rows, n)
+        self.weights = Weights(problem.weights, n)
         describe_problem(problem, self.weights, &options.problem)
         options.problem.dropout = dropout_of(problem)
         options.stream = stream.stream
         options.tol = tol
         options.goal = goal
         options.n_threads = n_threads
-        options.order = order_of(order, x.shape[0])
+        options.order = order_of(order, n)
         options.mean = mean
         if mean:
             mlp_option_set(&options, "raw_epsilon", 1.0)  # of Adam alone
-        self.core, self.x, self.y, self.order = core, x, y, order
+        self.core, self.x, self.y, self.order, self.rows = core, x, y, order, rows
         self.batched = options.batch_size > 0 and not options.shuffle
         self.epochs = np.empty((5, min(most, EPOCHS_AT_ONCE)))
         self.recorded = 0
-        check(mlp_fit_new(&self.fit, core.network, &mx, &my, x.shape[0], &options))
+        check(mlp_fit_new(&self.fit, core.network, &mx, &my, n, &options))
 
     def __dealloc__(self):
         mlp_fit_free(self.fit)
@@ -182,20 +185,24 @@ cdef class Fit:
         return mlp_fit_largest_gradient(self.fit)
 
     def validate(self, cnp.ndarray x not None, cnp.ndarray y not None, bint labels, weights,
-                 size_t patience, double best, double best_epoch):
+                 cnp.ndarray rows, size_t patience, double best, double best_epoch):
         """Evaluates C of validated x and y after each epoch; once, before the first `run`.
+
+        With `rows` of these alone, as in the constructor.
 
         The network's is `best` now, since so many epochs after the fit's start (0 or less); or
         nobody knows and `best` is infinite.
         """
         cdef double[2] known = [best, best_epoch]
         cdef mlp_matrix mx, my
+        cdef size_t n = x.shape[0] if rows is None else rows.size
         matrix_of(x, x.shape[0], self.core.n_inputs, False, &mx)
         matrix_of(y, x.shape[0], self.core.n_outputs, labels, &my)
-        self.others, self.others_pinned = (x, y), (pin(x), pin(y))
-        self.other_weights = Weights(weights, x.shape[0])
-        check(mlp_fit_validate(self.fit, &mx, &my, self.other_weights.pointer(), x.shape[0],
-                               patience, known))
+        mx.rows = my.rows = order_of(rows, n)
+        self.others, self.others_pinned = (x, y, rows), (pin(x), pin(y))
+        self.other_weights = Weights(weights, n)
+        check(mlp_fit_validate(self.fit, &mx, &my, self.other_weights.pointer(), n, patience,
+                               known))
 
     def resume(self, dict arrays not None, size_t epochs):
         """Goes on where the fit was that reported these arrays, after so many epochs.

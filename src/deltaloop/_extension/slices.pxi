@@ -11,6 +11,8 @@ cdef double SLICE_SECONDS = 0.05
 cdef double ONE_SLICE = 5e7
 # Rows of a slice at least: with fewer the weights are read too often.
 cdef size_t LEAST_ROWS = 64
+# Whole chunks of C's, where a slice has several.
+cdef size_t CHUNK = 256
 
 
 cdef inline size_t first_rows(size_t n, double row_work, size_t least=LEAST_ROWS) noexcept:
@@ -33,7 +35,10 @@ cdef inline size_t next_rows(size_t rows, size_t left, double before,
     """Rows of the next slice, where so many are left; signals are served."""
     if left == 0:
         return 0
-    return min(left, max(least, <size_t>adapted(<double>rows, before)))
+    rows = max(least, <size_t>adapted(<double>rows, before))
+    if rows > CHUNK:
+        rows -= rows % CHUNK
+    return min(left, rows)
 
 
 cdef inline void begin_at(const mlp_matrix *whole, size_t begin, mlp_matrix *part) noexcept:

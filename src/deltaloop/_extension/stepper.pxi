@@ -151,6 +151,7 @@ cdef class Stepper:
             my.dtype = MLP_FLOAT64
             my.row_stride = my.column_stride = sizeof(double)
             my.offset = my.scale = NULL
+            my.rows = NULL
             return True
         if (not is_exact(y) or cnp.PyArray_NDIM(y) != ndim
                 or <size_t>cnp.PyArray_DIM(y, ndim - 1) != mL

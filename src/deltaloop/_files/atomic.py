@@ -14,8 +14,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO
 
-from safetensors import SafetensorError
-
 from deltaloop._files import temporary
 from deltaloop._files.paths import check_regular
 
@@ -35,8 +33,6 @@ def writing(name: str) -> Iterator[None]:
     """Name errors after the file that was asked for, not the temporary one."""
     try:
         yield
-    except SafetensorError as error:
-        raise OSError(f"{name}: {error}") from error
     except OSError as error:
         if error.errno is None:
             raise OSError(f"{name}: {error}") from error

@@ -163,6 +163,14 @@ class Validation(NamedTuple):
     given: tuple[NDArray[Any], NDArray[Any], bool, NDArray[np.float64] | None] | None = None
     held: int = 0
     patience: int = 0
+    rows: NDArray[np.uintp] | None = None  # those of `given` that it is, None for all
+
+    @property
+    def n(self) -> int:
+        """How many instances, once they are known."""
+        if self.given is None:
+            return 0
+        return self.given[0].shape[0] if self.rows is None else len(self.rows)
 
 
 def plain_validation(validation: object) -> object:

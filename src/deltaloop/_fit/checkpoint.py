@@ -76,7 +76,7 @@ def interrupted(
         initial_cost=course.initial_cost if stages else report["initial_cost"],
         epochs=epochs.shape[1],
         n_instances=course.n,
-        n_validation=0 if course.watch.given is None else course.watch.given[0].shape[0],
+        n_validation=course.watch.n,
         converged=False,
         stop_reason="interrupted",
         cost_history=epochs[0],

@@ -54,6 +54,9 @@ from deltaloop.solvers import Solver
 SLICE = 0.05
 # Multiply-adds of the first slice, which measures the machine: less than a millisecond.
 FIRST_WORK = 1e6
+# Bytes of instances and targets up to which parts that are set aside are copies, which some kernels
+# read in place. Of more, rows are read where they lie.
+COPIED = 2**23
 # The reasons that end a fit; any other ends its stage, and the next one begins.
 FINAL = ("goal", "callback", "max_time", "diverged")
 # ``with exclusive(network):`` holds it for training; a second training at that time is an error.
@@ -128,7 +131,7 @@ def fit(
     rest = sum(limits.max_epochs[first:]) - (resumed.stage_epochs if resumed else 0)
     with exclusive(network), progress_bar(show, done + rest, done) as bar:
         stream, own = stream_of(network, seed, resumed)
-        split = None
+        split = parts = None
         if watch.held:
             split = stream.position if resumed is None or resumed.split is None else resumed.split
             held, rows = set_aside(x.shape[0], watch.held, stream, split)
@@ -136,14 +139,20 @@ def fit(
             if s is not None:
                 check_parts(s, held, rows)
                 s, own_weights = s[rows], s[held]
-            watch = watch._replace(given=(x[held], y[held], labels, own_weights))
-            x, y = x[rows], y[rows]
-            weighted = _problem.of(network, y, labels, s, class_weight)
-            problem = problem._replace(weights=weighted.weights)
+            if class_weight is not None:
+                s = _problem.of(network, y[rows], labels, s, class_weight).weights
+            problem = problem._replace(weights=s)
+            if x.nbytes + y.nbytes > COPIED:
+                watch = watch._replace(given=(x, y, labels, own_weights), rows=held)
+                parts = rows
+            else:
+                watch = watch._replace(given=(x[held], y[held], labels, own_weights))
+                x, y = x[rows], y[rows]
         course = Course(network, solvers, limits, bar, began, own, done, watch)
-        course.n, course.chained, course.split = x.shape[0], chained, split
+        course.n, course.chained = x.shape[0] if parts is None else len(parts), chained
+        course.split = split
         course.drops = problem.dropout is not None
-        with scaled(course, kind, (x, y, labels), problem.weights, resumed):
+        with scaled(course, kind, (x, y, labels), (problem.weights, parts), resumed):
             for i in range(first, len(solvers)):
                 run = _core.Fit(
                     network,
@@ -158,6 +167,7 @@ def fit(
                     n_threads=threads,
                     most=limits.max_epochs[i],
                     draws=own,
+                    rows=parts,
                 )
                 if i == first:
                     asked = _verdict.ask(network, run)
@@ -195,8 +205,8 @@ def fit(
         loss=network.loss,
         initial_cost=course.initial_cost,
         epochs=course.epoch - done,
-        n_instances=x.shape[0],
-        n_validation=0 if course.watch.given is None else course.watch.given[0].shape[0],
+        n_instances=course.n,
+        n_validation=watch.n,
         converged=reason in ("converged", "goal") and not wrong,
         stop_reason=reason,
         cost_history=history.cost,
@@ -272,19 +282,20 @@ def scaled(
     course: Course,
     kind: str | None,
     data: tuple[NDArray[Any], NDArray[Any], bool],
-    weights: NDArray[np.float64] | None,
+    learned: tuple[NDArray[np.float64] | None, NDArray[np.uintp] | None],
     resumed: _state.Resumed | None,
 ) -> Iterator[None]:
     """Give the network the scaling of a fit; the one before if the fit fails before its training.
 
     It is that of what is resumed, that of this kind which the instances have, or the network's own.
+    `learned` are the weights, and the rows of the data if it is not all of them.
     """
     network, before = course.network, course.network._scaling
     scaling = before
     if resumed is not None:
         scaling = resumed.scaling
     elif kind is not None:
-        scaling = _scaling.measure(kind, network, *data, weights)
+        scaling = _scaling.measure(kind, network, *data, *learned)
     if scaling is not before:
         _scaling.put(network, scaling)
     try:
@@ -389,7 +400,9 @@ def train_stage(
     start = before - done
     if course.watch.given is not None:
         when = 0 if course.best_epoch is None else course.best_epoch - start
-        run.validate(*course.watch.given, course.watch.patience, course.best, when)
+        run.validate(
+            *course.watch.given, course.watch.rows, course.watch.patience, course.best, when
+        )
     if resumed is not None:
         run.resume(_state.match(resumed.arrays, run.report()["arrays"]), done)
         course.trained = True  # its parameters are the state's

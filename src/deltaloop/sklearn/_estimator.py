@@ -108,7 +108,9 @@ class Perceptron(Training):
         self._ready()
         with exclusive(self.network_):
             state = dict(super().__getstate__())
-            # The arrays of the state are copies already, and a run cannot be copied while it runs.
+            # All of one moment: the arrays of the state are copies already, and neither the network
+            # nor a run can be copied while it runs.
+            state["network_"] = self.network_._frozen()
             state["_optimizer"] = copy.copy(self._optimizer)
         return {k: v for k, v in state.items() if k not in ("_views", "coefs_", "intercepts_")}
 

@@ -57,8 +57,15 @@ static inline double multiply_add(const struct mlp_kernels *k, double a, double 
 static inline struct mlp_matrix matrix(const double *data, size_t columns)
 {
     const ptrdiff_t size = (ptrdiff_t)sizeof(double);
-    return (struct mlp_matrix){
-        (const char *)data, (ptrdiff_t)columns * size, size, columns, MLP_FLOAT64, 0, NULL, NULL};
+    return (struct mlp_matrix){(const char *)data,
+                               (ptrdiff_t)columns * size,
+                               size,
+                               columns,
+                               MLP_FLOAT64,
+                               0,
+                               NULL,
+                               NULL,
+                               NULL};
 }
 
 /* mlp_objective() of instances that count alike, without penalties. */
