@@ -482,6 +482,7 @@ class TestDataErrors:
             ({"y": y}, "expected an array named X, the file holds y"),
             ({"a": X, "b": y}, "expected an array named X, the file holds a, b"),
             ({}, "expected an array named X, the file holds nothing"),
+            ({"a\nb": X}, r"expected an array named X, the file holds a\\nb"),
             ({"X": X, "y": y[:-1]}, "X has 40 rows, y has 39; they must be as many"),
             ({"X": X, "y": y[:-1] * 1.0}, "X has 40 rows, y has 39; they must be as many"),
             ({"X": X[0], "y": y[:3]}, r"X must have shape \(n, inputs\), got \(3,\); X\.reshape"),

@@ -253,6 +253,7 @@ class TestMessages:
             (b"a,y\n", "holds no rows"),
             (b"a,y\n\n\n", "holds no rows"),
             (b"a,y\n1,2\n\n1,2,3\n", "line 4 has 3 entries, the first line has 2 names; expected"),
+            (b"a,y\n1,2,", "line 2 has 3 entries, the first line has 2 names; expected"),
             (b'a,y\n"1\n",2\n1,2,3\n', "line 4 has 3 entries, the first line has 2 names; expect"),
             (b"# comment\na,y\n1,2\n", "line 2 has 2 entries, the first line has 1 name; expected"),
             (b"a,y\n1,2\n\xff,2\n", "expected UTF-8 text, line 3 is not"),

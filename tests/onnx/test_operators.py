@@ -552,3 +552,22 @@ def test_pytorch_with_batch_normalisation(path):
     assert net.activation == ("silu", "gelu", "tanh")
     expected = module(x).detach().numpy()
     np.testing.assert_allclose(net.predict(x.numpy()), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("op", ["Reshape", "Squeeze"])
+def test_a_shape_of_many_dimensions_and_no_numbers(op, path):
+    """It takes no bytes in the file, and as lists all memory there is."""
+    node = onnx.helper.make_node
+    arrays = {"w": W, "shape": np.zeros((2**20, 2**20, 0), np.int64)}
+    graph = onnx.helper.make_graph(
+        [node(op, ["x", "shape"], ["f"], name="first"), node("MatMul", ["f", "w"], ["y"])],
+        "g",
+        [onnx.helper.make_tensor_value_info("x", DOUBLE, [None, 3])],
+        [onnx.helper.make_tensor_value_info("y", DOUBLE, None)],
+        [onnx.numpy_helper.from_array(array, name) for name, array in arrays.items()],
+    )
+    opsets = [onnx.helper.make_opsetid("", 17)]
+    path.write_bytes(
+        onnx.helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()
+    )
+    refused(path, "node 'first'")
