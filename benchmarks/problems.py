@@ -3,7 +3,7 @@
 Two kinds. A `Problem` is to be fitted to a mean squared error from many starts; six of them have
 the shapes and goals of MathWorks' comparison of its training functions ("Choose a Multilayer Neural
 Network Training Function"), whose own data are not public: which are real and which synthetic is
-said at each. A `DataSet` has rows held out and is trained by what a rule chooses. What needs
+said at each. A `DataSet` has rows held out. What needs
 scikit-learn imports it when it is made.
 """
 
@@ -212,18 +212,6 @@ class DataSet:
         return 1.0 - float(((net.predict(X)[:, 0] - y) ** 2).mean() / y.var())
 
 
-def sklearn_set(name: str, about: str, *hidden: int) -> DataSet:
-    from sklearn import datasets
-
-    X, y = getattr(datasets, f"load_{name}")(return_X_y=True)
-    return DataSet(about, X, y, hidden)
-
-
-def smooth() -> DataSet:
-    problem = sinc()
-    return DataSet("1,000 x 1, a smooth function", problem.X, problem.Y[:, 0], (20,))
-
-
 def friedman(n: int = 2000, noise: float = 1.0) -> DataSet:
     """Friedman's first function: five of ten inputs count."""
     rng = np.random.default_rng(0)
@@ -271,13 +259,4 @@ def digits() -> DataSet:
     return DataSet("1,797 x 64, 10 classes", *load_digits(), (32,))
 
 
-DATA_SETS: dict[str, Callable[[], DataSet]] = {
-    "sinc": smooth,
-    "Friedman": friedman,
-    "diabetes": lambda: sklearn_set("diabetes", "442 x 10, a value", 10),
-    "houses": housing,
-    "wine": lambda: sklearn_set("wine", "178 x 13, 3 classes", 10),
-    "breast cancer": lambda: sklearn_set("breast_cancer", "569 x 30, 2 classes", 20),
-    "digits": digits,
-    "categories": categories,
-}
+DATA_SETS: dict[str, Callable[[], DataSet]] = {"houses": housing, "categories": categories}

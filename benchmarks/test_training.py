@@ -6,6 +6,7 @@ No time is asserted: training.py measures.
 from __future__ import annotations
 
 import bounds
+import choice
 import figures
 import goals
 import heldout
@@ -16,7 +17,10 @@ import pytest
 import table
 import training
 import update
+from choice_tasks import CONFIRMATION, TUNING
 from methods import Hit
+
+import deltaloop as dl
 
 
 @pytest.mark.parametrize("name", ["sinc", *problems.PROBLEMS])
@@ -84,22 +88,30 @@ def test_expected_time() -> None:
     assert goals.cell(hits[2:]) == "never"
 
 
-@pytest.mark.parametrize("name", problems.DATA_SETS)
-def test_data_sets(name) -> None:
-    """A network of one epoch classifies or predicts at all; rows are held out."""
-    if name in ("diabetes", "wine", "breast cancer", "categories"):
-        pytest.importorskip("sklearn")
-    data = problems.DATA_SETS[name]()
-    X, y, held, _ = data.split()
-    assert len(X) == len(y) == len(data.X) - len(held)
+@pytest.mark.parametrize("task", TUNING + CONFIRMATION, ids=lambda t: t.name)
+def test_tasks(task) -> None:
+    """Rows are held out, columns standardised; a network of one epoch predicts at all."""
+    if task.package:
+        pytest.importorskip(task.package)
+    X, y, held, expected = next(task.splits(0))
     assert abs(X.mean()) < 1e-9
-    net = data.network(0)
-    taken = heldout._choice.choose(net, len(X))
-    assert type(taken[0]) in {type(s) for s, _ in heldout.alternatives(net, len(X)).values()}
-    solver = heldout.alternatives(net, len(X))["Adam"][0]
-    before = data.quality(net, X, y)
-    net.fit(X, y, solver=solver, max_epochs=2)
-    assert data.quality(net, X, y) > before
+    assert len(X) == len(y)
+    assert len(held) == len(expected)
+    net = task.network(X, y, 0)
+    net.fit(X, y, solver=dl.LBFGS(), max_epochs=1)
+    predicted = net.classify(held) if task.kind == "class" else net.predict(held)
+    assert task.score([(predicted, expected)]) < 1
+
+
+def test_choice(monkeypatch) -> None:
+    """Both sides of a small task; the text says what was chosen, and the largest loss."""
+    pytest.importorskip("sklearn")
+    assert len(TUNING) + len(CONFIRMATION) >= 30
+    monkeypatch.setattr(choice, "SEEDS", 1)
+    found = {"wine": choice.tuning_rows()["wine"]()}
+    text = choice.text(found)
+    assert "| wine | 133 x 13-10-3, tanh | LBFGS, l2=" in text
+    assert "The largest loss against scikit-learn is 0.0" in text
 
 
 def test_depth(monkeypatch) -> None:

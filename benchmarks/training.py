@@ -32,6 +32,7 @@ import environment
 os.environ.update(environment.threads(1))
 
 import bounds
+import choice
 import figures
 import goals
 import heldout
@@ -59,7 +60,8 @@ TABLES = {
     "problems": Table(goals.problem_rows, goals.problem_text),
     "iteration": Table(goals.iteration_rows, goals.iteration_text),
     "curves": Table(goals.curve_rows),
-    "choice": Table(heldout.choice_rows, heldout.choice_text),
+    "choice": Table(choice.tuning_rows, choice.text),
+    "confirmation": Table(choice.confirmation_rows, choice.text),
     "depth": Table(heldout.depth_rows, heldout.depth_text),
     "update": Table(update.rows, update.text),
     "bounds": Table(bounds.rows, bounds.text, page=False),

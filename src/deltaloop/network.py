@@ -654,16 +654,20 @@ class Network(_core.Core):
             How the parameters are improved. Of a list each solver begins where the one before it
             ended: a stage of the fit, which ends as ``"converged"``, ``"max_epochs"``,
             ``"patience"`` or by a rule of its solver's own, while any other reason ends the fit.
-            All draw from one stream. None chooses one by the sizes of the network and the data,
-            which ``result.solver`` names: for squared errors, where J^T J takes at most 1e8
-            operations, `LevenbergMarquardt` if there are eight errors a parameter or `l2`, and
-            `BayesianRegularization` if there are two and the outputs are linear; else `LBFGS` up
-            to 3,000 instances and 1e8 instances times parameters; else, and with `dropout`, `Adam`
-            with mini-batches and a cosine schedule.
+            All draw from one stream. None chooses a penalty by rows held out, `l2` of 100 to 0.001
+            or none, and a solver for it: `LBFGS` up to 3,000 instances and 1e8 instances times
+            parameters, else `Adam` with mini-batches and a cosine schedule. Without a penalty, and
+            where none is searched for, because `l1`, `l2`, `dropout`, `goal`, `patience` or
+            `resume` is given or fewer than 10 instances count, it is for squared errors, where
+            J^T J takes at most 1e8 operations, `LevenbergMarquardt` if there are eight errors a
+            parameter or `l2`, and `BayesianRegularization` if there are two and the outputs are
+            linear. ``result.choice`` says what was chosen and why, ``result.solver`` and
+            ``result.l2`` are what it was.
         max_epochs : int or list of int, optional
             Passes over the data at most, those of the fit that is resumed included. With a list of
             solvers of each stage: one number for all, or a list of as many. By default 10,000, or
-            with a solver that is chosen a number that suits it, between 50 and 2,000.
+            with a solver that is chosen a number that suits it, between 50 and 2,000. The trials of
+            a choice have no more of them each.
         tol : float, default 1e-8
             Stop as ``"converged"`` after the first epoch with |C - C_prev| < tol, where C is the
             sum over all instances: the full cost before and after the epoch, or with mini-batches
@@ -674,7 +678,8 @@ class Network(_core.Core):
         max_time : float, optional
             Stop as ``"max_time"`` at the end of the epoch in which so many seconds have passed, or
             at once, with the parameters of the last one, where epochs are iterations
-            (Levenberg-Marquardt, Bayesian, L-BFGS and conjugate gradients).
+            (Levenberg-Marquardt, Bayesian, L-BFGS and conjugate gradients). The choice of a penalty
+            takes at most half of it.
         callback : callable, optional
             Called with an `EpochInfo` after every `callback_every`-th epoch; returning True stops.
             What it raises is raised by ``fit``.
@@ -693,7 +698,7 @@ class Network(_core.Core):
             mini-batch of b of n instances carries b/n of it. With ``l1`` steps follow a
             subgradient, so weights become small and not exactly 0. Not for
             `BayesianRegularization`, which estimates the strength itself, nor ``l1`` for
-            `LevenbergMarquardt`.
+            `LevenbergMarquardt`. Without a solver ``l2`` is chosen, unless either is given.
         dropout : float or sequence of float, default 0.0
             The probability in [0, 1) with which each unit of the hidden layers, or of each one in
             turn, is dropped from a training step: its activation is 0 for that instance, and those
@@ -804,10 +809,13 @@ class Network(_core.Core):
         >>> rest.epochs, int(rest.state["epochs"])
         (60, 100)
 
-        Without a solver one is chosen:
+        Without a solver one is chosen, with a penalty that suits the noise in the data:
 
         >>> x = np.linspace(-1.0, 1.0, 200).reshape(-1, 1)
         >>> net = dl.Network([1, 4, 1], activation="tanh", output="identity", seed=0)
+        >>> result = net.fit(x, np.sin(3 * x) + rng.normal(scale=0.5, size=x.shape))
+        >>> result.solver, result.l2
+        (LBFGS(), 0.1)
         >>> net.fit(x, np.sin(3 * x), goal=0.01).solver
         LevenbergMarquardt()
 

@@ -239,6 +239,10 @@ class FitResult:
         What trained: the solver, or those of all stages.
     stages : tuple of Stage
         What each solver did in this call.
+    choice : str or None
+        Where no solver was given: a sentence that says what was chosen and why.
+    l2 : float
+        Strength of the penalty that is part of the cost: as given, or as it was chosen.
     state : mapping of str to ndarray
         All that the next epoch depends on beside the data, as plain arrays, which ``Network.fit``
         takes as `resume`: ``parameters`` (P,); ``epochs``, the number of epochs in total; ``key``
@@ -248,9 +252,10 @@ class FitResult:
         them it is, from 0, and ``stage_epochs``, its own. With validation also ``best``: the lowest
         cost, how many epochs in a row did not lower it, and its epoch, counted from the stage's
         start; with patience ``best_parameters`` (P,); with a fraction ``split``, the position of
-        the stream before it was set aside; where the network has a `Scaling`, its four arrays by
-        their names, and ``scaling``, a number for its kind. After divergence there are only
-        ``epochs``, ``key`` and ``position``, which is that of the last epoch's start.
+        the stream before it was set aside; with a penalty that was chosen, ``l2``; where the
+        network has a `Scaling`, its four arrays by their names, and ``scaling``, a number for its
+        kind. After divergence there are only ``epochs``, ``key`` and ``position``, which is that of
+        the last epoch's start.
 
     message : str
         Why the fit ended, in words. Where it did not end well, which is also a
@@ -287,6 +292,8 @@ class FitResult:
     stages: tuple[Stage, ...] = field(repr=False)
     state: Mapping[str, NDArray[Any]] = field(repr=False)
     message: str = field(default="", repr=False)
+    choice: str | None = None
+    l2: float = 0.0
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the cost after each epoch: ``deltaloop.plot.learning_curve`` of this result.

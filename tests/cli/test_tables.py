@@ -58,7 +58,7 @@ def csv(tmp_path):
 class TestTrain:
     def test_regression_json(self, report, csv):
         result = report("train", csv, "--target", "rent", "--drop", "dear")
-        assert set(result) == KEYS | {"r2"}
+        assert set(result) == KEYS | {"choice", "r2"}
         assert (result["task"], result["target"]) == ("regression", "rent")
         assert (result["n_train"], result["n_test"], result["n_without_target"]) == (96, 24, 0)
         assert result["r2"] > 0.8
@@ -68,7 +68,7 @@ class TestTrain:
 
     def test_classification_json(self, report, csv):
         result = report("train", csv, "--target", "dear", "--drop", "rent")
-        assert set(result) == KEYS | {"accuracy"}
+        assert set(result) == KEYS | {"choice", "accuracy"}
         assert (result["task"], result["classes"]) == ("classification", ["no", "yes"])
         assert result["accuracy"] > 0.8
 
@@ -94,6 +94,7 @@ class TestTrain:
             "layers   7-64-1 (tanh, identity), 577 parameters",
             "solver   LBFGS",
             f"penalty  l2 {found['l2']:g}",
+            f"choice   {found['choice']}",
             "seed     0",
             f"epochs   {found['epochs']}, stopped by converged",
             f"cost     {found['cost']:.6g} (squared_error, sum over the training rows, in "

@@ -1,12 +1,18 @@
-"""The rule that chooses a solver: its branches, and where they meet."""
+"""What a fit without a solver does: the rule, its branches, and the search for a penalty."""
 
 from __future__ import annotations
+
+import warnings
 
 import numpy as np
 import pytest
 
 import deltaloop as dl
+from deltaloop import _core
 from deltaloop._fit import choice as _choice
+from deltaloop._fit import penalty as _penalty
+from deltaloop._fit import run as _run
+from deltaloop._fit import trials as _trials
 from deltaloop._fit.choice import choose
 from deltaloop.schedules import Cosine
 
@@ -120,25 +126,337 @@ def test_operations():
     assert _choice.least_squares_work(network([1, 20, 1]), 1000) == 61**2 * 1000 + 61**3 / 3
 
 
+# ---- the search for a penalty ----
+
+GRID = (100.0, 10.0, 1.0, 0.1, 0.01, 0.001)
+
+
+def searched(costs, bare=np.inf, late=lambda: False, parts=1):
+    """What is found where the trials have these costs, from strong to weak, and `bare` without."""
+    table = dict(zip((*GRID, 0.0), (*costs, *[np.inf] * (6 - len(costs)), bare), strict=True))
+    return _penalty.search(range(parts), lambda part, l2: table[l2], GRID, late)
+
+
+@pytest.mark.parametrize(
+    ("costs", "chosen", "n_tried"),
+    [
+        ((5, 3, 2, 4, 6), 1.0, 5),  # two in a row that are much worse end it
+        ((5, 3, 2, 2.05, 4, 6), 1.0, 6),  # and one that is little worse does not count
+        ((5.0, 5.1, 5.2, 1, 2, 3), 0.1, 6),  # nothing strong learns it
+        ((1, 2, 3), 100.0, 3),
+        ((np.nan, np.nan), 100.0, 2),
+        ((np.nan, 5, np.inf, np.nan), 10.0, 4),
+        ((-1, -2, -1, -0.5), 10.0, 4),  # of Poisson's loss
+    ],
+)
+def test_strengths(costs, chosen, n_tried):
+    assert searched(costs) == (chosen, (*GRID[:n_tried], 0.0))
+
+
+def test_no_penalty_where_it_halves_the_cost():
+    falling = (6, 5, 4, 3, 2, 1)
+    assert searched(falling, bare=0.49) == (0.0, (*GRID, 0.0))
+    assert searched(falling, bare=0.51) == (0.001, (*GRID, 0.0))
+    assert searched(falling, bare=np.nan)[0] == 0.001
+    assert searched((1, 2, 3), bare=0.4) == (0.0, (100.0, 10.0, 1.0, 0.0))
+    poisson = (-1, -2, -3, -4, -5, -6)
+    assert searched(poisson, bare=-5)[0] == searched(poisson, bare=-8.9)[0] == 0.001
+    assert searched(poisson, bare=-9.1)[0] == 0.0
+
+
+def test_time_ends_the_search():
+    """With what did best so far, or the usual strength where the best one may be to come."""
+    assert searched((6, 5, 4, 3, 2, 1), late=lambda: True) == (1.0, (100.0,))
+    for calls, costs, expected in ((4, (5, 4, 3, 2, 1), 0.1), (3, (4, 3, 3.1, 2), 10.0)):
+        answers = iter([False] * (calls - 1) + [True] * 2)
+        assert searched(costs, late=lambda a=answers: next(a))[0] == expected
+
+
+def test_the_strongest_within_a_standard_error():
+    """Costs of parts 1.2, 1.0, 0.8 and 1, 1, 0.8 above: 0.133 +- 0.067; and 0.067 +- 0.067."""
+    costs = {100.0: [2, 2, 2], 10.0: [1.4, 1.1, 0.9], 1.0: [1.3, 1.1, 0.8], 0.1: [1.2, 1.0, 0.8]}
+    l2, _ = _penalty.search(range(3), lambda part, l2: costs.get(l2, [9, 9, 9])[part], GRID)
+    differences = np.array([0.1, 0.1, 0.0])
+    assert differences.mean() <= differences.std(ddof=1) / np.sqrt(3) * 2
+    assert not _penalty.alike(np.array(costs[10.0]), np.array(costs[0.1]))
+    assert not _penalty.alike(np.array(costs[1.0]), np.array(costs[0.1]))
+    assert _penalty.alike(np.array([1.4, 0.9, 0.8]), np.array(costs[0.1]))
+    assert l2 == 0.1
+    costs[1.0] = [1.4, 0.9, 0.8]
+    assert _penalty.search(range(3), lambda part, l2: costs.get(l2, [9, 9, 9])[part], GRID)[0] == 1
+
+
+def test_parts():
+    """Each row that counts is held out once, with as many of each class; the start is new."""
+    net = network([2, 4, 3], "cross_entropy")
+    y, rows = np.repeat([0, 1, 2], [40, 30, 20]), np.arange(5, 85)
+
+    def parts(key=7):
+        return _penalty.parts_of(net, y, rows, _core.Stream((key, 0), 0), 5)
+
+    cuts = -(-_penalty.JUDGED // 80)
+    assert len(parts()) == 5 * cuts
+    for cut in range(cuts):
+        five = parts()[5 * cut : 5 * cut + 5]
+        assert sorted(np.concatenate([part.held for part in five])) == rows.tolist()
+        for part in five:
+            assert sorted([*part.rows, *part.held]) == rows.tolist()
+            assert np.ptp(np.bincount(y[part.held]) - np.array([7, 6, 3])) <= 1
+            assert part.start.shape == net.parameters.shape
+            assert not np.isin(part.start[part.start != 0], net.parameters).any()
+    again = parts()
+    assert all((a.held == b.held).all() for a, b in zip(parts(), again, strict=True))
+    assert not all((a.held == b.held).all() for a, b in zip(parts(), parts(8), strict=True))
+    assert len(_penalty.parts_of(net, y, rows, _core.Stream((7, 0), 0), 1)) == 1
+
+
+def test_values_are_spread_over_the_parts():
+    net, y = network([2, 4, 1]), np.arange(50.0).reshape(-1, 1)
+    for part in _penalty.parts_of(net, y, np.arange(50), _core.Stream((1, 2), 3), 5):
+        assert sorted(part.held // 5) == list(range(10))
+
+
+def test_many_rows_are_not_all_tried():
+    net, n = network([2, 4, 1]), _penalty.MAX_ROWS + 500
+    (part,) = _penalty.parts_of(net, np.zeros((n, 1)), np.arange(n), _core.Stream((1, 2), 3), 1)
+    assert len(part.rows) + len(part.held) == _penalty.MAX_ROWS
+    for count in (30, 10 * _penalty.MAX_ROWS, 10 * _penalty.MAX_ROWS + 1, 2**40):
+        rows = _penalty.sample(count, _core.Stream((1, 2), 3))
+        assert len(np.unique(rows)) == len(rows) == min(count, _penalty.MAX_ROWS)
+        assert (rows.min() >= 0) & (rows.max() < count)
+        assert 0.45 * count < rows.mean() < 0.55 * count
+
+
+def test_given_parameters_are_where_trials_begin():
+    net = dl.Network.from_weights([[[0.5]]], [[0.1]], activation="identity")
+    assert _penalty.start(net, _core.Stream((1, 2), 3)) is None
+
+
+@pytest.mark.parametrize(
+    ("layers", "n", "parts"),
+    [([10, 20, 1], 1000, 5), ([64, 32, 10], 1437, 1), ([10, 50, 5], 1700, 2), ([2, 2, 1], 3001, 1)],
+)
+def test_parts_by_the_work(layers, n, parts):
+    """4e6 rows times parameters for all, and one with mini-batches: 241, 2410, 805, 9 parameters"""
+    assert _choice.n_parts(network(layers), n) == parts
+
+
+# ---- fits ----
+
+
+def noisy(n=120, columns=4, seed=0):
+    rng = np.random.default_rng(seed)
+    X = rng.uniform(-1, 1, (n, columns))
+    return X, np.sin(2 * X[:, 0]) + X[:, 1] + rng.normal(scale=0.5, size=n)
+
+
 def test_fit_without_a_solver():
-    """It is the fit with what the rule chooses, and says so; a number of epochs is kept to."""
-    rng = np.random.default_rng(0)
-    for layers, loss, n, options in (
-        ([2, 4, 1], "squared_error", 30, {}),
-        ([2, 4, 1], "squared_error", 30, {"l1": 0.1}),
-        ([2, 8, 3], "cross_entropy", 200, {"l2": 0.1, "max_epochs": 7}),
-        ([2, 8, 3], "cross_entropy", 200, {"dropout": 0.2, "max_epochs": 7}),
-        ([2, 8, 3], "cross_entropy", 200, {"validation": 0.9, "max_epochs": 7}),
+    """It is the fit with what it chose, to the bits, the position in the stream included."""
+    X, y = noisy()
+    labels = (y > 0).astype(int)
+    for layers, loss, targets, options in (
+        ([4, 8, 1], "squared_error", y, {}),
+        ([4, 8, 1], "huber", y, {"max_epochs": 7, "sample_weight": np.arange(120.0)}),
+        ([4, 8, 3], "cross_entropy", labels, {"class_weight": "balanced", "n_threads": 2}),
+        ([4, 8, 1], "poisson", np.exp(y).round(), {"validation": 0.25, "seed": 3}),
+        ([4, 8, 1], "squared_error", y, {"scale": "standard", "callback": lambda info: False}),
     ):
-        X, Y = rng.normal(size=(n, 2)), rng.integers(0, layers[-1], n)
-        nets = [dl.Network(layers, activation="tanh", loss=loss, seed=0) for _ in range(2)]
-        result = nets[0].fit(X, Y, **options)
-        most = options.pop("max_epochs", None)
-        rows = n - round(n * options.get("validation", 0))
-        rule = {key: value for key, value in options.items() if key != "validation"}
-        rule["dropout"] = "dropout" in rule
-        solver, epochs = choose(nets[1], rows, max_epochs=most, **rule)
-        again = nets[1].fit(X, Y, solver=solver, max_epochs=epochs, **options)
-        assert result.solver == solver
-        assert result.epochs == again.epochs <= (most or epochs)
+        nets = [network(layers, loss) for _ in range(2)]
+        result = nets[0].fit(X, targets, **options)
+        assert result.l2 > 0
+        assert "rows held out" in result.choice
+        assert f"l2={result.l2:g}" in result.choice
+        options.setdefault("max_epochs", 500)
+        again = nets[1].fit(X, targets, solver=result.solver, l2=result.l2, **options)
+        assert again.choice is None
+        assert (result.solver, result.cost) == (dl.LBFGS(), again.cost)
         assert nets[0].parameters.tobytes() == nets[1].parameters.tobytes()
+        assert [info.solver for info in result.stages] == [result.solver]
+
+
+def test_mini_batches_are_penalised_too():
+    X, y = noisy(3200)
+    net = network([4, 8, 1])
+    result = net.fit(X, y)
+    assert isinstance(result.solver, dl.LevenbergMarquardt | dl.Adam)
+    assert (result.l2 > 0) == isinstance(result.solver, dl.Adam)
+    assert np.mean((net.predict(X)[:, 0] - np.sin(2 * X[:, 0]) - X[:, 1]) ** 2) < 0.02
+
+
+def test_the_same_bits_on_any_number_of_threads():
+    X, y = noisy(400, 6)
+    found = []
+    for n_threads in (1, 2, 4):
+        net = network([6, 20, 1])
+        result = net.fit(X, y, n_threads=n_threads)
+        found.append((result.choice, net.parameters.tobytes()))
+    assert found[0] == found[1] == found[2]
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"l2": 0.1}, "the penalty is given"),
+        ({"l1": 0.1}, "the penalty is given"),
+        ({"dropout": 0.2}, "dropout is given"),
+        ({"goal": 1e-3}, "a goal is given"),
+        ({"validation": 0.2, "patience": 3}, "patience sees to rows held out"),
+    ],
+)
+def test_nothing_is_searched_for(monkeypatch, options, why):
+    monkeypatch.setattr(_trials.Trials, "cost", None)
+    X, y = noisy()
+    net = network([4, 8, 1])
+    result = net.fit(X, y, max_epochs=20, **options)
+    assert result.choice.startswith(f"{type(result.solver).__name__}, ")
+    assert why in result.choice
+    assert result.l2 == options.get("l2", 0.0)
+    penalty = {name: value for name, value in options.items() if name in ("l1", "l2")}
+    assert "patience" in options or result.cost == net.cost(X, y, **penalty)
+
+
+def test_few_rows_are_learned_by_heart():
+    X, Y = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0]
+    net = network([2, 6, 1], "cross_entropy")
+    result = net.fit(X, Y)
+    assert "4 rows are too few to hold some out" in result.choice
+    assert net.classify(X).tolist() == Y
+    assert "as 1 row is too few" in network([2, 6, 1]).fit([[0, 1]], [1]).choice
+
+
+def test_a_clean_function_has_no_penalty():
+    """And the solver that gets closest."""
+    x = np.linspace(-1, 1, 300).reshape(-1, 1)
+    net = network([1, 10, 1])
+    result = net.fit(x, np.sin(3 * x))
+    assert (result.l2, result.solver) == (0.0, dl.LevenbergMarquardt())
+    assert "without a penalty" in result.choice
+    assert result.cost < 1e-4
+
+
+def test_a_clean_function_of_relu_units():
+    """All penalties are alike there, as the trials with them end early."""
+    rng = np.random.default_rng(0)
+    X = np.stack([rng.uniform(20, 200, 500), rng.uniform(1900, 2020, 500)], axis=1)
+    y = 3000 * X[:, 0] + 500 * (X[:, 1] - 1900)
+    net = dl.Network([2, 10, 1], activation="relu", output="identity", seed=0)
+    assert net.fit(X, y, scale="standard").l2 == 0
+    assert abs(net.predict(X)[:, 0] - y).max() < 1
+
+
+def test_rows_that_do_not_count_decide_nothing():
+    """Those of weight 0, and those set aside for validation, hold what they like."""
+    X, y = noisy()
+    wild = y.copy()
+    wild[::3] = 1e3
+    weights = np.ones(120)
+    weights[::3] = 0
+    nets = [network([4, 8, 1]) for _ in range(2)]
+    results = [net.fit(X, t, sample_weight=weights) for net, t in zip(nets, (y, wild), strict=True)]
+    assert results[0].choice == results[1].choice
+    assert nets[0].parameters.tobytes() == nets[1].parameters.tobytes()
+
+    nets = [network([4, 8, 1]) for _ in range(2)]
+    nets[0].fit(X, y, validation=0.25, seed=5)
+    first = dl.Network([1, 1], seed=5)
+    held = _core.Stream(*_stream_of(5)).permutation(120)[90:]
+    assert first.seed == 5
+    wild = y.copy()
+    wild[held] = 1e3
+    nets[1].fit(X, wild, validation=0.25, seed=5)
+    assert nets[0].parameters.tobytes() == nets[1].parameters.tobytes()
+
+
+def _stream_of(seed):
+    key = np.random.SeedSequence(seed).generate_state(2, np.uint64)
+    return (int(key[0]), int(key[1])), 0
+
+
+def test_a_second_fit_is_not_deceived_by_the_first():
+    """Trials begin anew: parameters that know the rows held out would make penalties look bad."""
+    X, y = noisy()
+    net = network([4, 30, 1])
+    net.fit(X, y, solver=dl.LBFGS(), max_epochs=2000)
+    assert net.fit(X, y).l2 >= 1
+
+
+def test_what_was_chosen_goes_on(monkeypatch):
+    X, y = noisy()
+    nets = [network([4, 8, 1]) for _ in range(3)]
+    first = nets[0].fit(X, y, max_epochs=5)
+    assert first.state["l2"] == first.l2 > 0
+    whole = nets[1].fit(X, y, solver=first.solver, l2=first.l2, max_epochs=12)
+    monkeypatch.setattr(_trials.Trials, "cost", None)
+    rest = nets[2].fit(X, y, resume=first.state, max_epochs=12)
+    assert rest.choice.endswith("no penalty was searched for, as an earlier fit goes on.")
+    assert (rest.epochs, rest.l2, rest.cost) == (7, first.l2, whole.cost)
+    assert nets[1].parameters.tobytes() == nets[2].parameters.tobytes()
+    again = nets[0].fit(X, y, resume=first.state, solver=dl.LBFGS(), max_epochs=12)
+    assert (again.l2, again.cost, again.choice) == (first.l2, whole.cost, None)
+    further = nets[0].fit(X, y, resume=rest.state, max_epochs=14)
+    assert (further.l2, further.epochs) == (first.l2, 2)
+    for wrong, error in (("much", TypeError), (np.array([1.0]), TypeError), (-1.0, ValueError)):
+        before = nets[0].parameters.copy()
+        with pytest.raises(error, match="resume\\['l2'\\] must be"):
+            nets[0].fit(X, y, resume={**first.state, "l2": wrong}, max_epochs=12)
+        assert (nets[0].parameters == before).all()
+
+
+def test_ctrl_c_in_a_trial(monkeypatch):
+    """The network is as it was, and free."""
+    X, y = noisy()
+    net = network([4, 8, 1])
+    before = net.parameters.copy()
+
+    def stop(*_, **__):
+        interrupt = KeyboardInterrupt()
+        interrupt.result = "of a trial"
+        raise interrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_run, "train_stage", stop)
+        with pytest.raises(KeyboardInterrupt) as caught:
+            net.fit(X, y)
+    assert (net.parameters == before).all()
+    assert not hasattr(caught.value, "result")
+    assert net.fit(X, y).epochs > 0
+
+
+def test_trials_say_nothing():
+    """What penalties of 100 lead to is no matter for a warning; nor are filters touched."""
+    X, y = noisy()
+    before = warnings.filters[:]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert network([4, 8, 1]).fit(X, y).l2 < 100
+    assert warnings.filters == before
+
+
+def test_little_time():
+    """Half of it at most is for the search."""
+    X, y = noisy(1000, 20)
+    net = network([20, 40, 1])
+    result = net.fit(X, y, max_time=1e-3)
+    assert (result.stop_reason, result.l2) == ("max_time", 1.0)
+
+
+def test_wrong_arguments_come_before_the_search(monkeypatch):
+    monkeypatch.setattr(_trials.Trials, "cost", None)
+    X, y = noisy()
+    for options in ({"max_epochs": 0}, {"max_time": -1}, {"callback": 3}, {"resume": {}}):
+        with pytest.raises((TypeError, ValueError)):
+            network([4, 8, 1]).fit(X, y, **options)
+
+
+def test_better_on_rows_held_out():
+    """20 % of the labels flipped: the lowest cost learns them, a penalty does not."""
+    rng = np.random.default_rng(1)
+    X, test = rng.normal(size=(300, 15)), rng.normal(size=(2000, 15))
+    truth = X[:, 0] + X[:, 1] > 0
+    y = (truth ^ (rng.random(300) < 0.2)).astype(int)
+    scores = []
+    for solver in (None, dl.LBFGS()):
+        net = dl.Network([15, 20, 1], activation="tanh", loss="cross_entropy", seed=0)
+        net.fit(X, y, solver=solver, max_epochs=500)
+        scores.append((net.classify(test) == (test[:, 0] + test[:, 1] > 0)).mean())
+    assert scores[0] > scores[1] + 0.1

@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from deltaloop import _scalars
+from deltaloop import _core, _scalars
 from deltaloop._arguments import arrays as _arrays
 from deltaloop._arguments import problem as _problem
-from deltaloop._fit import choice as _choice
 from deltaloop._fit import state as _state
 from deltaloop.schedules import Schedule
 from deltaloop.solvers import Solver
 
 if TYPE_CHECKING:
-    from deltaloop import _core
     from deltaloop._arguments.problem import Problem
     from deltaloop.results import EpochInfo
 # Epochs of a solver that was given without a number of them.
@@ -53,15 +51,6 @@ def check_solvers(solver: object) -> tuple[Solver, ...]:
         raise ValueError(f"solver must be a solver, or a list of at least one, got {solver!r}")
     stages = tuple(solver)
     return tuple(check_solver(stage, f"solver[{i}]") for i, stage in enumerate(stages))
-
-
-def choose(network: _core.Core, n: int, problem: Problem, max_epochs: object) -> tuple[Solver, int]:
-    """Return the solver of a fit that was given none, and its epochs unless they were given."""
-    most = None if max_epochs is None else check_epochs(max_epochs, 1, False)[0]
-    dropout = problem.dropout is not None
-    return _choice.choose(
-        network, n, l1=problem.l1, l2=problem.l2, dropout=dropout, max_epochs=most
-    )
 
 
 def check_stage(network: _core.Core, solver: Solver, n: int, problem: Problem) -> None:
@@ -232,6 +221,31 @@ def check_validation(
             f"{held} for validation and {n - held} for training; there must be at least 1 of each"
         )
     return Validation(None, held, most)
+
+
+def set_aside(
+    n: int, held: int, stream: _core.Stream, split: int
+) -> tuple[NDArray[np.uintp], NDArray[np.uintp]]:
+    """Return the rows for validation, the last of a permutation, and those to train on.
+
+    The permutation's words are those of the stream from `split` on; a fit that is resumed has drawn
+    them already.
+    """
+    source = stream if stream.position == split else _core.Stream(stream.key, split)
+    order = source.permutation(n)
+    return order[n - held :], order[: n - held]
+
+
+def check_parts(
+    weights: NDArray[np.float64], held: NDArray[np.uintp], rows: NDArray[np.uintp]
+) -> None:
+    """Refuse weights that are 0 for all instances set aside, or for all others."""
+    for part, purpose in ((held, "validation"), (rows, "training")):
+        if not weights[part].any():
+            raise ValueError(
+                f"sample_weight is 0 for all {len(part)} instances that validation leaves for "
+                f"{purpose}"
+            )
 
 
 def check_resumed(

@@ -45,7 +45,9 @@ def state_of(
 ) -> Mapping[str, NDArray[Any]]:
     """Return the state of a fit in its stage i, after so many epochs in total."""
     stage = (i, report["epochs"]) if course.chained else None
-    return _state.pack(report, epoch, stage, course.split, course.network._scaling)
+    state = _state.pack(report, epoch, stage, course.split, course.network._scaling)
+    chosen = {} if course.chosen is None else {_state.CHOSEN: np.array(course.chosen)}
+    return {**state, **chosen}
 
 
 def interrupted(
@@ -94,4 +96,6 @@ def interrupted(
             before + run.history.shape[1],
         ),
         message=INTERRUPTED,
+        choice=None if course.choice is None else course.choice.why,
+        l2=course.l2,
     )

@@ -1,8 +1,21 @@
-"""Which solver ``fit`` takes where none is given; docs/training.md has the measurements."""
+"""What ``fit`` does where no solver is given: the policy; docs/training.md has the measurements.
+
+A penalty is chosen by rows held out (`pick`; ``penalty.py`` has the search), and with it a solver
+for any loss (`general`). Where nobody is to choose a penalty, or none is better than any, the
+solver is the one that gets to the lowest cost (`choose`).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
 from deltaloop import _core
+from deltaloop._arguments.problem import Problem
+from deltaloop._fit import penalty as _penalty
 from deltaloop.schedules import Cosine
 from deltaloop.solvers import LBFGS, Adam, BayesianRegularization, LevenbergMarquardt, Solver
 
@@ -36,6 +49,30 @@ BATCH = 64
 # Passes over the data, or as many as make so many steps where rows are few.
 MINI_BATCH_EPOCHS = 50
 MINI_BATCH_STEPS = 2000
+
+# With fewer rows that count no penalty is searched for: a truth table, such as that of XOR, is to
+# be learned by heart.
+FEWEST_ROWS = 10
+# Rows times parameters times parts that are held out in turn, at most: all five up to 8e5, one from
+# 2e6 on. A strength is tried for some 10 to 200 epochs, so that a search takes half a second at
+# most up to there, and about as long as the fit that follows beyond.
+SEARCH_WORK = 4e6
+# Epochs of a trial with full batches, and where only one part is held out.
+TRIAL_EPOCHS, SHORT_EPOCHS = 200, 100
+# Of the trial without a penalty, whose solver may be slower.
+BARE_EPOCHS = 50
+# A change of the cost of a trial, a row, that is too small to matter on other rows.
+TRIAL_TOLERANCE = 1e-5
+
+
+class Choice(NamedTuple):
+    """What was chosen: with the sentence that says why."""
+
+    solver: Solver
+    max_epochs: int
+    l2: float
+    why: str
+    chosen: float | None  # l2 where it was searched for and is not 0, now or by an earlier fit
 
 
 def least_squares_work(network: _core.Core, n: int) -> float:
@@ -115,3 +152,122 @@ def general(
     steps = -(-n // batch)
     epochs = max_epochs or max(MINI_BATCH_EPOCHS, -(-MINI_BATCH_STEPS // steps))
     return Adam(Cosine(LEARNING_RATE, epochs=epochs), batch_size=batch), epochs
+
+
+def obstacle(count: int, problem: Problem, goal: float, patience: int) -> str:
+    """Say why no penalty is searched for; nothing if one is. `count` rows have a weight."""
+    if problem.l1 > 0.0 or problem.l2 > 0.0:
+        return "the penalty is given"
+    if problem.dropout is not None:
+        return "dropout is given"
+    if goal > -np.inf:
+        return "a goal is given, a cost to reach"
+    if patience:
+        return "patience sees to rows held out"
+    if count < FEWEST_ROWS:
+        few = "1 row is" if count == 1 else f"{count} rows are"
+        return f"{few} too few to hold some out"
+    return ""
+
+
+def n_parts(network: _core.Core, n: int) -> int:
+    """Return how many parts of n rows are held out in turn: one where passes are long."""
+    if n > FULL_BATCH_ROWS:
+        return 1
+    return max(1, min(_penalty.PARTS, int(SEARCH_WORK / (n * network.n_parameters))))
+
+
+def trial_of(
+    network: _core.Core, n: int, l2: float, max_epochs: int | None
+) -> tuple[Solver, int, float]:
+    """Return the solver, epochs and tolerance for a trial on n rows."""
+    most = max_epochs
+    if l2 == 0.0:
+        solver, epochs = choose(network, n, max_epochs=most)
+        most = BARE_EPOCHS
+    else:
+        solver, epochs = general(network, n, max_epochs=most)
+        most = TRIAL_EPOCHS if n_parts(network, n) > 1 else SHORT_EPOCHS
+    if solver.batch_size is not None:  # its schedule should come to its end, and its costs waver
+        return solver, epochs, 0.0
+    return solver, min(epochs, most), TRIAL_TOLERANCE * n
+
+
+def pick(
+    network: _core.Core,
+    n: int,
+    y: NDArray[Any],
+    rows: _penalty.Rows | None,
+    problem: Problem,
+    *,
+    stream: _core.Stream,
+    trial: _penalty.Trial,
+    late: Callable[[], bool] = lambda: False,
+    reason: str = "",
+    penalised: bool = False,
+    max_epochs: int | None = None,
+) -> Choice:
+    """Return what a fit does.
+
+    Parameters
+    ----------
+    network : Network
+    n : int
+        Instances to learn from.
+    y : ndarray
+        Targets, of those and others.
+    rows : ndarray of int or None
+        Those to learn from whose weights are not 0, as rows of y; None for all.
+    problem : Problem
+    stream : Stream
+        What the rows held out, and the parameters of the trials, are drawn from.
+    trial, late
+        As for ``penalty.search``.
+    reason : str
+        Why no penalty is searched for; see `obstacle`.
+    penalised : bool, default False
+        Whether the penalty of `problem` was chosen before, by a fit that goes on.
+    max_epochs : int, optional
+        The epochs, where they are known.
+
+    Returns
+    -------
+    Choice
+    """
+    dropout = problem.dropout is not None
+    l2: float = problem.l2
+    tried: tuple[float, ...] = ()
+    parts: list[_penalty.Part] = []
+    if not reason:
+        several = n_parts(network, n if rows is None else len(rows))
+        parts = _penalty.parts_of(network, y, rows, stream, several)
+        strengths = _penalty.STRENGTHS if several > 1 else _penalty.FEW_STRENGTHS
+        l2, tried = _penalty.search(parts, trial, strengths, late)
+        penalised = l2 > 0.0
+    if penalised:
+        solver, epochs = general(network, n, max_epochs=max_epochs)
+    else:
+        solver, epochs = choose(
+            network, n, l1=problem.l1, l2=l2, dropout=dropout, max_epochs=max_epochs
+        )
+    why = sentence(solver, l2, reason, tried, parts)
+    return Choice(solver, epochs, l2, why, l2 if penalised else None)
+
+
+def sentence(
+    solver: Solver, l2: float, reason: str, tried: tuple[float, ...], parts: list[_penalty.Part]
+) -> str:
+    """Say what was chosen and why."""
+    what = f"{type(solver).__name__}, {solver._chosen_for}"
+    if reason:
+        return f"{what}; no penalty was searched for, as {reason}."
+    named = ", ".join(f"{value:g}" for value in tried if value)
+    named += " and none" if tried[-1] == 0.0 else ""
+    judged = sum(len(part.held) for part in parts)
+    penalty = f"with l2={l2:g}" if l2 else "without a penalty"
+    text = (
+        f"{what}, {penalty}: of the penalties {named}, this one suits {judged} rows held out best."
+    )
+    if l2 == _penalty.STRENGTHS[0]:
+        text += " None was stronger, so there may be little to learn from these inputs."
+    return text

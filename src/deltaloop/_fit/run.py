@@ -25,20 +25,23 @@ from deltaloop._arguments import problem as _problem
 from deltaloop._arguments import seeds as _seeds
 from deltaloop._fit import checkpoint as _checkpoint
 from deltaloop._fit import state as _state
+from deltaloop._fit import trials as _trials
 from deltaloop._fit import verdict as _verdict
 from deltaloop._fit.arguments import (
     Limits,
     Validation,
     check_epochs,
     check_limits,
+    check_parts,
     check_resumed,
     check_solvers,
     check_stages,
     check_tolerance,
     check_validation,
-    choose,
     plain_validation,
+    set_aside,
 )
+from deltaloop._fit.choice import Choice
 from deltaloop._fit.progress import ProgressBar, progress_bar
 from deltaloop.results import (
     ConvergenceWarning,
@@ -88,8 +91,10 @@ def fit(
     n_threads: object,
     seed: object,
     check_finite: object,
+    quiet: bool = False,
 ) -> FitResult:
-    """Train a network; the arguments are those of ``Network.fit``."""
+    """Train a network; the arguments are those of ``Network.fit``. `quiet`: without warnings."""
+    warn = _trials.silence if quiet else warnings.warn
     began = time.perf_counter()
     chained = isinstance(solver, list | tuple)
     solvers = () if solver is None else check_solvers(solver)
@@ -119,9 +124,18 @@ def fit(
     watch = check_validation(network, validation, patience, x.shape[0], checked)
     problem = _problem.of(network, y, labels, sample_weight, class_weight)
     problem = penalties._replace(weights=problem.weights, dropout=rates)
+    remembered = None if state is None else _state.chosen_l2(state)
+    problem = problem._replace(l2=problem.l2 or remembered or 0.0)
+    choice = None
     if not solvers:
-        chosen, max_epochs = choose(network, x.shape[0] - watch.held, problem, max_epochs)
-        solvers = (chosen,)
+        check_limits((1,), seconds, callback, every)
+        given = None if max_epochs is None else check_epochs(max_epochs, 1, False)[0]
+        trials = _trials.Trials(fit, network, x, y, problem, given, kind, threads, seconds)
+        source, whole = stream_of(network, seed, None)[0], watch.held == 0
+        learned = None if whole else set_aside(len(x), watch.held, source, source.position)[1]
+        choice = trials.choose(learned, state, remembered, target, watch.patience, source)
+        solvers, max_epochs, remembered = (choice.solver,), choice.max_epochs, choice.chosen
+        problem = problem._replace(l2=choice.l2)
     most = check_epochs(max_epochs, len(solvers), chained)
     limits = check_limits(most, seconds, callback, every)
     resumed = check_resumed(network, state, seed, limits, chained, watch.held > 0, kind)
@@ -152,6 +166,8 @@ def fit(
         course.n, course.chained = x.shape[0] if parts is None else len(parts), chained
         course.split = split
         course.drops = problem.dropout is not None
+        course.choice, course.l2 = choice, problem.l2
+        course.chosen = None if remembered is None else problem.l2
         with scaled(course, kind, (x, y, labels), (problem.weights, parts), resumed):
             for i in range(first, len(solvers)):
                 run = _core.Fit(
@@ -173,7 +189,7 @@ def fit(
                     asked = _verdict.ask(network, run)
                     doubts = _verdict.at_start(network, asked, tolerance, target)
                     for text in doubts if resumed is None else ():
-                        warnings.warn(text, ConvergenceWarning, stacklevel=callers())
+                        warn(text, ConvergenceWarning, stacklevel=callers())
                 exact = solvers[i].batch_size is None and problem.dropout is None
                 report = train_stage(course, i, run, resumed if i == first else None, exact)
                 stream = _core.Stream(report["key"], report["position"])
@@ -191,12 +207,12 @@ def fit(
     if reason == "diverged":
         before = solvers[i].batch_size is None and not math.isfinite(report["initial_cost"])
         message = divergence(course, before, solvers[i]._smaller)
-        warnings.warn(message, DivergenceWarning, stacklevel=callers())
+        warn(message, DivergenceWarning, stacklevel=callers())
     else:
         message = _verdict.message(end, tolerance, target, watch.patience)
         if wrong:
             message += f" But {wrong}."
-            warnings.warn(message, ConvergenceWarning, stacklevel=callers())
+            warn(message, ConvergenceWarning, stacklevel=callers())
         elif doubts and reason == "converged":
             wrong = doubts[0]
             message += f" But {wrong}."
@@ -218,6 +234,8 @@ def fit(
         solver=solvers if chained else solvers[0],
         stages=tuple(course.stages),
         state=_checkpoint.state_of(course, i, report, course.epoch),
+        choice=None if choice is None else choice.why,
+        l2=problem.l2,
         message=message,
     )
 
@@ -250,31 +268,6 @@ def callers(*packages: str) -> int:
     while frame.f_back and str(frame.f_globals.get("__name__")).partition(".")[0] in inside:
         level, frame = level + 1, frame.f_back
     return level
-
-
-def set_aside(
-    n: int, held: int, stream: _core.Stream, split: int
-) -> tuple[NDArray[np.uintp], NDArray[np.uintp]]:
-    """Return the rows for validation, the last of a permutation, and those to train on.
-
-    The permutation's words are those of the stream from `split` on; a fit that is resumed has drawn
-    them already.
-    """
-    source = stream if stream.position == split else _core.Stream(stream.key, split)
-    order = source.permutation(n)
-    return order[n - held :], order[: n - held]
-
-
-def check_parts(
-    weights: NDArray[np.float64], held: NDArray[np.uintp], rows: NDArray[np.uintp]
-) -> None:
-    """Refuse weights that are 0 for all instances set aside, or for all others."""
-    for part, purpose in ((held, "validation"), (rows, "training")):
-        if not weights[part].any():
-            raise ValueError(
-                f"sample_weight is 0 for all {len(part)} instances that validation leaves for "
-                f"{purpose}"
-            )
 
 
 @contextmanager
@@ -378,6 +371,9 @@ class Course:
     chained: bool = False  # a list of solvers was given
     split: int | None = None  # the position of the stream before a fraction was set aside
     drops: bool = False  # layers drop units
+    choice: Choice | None = None  # what was chosen where no solver was given
+    l2: float = 0.0
+    chosen: float | None = None  # the same where it was chosen, now or by the fit that goes on
     trained: bool = False  # the parameters may be others than at the start
 
     def over(self) -> str:

@@ -25,6 +25,8 @@ Arrays = dict[str, NDArray[Any]]
 COUNTS = ("epochs", "key", "position")
 STAGES = ("stage", "stage_epochs")
 SPLIT = ("split",)
+# Where the fit chose its penalty: the strength, with which what is resumed goes on.
+CHOSEN = "l2"
 # Where the network is scaled: the kind, as a position in this list, and the four arrays.
 SCALING = "scaling"
 SCALING_KINDS = (GIVEN, *KINDS)
@@ -96,7 +98,7 @@ def pack(
     stage: tuple[int, int] | None,
     split: int | None,
     scaling: Scaling | None,
-) -> Mapping[str, NDArray[Any]]:
+) -> Arrays:
     """Return the state of a fit from what C reports; `stage` is that of a chain and its epochs.
 
     After divergence there is the stream, but nothing of the solver's.
@@ -110,6 +112,18 @@ def pack(
         state.update(scaling_arrays(scaling))
     state.update(report["arrays"])
     return state
+
+
+def chosen_l2(state: dict[str, object]) -> float | None:
+    """Take the strength that the fit to be resumed had chosen; None if it had not."""
+    if CHOSEN not in state:
+        return None
+    array = as_array(CHOSEN, state.pop(CHOSEN))
+    if array.dtype.kind != "f" or array.shape != ():
+        raise TypeError(f"resume[{CHOSEN!r}] must be a number, got {array!r}")
+    if not 0.0 <= array < np.inf:
+        raise ValueError(f"resume[{CHOSEN!r}] must be finite and at least 0, got {array}")
+    return float(array)
 
 
 def check(resume: object) -> dict[str, object]:

@@ -69,6 +69,7 @@ def fit_report(network: dl.Network, result: dl.FitResult) -> dict[str, Any]:
         "cost": result.cost,
         "seconds": result.seconds,
         "stop_reason": result.stop_reason,
+        **({} if result.choice is None else {"l2": result.l2, "choice": result.choice}),
         **stages_report(result),
     }
 
@@ -85,6 +86,7 @@ def train_text(report: Mapping[str, Any], data: str, more: Mapping[str, str]) ->
         "layers": layers_text(report),
         "solver": solver_text(report["solver"]),
         **({"penalty": f"l2 {report['l2']:g}"} if report.get("l2") else {}),
+        **({"choice": report["choice"]} if "choice" in report else {}),
         "seed": report["seed"],
         "epochs": f"{report['epochs']}, stopped by {report['stop_reason']}",
         "cost": f"{report['cost']:.6g} ({report['loss']}, sum over the training rows{units})",

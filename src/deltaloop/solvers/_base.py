@@ -52,6 +52,8 @@ class Solver:
     _emergencies: ClassVar[frozenset[str]] = frozenset()
     # Whether the parameters within an epoch are those of the last one, so that time can end it.
     _anytime: ClassVar[bool] = False
+    # Why it is chosen where no solver is given.
+    _chosen_for: ClassVar[str] = ""
     # What to reduce when training diverges.
     _smaller: ClassVar[str] = "learning_rate"
 

@@ -204,9 +204,9 @@ class TabularModel:
     ) -> Self:
         """Learn to predict a column of a table from its other columns.
 
-        Rows that have no target are left out. Without `solver`, `l1`, `l2`, `dropout` and
-        `max_time` the strength of the penalty, `l2`, is found on rows held back, from strong to
-        weak until it gets worse, and L-BFGS or, beyond 3,000 rows, Adam trains with it.
+        Rows that have no target are left out. Without `solver` the solver and the strength of the
+        penalty, `l2`, are chosen as ``Network.fit`` chooses them, by rows held back;
+        ``result.choice`` says what was chosen and why.
 
         Parameters
         ----------
@@ -218,13 +218,12 @@ class TabularModel:
         solver, max_epochs, goal, max_time, callback, callback_every, l1, dropout
             As for `Network.fit`.
         tol : float, optional
-            As for `Network.fit`. By default 1e-8, or with a solver that is found for `l2` what
-            suits the number of rows.
+            As for `Network.fit`, by default 1e-8.
         class_weight : mapping of labels to float, or "balanced", optional
             As for `Network.fit`, by label.
         l2 : float, optional
-            Strength of the penalty. By default it is found, or 0 beside `solver`, `l1`, `dropout`
-            or `max_time`.
+            Strength of the penalty. By default it is chosen, or 0 beside `solver`, `l1`, `dropout`,
+            `goal` or `patience`.
         validation : float, optional
             As for `Network.fit`: a fraction of the training rows.
         patience, progress, n_threads

@@ -20,7 +20,6 @@ from deltaloop.results import FitResult
 from deltaloop.tabular import _frames
 from deltaloop.tabular._columns import Table
 from deltaloop.tabular._kinds import Ignored, listed
-from deltaloop.tabular._strength import how, strength
 from deltaloop.tabular._target import Target
 from deltaloop.tabular._values import numbers_as_text
 
@@ -55,11 +54,6 @@ OPTIONS = (
 )
 # Names that are longer are not compared with each other.
 LONGEST_SOUGHT = 100
-
-# Those after which nobody asks for a strength of the penalty to be found.
-DECIDING = ("solver", "l1", "dropout", "max_time")
-# Those that hold for the fits that find it too.
-SHARED = ("max_epochs", "class_weight", "n_threads")
 
 
 @dataclass(frozen=True)
@@ -176,11 +170,6 @@ def train(
     inputs, outputs = data.table.scaling(X), None
     if network.output == "identity":
         outputs = Scaling.of(y, _called(data.target))
-    if not any(options.get(name) for name in DECIDING) and "l2" not in options:
-        shared = {name: value for name, value in options.items() if name in SHARED}
-        scaled = y if outputs is None else outputs.apply(y)
-        options["l2"] = strength(network, inputs.apply(X), scaled, seed, shared)
-        options = how(network, len(X), options.get("max_epochs")) | options
     result = _scaling.fit(network, X, y, inputs, outputs, options)
     found = {
         "task": data.target.task,
@@ -190,7 +179,7 @@ def train(
         "n_without_target": data.n_without_target,
         "epochs": result.epochs,
         "cost": result.cost,
-        "l2": options.get("l2", 0.0),
+        "l2": result.l2,
         "seconds": time.perf_counter() - began,
         "stop_reason": result.stop_reason,
     }

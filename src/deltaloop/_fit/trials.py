@@ -1,0 +1,138 @@
+"""Trials: fits of copies of a network to some of the rows, judged by the others."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deltaloop import _core
+from deltaloop import scaling as _scaling
+from deltaloop._arguments.problem import Problem
+from deltaloop._fit import choice as _choice
+from deltaloop._fit.penalty import Part
+
+# The part of `max_time` that trials may take.
+SHARE = 0.5
+
+
+def silence(*_: object, **__: object) -> None:
+    """Say nothing, in the place of ``warnings.warn``, whose filters all threads share."""
+
+
+class Trials:
+    """The trials of a fit: `train` is ``fit`` itself, the rest its arguments, validated."""
+
+    def __init__(
+        self,
+        train: Callable[..., object],
+        network: _core.Core,
+        x: NDArray[Any],
+        y: NDArray[Any],
+        problem: Problem,
+        max_epochs: int | None,
+        scale: str | None,
+        n_threads: int,
+        max_time: Any,
+    ) -> None:
+        self.train, self.network, self.x, self.y = train, network, x, y
+        self.problem, self.weights, self.max_epochs = problem, problem.weights, max_epochs
+        self.scale, self.n_threads = scale, n_threads
+        self.scaling: _scaling.Scaling | None = None
+        self.end = np.inf if max_time is None else time.perf_counter() + SHARE * float(max_time)
+
+    def choose(
+        self,
+        learned: NDArray[np.uintp] | None,
+        state: dict[str, object] | None,
+        remembered: float | None,
+        goal: float,
+        patience: int,
+        stream: _core.Stream,
+    ) -> _choice.Choice:
+        """Return what the fit does; `learned` are the rows that it learns from, None all.
+
+        `state` is what it goes on from, `remembered` the strength that was chosen then.
+        """
+        n = len(self.y) if learned is None else len(learned)
+        rows = None if learned is None else learned.astype(np.intp)
+        if self.weights is not None:
+            weights = self.weights if rows is None else self.weights[rows]
+            counting = np.flatnonzero(weights > 0)
+            rows = counting if rows is None else rows[counting]
+        count = n if rows is None else len(rows)
+        why = "" if state is None else "an earlier fit goes on"
+        if self.scale is not None and state is None:
+            # That of the fit itself, for all trials.
+            these = None if rows is None else rows.astype(np.uintp)
+            labels = self.y.ndim == 1
+            self.scaling = _scaling.measure(
+                self.scale, self.network, self.x, self.y, labels, None, these
+            )
+        return _choice.pick(
+            self.network,
+            n,
+            self.y,
+            rows,
+            self.problem,
+            stream=stream,
+            trial=self.cost,
+            late=self.late,
+            reason=why or _choice.obstacle(count, self.problem, goal, patience),
+            penalised=remembered is not None,
+            max_epochs=self.max_epochs,
+        )
+
+    def late(self) -> bool:
+        """Whether the time for trials is used up."""
+        return time.perf_counter() >= self.end
+
+    def cost(self, part: Part, l2: float) -> float:
+        """Return the cost of the rows held out; the network itself stays as it is."""
+        copy = cast(Any, self.network).copy()
+        if part.start is not None:
+            copy._parameters[:] = part.start
+        if self.scaling is not None:
+            copy.scaling = self.scaling
+        n = len(part.rows)
+        solver, epochs, tol = _choice.trial_of(self.network, n, l2, self.max_epochs)
+        left = None if self.end == np.inf else max(self.end - time.perf_counter(), 1e-3)
+        try:
+            self.train(
+                copy,
+                self.x[part.rows],
+                self.y[part.rows],
+                solver=solver,
+                max_epochs=epochs,
+                tol=tol,
+                goal=None,
+                max_time=left,
+                callback=None,
+                callback_every=1,
+                sample_weight=None if self.weights is None else self.weights[part.rows],
+                class_weight=None,
+                l1=0.0,
+                l2=l2,
+                dropout=0.0,
+                validation=None,
+                patience=None,
+                resume=None,
+                scale=None,
+                progress=False,
+                n_threads=self.n_threads,
+                seed=0,
+                check_finite=False,
+                quiet=True,  # what goes wrong costs much on the rows held out
+            )
+        except KeyboardInterrupt as stop:
+            stop.__dict__.pop("result", None)  # that of a trial says nothing
+            raise
+        held = None if self.weights is None else self.weights[part.held]
+        x, y = self.x[part.held], self.y[part.held]
+        if not (np.isfinite(x).all() and np.isfinite(y).all()):  # with check_finite=False
+            return math.inf
+        return float(copy.cost(x, y, sample_weight=held))
