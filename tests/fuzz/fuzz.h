@@ -125,7 +125,14 @@ struct array {
     uint8_t *block;
     size_t size;
     uint64_t sum; /* of its bytes: inputs are never written */
+    size_t *rows; /* NULL: all, as they stand */
 };
+
+/* Where row i is. */
+static inline const char *row_of(const struct mlp_matrix *x, size_t i)
+{
+    return x->data + (ptrdiff_t)(x->rows != NULL ? x->rows[i] : i) * x->row_stride;
+}
 
 static inline uint64_t sum_of(const uint8_t *p, size_t n)
 {
@@ -230,8 +237,12 @@ static inline struct array array(struct input *in, size_t n, size_t columns, enu
                 (size_t)(random_bits(in) % columns), labels);
         }
     }
-    a.matrix = (struct mlp_matrix){
-        (const char *)first, row, column, columns, dtype, labels, NULL, NULL, NULL};
+    a.matrix = (struct mlp_matrix){.data = (const char *)first,
+                                   .row_stride = row,
+                                   .column_stride = column,
+                                   .columns = columns,
+                                   .dtype = dtype,
+                                   .labels = labels};
     a.sum = sum_of(a.block, a.size);
     return a;
 }
@@ -239,6 +250,7 @@ static inline void array_free(struct array *a)
 {
     HOLDS(sum_of(a->block, a->size) == a->sum);
     free(a->block);
+    free(a->rows);
 }
 
 /* ---- a network ---- */

@@ -49,15 +49,11 @@ static void predictions(struct input *in, const struct subject *s, const struct 
     HOLDS(mlp_predictor_owner(predictor) == &owner);
     HOLDS(mlp_predict(s->net, &x->matrix, n, 0, 1, out) == MLP_OK);
     for (size_t i = 0; i < n && i < 20; i++) {
-        const struct mlp_matrix here = {x->matrix.data + (ptrdiff_t)i * x->matrix.row_stride,
-                                        x->matrix.row_stride,
-                                        x->matrix.column_stride,
-                                        m0,
-                                        x->matrix.dtype,
-                                        0,
-                                        NULL,
-                                        NULL,
-                                        NULL};
+        const struct mlp_matrix here = {.data = row_of(&x->matrix, i),
+                                        .row_stride = x->matrix.row_stride,
+                                        .column_stride = x->matrix.column_stride,
+                                        .columns = m0,
+                                        .dtype = x->matrix.dtype};
         HOLDS(mlp_predict(s->net, &here, 1, 0, 1, one) == MLP_OK && same(one, out + i * mL, mL));
         if (x->matrix.dtype != MLP_FLOAT64)
             continue;
@@ -176,7 +172,7 @@ static void searched(const struct mlp_kernels *kernels, struct input *in, const 
         return;
     size_t expected = n * x->matrix.columns;
     for (size_t i = expected; i-- > 0;) {
-        const char *p = x->matrix.data + (ptrdiff_t)(i / x->matrix.columns) * x->matrix.row_stride +
+        const char *p = row_of(&x->matrix, i / x->matrix.columns) +
                         (ptrdiff_t)(i % x->matrix.columns) * x->matrix.column_stride;
         double wide = 0.0;
         float narrow = 0.0f;
