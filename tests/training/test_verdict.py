@@ -105,6 +105,16 @@ def test_constant_predictions():
     assert "weaker penalty" in result.message
 
 
+def test_nothing_to_learn():
+    """Noise alone: the penalty that rows held out choose leaves a constant."""
+    rng = np.random.default_rng(0)
+    net = dl.Network([4, 20, 1], activation="tanh", output="identity", seed=0)
+    with pytest.warns(dl.ConvergenceWarning, match="X says little about Y"):
+        result = net.fit(rng.normal(size=(150, 4)), rng.normal(size=150))
+    assert result.l2 == 100.0
+    assert "weaker penalty" not in result.message
+
+
 def test_constant_targets_or_inputs_are_no_fault():
     for solver in (dl.LBFGS(), GD(1e-3), LM()):
         quiet(network(), y=np.ones(100), solver=solver, max_epochs=50)

@@ -202,7 +202,8 @@ def fit(
             end = ending(course, history.cost, report["gradient_norm"], not changed)
             wrong = ""
             if end.reason != "diverged":
-                wrong = _verdict.trouble(network, run, asked, end, tolerance, target)
+                searched = remembered is not None
+                wrong = _verdict.trouble(network, run, asked, end, tolerance, target, searched)
     reason, cost = end.reason, end.cost
     if reason == "diverged":
         before = solvers[i].batch_size is None and not math.isfinite(report["initial_cost"])

@@ -114,9 +114,18 @@ def far(goal: float, asked: Ask) -> bool:
 
 
 def trouble(
-    network: _core.Core, run: _core.Fit, asked: Ask, end: End, tol: float, goal: float
+    network: _core.Core,
+    run: _core.Fit,
+    asked: Ask,
+    end: End,
+    tol: float,
+    goal: float,
+    searched: bool = False,
 ) -> str:
-    """Return what is wrong with the end of a fit and what may help, or "" where all is well."""
+    """Return what is wrong with the end of a fit and what may help, or "" where all is well.
+
+    `searched` says that rows held out have chosen the penalty.
+    """
     left = end.cost - asked.least
     learned = not (asked.room > 0 and left > LITTLE * asked.room)
     if end.reason == "goal" and (learned or not far(goal, asked)):
@@ -129,6 +138,12 @@ def trouble(
                 f"all units of layer {saturated} are saturated for all instances, and the cost is "
                 f"{share(left, asked)}; {advice(network)}, or try another seed, a smaller step or "
                 "another activation"
+            )
+        if constant and not learned and searched:
+            return (
+                "the network predicts the same for all instances, while Y varies: the penalty that "
+                "suits rows held out leaves nothing else, so X says little about Y; look for other "
+                "inputs, or for more instances"
             )
         if constant and not learned:
             return (
