@@ -152,8 +152,7 @@ enum mlp_status mlp_find_nonfinite(const struct mlp_kernels *kernels, const stru
     for (size_t i = 0; i < n && *index == total; i++) {
         for (size_t j = 0; j < m && *index == total; j += count) {
             const size_t r = m - j < count ? m - j : count;
-            convert(x->dtype,
-                    x->data + (ptrdiff_t)i * x->row_stride + (ptrdiff_t)j * x->column_stride,
+            convert(x->dtype, place_of(x, NULL, i) + (ptrdiff_t)j * x->column_stride,
                     x->column_stride, r, buffer);
             if (kernels->all_finite(r, buffer))
                 continue;

@@ -99,6 +99,7 @@ def test_a_file_that_is_being_written_stays(tmp_path):
 
 
 @POSIX
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # that is what is lost
 def test_an_interrupt_before_anybody_knows_of_the_file(tmp_path, monkeypatch):
     def create(directory, private, create=temporary.create):
         create(directory, private)

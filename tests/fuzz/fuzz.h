@@ -243,6 +243,12 @@ static inline struct array array(struct input *in, size_t n, size_t columns, enu
                                    .columns = columns,
                                    .dtype = dtype,
                                    .labels = labels};
+    if (seldom(in, 5)) { /* rows by number, some of them twice */
+        size_t *rows = (size_t *)memory(n * sizeof *rows);
+        for (size_t i = 0; i < n; i++)
+            rows[i] = at_most(in, (unsigned)(n - 1));
+        a.matrix.rows = a.rows = rows;
+    }
     a.sum = sum_of(a.block, a.size);
     return a;
 }

@@ -322,6 +322,12 @@ static void test_matrices(const struct mlp_kernels *k)
     CHECK(mlp_find_nonfinite(k, &strided, ROWS, &index) == MLP_OK && index == 17 * 5 + 3);
     wide[31][4] = (double)NAN;
     CHECK(mlp_find_nonfinite(k, &plain, ROWS, &index) == MLP_OK && index == 31 * 5 + 4);
+    /* Of rows by number, the place among these. */
+    const size_t numbers[] = {0, 30, 31, 30};
+    struct mlp_matrix some = plain;
+    some.rows = numbers;
+    CHECK(mlp_find_nonfinite(k, &some, 2, &index) == MLP_OK && index == 2 * 5);
+    CHECK(mlp_find_nonfinite(k, &some, 4, &index) == MLP_OK && index == 2 * 5 + 4);
     free(g);
     free(h);
     problem_free(&p);

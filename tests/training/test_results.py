@@ -53,7 +53,8 @@ def test_fields_of_a_result(momentum, batch_size):
     }
     for name, kind in kinds.items():
         assert type(getattr(result, name)) is kind
-    assert [f.name for f in dataclasses.fields(result)] == [*kinds, "state", "message"]
+    names = [f.name for f in dataclasses.fields(result)]
+    assert names == [*kinds, "state", "message", "choice", "l2"]
     assert (result.epochs, result.stop_reason, result.converged) == (5, "max_epochs", False)
     assert result.cost == net.cost(X, Y)
     assert result.cost_history.shape == (5,)
