@@ -704,3 +704,39 @@ def test_trials_call_no_method_of_a_subclass():
     choices = [net.fit(X, y).choice for net in nets]
     assert choices[0] == choices[1]
     assert nets[0].parameters.tobytes() == nets[1].parameters.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (
+            ((2.0, (4.0, 2.0, 0.0)), 0.5),
+            "with l2=1: of the penalties 2, 1 and none, it is the strongest that does about as "
+            "well as the best on 4 rows held out",
+        ),
+        (
+            ((4.0, (4.0, 2.0, 0.0)), 1.0),
+            "with l2=4: of the penalties 4, 2 and none, it is the strongest that does about as "
+            "well as the best on 4 rows held out. No stronger one was tried",
+        ),
+        (
+            ((0.0, (4.0, 2.0, 0.0)), 1.0),
+            "without a penalty: the cost of 4 rows held out is then less than half of that with "
+            "the best of the penalties 4, 2",
+        ),
+        (
+            ((4.0, (4.0, 2.0), 1.0, True), 1.0),
+            "with l2=4: of the penalties 4, 2, which there was time for, it does best on 4 rows "
+            "held out",
+        ),
+        (
+            ((1.0, (4.0,), 1.0, True), 3.0),
+            "with l2=3, the usual one: the time for trials was over",
+        ),
+    ],
+)
+def test_sentences(found, said):
+    (l2, tried, *rest), unit = found
+    parts = [_penalty.Part(np.array([5]), np.array(held), None) for held in ([0, 1], [2, 3], [1])]
+    found = _penalty.Found(l2, tried, *(rest or [1.0]))
+    assert _choice.sentence(found, unit, parts, False) == said

@@ -324,7 +324,7 @@ def sentence(found: _penalty.Found, unit: float, parts: list[_penalty.Part], not
     if found.cost == np.inf:
         return (
             f"{penalty}: no penalty could be judged: all costs of {held} are infinite or NaN; "
-            "scale Y"
+            f"scale Y{' or the weights' if unit != 1.0 else ''}"
         )
     if found.late and found.l2 not in tried:
         return f"{penalty}, the usual one: the time for trials was over"
@@ -333,7 +333,10 @@ def sentence(found: _penalty.Found, unit: float, parts: list[_penalty.Part], not
             f"{penalty}: of the penalties {named}, which there was time for, it does best on {held}"
         )
     if not found.l2:
-        return f"{penalty}: that at least halves the cost of {held}, of the penalties {named}"
+        return (
+            f"{penalty}: the cost of {held} is then less than half of that with the best of the "
+            f"penalties {named}"
+        )
     best = (
         "the strongest that does about as well as the best on" if len(parts) > 1 else "the best for"
     )
