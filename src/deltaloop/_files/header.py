@@ -30,13 +30,18 @@ def read_header(file: BinaryIO, size: int) -> tuple[bytes, dict[str, Any]]:
     """Return the start of a file of so many bytes, up to the tensors' data, and what it says."""
     start = file.read(8)
     if len(start) < 8:
-        raise ValueError(f"expected a safetensors file of more than 8 bytes, found {len(start)}")
+        found = signatures.found(start) or str(len(start))
+        raise ValueError(f"expected a safetensors file of more than 8 bytes, found {found}")
     length = int.from_bytes(start, "little")
     limit = min(MAX_HEADER_BYTES, size - 8)
     if not 2 <= length <= limit:
+        kind = signatures.found(start + file.read(1000))
+        if kind == signatures.ONNX:
+            kind += "; deltaloop.from_onnx reads it"
+        if kind is not None and kind != signatures.SAFETENSORS:
+            raise ValueError(f"expected a model file (safetensors), found {kind}")
         raise ValueError(
-            f"expected a safetensors header of 2 to {limit} bytes, found "
-            f"{signatures.found(start + file.read(1000)) or f'a length of {length}'}"
+            f"expected a safetensors header of 2 to {limit} bytes, found a length of {length}"
         )
     text = exactly(file, length)
     return start + text, _parsed(text)
