@@ -162,6 +162,8 @@ def put(network: _core.Core, scaling: Scaling | None) -> None:
 
 def check_kind(scale: object) -> str | None:
     """Return what `fit` was asked for."""
+    if scale is not None and not isinstance(scale, str):
+        raise TypeError(f"scale must be 'standard', 'minmax' or None, got {_scalars.shown(scale)}")
     return None if scale is None else _scalars.choice("scale", scale, KINDS)
 
 
