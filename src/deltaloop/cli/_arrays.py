@@ -23,7 +23,7 @@ from deltaloop._files.model import Notes
 from deltaloop._losses import LOSSES, of_task, targets
 from deltaloop._scaling import Scaling, fit
 from deltaloop._scores import r2
-from deltaloop._splits import shuffled, split
+from deltaloop._splits import shuffled, split, too_few
 from deltaloop.cli import _npz, _pictures, _table_files, _tables
 from deltaloop.cli._npz import Data
 from deltaloop.cli._reports import (
@@ -82,10 +82,8 @@ def train(args: argparse.Namespace) -> None:
     if fraction == 0.0:
         rows, held_out = shuffled(n, args.seed, 1), held_out[:0]
     if len(rows) < 2:
-        raise ValueError(
-            f"{data.name}: {len(data.X)} rows are too few to train on some and hold out "
-            f"{args.test_fraction:g} of them"
-        )
+        message = str(too_few(n, fraction)).replace("test_fraction=0", "--test-fraction 0")
+        raise ValueError(f"{data.name}: {message}")
     arguments = fit_arguments(args, len(rows), data.name)
     network = _network(data, args, _loss(data, args))
     check_class_weight(args, data.name, data.classes)
