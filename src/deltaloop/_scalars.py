@@ -92,8 +92,15 @@ def choice(name: str, value: object, choices: Sequence[str]) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a string, got {type(value).__name__}")
     if value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
+        meant = next((other for other in choices if squashed(other) == squashed(value)), None)
+        hint = "" if meant is None else f"; did you mean {meant!r}?"
+        raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}{hint}")
     return choices[choices.index(value)]  # a str proper, where the value is a subclass
+
+
+def squashed(name: str) -> str:
+    """Return a name without what tells spellings apart: case, spaces and punctuation."""
+    return "".join(filter(str.isalnum, name)).lower()
 
 
 def is_list(value: object) -> TypeGuard[Sequence[Any] | NDArray[Any]]:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deltaloop.results import DivergenceWarning, FitResult
+from deltaloop.scaling import is_constant
 
 __all__ = ["Floats", "Scaling", "fit", "fold"]
 
@@ -56,7 +57,7 @@ class Scaling:
         with np.errstate(over="ignore", invalid="ignore"):
             mean, scale = values.mean(axis=0), values.std(axis=0)
         # By its range: the rounding of the mean gives a constant column a tiny deviation.
-        varies = values.max(axis=0) > values.min(axis=0)
+        varies = ~is_constant(values.min(axis=0), values.max(axis=0))
         usable = np.isfinite(mean) & (~varies | (np.isfinite(scale) & (scale > 0)))
         if not usable.all():
             column = int(np.argmin(usable))

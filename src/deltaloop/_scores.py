@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,8 +15,11 @@ Floats = NDArray[np.float64]
 def r2(y: Floats, predicted: Floats) -> float:
     """Return the mean over the columns of 1 - residual / total sum of squares.
 
-    A constant column counts as 1 if it is predicted exactly, else as 0.
+    A constant column counts as 1 if it is predicted exactly, else as 0. NaN of fewer than two
+    rows, which do not vary.
     """
+    if len(y) < 2:
+        return math.nan
     with np.errstate(over="ignore", invalid="ignore"):
         residual = ((y - predicted) ** 2).sum(axis=0)
         total = ((y - y.mean(axis=0)) ** 2).sum(axis=0)

@@ -15,6 +15,16 @@ def split(n: int, fraction: float, seed: int) -> tuple[NDArray[np.intp], NDArray
     return order[:n_train], order[n_train:]
 
 
+def too_few(n: int, fraction: float, what: str = "") -> ValueError:
+    """Return the error for n rows of which too few are left to train on, or to hold out."""
+    rows = f"{n} row{'s' * (n != 1)}{what} {'are' if n != 1 else 'is'} too few to train on"
+    if fraction == 0.0 or n < 2:
+        return ValueError(f"{rows}; there must be 2 at least")
+    return ValueError(
+        f"{rows} some and hold out {fraction:g} of them; test_fraction=0 holds out none"
+    )
+
+
 def split_classes(
     y: NDArray[np.int64], fraction: float, seed: int
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -29,6 +29,9 @@ ARRAYS = ("input_offset", "input_scale", "output_offset", "output_scale")
 # Elements between two looks at signals: at most 50 ms, of single columns.
 SLICE = 1 << 21
 
+# A range of so many distances between neighbouring floats, at the largest magnitude, is none.
+CONSTANT_ULPS = 8
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Scaling:
@@ -162,6 +165,8 @@ def put(network: _core.Core, scaling: Scaling | None) -> None:
 
 def check_kind(scale: object) -> str | None:
     """Return what `fit` was asked for."""
+    if scale is not None and not isinstance(scale, str):
+        raise TypeError(f"scale must be 'standard', 'minmax' or None, got {_scalars.shown(scale)}")
     return None if scale is None else _scalars.choice("scale", scale, KINDS)
 
 
@@ -212,6 +217,11 @@ class _Column:
     mean: Floats
     deviation: Floats
 
+    @property
+    def constant(self) -> NDArray[np.bool_]:
+        """Which columns hold one value, see `is_constant`."""
+        return is_constant(self.low, self.high)
+
 
 Of = Callable[[_Column], tuple[Floats, Floats]]
 
@@ -225,9 +235,8 @@ def _to_range(low: float, high: float) -> Of:
 
     def of(c: _Column) -> tuple[Floats, Floats]:
         scale = c.high / (high - low) - c.low / (high - low)
-        constant = c.low == c.high
         offset = c.low - low * scale
-        return np.where(constant, c.low - (low + high) / 2, offset), scale
+        return np.where(c.constant, c.low - (low + high) / 2, offset), scale
 
     return of
 
@@ -251,16 +260,38 @@ def _columns(
     column = _measured(values, weights, rows)
     with np.errstate(all="ignore"):
         offset, scale = of(column)
-        scale = np.where(column.low == column.high, 1.0, scale)
+        scale = np.where(column.constant, 1.0, scale)
         usable = np.isfinite(offset) & np.isfinite(scale) & (scale > 0)
     usable &= np.isfinite(column.low) & np.isfinite(column.high) & ~np.isnan(column.mean)
     if not usable.all():
         j = int(np.argmin(usable))
+        if not _is_finite(values[:, j], weights, rows):
+            raise ValueError(
+                f"scale needs finite values, column {j} of {what} holds NaN or infinity"
+            )
         raise ValueError(
             f"scale needs finite values that are neither too large nor too small to be scaled, got "
             f"{column.low[j]} to {column.high[j]} in column {j} of {what}"
         )
     return offset, scale
+
+
+def is_constant(low: Floats, high: Floats) -> NDArray[np.bool_]:
+    """Whether columns of these ranges hold one value each, but for what rounding has left.
+
+    Divided by so small a range the noise of a sum, as 0.1 + 0.2 beside 0.3, would be an input.
+    """
+    with np.errstate(all="ignore"):
+        same = high - low <= CONSTANT_ULPS * np.spacing(np.maximum(np.abs(low), np.abs(high)))
+    return np.asarray(same | (low == high))
+
+
+def _is_finite(
+    values: NDArray[Any], weights: Floats | None, rows: NDArray[np.uintp] | None
+) -> bool:
+    """Whether all values (n,) that count are finite."""
+    counted = values if rows is None else values[rows]
+    return bool(np.isfinite(counted if weights is None else counted[weights > 0]).all())
 
 
 def _measured(

@@ -701,7 +701,9 @@ class TestPredict:
         _, data = model
         path = tmp_path / "other"
         assert fails("predict", path, data) == f"{path}: No such file or directory"
-        assert fails("predict", data, data).startswith(f"{data}: expected a safetensors header")
+        line = fails("predict", data, path)
+        assert line.startswith(f"{data}: expected a model file (safetensors), found a zip archive")
+        assert line.endswith("; is MODEL the first argument?")
         assert fails("predict", tmp_path, data) == f"{tmp_path}: Is a directory"
 
     @pytest.mark.parametrize(

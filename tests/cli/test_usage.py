@@ -125,6 +125,17 @@ class TestUsage:
                 ("train", "digits", "--output-model", "no/such/model"),
                 "argument --output-model: there is no directory 'no/such'",
             ),
+            (
+                ("train", "digits", "--output-model", "/dev/stdin"),
+                "argument --output-model: /dev/stdin: expected a file to write to, found the stand",
+            ),
+            *(
+                (
+                    ("train", "digits", "--output-model", f"new.{end}"),
+                    f"argument --output-model: expected a name such as .*, got 'new.{end}'",
+                )
+                for end in ("csv", "TSV", "txt", "parquet", "csv.gz", "npz", "npy", "onnx")
+            ),
             (("predict",), "the following arguments are required: MODEL, FILE"),
             (("predict", "model"), "the following arguments are required: FILE"),
         ],

@@ -275,6 +275,19 @@ class TestMetadata:
             dl.Network([1, 1], seed=0).save(path, metadata={"a": "x" * (1 << 20)})
         assert os.listdir(path.parent) == []
 
+    def test_more_layers_than_load_accepts_are_not_written(self, path):
+        network = dl.Network([1] * 1501, activation="tanh", seed=0)
+        network.save(path)
+        assert np.array_equal(dl.load(path).parameters, network.parameters)
+        path.unlink()
+        network = dl.Network([1] * 3400, activation="tanh", seed=0)
+        message = r"too many layers for a model file, 3399 \(about 1,500 always fit\); use pickle"
+        with pytest.raises(ValueError, match=message):
+            network.save(path)
+        assert os.listdir(path.parent) == []
+        again = pickle.loads(pickle.dumps(network))
+        assert np.array_equal(again.parameters, network.parameters)
+
     def test_more_parts_than_load_accepts_are_not_written(self, path):
         with pytest.raises(ValueError, match="at most 40000 values and brackets, found more"):
             dl.Network([1, 1], seed=0).save(path, metadata={str(i): "" for i in range(14_000)})

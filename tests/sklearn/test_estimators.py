@@ -830,3 +830,10 @@ def test_the_penalty_has_its_name_here():
 def test_more_iterations_than_c_counts():
     model = MLPRegressor(hidden_layer_sizes=(1,), solver="lm", max_iter=2**70)
     assert model.fit(*DIABETES).n_iter_ < 1000
+
+
+def test_memory_without_a_penalty_is_named_as_alpha():
+    solver = dl.LevenbergMarquardt(max_memory=10**6)
+    model = MLPRegressor(hidden_layer_sizes=(60,), activation="tanh", solver=solver)
+    with pytest.raises(ValueError, match=r"; without a penalty, alpha=0, they take 149952 bytes;"):
+        model.fit(np.ones((3, 50)), np.arange(3.0))

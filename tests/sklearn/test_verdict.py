@@ -70,3 +70,35 @@ def test_years_and_thousands(seed):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         assert model.fit(x, y).score(x, y) > 0.98
+
+
+@pytest.mark.parametrize("n", [300, 1500])
+@pytest.mark.parametrize(("solver", "alpha"), [("lm", 1.0), ("scg", 1.0), ("lbfgs", 0.3)])
+def test_an_optimum_with_a_penalty_is_quiet(solver, alpha, n):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(n, 3)), rng.normal(size=n)
+    options = {"activation": "tanh", "max_iter": 5000, "random_state": 0}
+    model = MLPRegressor(hidden_layer_sizes=(5,), solver=solver, alpha=alpha, tol=0, **options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.fit(x, y)
+
+
+@pytest.mark.parametrize("method", ["fit", "through a class of the user's"])
+def test_warnings_point_at_the_caller(method):
+    class Own(MLPRegressor):
+        pass
+
+    kind = MLPRegressor if method == "fit" else Own
+    for options in (
+        {"max_iter": 1},
+        {"max_iter": 1, "solver": "lm"},
+        {"solver": "lbfgs", "max_fun": 1},
+        {"batch_size": 500, "max_iter": 1},
+        {"learning_rate_init": 1e300, "solver": "sgd", "early_stopping": True},
+    ):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            kind(hidden_layer_sizes=(3,), random_state=0, **options).fit(X, Y)
+        assert caught, options
+        assert {w.filename for w in caught} == {__file__}, options

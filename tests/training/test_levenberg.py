@@ -660,7 +660,7 @@ def test_l2_has_no_dual_form():
     X, Y = np.ones((3, 50)), np.zeros(3)
     solver = LM(max_memory=10**6)
     net.copy().fit(X, Y, solver=solver, max_epochs=1, sample_weight=[1, 2, 3])
-    pattern = r"max_memory=1000000 .* 3121 parameters .* l2=0 \(alpha=0 .* take 149952 bytes"
+    pattern = r"max_memory=1000000 .* 3121 parameters .* l2=0, they take 149952 bytes"
     with pytest.raises(ValueError, match=pattern):
         net.fit(X, Y, solver=solver, max_epochs=1, l2=1e-9)
     net.copy().fit(X, Y, solver=LM(max_memory=149952), max_epochs=1)

@@ -516,16 +516,10 @@ def test_constant_columns(kind, output):
     assert (scaled(s, X, Y)[1] == expected).all()
 
 
-@pytest.mark.parametrize(
-    ("kind", "values"),
-    [
-        ("standard", [1.7e308, 1.6e308, 1.5e308]),
-        ("minmax", [0.0, 5e-324]),
-    ],
-)
-def test_columns_that_have_no_scale(kind, values):
+def test_columns_that_have_no_scale():
+    kind = "standard"
     net = dl.Network([1, 1], activation="identity", seed=0)
-    X = np.reshape(values, (-1, 1))
+    X = np.reshape([1.7e308, 1.6e308, 1.5e308], (-1, 1))
     with refuses(ValueError, "column 0 of X", net=net):
         net.fit(X, np.arange(len(X)), scale=kind)
     with refuses(ValueError, "column 0 of Y", net=net):
@@ -725,3 +719,37 @@ def test_object():
     assert scaling != 3
     assert copy.deepcopy(scaling) == pickle.loads(pickle.dumps(scaling)) == scaling
     assert not pickle.loads(pickle.dumps(scaling)).input_scale.flags.writeable
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("kind", ["standard", "minmax"])
+def test_values_that_are_not_finite_are_named(kind, bad):
+    X, Y = data()
+    wrong = X.copy()
+    wrong[5, 1] = bad
+    net, options = made(), {"scale": kind, "check_finite": False, "max_epochs": 1}
+    with refuses(ValueError, "column 1 of X holds NaN or infinity", net=net):
+        net.fit(wrong, Y, **options)
+    with refuses(ValueError, "column 0 of Y holds NaN or infinity", net=net):
+        net.fit(X, np.where(np.arange(N)[:, None] == 7, bad, Y), **options)
+
+
+@pytest.mark.parametrize("kind", ["standard", "minmax"])
+@pytest.mark.parametrize("value", [0.1, -3.0, 1e300, 1e-300])
+@pytest.mark.parametrize(("ulps", "constant"), [(0, True), (1, True), (8, True), (9, False)])
+def test_what_rounding_leaves_is_a_constant(kind, value, ulps, constant):
+    X, Y = data()
+    X[:, 0], X[3, 0] = value, value + ulps * np.spacing(np.abs(value))
+    net = made()
+    net.fit(X, Y, scale=kind, solver=dl.Rprop(), max_epochs=1)
+    assert (net.scaling.input_scale[0] == 1.0) == constant
+
+
+def test_tables_scale_no_rounding():
+    from deltaloop._scaling import Scaling
+
+    X = np.full((9, 2), 0.1)
+    X[4] = np.nextafter(0.1, 1), 0.11
+    scale = Scaling.of(X, "X", constant=math.inf).scale
+    assert scale[0] == math.inf
+    assert scale[1] == pytest.approx(X[:, 1].std())

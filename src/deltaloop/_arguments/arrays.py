@@ -56,15 +56,32 @@ def numbers(name: str, values: object) -> Array:
             raise
         raise ValueError(f"{name} is not a rectangular array: {error}") from None
     if array.dtype.kind not in "biuf":
-        hint = f"; use {name}.toarray()" if hasattr(values, "toarray") else ""
         raise TypeError(
             f"{name} must hold real numbers, got dtype {array.dtype} "
-            f"({type(values).__name__}){hint}"
+            f"({type(values).__name__}){_remedy(name, values, array)}"
         )
     if _core.is_direct(array):
         return array
     kind = array.dtype.newbyteorder("=") if array.dtype.kind in "biu" else np.float64
     return converted(array, kind)
+
+
+def _remedy(name: str, values: object, array: Array) -> str:
+    """Return what a message says to do with values that are no real numbers."""
+    if hasattr(values, "toarray"):
+        return f"; use {name}.toarray()"
+    text = array.dtype.kind in "US" or (
+        array.dtype.kind == "O" and array.size and isinstance(array.flat[0], str)
+    )
+    if text and name in ("Y", "y", "validation[1]"):
+        return (
+            f"; number the classes: classes, Y = numpy.unique({name}, return_inverse=True), or use "
+            "deltaloop.sklearn"
+        )
+    if text or (array.dtype.kind == "O" and array.ndim):
+        made = isinstance(values, np.ndarray) or hasattr(values, "astype")
+        return f"; try {name}.astype(float)" if made else f"; try numpy.array({name}, dtype=float)"
+    return ""
 
 
 def plain(name: str, values: object) -> object:

@@ -19,7 +19,9 @@ from deltaloop._files.paths import check_regular
 
 __all__ = ["check", "is_direct", "is_same", "replacement", "write_bytes", "writing"]
 
-_STREAM = re.compile(r"/dev/(?:(stdout)|(stderr)|fd/([0-9]{1,9}))|/proc/self/fd/([0-9]{1,9})")
+_STREAM = re.compile(
+    r"/dev/(?:(stdout)|(stderr)|(stdin)|fd/([0-9]{1,9}))|/proc/self/fd/([0-9]{1,9})"
+)
 
 
 def write_bytes(name: str, content: bytes | memoryview) -> None:
@@ -103,7 +105,9 @@ def _direct(name: str) -> IO[bytes]:
     found = _STREAM.fullmatch(name)
     if found is None:
         return open(name, "wb", opener=lambda path, _: os.open(path, _DEVICE))
-    number = 1 if found[1] else 2 if found[2] else int(found[3] or found[4])
+    number = 1 if found[1] else 2 if found[2] else int(found[4] or found[5] or 0)
+    if number == 0:  # a redirected one is a file that was given to be read
+        raise ValueError("expected a file to write to, found the standard input")
     stream = {1: sys.stdout, 2: sys.stderr}.get(number)
     if stream is not None:
         stream.flush()

@@ -24,19 +24,25 @@ from deltaloop._files.contents import exactly
 # layers.
 MAX_HEADER_BYTES = 1 << 19
 MAX_HEADER_PARTS = 40_000
+ALWAYS_FIT = 1500
 
 
 def read_header(file: BinaryIO, size: int) -> tuple[bytes, dict[str, Any]]:
     """Return the start of a file of so many bytes, up to the tensors' data, and what it says."""
     start = file.read(8)
     if len(start) < 8:
-        raise ValueError(f"expected a safetensors file of more than 8 bytes, found {len(start)}")
+        found = signatures.found(start) or str(len(start))
+        raise ValueError(f"expected a safetensors file of more than 8 bytes, found {found}")
     length = int.from_bytes(start, "little")
     limit = min(MAX_HEADER_BYTES, size - 8)
     if not 2 <= length <= limit:
+        kind = signatures.found(start + file.read(1000))
+        if kind == signatures.ONNX:
+            kind += "; deltaloop.from_onnx reads it"
+        if kind is not None and kind != signatures.SAFETENSORS:
+            raise ValueError(f"expected a model file (safetensors), found {kind}")
         raise ValueError(
-            f"expected a safetensors header of 2 to {limit} bytes, found "
-            f"{signatures.found(start + file.read(1000)) or f'a length of {length}'}"
+            f"expected a safetensors header of 2 to {limit} bytes, found a length of {length}"
         )
     text = exactly(file, length)
     return start + text, _parsed(text)
@@ -65,12 +71,20 @@ def new_header(entries: Mapping[str, str], shapes: Mapping[str, Sequence[int]]) 
         header[name] = {"dtype": "F64", "shape": list(shape), "data_offsets": [start, end]}
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text = text.ljust(-8 * (-len(text) // 8))  # so that the tensors begin at a multiple of 8
-    if len(text) > MAX_HEADER_BYTES:
+    try:
+        if len(text) > MAX_HEADER_BYTES:
+            raise ValueError(
+                f"expected a header of at most {MAX_HEADER_BYTES} bytes, layers and metadata "
+                f"take {len(text)}"
+            )
+        _parsed(text)
+    except ValueError as error:
+        if len(shapes) <= 2 * ALWAYS_FIT:
+            raise
         raise ValueError(
-            f"expected a header of at most {MAX_HEADER_BYTES} bytes, layers and metadata "
-            f"take {len(text)}"
-        )
-    _parsed(text)
+            f"too many layers for a model file, {len(shapes) // 2} (about {ALWAYS_FIT:,} always "
+            "fit); use pickle or to_onnx"
+        ) from error
     return len(text).to_bytes(8, "little") + text
 
 

@@ -14,7 +14,7 @@ from deltaloop._arguments import arrays as _arrays
 from deltaloop._arguments import problem as _problem
 from deltaloop._fit import state as _state
 from deltaloop.schedules import Schedule
-from deltaloop.solvers import Solver
+from deltaloop.solvers import SOLVERS, Solver
 
 if TYPE_CHECKING:
     from deltaloop._arguments.problem import Problem
@@ -36,6 +36,11 @@ def check_solver(solver: object, name: str = "solver") -> Solver:
     """Return the solver if it is one."""
     if not isinstance(solver, Solver):
         hint = f"; create it: {solver.__name__}(...)" if isinstance(solver, type) else ""
+        if isinstance(solver, str):
+            sought = _scalars.squashed(solver)
+            for short, kind in SOLVERS.items():
+                if sought in (_scalars.squashed(short), _scalars.squashed(kind.__name__)):
+                    hint = f"; did you mean deltaloop.{kind.__name__}()?"
         raise TypeError(
             f"{name} must be a solver object such as deltaloop.GradientDescent(learning_rate=0.1), "
             f"got {solver!r}{hint}"

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deltaloop._files import signatures
 from deltaloop._files.contents import exactly, reading
 from deltaloop._files.paths import short
 
@@ -43,23 +44,39 @@ _TYPES = {
 
 def read_model(onnx: Any, name: str) -> Any:
     """Return the ModelProto in a file. ValueError if it is none, OSError if it cannot be read."""
-    from google.protobuf.message import DecodeError
-
     with reading(name) as (file, size):
         if not 0 < size <= MAX_BYTES:
             raise ValueError(f"expected a file of 1 to {MAX_BYTES} bytes, found {size}")
         content = exactly(file, size)
     model = onnx.ModelProto()
-    with memoryview(content) as view:
-        if _count(view, 0, len(view), onnx.ModelProto.DESCRIPTOR) > MAX_OBJECTS:
-            raise ValueError(f"expected an ONNX file of at most {MAX_OBJECTS} objects, found more")
-        try:
-            model.ParseFromString(view)
-        except DecodeError as error:
-            raise ValueError(f"damaged ONNX file: {short(str(error), 200)}") from None
+    try:
+        count = _parse(model, content)
+    except ValueError as error:
+        kind = signatures.found(content)
+        if kind is None or kind == signatures.ONNX:
+            raise
+        if kind == signatures.SAFETENSORS:
+            kind += "; deltaloop.load reads it if it is a model"
+        raise ValueError(f"expected an ONNX file, found {kind}") from error
+    if count > MAX_OBJECTS:
+        raise ValueError(f"expected an ONNX file of at most {MAX_OBJECTS} objects, found more")
     if not model.HasField("graph"):
         raise ValueError("expected an ONNX model, found none: it has no graph")
     return model
+
+
+def _parse(model: Any, content: bytes) -> int:
+    """Parse a ModelProto unless it has too many objects; how many there are, as `_count`."""
+    from google.protobuf.message import DecodeError
+
+    with memoryview(content) as view:
+        count = _count(view, 0, len(view), model.DESCRIPTOR)
+        if count <= MAX_OBJECTS:
+            try:
+                model.ParseFromString(view)
+            except DecodeError as error:
+                raise ValueError(f"damaged ONNX file: {short(str(error), 200)}") from None
+    return count
 
 
 def _count(view: memoryview, place: int, end: int, message: Any, depth: int = 0) -> int:

@@ -19,10 +19,11 @@ import deltaloop as dl
 from deltaloop._files import strict_json
 from deltaloop._files.atomic import is_direct
 from deltaloop._files.header import MAX_HEADER_BYTES
+from deltaloop._files.model import Notes
 from deltaloop._losses import LOSSES, of_task, targets
 from deltaloop._scaling import Scaling, fit
 from deltaloop._scores import r2
-from deltaloop._splits import shuffled, split
+from deltaloop._splits import shuffled, split, too_few
 from deltaloop.cli import _npz, _pictures, _table_files, _tables
 from deltaloop.cli._npz import Data
 from deltaloop.cli._reports import (
@@ -60,10 +61,11 @@ __all__ = ["info", "predict", "train"]
 def train(args: argparse.Namespace) -> None:
     check()
     used = {"the data": args.data}
-    check_output(args, "--output-model", args.output_model, used)
+    check_output(args, "--output-model", args.output_model, used, _table_files.DATA)
     check_output(args, "--plot", args.plot, used | {"--output-model": args.output_model})
     if args.plot is not None:
         _pictures.check(args)
+    _table_files.check_unpacked(args.data)
     if _table_files.is_table(args.data):
         _tables.train(args)
         return
@@ -80,10 +82,8 @@ def train(args: argparse.Namespace) -> None:
     if fraction == 0.0:
         rows, held_out = shuffled(n, args.seed, 1), held_out[:0]
     if len(rows) < 2:
-        raise ValueError(
-            f"{data.name}: {len(data.X)} rows are too few to train on some and hold out "
-            f"{args.test_fraction:g} of them"
-        )
+        message = str(too_few(n, fraction)).replace("test_fraction=0", "--test-fraction 0")
+        raise ValueError(f"{data.name}: {message}")
     arguments = fit_arguments(args, len(rows), data.name)
     network = _network(data, args, _loss(data, args))
     check_class_weight(args, data.name, data.classes)
@@ -204,7 +204,8 @@ def predict(args: argparse.Namespace) -> None:
     ):
         kinds = ", ".join(_table_files.SUFFIXES)
         args.usage_error(f"argument --output: expected a name that ends in {kinds}")
-    network, notes = _read(args.model)
+    network, notes = _model(args)
+    _table_files.check_unpacked(args.file)
     if METADATA in notes.user:
         _tables.predict(args, TabularModel._of(network, notes))
         return
@@ -234,6 +235,16 @@ def predict(args: argparse.Namespace) -> None:
         names = ["y"] if len(columns) == 1 else [f"y.{i}" for i in range(len(columns))]
         _table_files.write(args.output, dict(zip(names, columns, strict=True)))
     print_predictions(args, report)
+
+
+def _model(args: argparse.Namespace) -> tuple[dl.Network, Notes]:
+    """Read the model to predict with."""
+    try:
+        return _read(args.model)
+    except ValueError as error:
+        if not (_table_files.is_table(args.model) or args.model.endswith((".npz", ".npy"))):
+            raise
+        raise ValueError(f"{error}; is MODEL the first argument?") from error
 
 
 def _task(network: dl.Network, classes: Sequence[Label] | None) -> str:

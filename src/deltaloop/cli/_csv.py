@@ -67,7 +67,7 @@ def _check_text(content: bytes) -> None:
     except UnicodeDecodeError as error:
         position, what = error.start, "is not"
     if position >= 0:
-        kind = signatures.found(content)
+        kind = signatures.found(content, text=False)
         if kind is not None:
             raise ValueError(f"expected UTF-8 text, found {kind}")
         line = content.count(b"\n", 0, position) + 1

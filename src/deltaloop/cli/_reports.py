@@ -44,6 +44,8 @@ def score_label(task: str) -> str:
 def score_text(score: float | None, rows: str) -> str:
     if score is None:
         return "none held out"
+    if rows == "1 row" and math.isnan(score):
+        return "of 1 row: too few rows to measure"
     return f"{score:.4f} on {rows}" if math.isfinite(score) else f"undefined on {rows}"
 
 
@@ -212,5 +214,5 @@ def print_predictions(args: argparse.Namespace, report: Mapping[str, Any]) -> No
     task = report["task"]
     if score_name(task) in report:
         n = report.get("n_with_target", report["n"])
-        text = score_text(report[score_name(task)], f"{n} rows")
+        text = score_text(report[score_name(task)], "1 row" if n == 1 else f"{n} rows")
         note(f"{score_label(task)} {text}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import operator
+import os
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
@@ -19,12 +20,15 @@ from deltaloop._files.atomic import write_bytes
 from deltaloop.cli import _csv
 from deltaloop.tabular._frames import first_line
 
-__all__ = ["SUFFIXES", "is_table", "read", "write"]
+__all__ = ["DATA", "SUFFIXES", "check_unpacked", "is_table", "read", "write"]
 
 _TABS = (".tsv", ".tab")
 _TEXT = (".csv", *_TABS, ".txt")
 _PARQUET = (".parquet", ".pq")
 SUFFIXES = (*_TEXT, *_PARQUET)
+_PACKED = (".gz", ".zip", ".xz", ".bz2", ".zst")
+# What no model file is called, lest it take the place of data.
+DATA = (*SUFFIXES, *_PACKED, ".npz", ".npy", ".onnx")
 
 # An entry that says that there is no value; an empty one does too.
 _MISSING = ("NA", "N/A", "NaN", "nan", "null", "NULL", "?")
@@ -34,6 +38,12 @@ _DATE = r"^\d{4}-\d{2}-\d{2}"
 def is_table(path: str) -> bool:
     """Whether a file's name is that of a table."""
     return path.lower().endswith(SUFFIXES)
+
+
+def check_unpacked(path: str) -> None:
+    """ValueError for a file whose name is that of a compressed one."""
+    if path.lower().endswith(_PACKED) and os.path.exists(path):
+        raise ValueError(f"{path}: is compressed; unpack it first")
 
 
 def _polars() -> Any:

@@ -72,6 +72,7 @@ def train(args: argparse.Namespace) -> None:
         raise
     except (TypeError, ValueError) as error:
         message = str(error).replace("task='regression'", "--task regression")
+        message = message.replace("test_fraction=0", "--test-fraction 0")
         raise ValueError(f"{args.data}: {message}") from error
     assert model.network is not None
     assert model.result is not None

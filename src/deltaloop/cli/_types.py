@@ -113,9 +113,16 @@ def schedule(text: str) -> tuple[str, dict[str, Any]]:
 
 
 def check_output(
-    args: argparse.Namespace, flag: str, path: str | None, used: Mapping[str, str | None]
+    args: argparse.Namespace,
+    flag: str,
+    path: str | None,
+    used: Mapping[str, str | None],
+    others: tuple[str, ...] = (),
 ) -> None:
-    """Refuse a file that could not be written, or is in use, before time is spent on training."""
+    """Refuse a file that could not be written, or is in use, before time is spent on training.
+
+    Names that end in one of `others` are those of files of another kind.
+    """
     if path is None:
         return
     directory = os.path.dirname(path) or "."
@@ -126,6 +133,10 @@ def check_output(
     for what, other in used.items():
         if other is not None and atomic.is_same(path, other):
             args.usage_error(f"argument {flag}: expected another file than {what}, {other!r}")
+    if path.lower().endswith(others):
+        args.usage_error(
+            f"argument {flag}: expected a name such as model.safetensors, got {path!r}"
+        )
     try:
         atomic.check(path)
     except OSError as error:

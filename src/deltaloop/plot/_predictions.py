@@ -146,7 +146,8 @@ def _scores(true: Floats, predicted: Floats) -> list[str]:
     for group in groups:
         rmse = np.sqrt(((true[:, group] - predicted[:, group]) ** 2).mean())
         score = r2(true[:, group], predicted[:, group])
-        texts.append(f"{mean}R\N{SUPERSCRIPT TWO} = {score:.{digits}g}, RMSE = {rmse:.{digits}g}")
+        first = f"R\N{SUPERSCRIPT TWO} = {score:.{digits}g}, " if len(true) > 1 else ""
+        texts.append(f"{mean}{first}RMSE = {rmse:.{digits}g}")
     return texts
 
 

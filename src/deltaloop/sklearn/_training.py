@@ -20,6 +20,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 
 from deltaloop._arguments import arrays as _arrays
+from deltaloop._fit.run import callers
 from deltaloop.network import Network
 from deltaloop.sklearn import _settings, _verdict
 from deltaloop.sklearn._optimizer import DivergedError, FullBatch, Optimizer
@@ -156,7 +157,7 @@ class Training(BaseEstimator):
                 warnings.warn(
                     f"batch_size={settings.batch_size} is larger than the number of rows, "
                     f"{rows.n}, and will be clipped",
-                    stacklevel=4,
+                    stacklevel=callers("deltaloop", "sklearn"),
                 )
             self._own_reason = ""
             self._train_stochastic(settings, rows, held, incremental)
@@ -282,7 +283,7 @@ class Training(BaseEstimator):
                 f"lbfgs made the {settings.max_fun} evaluations that max_fun allows and has not "
                 "converged yet.",
                 ConvergenceWarning,
-                stacklevel=5,
+                stacklevel=callers("deltaloop", "sklearn"),
             )
         if self.n_iter_ == 0:
             self.loss_ = run.loss + shift
@@ -297,7 +298,9 @@ class Training(BaseEstimator):
                 if self.n_iter_ == settings.max_iter:
                     self._warn_unconverged(settings)
         except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=6)
+            warnings.warn(
+                "Training interrupted by user.", stacklevel=callers("deltaloop", "sklearn")
+            )
         except DivergedError:
             if held is None:
                 raise
@@ -340,7 +343,7 @@ class Training(BaseEstimator):
             f"Training diverged in epoch {self.n_iter_}; the parameters with the best validation "
             "score are kept. A smaller learning_rate_init may help.",
             ConvergenceWarning,
-            stacklevel=7,
+            stacklevel=callers("deltaloop", "sklearn"),
         )
 
     def _stalled(self, settings: Settings) -> str:
@@ -355,5 +358,5 @@ class Training(BaseEstimator):
             f"The solver {self.solver} made the {settings.max_iter} iterations that max_iter "
             "allows and has not converged yet.",
             ConvergenceWarning,
-            stacklevel=7,
+            stacklevel=callers("deltaloop", "sklearn"),
         )

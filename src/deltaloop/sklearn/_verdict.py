@@ -29,14 +29,18 @@ def warn(
 
     `losses` are those of all epochs so far, of which `epochs` are this call's.
     """
-    chosen = np.arange(0, rows.n, max(1, -(-rows.n // SAMPLE)))
+    solver: Solver = Rprop() if settings.solver is None else settings.solver
+    # The gradient of a sample is no zero where that of all rows is.
+    most = rows.n if reason in solver._emergencies else SAMPLE
+    chosen = np.arange(0, rows.n, max(1, -(-rows.n // most)))
     sample = rows[chosen]
     if sample.total_weight == 0:
         return
     x: Array = _arrays.numbers("X", sample.dense())
-    solver: Solver = Rprop() if settings.solver is None else settings.solver
-    problem = _problem.penalised(0.0, 0.0)._replace(weights=sample.weights)
-    cost, gradient = network._cost(x, sample.y, sample.labels, True, 1, problem)
+    l2 = _penalty(settings, rows) * sample.total_weight if "l2" in solver._takes else 0.0
+    problem = _problem.penalised(0.0, l2)._replace(weights=sample.weights)
+    threads = settings.n_threads if most > SAMPLE else 1
+    cost, gradient = network._cost(x, sample.y, sample.labels, True, threads, problem)
     run = _core.Fit(
         network,
         x,
@@ -71,3 +75,9 @@ def warn(
             ConvergenceWarning,
             stacklevel=callers("deltaloop", "sklearn"),
         )
+
+
+def _penalty(settings: Settings, rows: Rows) -> float:
+    """Return the l2 of a row: alpha is that of the sum over all rows, or over those of a batch."""
+    n = rows.n if settings.solver is not None else settings.batch(rows.n)
+    return settings.alpha / rows.total_weight * (rows.n / n)

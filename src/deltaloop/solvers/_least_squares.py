@@ -89,7 +89,7 @@ class _SecondOrder(Solver):
         if needed > self.max_memory:
             without = ""
             if R < P and problem.l2 > 0:
-                without = f"with l2=0 (alpha=0 of an estimator) they take {dual} bytes; "
+                without = f"without a penalty, l2=0, they take {dual} bytes; "
             raise ValueError(
                 f"max_memory={self.max_memory} is too little for {type(self).__name__}: "
                 f"{P} parameters and {R} residuals take matrices of {needed} bytes; {without}"

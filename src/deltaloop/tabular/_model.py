@@ -381,6 +381,7 @@ class TabularModel:
         Returns
         -------
         float
+            NaN for R^2 of a single row, which has no variance.
 
         Raises
         ------

@@ -105,10 +105,9 @@ def prepare(
     else:
         train, test = _splits.split_classes(y, fraction, seed)
     if len(train) < 2 or (fraction > 0.0 and not len(test)):
-        what = f" that have a {'target' if single else 'value of each target'}" if unused else ""
-        raise ValueError(
-            f"{n} rows{what} are too few to train on some and hold out {fraction:g} of them"
-        )
+        verb = "has" if n == 1 else "have"
+        what = f" that {verb} a {'target' if single else 'value of each target'}" if unused else ""
+        raise _splits.too_few(n, fraction, what)
     without.update(names)
     others = [name for name in found.columns if name not in without]
     whole = {name: _frames.column(found[name]) for name in others}
