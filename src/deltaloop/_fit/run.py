@@ -422,6 +422,9 @@ def train_stage(
         so_far = _checkpoint.interrupted(course, i, run, report, before)
         interrupt.result = so_far  # type: ignore[attr-defined]
         raise
+    except BaseException:  # of a callback
+        _checkpoint.restore(course, run)
+        raise
     if watched and report["best"] < math.inf:
         course.best, course.best_epoch = report["best"], start + int(report["best_epoch"])
     if not course.stages:
