@@ -45,7 +45,8 @@ def state_of(
 ) -> Mapping[str, NDArray[Any]]:
     """Return the state of a fit in its stage i, after so many epochs in total."""
     stage = (i, report["epochs"]) if course.chained else None
-    state = _state.pack(report, epoch, stage, course.split, course.network._scaling)
+    split = None if course.split is None else (course.split, (course.n, course.watch.n))
+    state = _state.pack(report, epoch, stage, split, course.network._scaling)
     chosen = {} if course.chosen is None else {_state.CHOSEN: np.array(course.chosen)}
     return {**state, **chosen}
 

@@ -401,6 +401,7 @@ def train_stage(
             *course.watch.given, course.watch.rows, course.watch.patience, course.best, when
         )
     if resumed is not None:
+        _state.check_parts(resumed, course.n, course.watch.n)
         run.resume(_state.match(resumed.arrays, run.report()["arrays"]), done)
         course.trained = True  # its parameters are the state's
     # Nothing is left to do where the fit is over, or the state is that of the stage's last epoch.
