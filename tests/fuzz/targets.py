@@ -206,6 +206,9 @@ def _same_entries(content: bytes, frame: object) -> None:
     if "\r" in text or len(frame.columns) == 1:
         return
     start = text.lstrip("\n").partition("\n")[0]
+    opening = [i for i, mark in enumerate(start) if mark == '"'][::2]
+    if any(i > 0 and start[i - 1] not in ",;\t|" for i in opening):
+        return  # a quotation mark within an entry: it quotes nothing
     separator = max(
         ",;\t|", key=lambda mark: sum(part.count(mark) for part in start.split('"')[::2])
     )

@@ -14,6 +14,7 @@ import os
 import pickle
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -925,6 +926,30 @@ for _ in range(60):
     work()
 print(sorted(grown() for _ in range(7))[3])
 """
+
+
+def test_a_fit_that_chooses_holds_the_network():
+    """From before its trials, so that it trains the network that it has chosen for."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2000, 20)), rng.normal(size=(2000, 1))
+    net = dl.Network([20, 30, 1], activation="tanh", output="identity", seed=0)
+    twin = net.copy()
+    thread = threading.Thread(target=lambda: net.fit(x, y, max_epochs=3))
+    thread.start()
+    try:
+        deadline = time.monotonic() + 30
+        while not net._held and thread.is_alive() and time.monotonic() < deadline:
+            time.sleep(0.001)
+        assert net._held
+        assert (net.parameters == twin.parameters).all()  # in its trials
+        with pytest.raises(RuntimeError, match=BUSY):
+            net.fit(x, y, solver=GD, max_epochs=1)
+        with pytest.raises(RuntimeError, match="training"):
+            net.parameters = np.zeros(net.n_parameters)
+    finally:
+        thread.join()
+    twin.fit(x, y, max_epochs=3)
+    assert (net.parameters == twin.parameters).all()
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs /proc")

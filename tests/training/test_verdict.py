@@ -78,6 +78,49 @@ def test_one_unit_or_one_instance_that_learns_is_enough():
     net.fit(x, Y, solver=dl.Rprop(), max_epochs=1)
 
 
+UNSCALED = X * [30, 2e4, 1] + [1960, 5e4, 0]
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh", "relu"])
+@pytest.mark.parametrize("solver", [None, dl.LBFGS(), dl.Adam(batch_size=32)])
+def test_columns_out_of_scale(solver, activation, seed):
+    """Years and salaries: what is left of the cost is said to come from them."""
+    classes = (X[:, 0] + X[:, 1] > 0).astype(int)
+    for column in (0, 1):
+        x = X.copy()
+        x[:, column] = UNSCALED[:, column]
+        net = network(activation, None, (3, 10, 1), seed, loss="cross_entropy")
+        said = fit(net, x, classes, solver=solver, max_epochs=100)[1]
+        assert said == [] or "scale='standard'" in said[0]
+        assert said or (net.classify(x) == classes).mean() > 0.85
+    net = network(activation, None, (3, 10, 1), seed, loss="cross_entropy")
+    assert quiet(net, UNSCALED, classes, solver=solver, scale="standard").cost < 40
+
+
+def test_targets_out_of_scale():
+    ends_badly(
+        "column 1 of X goes from", network(), X * [1, 1e4, 1], solver=GD(0.001), max_epochs=9
+    )
+    ends_badly("and Y goes from 199", network(), X, 200 + Y, solver=GD(1e-4), max_epochs=3)
+    quiet(network(), X, Y, solver=GD(0.001), max_epochs=9)
+    quiet(network(), np.round(X + 1), Y, solver=GD(0.001), max_epochs=9)
+
+
+def test_hidden_units_at_their_limits_may_be_the_best_there_is():
+    rng = np.random.default_rng(0)
+    x = np.repeat([-1.0, 1.0], 150)[:, None] + 0.1 * rng.normal(size=(300, 1))
+    y = np.sign(x) * np.where(rng.random((300, 1)) < 0.1, -1, 1)
+    for solver in (dl.LBFGS(), LM(), dl.Rprop()):
+        quiet(network(output="tanh", layers=(1, 1, 1)), x, y, solver=solver)
+
+
+def test_one_class_is_learned():
+    for loss, m, classes in (("cross_entropy", 3, np.ones(100, int)), ("cross_entropy", 1, 0 * Y)):
+        net = dl.Network([3, 8, m], activation="tanh", loss=loss, seed=0)
+        assert quiet(net, X, classes, solver=dl.LBFGS()).converged
+
+
 def test_steps_that_are_far_too_long():
     classes = (Y > 0) * 1.0
     net = network("sigmoid", "sigmoid")

@@ -126,91 +126,96 @@ def fit(
     problem = penalties._replace(weights=problem.weights, dropout=rates)
     remembered = None if state is None else _state.chosen_l2(state)
     problem = problem._replace(l2=problem.l2 or remembered or 0.0)
-    choice = None
-    if not solvers:
-        check_limits((1,), seconds, callback, every)
-        given = None if max_epochs is None else check_epochs(max_epochs, 1, False)[0]
-        trials = _trials.Trials(fit, network, x, y, problem, given, kind, threads, seconds)
-        source, whole = stream_of(network, seed, None)[0], watch.held == 0
-        learned = None if whole else set_aside(len(x), watch.held, source, source.position)[1]
-        choice = trials.choose(learned, state, remembered, target, watch.patience, source)
-        solvers, max_epochs, remembered = (choice.solver,), choice.max_epochs, choice.chosen
-        problem = problem._replace(l2=choice.l2)
-    most = check_epochs(max_epochs, len(solvers), chained)
-    limits = check_limits(most, seconds, callback, every)
-    resumed = check_resumed(network, state, seed, limits, chained, watch.held > 0, kind)
-    check_stages(network, solvers, x.shape[0] - watch.held, problem, chained)
-    first = resumed.stage if resumed else 0
-    done = resumed.epochs if resumed else 0
-    rest = sum(limits.max_epochs[first:]) - (resumed.stage_epochs if resumed else 0)
-    with exclusive(network), progress_bar(show, done + rest, done) as bar:
-        stream, own = stream_of(network, seed, resumed)
-        split = parts = None
-        if watch.held:
-            split = stream.position if resumed is None or resumed.split is None else resumed.split
-            held, rows = set_aside(x.shape[0], watch.held, stream, split)
-            s = own_weights = _problem.weights(sample_weight, x.shape[0])
-            if s is not None:
-                check_parts(s, held, rows)
-                s, own_weights = s[rows], s[held]
-            if class_weight is not None:
-                s = _problem.of(network, y[rows], labels, s, class_weight).weights
-            problem = problem._replace(weights=s)
-            if x.nbytes + y.nbytes > COPIED:
-                watch = watch._replace(given=(x, y, labels, own_weights), rows=held)
-                parts = rows
-            else:
-                watch = watch._replace(given=(x[held], y[held], labels, own_weights))
-                x, y = x[rows], y[rows]
-        course = Course(network, solvers, limits, bar, began, own, done, watch)
-        course.n, course.chained = x.shape[0] if parts is None else len(parts), chained
-        course.split = split
-        course.drops = problem.dropout is not None
-        course.choice, course.l2 = choice, problem.l2
-        course.chosen = None if remembered is None else problem.l2
-        with scaled(course, kind, (x, y, labels), (problem.weights, parts), resumed):
-            for i in range(first, len(solvers)):
-                run = _core.Fit(
-                    network,
-                    x,
-                    y,
-                    labels=labels,
-                    solver=solvers[i],
-                    problem=problem,
-                    stream=stream,
-                    tol=tolerance,
-                    goal=target,
-                    n_threads=threads,
-                    most=limits.max_epochs[i],
-                    draws=own,
-                    rows=parts,
+    choice, own_epochs = None, max_epochs is None and not solvers
+    with exclusive(network):
+        if not solvers:
+            check_limits((1,), seconds, callback, every)
+            given = None if max_epochs is None else check_epochs(max_epochs, 1, False)[0]
+            trials = _trials.Trials(fit, network, x, y, problem, given, kind, threads, seconds)
+            source, whole = stream_of(network, seed, None)[0], watch.held == 0
+            learned = None if whole else set_aside(len(x), watch.held, source, source.position)[1]
+            choice = trials.choose(learned, state, remembered, target, watch.patience, source)
+            solvers, max_epochs, remembered = (choice.solver,), choice.max_epochs, choice.chosen
+            problem = problem._replace(l2=choice.l2)
+        most = check_epochs(max_epochs, len(solvers), chained)
+        limits = check_limits(most, seconds, callback, every)
+        resumed = check_resumed(network, state, seed, limits, chained, watch.held > 0, kind)
+        check_stages(network, solvers, x.shape[0] - watch.held, problem, chained)
+        first = resumed.stage if resumed else 0
+        done = resumed.epochs if resumed else 0
+        rest = sum(limits.max_epochs[first:]) - (resumed.stage_epochs if resumed else 0)
+        with progress_bar(show, done + rest, done) as bar:
+            stream, own = stream_of(network, seed, resumed)
+            split = parts = None
+            if watch.held:
+                split = (
+                    stream.position if resumed is None or resumed.split is None else resumed.split
                 )
-                if i == first:
-                    asked = _verdict.ask(network, run)
-                    doubts = _verdict.at_start(network, asked, tolerance, target)
-                    for text in doubts if resumed is None else ():
-                        warn(text, ConvergenceWarning, stacklevel=callers())
-                exact = solvers[i].batch_size is None and problem.dropout is None
-                report = train_stage(course, i, run, resumed if i == first else None, exact)
-                stream = _core.Stream(report["key"], report["position"])
-                if course.stages[-1].stop_reason in FINAL:
-                    break
-            several = len(course.epochs) > 1
-            epochs = np.concatenate(course.epochs, axis=1) if several else course.epochs[0]
-            history = History(*epochs)
-            changed = resumed is not None or problem.dropout is not None
-            end = ending(course, history.cost, report["gradient_norm"], not changed)
-            wrong = ""
-            if end.reason != "diverged":
-                searched = remembered is not None
-                wrong = _verdict.trouble(network, run, asked, end, tolerance, target, searched)
+                held, rows = set_aside(x.shape[0], watch.held, stream, split)
+                s = own_weights = _problem.weights(sample_weight, x.shape[0])
+                if s is not None:
+                    check_parts(s, held, rows)
+                    s, own_weights = s[rows], s[held]
+                if class_weight is not None:
+                    s = _problem.of(network, y[rows], labels, s, class_weight).weights
+                problem = problem._replace(weights=s)
+                if x.nbytes + y.nbytes > COPIED:
+                    watch = watch._replace(given=(x, y, labels, own_weights), rows=held)
+                    parts = rows
+                else:
+                    watch = watch._replace(given=(x[held], y[held], labels, own_weights))
+                    x, y = x[rows], y[rows]
+            course = Course(network, solvers, limits, bar, began, own, done, watch)
+            course.n, course.chained = x.shape[0] if parts is None else len(parts), chained
+            course.split = split
+            course.drops = problem.dropout is not None
+            course.choice, course.l2 = choice, problem.l2
+            course.chosen = None if remembered is None else problem.l2
+            with scaled(course, kind, (x, y, labels), (problem.weights, parts), resumed):
+                for i in range(first, len(solvers)):
+                    run = _core.Fit(
+                        network,
+                        x,
+                        y,
+                        labels=labels,
+                        solver=solvers[i],
+                        problem=problem,
+                        stream=stream,
+                        tol=tolerance,
+                        goal=target,
+                        n_threads=threads,
+                        most=limits.max_epochs[i],
+                        draws=own,
+                        rows=parts,
+                    )
+                    if i == first:
+                        asked = _verdict.ask(network, run)
+                        doubts = _verdict.at_start(network, asked, tolerance, target)
+                        for text in doubts if resumed is None else ():
+                            warn(text, ConvergenceWarning, stacklevel=callers())
+                    exact = solvers[i].batch_size is None and problem.dropout is None
+                    report = train_stage(course, i, run, resumed if i == first else None, exact)
+                    stream = _core.Stream(report["key"], report["position"])
+                    if course.stages[-1].stop_reason in FINAL:
+                        break
+                several = len(course.epochs) > 1
+                epochs = np.concatenate(course.epochs, axis=1) if several else course.epochs[0]
+                history = History(*epochs)
+                changed = resumed is not None or problem.dropout is not None
+                end = ending(course, history.cost, report["gradient_norm"], not changed)
+                end = end._replace(own_epochs=own_epochs)
+                wrong = ""
+                if end.reason != "diverged":
+                    searched = remembered is not None
+                    wrong = _verdict.trouble(network, run, asked, end, tolerance, target, searched)
+                    wrong = wrong or _verdict.unscaled(network, asked, end, x, y, parts)
     reason, cost = end.reason, end.cost
     if reason == "diverged":
         before = solvers[i].batch_size is None and not math.isfinite(report["initial_cost"])
         message = divergence(course, before, solvers[i]._smaller)
         warn(message, DivergenceWarning, stacklevel=callers())
     else:
-        message = _verdict.message(end, tolerance, target, watch.patience)
+        message = _verdict.message(end, tolerance, target, watch.patience, not wrong)
         if wrong:
             message += f" But {wrong}."
             warn(message, ConvergenceWarning, stacklevel=callers())
@@ -224,7 +229,7 @@ def fit(
         epochs=course.epoch - done,
         n_instances=course.n,
         n_validation=watch.n,
-        converged=reason in ("converged", "goal") and not wrong,
+        converged=not wrong and (reason in ("converged", "goal") or _verdict.at_least(asked, end)),
         stop_reason=reason,
         cost_history=history.cost,
         history=history,

@@ -7,9 +7,10 @@ No fit ends as if it were well when it is not. What is measured comes from a sam
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from deltaloop import _losses
 from deltaloop._activations import ROWS
@@ -20,9 +21,16 @@ if TYPE_CHECKING:
     from deltaloop.solvers import Solver
 
 # Parts of what there is to learn, which is the cost of predicting the means of the targets less the
-# least cost. Above the first nothing is learned yet; above the second saturated units are in the
-# way; below the third the cost is at its end, whatever the solver says.
-LITTLE, ROOM, NOTHING = 0.5, 0.01, 1e-6
+# least cost. Above the first nothing is learned yet; above the second the scale of the data may be
+# in the way, and above the third outputs at their limits; below the last one the cost is at its
+# end, whatever the solver says.
+LITTLE, MUCH, ROOM, NOTHING = 0.5, 0.1, 0.01, 1e-6
+# Where a cross-entropy has so little to learn there is one class.
+ONE_CLASS = 1e-9
+# Columns of numbers as large as the first, as small as the second, or so many times as large as
+# they differ, are not what weights are drawn for.
+LARGE, SMALL, APART = 100.0, 0.01, 10.0
+SAMPLE = 1000
 # Above this nothing is learned, whatever ends the fit.
 BARELY = 0.999
 # A goal of so many times the cost of predicting the means is none.
@@ -67,12 +75,22 @@ class End(NamedTuple):
     before: float  # the cost before the last one, or NaN
     cost: float
     gradient_norm: float
+    own_epochs: bool = False  # the number of epochs was chosen by the fit
+
+    @property
+    def wanted(self) -> bool:
+        """Whether the caller asked for this end."""
+        return self.reason in ASKED and not (self.own_epochs and self.reason == "max_epochs")
 
 
 def ask(network: _core.Core, run: _core.Fit) -> Ask:
     """Measure the targets of a fit; their extremes only where outputs have bounds."""
-    bounded = network.output in LIMITS and _parts(network.loss)[0] in _losses.ANY_OUTPUT
-    return Ask(*run.targets(bounded))
+    loss = _parts(network.loss)[0]
+    bounded = network.output in LIMITS and loss in _losses.ANY_OUTPUT
+    asked = Ask(*run.targets(bounded))
+    if "entropy" in loss and asked.room < ONE_CLASS:
+        return asked._replace(mean=asked.least)
+    return asked
 
 
 def advice(network: _core.Core) -> str:
@@ -133,17 +151,18 @@ def trouble(
     vary = True
     if asked.room > 0 and left > ROOM * asked.room:
         saturated, constant, vary = run.health()
-        if saturated:
+        # Hidden units at their limits may be the best there is for classes with noise.
+        if saturated and (not learned or saturated == len(network.layers) - 1):
             return (
                 f"all units of layer {saturated} are saturated for all instances, and the cost is "
                 f"{share(left, asked)}; {advice(network)}, or try another seed, a smaller step or "
                 "another activation"
             )
-        if constant and not learned and searched:
+        if constant and searched and not learned:
             return (
-                "the network predicts the same for all instances, while Y varies: the penalty that "
-                "suits rows held out leaves nothing else, so X says little about Y; look for other "
-                "inputs, or for more instances"
+                "the network predicts the same for all instances, while Y varies, since the "
+                "penalty that suits rows held out leaves nothing else. Either X says little about "
+                f"Y, or {advice(network)}; goal=0 trains without a penalty"
             )
         if constant and not learned:
             return (
@@ -170,13 +189,14 @@ def trouble(
                 "min_gradient is coarse for such a cost, whose gradient is not small yet; "
                 f"{advice(network)}, or take a smaller min_gradient"
             )
-        stepping = end.total <= 1 and end.reason in ASKED
+        stepping = end.total <= 1 and end.wanted
         if end.cost >= end.initial and not stepping:
             return (
                 f"the cost has not fallen: {end.initial:.6g} before the first epoch, "
                 f"{end.cost:.6g} now; try a smaller {end.solver._smaller}, or {advice(network)}"
             )
-        if vary and left > BARELY * asked.room and end.reason not in (*ASKED, "patience"):
+        ended = not (end.wanted or end.reason == "patience" or flat(network, asked, end))
+        if vary and left > BARELY * asked.room and ended:
             return (
                 f"the cost is {share(left, asked)}, so that nothing is learned; {advice(network)}, "
                 "or try another seed, another solver or a weaker penalty"
@@ -184,9 +204,56 @@ def trouble(
     return ""
 
 
+def unscaled(
+    network: _core.Core,
+    asked: Ask,
+    end: End,
+    x: NDArray[Any],
+    y: NDArray[Any],
+    rows: NDArray[Any] | None,
+) -> str:
+    """Say which column is out of scale where much of the cost is left; "" if none is.
+
+    `rows` are those that were learned from, None for all.
+    """
+    left = end.cost - asked.least
+    one = end.total <= 1 and end.wanted
+    if network._scaling is not None or one or not left > MUCH * asked.room > 0:
+        return ""
+    n = len(x) if rows is None else len(rows)
+    few = np.arange(0, n, max(1, -(-n // SAMPLE)))
+    few = few if rows is None else rows[few]
+    parts = [("X", x)]
+    plain = _parts(network.loss)[0] in _losses.ANY_OUTPUT
+    if y.ndim > 1 and plain and network.output == "identity":
+        parts.append(("Y", y))
+    for name, array in parts:
+        values = array[few].astype(np.float64)
+        low, high = values.min(axis=0), values.max(axis=0)
+        size = np.maximum(np.abs(low), np.abs(high))
+        wild = (size > LARGE) | (size < SMALL) | (size > APART * (high - low))
+        wild &= high > low
+        if wild.any():
+            j = int(np.argmax(wild))
+            where = f"column {j} of {name}" if array.shape[1] > 1 else name
+            return (
+                f"the cost is {share(left, asked)}, and {where} goes from {low[j]:.4g} to "
+                f"{high[j]:.4g}; {SCALE}"
+            )
+    return ""
+
+
 def share(left: float, asked: Ask) -> str:
     """Say how much of the cost is left."""
-    return f"{left / asked.room:.2g} of that of predicting the mean of Y"
+    part = left / asked.room
+    if part > 2.0:
+        return f"{part:.2g} times that of predicting the mean of Y"
+    return f"{100.0 * part:.3g} % of that of predicting the mean of Y"
+
+
+def at_least(asked: Ask, end: End) -> bool:
+    """Return whether the solver ended by itself where no cost is lower."""
+    return end.cost <= asked.least and end.reason not in (*ASKED, "patience")
 
 
 def flat(network: _core.Core, asked: Ask, end: End) -> bool:
@@ -206,7 +273,7 @@ def at_rest(network: _core.Core, asked: Ask, end: End, learned: bool) -> bool:
     return small or "l2" not in end.solver._takes
 
 
-def message(end: End, tol: float, goal: float, patience: int) -> str:
+def message(end: End, tol: float, goal: float, patience: int, well: bool = True) -> str:
     """Return why a stage ended, as a sentence."""
     match end.reason:
         case "converged":
@@ -223,4 +290,6 @@ def message(end: End, tol: float, goal: float, patience: int) -> str:
             return f"The validation cost has not fallen in {patience} epochs."
         case reason:
             text = end.solver._stop_reasons.get(reason, reason).replace("`", "")
+            if not well:  # some go on to say that this may be a good end
+                text = text.partition(":")[0]
             return text[:1].upper() + text[1:] + "."
