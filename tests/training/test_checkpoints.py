@@ -113,6 +113,22 @@ def test_an_interrupt_between_epochs(name):
     assert same(network.parameters, whole.parameters)
 
 
+def cut_short(seconds, call):
+    """The result that a signal after so many seconds leaves of a fit.
+
+    None if it came before the training began, or after its end.
+    """
+    try:
+        try:
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+            call()
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0.0)
+    except KeyboardInterrupt as interrupt:
+        return getattr(interrupt, "result", None)
+    return None
+
+
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs a timer that sends signals")
 @pytest.mark.parametrize("name", STEPWISE)
 def test_an_interrupt_at_any_moment(name):
@@ -124,15 +140,10 @@ def test_an_interrupt_at_any_moment(name):
     try:
         for _ in range(12):
             network = net()
-            try:
-                signal.setitimer(signal.ITIMER_REAL, max(random.uniform(0, took), 1e-5))
-                network.fit(X, Y, **options(name, max_epochs=400))
-            except KeyboardInterrupt as interrupt:
-                result = getattr(interrupt, "result", None)  # none before the training began
-            else:
-                continue
-            finally:
-                signal.setitimer(signal.ITIMER_REAL, 0.0)
+            result = cut_short(
+                max(random.uniform(0, took), 1e-5),
+                lambda at=network: at.fit(X, Y, **options(name, max_epochs=400)),
+            )
             if result is None:
                 continue
             cut += 1
@@ -240,15 +251,12 @@ def test_an_interrupt_at_any_moment_with_patience():
         took = net().fit(X, Y, **arguments).seconds
         for _ in range(12):
             network = net()
-            try:
-                signal.setitimer(signal.ITIMER_REAL, random.uniform(0.3 * took, 0.8 * took))
-                network.fit(X, Y, **arguments)
-            except KeyboardInterrupt as interrupt:
-                result = interrupt.result
-            else:
+            result = cut_short(
+                random.uniform(0.3 * took, 0.8 * took),
+                lambda at=network: at.fit(X, Y, **arguments),
+            )
+            if result is None or result.best_epoch is None:
                 continue
-            finally:
-                signal.setitimer(signal.ITIMER_REAL, 0.0)
             within += "parameters" not in result.state
             assert result.history.validation_cost.argmin() + 1 == result.best_epoch
             assert result.validation_cost == network.cost(*JUDGE)
