@@ -755,10 +755,11 @@ class Network(_core.Core):
             If an argument is wrong; the network is then as it was.
         KeyboardInterrupt
             On Ctrl-C, within 0.1 s, or one chunk of 256 instances where the layers are so wide
-            that it takes longer. The network holds the parameters of the last complete step. What
-            there is so far is the exception's attribute ``result``, a `FitResult`, in a notebook
-            ``sys.last_value.result``; its ``state`` can be resumed, unless it was within an epoch
-            of mini-batches or with `dropout`. It is absent before the first epoch begins.
+            that it takes longer. The network holds the parameters of the last complete step, or
+            with `patience` those of the best epoch. What there is so far is the exception's
+            attribute ``result``, a `FitResult`, in a notebook ``sys.last_value.result``; its
+            ``state`` can be resumed, unless it was within an epoch of mini-batches or with
+            `dropout`. It is absent before the first epoch begins.
 
         Warns
         -----
