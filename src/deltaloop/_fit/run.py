@@ -148,14 +148,10 @@ def fit(
             stream, own = stream_of(network, seed, resumed)
             split = parts = None
             if watch.held:
-                split = (
-                    stream.position if resumed is None or resumed.split is None else resumed.split
-                )
+                known = None if resumed is None else resumed.split
+                split = stream.position if known is None else known
                 held, rows = set_aside(x.shape[0], watch.held, stream, split)
-                s = own_weights = _problem.weights(sample_weight, x.shape[0])
-                if s is not None:
-                    check_parts(s, held, rows)
-                    s, own_weights = s[rows], s[held]
+                s, own_weights = weights_of_parts(sample_weight, held, rows)
                 if class_weight is not None:
                     s = _problem.of(network, y[rows], labels, s, class_weight).weights
                 problem = problem._replace(weights=s)
@@ -202,8 +198,8 @@ def fit(
                 epochs = np.concatenate(course.epochs, axis=1) if several else course.epochs[0]
                 history = History(*epochs)
                 changed = resumed is not None or problem.dropout is not None
-                end = ending(course, history.cost, report["gradient_norm"], not changed)
-                end = end._replace(own_epochs=own_epochs)
+                norm = report["gradient_norm"]
+                end = ending(course, history.cost, norm, not changed, own_epochs)
                 wrong = ""
                 if end.reason != "diverged":
                     searched = remembered is not None
@@ -247,11 +243,16 @@ def fit(
 
 
 def ending(
-    course: Course, costs: NDArray[np.float64], gradient_norm: float, comparable: bool
+    course: Course,
+    costs: NDArray[np.float64],
+    gradient_norm: float,
+    comparable: bool,
+    own_epochs: bool,
 ) -> _verdict.End:
     """Return how the last stage has ended, after epochs of these costs.
 
     Those of a fit that is resumed, or drops units, are not `comparable` with the last one.
+    `own_epochs` says that the fit chose their number.
     """
     stage, initial = course.stages[-1], course.initial_cost
     if math.isnan(initial) and len(costs) > 1:
@@ -265,7 +266,19 @@ def ending(
         float(costs[-2]) if len(costs) > 1 else course.initial_cost,
         stage.cost,
         gradient_norm,
+        own_epochs,
     )
+
+
+def weights_of_parts(
+    sample_weight: object, held: NDArray[np.uintp], rows: NDArray[np.uintp]
+) -> tuple[NDArray[np.float64] | None, NDArray[np.float64] | None]:
+    """Return the weights of the rows to learn from and of those set aside."""
+    s = _problem.weights(sample_weight, len(held) + len(rows))
+    if s is None:
+        return None, None
+    check_parts(s, held, rows)
+    return s[rows], s[held]
 
 
 def callers(*packages: str) -> int:
