@@ -9,6 +9,7 @@ import pytest
 
 import deltaloop as dl
 from deltaloop import _core
+from deltaloop._arguments.problem import Problem
 from deltaloop._fit import choice as _choice
 from deltaloop._fit import penalty as _penalty
 from deltaloop._fit import run as _run
@@ -178,7 +179,11 @@ def test_no_penalty_where_it_halves_the_cost():
         ([0.4, 0.4, 0.8], 1.0, 3),  # a mean of 0.53
         ([0.4, 0.4, 0.6], 0.0, 3),  # a mean of 0.47
         ([0.6, 0.1, 0.1], 1.0, 1),  # most data have noise, and one part says so
-        ([0.1, np.nan, 0.1], 1.0, 3),
+        ([0.1, np.inf, 0.1], 1.0, 3),
+        ([0.1, np.nan, 0.1], 0.0, 3),  # a bad start, which has not learned its own rows
+        ([np.nan, 0.1, 0.1], 0.0, 3),
+        ([np.nan, np.nan, 0.1], 1.0, 3),  # most must have learned them
+        ([np.nan, 0.6, 0.1], 1.0, 2),
     ],
 )
 def test_no_penalty_must_suit_all_parts(bare, chosen, n_trials):
@@ -200,6 +205,21 @@ def test_one_row_of_a_class():
         y[seed] = 1
         net = dl.Network([3, 6, 1], activation="tanh", loss="cross_entropy", seed=seed)
         assert net.fit(X, y).l2 > 0
+        net = dl.Network([3, 6, 1], activation="tanh", output="identity", seed=seed)
+        assert net.fit(X, y).l2 > 0
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "cross_entropy"])
+def test_a_trial_that_learns_its_rows_counts(loss):
+    """NaN stands for a bad start; rows that are all alike are no such thing."""
+    net = network([1, 2, 1], loss)
+    x, y = np.zeros((50, 1)), np.zeros((50, 1))
+    y[0] = y[1] = 1
+    trials = _trials.Trials(_run.fit, net, x, y, Problem(), None, None, 1, None)
+    rows = np.arange(50)
+    assert trials.cost(_penalty.Part(rows[10:], rows[:10], None), 0.0) > 0.9
+    assert np.isnan(trials.cost(_penalty.Part(rows[1:], rows[:1], None), 0.0))
+    assert trials.cost(_penalty.Part(rows[1:], rows[:1], None), 1.0) > 0
 
 
 def test_time_ends_the_search():

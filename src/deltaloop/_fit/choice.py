@@ -245,7 +245,7 @@ def pick(
     *,
     stream: _core.Stream,
     trial: _penalty.Trial,
-    mean: Callable[[_penalty.Part], float],
+    mean: Callable[[_penalty.Rows], float],
     late: Callable[[], bool] = lambda: False,
     reason: str = "",
     penalised: bool = False,
@@ -268,7 +268,7 @@ def pick(
     trial, late
         As for ``penalty.search``; strengths are in units of the mean weight, those of a trial not.
     mean : callable
-        What a trial returns where only the mean of the targets is known.
+        What a trial returns where only the mean of the targets of the rows held out is known.
     reason : str
         Why no penalty is searched for; see `obstacle`.
     penalised : bool, default False
@@ -297,7 +297,7 @@ def pick(
         penalised = l2 > 0.0
         nothing = False
         if found.l2 == strengths[0] and not found.late:
-            nothing = not found.cost < CLEARLY * _penalty.mean([mean(part) for part in parts])
+            nothing = not found.cost < CLEARLY * _penalty.mean([mean(part.held) for part in parts])
         why, separator = sentence(found, unit, parts, nothing), ", "
     if penalised:
         solver, epochs = general(network, n, max_epochs=max_epochs)

@@ -70,9 +70,10 @@ def search(
 
     It is the strongest one whose mean cost is above the lowest by no more than a standard error of
     the difference. None, whose solver may be slower than that of the others, is tried at last, on
-    the parts of the first cut: on the others where it does well on the first one. `late` ends the
-    search: what did best so far, or `USUAL` where costs still fell. A cost that is not finite is
-    worse than any; where there is no other, nothing can be judged, and no strength is taken.
+    the parts of the first cut: on the others where it does well on the first one. A trial of none
+    that is NaN does not count: it has not learned its own rows. `late` ends the search: what did
+    best so far, or `USUAL` where costs still fell. A cost that is not finite is worse than any;
+    where there is no other, nothing can be judged, and no strength is taken.
     """
     best, chosen, worse = math.inf, strengths[0], 0
     costs: dict[float, list[float]] = {}
@@ -89,14 +90,18 @@ def search(
         return Found(0.0, tried, best)
     if late():
         return Found(min(chosen, USUAL) if chosen == tried[-1] else chosen, tried, best, True)
-    bare: list[float] = []
-    for part in parts[:PARTS]:
+    bare: dict[int, float] = {}
+    first = range(min(len(parts), PARTS))
+    for number in first:
+        cost = trial(parts[number], 0.0)
+        if not math.isnan(cost):  # else a bad start, which says nothing
+            bare[number] = cost
         # A part may lack a class, and so say that there is none.
         if len(bare) == 1 and not halves(bare, costs[chosen]):
             break
-        bare.append(trial(part, 0.0))
-    if len(bare) == len(parts[:PARTS]) and halves(bare, costs[chosen]):
-        return Found(0.0, (*tried, 0.0), mean(bare))
+    else:
+        if 2 * len(bare) > len(first) and halves(bare, costs[chosen]):
+            return Found(0.0, (*tried, 0.0), mean([*bare.values()]))
     chosen = next(l2 for l2 in costs if alike(costs[l2], costs[chosen]))
     return Found(chosen, (*tried, 0.0), mean(costs[chosen]))
 
@@ -107,10 +112,10 @@ def mean(costs: Sequence[float]) -> float:
     return total if math.isfinite(total) else math.inf
 
 
-def halves(bare: Sequence[float], costs: Sequence[float]) -> bool:
-    """Whether no penalty takes enough off the cost of the parts that it was tried on."""
-    lowest = mean(costs[: len(bare)])
-    return mean(bare) < lowest - GAIN * abs(lowest)
+def halves(bare: dict[int, float], costs: Sequence[float]) -> bool:
+    """Whether no penalty takes enough off the cost of the parts of these numbers."""
+    lowest = mean([costs[number] for number in bare])
+    return mean([*bare.values()]) < lowest - GAIN * abs(lowest)
 
 
 def alike(costs: Sequence[float], lowest: Sequence[float]) -> bool:

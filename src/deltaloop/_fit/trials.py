@@ -14,7 +14,8 @@ from deltaloop import _core, _losses
 from deltaloop import scaling as _scaling
 from deltaloop._arguments.problem import Problem
 from deltaloop._fit import choice as _choice
-from deltaloop._fit.penalty import Part
+from deltaloop._fit.penalty import Part, Rows
+from deltaloop.results import FitResult
 from deltaloop.solvers import LBFGS
 
 # The part of `max_time` that trials may take.
@@ -30,7 +31,7 @@ class Trials:
 
     def __init__(
         self,
-        train: Callable[..., object],
+        train: Callable[..., FitResult],
         network: _core.Core,
         x: NDArray[Any],
         y: NDArray[Any],
@@ -111,7 +112,10 @@ class Trials:
         return time.perf_counter() >= self.end
 
     def cost(self, part: Part, l2: float) -> float:
-        """Return the cost of the rows held out; the network itself stays as it is."""
+        """Return the cost of the rows held out; the network itself stays as it is.
+
+        NaN without a penalty where even the rows that were learned cost as much as their mean.
+        """
         copy = cast(Any, self.network)._frozen()  # none of a subclass, which may do other things
         if part.start is not None:
             copy._parameters[:] = part.start
@@ -122,7 +126,7 @@ class Trials:
         total = float(n) if learned is None else _choice.total(learned)
         solver, epochs, tol = _choice.trial_of(self.network, n, l2, self.max_epochs, total)
         left = None if self.end == np.inf else max(self.end - time.perf_counter(), 1e-3)
-        self.train(
+        result = self.train(
             copy,
             self.x[part.rows],
             self.y[part.rows],
@@ -148,29 +152,36 @@ class Trials:
             check_finite=False,
             quiet=True,  # what goes wrong costs much on the rows held out
         )
-        x, y, held = self.held(part)
+        x, y, held = self.data(part.held)
         if not (np.isfinite(x).all() and np.isfinite(y).all()):  # with check_finite=False
             return math.inf
-        return float(copy.cost(x, y, sample_weight=held)) - least(self.network, y, held)
+        if l2 == 0.0:
+            own = result.cost - least(self.network, self.y[part.rows], learned)
+            known = self.mean(part.rows)
+            # Rows of one class, or of one value, are learned at once, and do count.
+            if known > _choice.TRIAL_TOLERANCE * total and not own < _choice.CLEARLY * known:
+                return math.nan
+        cost = float(copy.cost(x, y, sample_weight=held)) - least(self.network, y, held)
+        return cost if math.isfinite(cost) else math.inf
 
-    def held(self, part: Part) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.float64] | None]:
-        """Return X, Y and the weights of the rows held out."""
-        weights = None if self.weights is None else self.weights[part.held]
-        return self.x[part.held], self.y[part.held], weights
+    def data(self, rows: Rows) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.float64] | None]:
+        """Return X, Y and the weights of rows."""
+        weights = None if self.weights is None else self.weights[rows]
+        return self.x[rows], self.y[rows], weights
 
-    def mean(self, part: Part) -> float:
-        """Return what `cost` would be if the network knew the mean of the targets, and no more."""
+    def mean(self, rows: Rows) -> float:
+        """Return the cost of these rows if nothing but the mean of their targets is known."""
         copy = cast(Any, self.network)._frozen()
         if self.scaling is not None:
             copy.scaling = self.scaling
-        x, y, held = self.held(part)
+        x, y, weights = self.data(rows)
         run = _core.Fit(
             copy,
             x,
             y,
             labels=y.ndim == 1,
             solver=LBFGS(),
-            problem=Problem(weights=held),
+            problem=Problem(weights=weights),
             stream=_core.Stream((0, 0), 0),
             tol=0.0,
             goal=-math.inf,
