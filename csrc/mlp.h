@@ -543,11 +543,13 @@ double mlp_fit_largest_gradient(const struct mlp_fit *fit);
  * of mlp_fit_run. */
 int mlp_fit_settled(const struct mlp_fit *fit);
 
-/* What the targets of a fit ask for: the least and the largest of them all, where they are asked for, and by
- * a sample of at most 1,000 instances, scaled up, the least that C can be and C where each output is the mean
- * of its targets. */
+/* What the targets of a fit ask for, by a sample of at most 1,000 instances, of which those of weight 0 do not
+ * count: the least and the largest of them; scaled up, the least that C can be and C where each output is the
+ * mean of its targets; whether those of an output vary. Where they do and the two C are 0, what they differ by
+ * is too small for its squares. */
 struct mlp_target_survey {
     double lowest, highest, least, mean;
+    int vary;
 };
 /* What a network is after a fit, by such a sample. `saturated` is the first layer, from 1, all of whose units
  * have |g'(z)| < 1e-4 for all instances, 0 where there is none; the last one counts where it is bounded and
@@ -557,8 +559,7 @@ struct mlp_health {
     size_t saturated;
     int constant, vary;
 };
-enum mlp_status mlp_fit_targets(struct mlp_fit *fit, int with_extremes,
-                                struct mlp_target_survey *targets);
+enum mlp_status mlp_fit_targets(struct mlp_fit *fit, struct mlp_target_survey *targets);
 enum mlp_status mlp_fit_health(struct mlp_fit *fit, struct mlp_health *health);
 
 /* The end: with patience the best epoch's parameters are restored, if there is one; then C over all
@@ -583,5 +584,8 @@ void mlp_random_normal(struct mlp_stream *stream, const struct mlp_kernels *kern
                        double numerator, double denominator, size_t n, double *out);
 /* order (n,) <- a random permutation of 0..n-1 */
 void mlp_random_permutation(struct mlp_stream *stream, size_t n, size_t *order);
+/* The same in portions, from order = 0..n-1 and left = n on, by Fisher and Yates's shuffle from the end: settles
+ * up to `most` of the first `left` entries; returns how many are left, 1 or 0 at the end. */
+size_t mlp_random_shuffle(struct mlp_stream *stream, size_t left, size_t most, size_t *order);
 
 #endif

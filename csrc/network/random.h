@@ -13,8 +13,4 @@ static inline void mlp_identity(size_t n, size_t *order)
         order[i] = i;
 }
 
-/* Fisher and Yates's shuffle from the end, in portions: settles up to `most` of the first `left`
- * entries; returns how many are left, 1 or 0 at the end. */
-size_t mlp_random_shuffle(struct mlp_stream *stream, size_t left, size_t most, size_t *order);
-
 #endif

@@ -129,3 +129,17 @@ size_t mlp_step_describe(struct mlp_step *step, size_t P, int counted, struct ml
         arrays[n++] = (struct mlp_array){"steps", &step->steps, 1};
     return n;
 }
+
+/* A mean of squares is not negative, and with a power of 1 or more Adam would divide by 0 or less. */
+const char *mlp_step_refused(const struct mlp_step *step, size_t P)
+{
+    for (size_t j = 0; j < P && step->m != NULL; j++) {
+        if (!(step->v[j] >= 0.0))
+            return "v";
+    }
+    for (int i = 0; i < 2; i++) {
+        if (!(step->powers[i] >= 0.0 && step->powers[i] <= 1.0))
+            return "powers";
+    }
+    return step->steps >= 0.0 && step->steps == floor(step->steps) ? NULL : "steps";
+}

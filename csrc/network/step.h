@@ -40,5 +40,7 @@ void mlp_step_count(struct mlp_step *step);
 
 /* arrays <- what it remembers, the number of steps included if `counted`; how many these are. */
 size_t mlp_step_describe(struct mlp_step *step, size_t P, int counted, struct mlp_array *arrays);
+/* The name of the first of them that no number of steps leaves as it is, or NULL. */
+const char *mlp_step_refused(const struct mlp_step *step, size_t P);
 
 #endif

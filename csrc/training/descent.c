@@ -296,9 +296,20 @@ static void descent_describe(struct mlp_fit *fit, struct mlp_fit_report *report)
         mlp_remember(report, "plateau", d->plateau, 2);
 }
 
+static const char *descent_resume(struct mlp_fit *fit)
+{
+    const struct descent *d = fit->memory;
+    if (d->schedule.kind != MLP_CONSTANT && !(d->step.rate >= 0.0))
+        return "learning_rate";
+    if (d->schedule.kind == MLP_PLATEAU && !(d->plateau[1] >= 0.0))
+        return "plateau";
+    return mlp_step_refused(&d->step, fit->net->n_parameters);
+}
+
 #define METHOD                                                                                     \
     {.start = descent_start,                                                                       \
      .free = descent_free,                                                                         \
      .advance = descent_advance,                                                                   \
-     .describe = descent_describe}
+     .describe = descent_describe,                                                                 \
+     .resume = descent_resume}
 const struct mlp_method mlp_descent_method = METHOD, mlp_adam_method = METHOD;

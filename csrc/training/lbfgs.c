@@ -6,6 +6,7 @@
  * it, one of its 2 m steps reads three vectors and writes one, 32 bytes a parameter. */
 #include "network/memory.h"
 #include "training/methods.h"
+#include "training/state.h"
 #include "training/vectors.h"
 #include "training/wolfe.h"
 
@@ -290,6 +291,10 @@ static const char *lbfgs_resume(struct mlp_fit *fit)
     if (!(newest >= 0.0 && newest < (double)d->slots && newest == floor(newest)) ||
         !(pairs >= 0.0 && pairs < (double)d->slots && pairs == floor(pairs)))
         return "pairs";
+    if (!(d->position[2] >= 0.0)) /* or H would not be positive definite */
+        return "pairs";
+    if (!mlp_not_negative(d->rho, d->slots))
+        return "rho";
     d->next = ((size_t)newest + 1) % d->slots;
     d->pairs = (size_t)pairs;
     d->gamma = d->position[2];

@@ -8,6 +8,7 @@
 #include "training/gauss_newton.h"
 #include "training/geodesic.h"
 #include "training/methods.h"
+#include "training/state.h"
 #include "training/trust_region.h"
 
 #include <float.h>
@@ -286,7 +287,14 @@ static void levenberg_describe(struct mlp_fit *fit, struct mlp_fit_report *repor
 static const char *levenberg_resume(struct mlp_fit *fit)
 {
     const struct mlp_gauss_newton *m = fit->memory;
-    const enum mlp_damping rule = fit->options.levenberg.rule;
+    const struct mlp_levenberg *o = &fit->options.levenberg;
+    const enum mlp_damping rule = o->rule;
+    if (o->diagonal && !mlp_not_negative(m->d2, m->P))
+        return "scale";
+    if (o->bayesian && !(m->alpha >= 0.0))
+        return "alpha";
+    if (o->bayesian && !(m->beta > 0.0))
+        return "beta";
     if (!(m->mu > 0.0 || (m->mu == 0.0 && rule != MLP_FIXED)))
         return "damping";
     if (rule == MLP_NIELSEN && !(m->nu > 1.0))

@@ -101,9 +101,21 @@ static void rprop_describe(struct mlp_fit *fit, struct mlp_fit_report *report)
     mlp_remember(report, "previous_cost", &r->cost.high, 2);
 }
 
+/* Steps of a size that is negative go uphill; those of 0 are halves of halves without a least one. */
+static const char *rprop_resume(struct mlp_fit *fit)
+{
+    const struct rprop *r = fit->memory;
+    for (size_t i = 0; i < fit->net->n_parameters; i++) {
+        if (!(r->delta[i] > 0.0 || (r->delta[i] == 0.0 && fit->options.rprop.delta_min == 0.0)))
+            return "delta";
+    }
+    return NULL;
+}
+
 const struct mlp_method mlp_rprop_method = {
     .start = rprop_start,
     .free = rprop_free,
     .advance = rprop_advance,
     .describe = rprop_describe,
+    .resume = rprop_resume,
 };

@@ -74,6 +74,8 @@ const char *mlp_fit_resume(struct mlp_fit *fit, const struct mlp_array *arrays, 
     mlp_arrays_copy(to.arrays + 1, to.n_arrays - 1, arrays, n);
     if (fit->method->resume != NULL)
         name = fit->method->resume(fit);
+    if (name == NULL && !mlp_validation_plausible(fit))
+        name = "best";
     if (name == NULL)
         mlp_arrays_copy(to.arrays, 1, arrays, n);
     return name;

@@ -82,8 +82,10 @@ static double cost_of(const struct mlp_fit *fit, size_t k, const size_t *rows, c
     return sum;
 }
 
-/* mean (m,) <- that of the sample's targets */
-static void means(const struct mlp_fit *fit, size_t k, const size_t *rows, double *mean)
+/* mean (m,) <- that of the sample's targets; their extremes, and whether they vary: `first` (m,) is for the
+ * first of them. Instances of weight 0 do not count. */
+static void means(const struct mlp_fit *fit, size_t k, const size_t *rows, double *mean,
+                  double *first, struct mlp_target_survey *t)
 {
     const struct mlp_arena *arena = &fit->space.arenas[0];
     const size_t m = mlp_n_outputs(fit->whole);
@@ -95,40 +97,32 @@ static void means(const struct mlp_fit *fit, size_t k, const size_t *rows, doubl
         double s = 1.0;
         if (fit->pass.weights != NULL)
             s = *mlp_rows(fit->pass.weights, rows, i, 1, arena->s);
+        if (!(s > 0.0))
+            continue;
+        if (total == 0.0)
+            memcpy(first, y, m * sizeof *y);
         total += s;
-        for (size_t j = 0; j < m && s > 0.0; j++)
+        for (size_t j = 0; j < m; j++) {
             mean[j] += s / total * (y[j] - mean[j]);
-    }
-}
-
-static void extremes(const struct mlp_fit *fit, struct mlp_target_survey *t)
-{
-    const struct mlp_arena *arena = &fit->space.arenas[0];
-    const size_t m = mlp_n_outputs(fit->whole);
-    for (size_t i = 0, count; i < fit->n; i += count) {
-        count = fit->n - i < arena->rows ? fit->n - i : arena->rows;
-        const double *y = mlp_rows(&fit->y, NULL, i, count, arena->y);
-        for (size_t r = 0; r < count * m; r++) {
-            t->lowest = y[r] < t->lowest ? y[r] : t->lowest;
-            t->highest = y[r] > t->highest ? y[r] : t->highest;
+            t->lowest = y[j] < t->lowest ? y[j] : t->lowest;
+            t->highest = y[j] > t->highest ? y[j] : t->highest;
+            t->vary |= y[j] != first[j];
         }
     }
 }
 
-enum mlp_status mlp_fit_targets(struct mlp_fit *fit, int with_extremes,
-                                struct mlp_target_survey *targets)
+enum mlp_status mlp_fit_targets(struct mlp_fit *fit, struct mlp_target_survey *targets)
 {
     size_t rows[MOST_ROWS];
     const size_t k = sample(fit, rows);
-    double *mean = mlp_allocate(mlp_n_outputs(fit->whole));
+    const size_t m = mlp_n_outputs(fit->whole);
+    double *mean = mlp_allocate(2 * m);
     if (mean == NULL)
         return MLP_NO_MEMORY;
     const uint64_t saved = mlp_fp_enter();
     const double all = (double)fit->n / (double)k;
     *targets = (struct mlp_target_survey){.lowest = HUGE_VAL, .highest = -HUGE_VAL};
-    if (with_extremes)
-        extremes(fit, targets);
-    means(fit, k, rows, mean);
+    means(fit, k, rows, mean, mean + m, targets);
     targets->mean = all * cost_of(fit, k, rows, mean);
     if (pair_of(fit->whole) != MLP_IDENTITY && !fit->y.labels) /* of classes it is 0 */
         targets->least = all * cost_of(fit, k, rows, NULL);

@@ -146,7 +146,11 @@ const char *mlp_trainer_resume(struct mlp_trainer *trainer, const struct mlp_arr
     struct mlp_array to[MLP_MAX_ARRAYS];
     const size_t n_to = mlp_trainer_describe(trainer, to);
     const char *name = mlp_arrays_missing(to, n_to, arrays, n);
-    if (name == NULL)
-        mlp_arrays_copy(to, n_to, arrays, n);
+    if (name != NULL)
+        return name;
+    mlp_arrays_copy(to + 1, n_to - 1, arrays, n);
+    name = mlp_step_refused(&trainer->step, trainer->net->n_parameters);
+    if (name == NULL) /* the parameters come last */
+        mlp_arrays_copy(to, 1, arrays, n);
     return name;
 }

@@ -114,3 +114,11 @@ void mlp_validation_describe(struct mlp_fit *fit, struct mlp_fit_report *report)
         report->arrays[report->n_arrays++] =
             (struct mlp_array){"best_parameters", v->parameters, fit->net->n_parameters};
 }
+
+int mlp_validation_plausible(const struct mlp_fit *fit)
+{
+    const double age = fit->validation.best[MLP_BEST_AGE];
+    const double epoch = fit->validation.best[MLP_BEST_EPOCH];
+    return fit->validation.n == 0 || (age >= 0.0 && age == floor(age) && epoch == floor(epoch) &&
+                                      epoch <= (double)fit->epochs);
+}

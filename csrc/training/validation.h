@@ -15,5 +15,7 @@ enum mlp_event mlp_validation_judge(struct mlp_fit *fit);
  * one. 1 when validation.cost is C of what they are now, or nobody asks for it. */
 int mlp_validation_finish(struct mlp_fit *fit);
 void mlp_validation_describe(struct mlp_fit *fit, struct mlp_fit_report *report);
+/* Whether a fit can leave there what has been resumed. */
+int mlp_validation_plausible(const struct mlp_fit *fit);
 
 #endif

@@ -21,7 +21,7 @@ from cpython.pycapsule cimport (
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from cpython.unicode cimport PyUnicode_AsUTF8, PyUnicode_AsUTF8String
 from cpython.weakref cimport PyWeakref_NewRef
-from libc.math cimport NAN
+from libc.math cimport INFINITY, NAN
 from libc.stddef cimport ptrdiff_t, size_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memmove, memset

@@ -106,6 +106,7 @@ cdef extern from "mlp.h" nogil:
         double highest
         double least
         double mean
+        int vary
     ctypedef struct mlp_health "struct mlp_health":
         size_t saturated
         int constant
@@ -201,11 +202,11 @@ cdef extern from "mlp.h" nogil:
     double mlp_fit_largest_gradient(const mlp_fit *)
     int mlp_fit_settled(const mlp_fit *)
     int mlp_fit_finish(mlp_fit *, double, double *, double *)
-    mlp_status mlp_fit_targets(mlp_fit *, int, mlp_target_survey *)
+    mlp_status mlp_fit_targets(mlp_fit *, mlp_target_survey *)
     mlp_status mlp_fit_health(mlp_fit *, mlp_health *)
 
     void mlp_random_uniform(mlp_stream *, double, double, size_t, double *)
     void mlp_random_range(mlp_stream *, double, double, size_t, double *)
     void mlp_random_nguyen_widrow(mlp_stream *, double, size_t, size_t, double *, double *)
     void mlp_random_normal(mlp_stream *, const mlp_kernels *, double, double, size_t, double *)
-    void mlp_random_permutation(mlp_stream *, size_t, size_t *)
+    size_t mlp_random_shuffle(mlp_stream *, size_t, size_t, size_t *)

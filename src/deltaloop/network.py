@@ -655,19 +655,20 @@ class Network(_core.Core):
             ended: a stage of the fit, which ends as ``"converged"``, ``"max_epochs"``,
             ``"patience"`` or by a rule of its solver's own, while any other reason ends the fit.
             All draw from one stream. None chooses a penalty by rows held out, `l2` of 100 to 0.001
-            or none, and a solver for it: `LBFGS` up to 3,000 instances and 1e8 instances times
-            parameters, else `Adam` with mini-batches and a cosine schedule. Without a penalty, and
-            where none is searched for, because `l1`, `l2`, `dropout`, `goal`, `patience` or
-            `resume` is given or fewer than 10 instances count, it is for squared errors, where
-            J^T J takes at most 1e8 operations, `LevenbergMarquardt` if there are eight errors a
-            parameter or `l2`, and `BayesianRegularization` if there are two and the outputs are
-            linear. ``result.choice`` says what was chosen and why, ``result.solver`` and
-            ``result.l2`` are what it was.
+            times the mean weight or none, and a solver for it: `LBFGS` up to 3,000 instances and
+            1e8 instances times parameters, else `Adam` with mini-batches and a cosine schedule.
+            Without a penalty, and where none is searched for, because `l1`, `l2`, `dropout`,
+            `goal`, `patience` or `resume` is given, fewer than 10 instances count or they are a
+            full truth table, it is for squared errors, where J^T J takes at most 1e8 operations,
+            `LevenbergMarquardt` if there are eight errors a parameter or `l2`, and
+            `BayesianRegularization` if there are two and the outputs are linear.
+            ``result.choice`` says what was chosen and why, ``result.solver`` and ``result.l2``
+            are what it was.
         max_epochs : int or list of int, optional
             Passes over the data at most, those of the fit that is resumed included. With a list of
             solvers of each stage: one number for all, or a list of as many. By default 10,000, or
-            with a solver that is chosen a number that suits it, between 50 and 2,000. The trials of
-            a choice have no more of them each.
+            with a solver that is chosen a number that suits it, between 50 and 2,000. Of a choice's
+            trials those with mini-batches have no more of them each.
         tol : float, default 1e-8
             Stop as ``"converged"`` after the first epoch with |C - C_prev| < tol, where C is the
             sum over all instances: the full cost before and after the epoch, or with mini-batches
@@ -754,10 +755,11 @@ class Network(_core.Core):
             If an argument is wrong; the network is then as it was.
         KeyboardInterrupt
             On Ctrl-C, within 0.1 s, or one chunk of 256 instances where the layers are so wide
-            that it takes longer. The network holds the parameters of the last complete step. What
-            there is so far is the exception's attribute ``result``, a `FitResult`, in a notebook
-            ``sys.last_value.result``; its ``state`` can be resumed, unless it was within an epoch
-            of mini-batches or with `dropout`. It is absent before the first epoch begins.
+            that it takes longer. The network holds the parameters of the last complete step, or
+            with `patience` those of the best epoch. What there is so far is the exception's
+            attribute ``result``, a `FitResult`, in a notebook ``sys.last_value.result``; its
+            ``state`` can be resumed, unless it was within an epoch of mini-batches or with
+            `dropout`. It is absent before the first epoch begins.
 
         Warns
         -----

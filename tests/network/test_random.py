@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import deltaloop as dl
+from deltaloop._arguments import seeds
 from deltaloop.reference import initial_parameters
 from tests.helpers.cases import HIDDEN, NORMAL, PAIRS, UNIFORM, make_case, permutations
 from tests.helpers.compare import bits, same
@@ -167,6 +168,15 @@ def test_copies_continue_the_stream():
     expected = fitted(net, case, 2)
     for other in copies:
         assert same(fitted(other, case, 2), expected)
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 2**17, 2**17 + 1, 2**17 + 2, 300_000])
+def test_permutations_in_portions(n):
+    """What is drawn between looks at signals joins to the permutation that the rule gives."""
+    stream = seeds.stream(6)
+    order = stream.permutation(n)
+    assert np.array_equal(order, next(permutations(n, 6)) if n > 1 else np.arange(n))
+    assert stream.position == max(n - 1, 0)
 
 
 @pytest.mark.parametrize("options", [{}, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True}])

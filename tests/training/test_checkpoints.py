@@ -104,11 +104,29 @@ def test_an_interrupt_between_epochs(name):
     assert (result.epochs, result.converged, len(result.message) > 20) == (7, False, True)
     assert same(result.cost_history, expected.cost_history[:7])
     assert same(result.history.validation_cost, expected.history.validation_cost[:7])
-    assert same(result.state["parameters"], network.parameters)
+    if "patience" not in CASES[name]:
+        assert same(result.state["parameters"], network.parameters)
+        assert (result.best_epoch, "last complete step" in result.message) == (None, True)
     if not np.isnan(result.cost) and name != "penalty":
         assert result.cost == network.cost(X, Y)
     network.fit(X, Y, **options(name), resume=result.state)
     assert same(network.parameters, whole.parameters)
+
+
+def cut_short(seconds, call):
+    """The result that a signal after so many seconds leaves of a fit.
+
+    None if it came before the training began, or after its end.
+    """
+    try:
+        try:
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+            call()
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0.0)
+    except KeyboardInterrupt as interrupt:
+        return getattr(interrupt, "result", None)
+    return None
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs a timer that sends signals")
@@ -122,15 +140,10 @@ def test_an_interrupt_at_any_moment(name):
     try:
         for _ in range(12):
             network = net()
-            try:
-                signal.setitimer(signal.ITIMER_REAL, max(random.uniform(0, took), 1e-5))
-                network.fit(X, Y, **options(name, max_epochs=400))
-            except KeyboardInterrupt as interrupt:
-                result = getattr(interrupt, "result", None)  # none before the training began
-            else:
-                continue
-            finally:
-                signal.setitimer(signal.ITIMER_REAL, 0.0)
+            result = cut_short(
+                max(random.uniform(0, took), 1e-5),
+                lambda at=network: at.fit(X, Y, **options(name, max_epochs=400)),
+            )
             if result is None:
                 continue
             cut += 1
@@ -178,3 +191,75 @@ def test_an_interrupt_within_a_pass_over_all_instances():
         signal.setitimer(signal.ITIMER_REAL, 0.0)
         signal.signal(signal.SIGALRM, before)
     assert found
+
+
+# ---- patience ----
+
+JUDGE = (RNG.normal(size=(30, 4)), RNG.normal(size=(30, 2)))
+FITTED = {
+    "mini-batches": {"solver": dl.Adam(0.02, batch_size=16)},
+    "full": {"solver": dl.Adam(0.02)},
+    "lbfgs": {"solver": dl.LBFGS()},
+    "chain": {"solver": [dl.Adam(0.02), dl.LBFGS()], "max_epochs": [10, 400]},
+    "dropout": {"solver": dl.Adam(0.02), "dropout": 0.1},
+}
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+@pytest.mark.parametrize("name", FITTED)
+def test_with_patience_the_best_parameters_are_restored(name, error):
+    """However a fit ends: by Ctrl-C or an error of a callback, too."""
+    network, seen = net(), []
+
+    def callback(info):
+        seen.append((info.validation_cost, info.network.parameters.copy()))
+        if info.epoch == 60:
+            raise error
+
+    arguments = {"max_epochs": 400, "tol": 0.0} | FITTED[name] | {"validation": JUDGE}
+    with pytest.raises(error) as caught:
+        network.fit(X, Y, **arguments, patience=300, callback=callback)
+    best = int(np.argmin([cost for cost, _ in seen]))
+    assert best < 59
+    assert same(network.parameters, seen[best][1])
+    if error is RuntimeError:
+        return
+    result = caught.value.result
+    assert (result.epochs, result.best_epoch) == (60, best + 1)
+    assert result.validation_cost == seen[best][0]
+    assert "lowest validation cost" in result.message
+    if name in ("full", "lbfgs"):
+        assert result.cost == network.cost(X, Y)
+    if name == "chain":
+        assert np.isnan(result.cost) == (best < 10)
+    whole = net()  # the state has the last parameters, and goes on from there
+    expected = whole.fit(X, Y, **arguments, patience=300)
+    rest = network.fit(X, Y, **arguments, patience=300, resume=result.state)
+    assert same(network.parameters, whole.parameters)
+    assert rest.best_epoch == expected.best_epoch
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs a timer that sends signals")
+def test_an_interrupt_at_any_moment_with_patience():
+    """Within an epoch, too, the network gets the parameters of the best one."""
+    random.seed(8)
+    arguments = {"solver": dl.Adam(0.02, batch_size=16), "max_epochs": 2000, "tol": 0.0}
+    arguments |= {"validation": JUDGE, "patience": 2000}
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    within = 0
+    try:
+        took = net().fit(X, Y, **arguments).seconds
+        for _ in range(12):
+            network = net()
+            result = cut_short(
+                random.uniform(0.3 * took, 0.8 * took),
+                lambda at=network: at.fit(X, Y, **arguments),
+            )
+            if result is None or result.best_epoch is None:
+                continue
+            within += "parameters" not in result.state
+            assert result.history.validation_cost.argmin() + 1 == result.best_epoch
+            assert result.validation_cost == network.cost(*JUDGE)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert within

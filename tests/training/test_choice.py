@@ -134,7 +134,7 @@ GRID = (100.0, 10.0, 1.0, 0.1, 0.01, 0.001)
 def searched(costs, bare=np.inf, late=lambda: False, parts=1):
     """What is found where the trials have these costs, from strong to weak, and `bare` without."""
     table = dict(zip((*GRID, 0.0), (*costs, *[np.inf] * (6 - len(costs)), bare), strict=True))
-    return _penalty.search(range(parts), lambda part, l2: table[l2], GRID, late)
+    return _penalty.search(range(parts), lambda part, l2: table[l2], GRID, late)[:2]
 
 
 @pytest.mark.parametrize(
@@ -144,13 +144,19 @@ def searched(costs, bare=np.inf, late=lambda: False, parts=1):
         ((5, 3, 2, 2.05, 4, 6), 1.0, 6),  # and one that is little worse does not count
         ((5.0, 5.1, 5.2, 1, 2, 3), 0.1, 6),  # nothing strong learns it
         ((1, 2, 3), 100.0, 3),
-        ((np.nan, np.nan), 100.0, 2),
         ((np.nan, 5, np.inf, np.nan), 10.0, 4),
         ((-1, -2, -1, -0.5), 10.0, 4),  # of Poisson's loss
     ],
 )
 def test_strengths(costs, chosen, n_tried):
     assert searched(costs) == (chosen, (*GRID[:n_tried], 0.0))
+
+
+@pytest.mark.parametrize("cost", [np.nan, np.inf])
+def test_nothing_can_be_judged(cost):
+    """Where all costs are infinite or NaN there is nothing to choose a penalty by."""
+    assert searched((cost, cost), bare=0.0) == (0.0, GRID[:2])
+    assert searched((cost, cost), late=lambda: True) == (0.0, GRID[:1])
 
 
 def test_no_penalty_where_it_halves_the_cost():
@@ -164,6 +170,38 @@ def test_no_penalty_where_it_halves_the_cost():
     assert searched(poisson, bare=-9.1)[0] == 0.0
 
 
+@pytest.mark.parametrize(
+    ("bare", "chosen", "n_trials"),
+    [
+        ([0.1, 9, 0.1], 1.0, 3),  # the first part has no row of a class, the second one has
+        ([0.1, 0.1, 0.1], 0.0, 3),
+        ([0.4, 0.4, 0.8], 1.0, 3),  # a mean of 0.53
+        ([0.4, 0.4, 0.6], 0.0, 3),  # a mean of 0.47
+        ([0.6, 0.1, 0.1], 1.0, 1),  # most data have noise, and one part says so
+        ([0.1, np.nan, 0.1], 1.0, 3),
+    ],
+)
+def test_no_penalty_must_suit_all_parts(bare, chosen, n_trials):
+    calls = []
+
+    def trial(part, l2):
+        calls.append(l2)
+        return bare[part] if l2 == 0 else {1.0: 1.0}.get(l2, 5.0)
+
+    assert _penalty.search(range(3), trial, GRID).l2 == chosen
+    assert calls.count(0.0) == n_trials
+
+
+def test_one_row_of_a_class():
+    """Most parts lack it, but none says that there is nothing to be penalised."""
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        X, y = rng.normal(size=(200, 3)), np.zeros(200, dtype=int)
+        y[seed] = 1
+        net = dl.Network([3, 6, 1], activation="tanh", loss="cross_entropy", seed=seed)
+        assert net.fit(X, y).l2 > 0
+
+
 def test_time_ends_the_search():
     """With what did best so far, or the usual strength where the best one may be to come."""
     assert searched((6, 5, 4, 3, 2, 1), late=lambda: True) == (1.0, (100.0,))
@@ -175,12 +213,14 @@ def test_time_ends_the_search():
 def test_the_strongest_within_a_standard_error():
     """Costs of parts 1.2, 1.0, 0.8 and 1, 1, 0.8 above: 0.133 +- 0.067; and 0.067 +- 0.067."""
     costs = {100.0: [2, 2, 2], 10.0: [1.4, 1.1, 0.9], 1.0: [1.3, 1.1, 0.8], 0.1: [1.2, 1.0, 0.8]}
-    l2, _ = _penalty.search(range(3), lambda part, l2: costs.get(l2, [9, 9, 9])[part], GRID)
+    l2 = _penalty.search(range(3), lambda part, l2: costs.get(l2, [9, 9, 9])[part], GRID).l2
     differences = np.array([0.1, 0.1, 0.0])
     assert differences.mean() <= differences.std(ddof=1) / np.sqrt(3) * 2
-    assert not _penalty.alike(np.array(costs[10.0]), np.array(costs[0.1]))
-    assert not _penalty.alike(np.array(costs[1.0]), np.array(costs[0.1]))
-    assert _penalty.alike(np.array([1.4, 0.9, 0.8]), np.array(costs[0.1]))
+    assert not _penalty.alike(costs[10.0], costs[0.1])
+    assert not _penalty.alike(costs[1.0], costs[0.1])
+    assert _penalty.alike([1.4, 0.9, 0.8], costs[0.1])
+    assert _penalty.alike([1.4e300, 0.9e300, 0.8e300], [1.2e300, 1e300, 0.8e300])
+    assert not _penalty.alike([np.inf, 1, 1], costs[0.1])
     assert l2 == 0.1
     costs[1.0] = [1.4, 0.9, 0.8]
     assert _penalty.search(range(3), lambda part, l2: costs.get(l2, [9, 9, 9])[part], GRID)[0] == 1
@@ -214,6 +254,22 @@ def test_values_are_spread_over_the_parts():
     net, y = network([2, 4, 1]), np.arange(50.0).reshape(-1, 1)
     for part in _penalty.parts_of(net, y, np.arange(50), _core.Stream((1, 2), 3), 5):
         assert sorted(part.held // 5) == list(range(10))
+
+
+def test_labels_are_spread_over_the_parts():
+    """One-hot classes as the same numbers are, and combinations of labels."""
+    net, classes = network([2, 4, 3]), np.repeat([0, 1, 2], [40, 30, 20])
+    streams = [_core.Stream((7, 0), 0) for _ in range(2)]
+    parts = [
+        _penalty.parts_of(net, y, None, stream, 5)
+        for y, stream in zip((classes, np.eye(3)[classes]), streams, strict=True)
+    ]
+    for a, b in zip(*parts, strict=True):
+        assert (a.held == b.held).all()
+        assert np.bincount(classes[a.held]).tolist() == [8, 6, 4]
+    y = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])[np.repeat(range(4), [50, 5, 10, 15])] * 1.0
+    for part in _penalty.parts_of(network([2, 4, 2]), y, None, _core.Stream((7, 0), 0), 5):
+        assert np.bincount((y[part.held] @ [2, 1]).astype(int)).tolist() == [10, 1, 2, 3]
 
 
 def test_many_rows_are_not_all_tried():
@@ -320,6 +376,7 @@ def test_few_rows_are_learned_by_heart():
     net = network([2, 6, 1], "cross_entropy")
     result = net.fit(X, Y)
     assert "4 rows are too few to hold some out" in result.choice
+    assert result.choice.startswith("LBFGS, as there are some thousand rows at most; no penalty")
     assert net.classify(X).tolist() == Y
     assert "as 1 row is too few" in network([2, 6, 1]).fit([[0, 1]], [1]).choice
 
@@ -388,7 +445,7 @@ def test_what_was_chosen_goes_on(monkeypatch):
     whole = nets[1].fit(X, y, solver=first.solver, l2=first.l2, max_epochs=12)
     monkeypatch.setattr(_trials.Trials, "cost", None)
     rest = nets[2].fit(X, y, resume=first.state, max_epochs=12)
-    assert rest.choice.endswith("no penalty was searched for, as an earlier fit goes on.")
+    assert rest.choice.endswith(f", with l2={first.l2:g}, which an earlier fit chose.")
     assert (rest.epochs, rest.l2, rest.cost) == (7, first.l2, whole.cost)
     assert nets[1].parameters.tobytes() == nets[2].parameters.tobytes()
     again = nets[0].fit(X, y, resume=first.state, solver=dl.LBFGS(), max_epochs=12)
@@ -418,7 +475,7 @@ def test_ctrl_c_in_a_trial(monkeypatch):
         with pytest.raises(KeyboardInterrupt) as caught:
             net.fit(X, y)
     assert (net.parameters == before).all()
-    assert not hasattr(caught.value, "result")
+    assert caught.value.result is None
     assert net.fit(X, y).epochs > 0
 
 
@@ -438,6 +495,7 @@ def test_little_time():
     net = network([20, 40, 1])
     result = net.fit(X, y, max_time=1e-3)
     assert (result.stop_reason, result.l2) == ("max_time", 1.0)
+    assert "with l2=1, the usual one: the time for trials was over." in result.choice
 
 
 def test_wrong_arguments_come_before_the_search(monkeypatch):
@@ -460,3 +518,225 @@ def test_better_on_rows_held_out():
         net.fit(X, y, solver=solver, max_epochs=500)
         scores.append((net.classify(test) == (test[:, 0] + test[:, 1] > 0)).mean())
     assert scores[0] > scores[1] + 0.1
+
+
+def all_rows(bits, low=0.0):
+    """The full truth table of so many inputs."""
+    table = (np.arange(2**bits)[:, None] >> np.arange(bits)) & 1
+    return np.where(table, 1.0, low)
+
+
+def test_a_full_truth_table_is_learned():
+    """Each row is a pattern of its own, and rows held out look like noise."""
+    adder = all_rows(4)
+    a, b = adder[:, 0] + 2 * adder[:, 1], adder[:, 2] + 2 * adder[:, 3]
+    sums = (((a + b).astype(int)[:, None] >> np.arange(3)) & 1).astype(float)
+    for X, Y, hidden, seed in (
+        (all_rows(4), all_rows(4).sum(axis=1) % 2, 8, 4),
+        (all_rows(5, -1.0), all_rows(5).sum(axis=1) % 2, 16, 0),
+        (adder, sums, 10, 1),
+        (np.eye(16), np.eye(16), 4, 5),
+    ):
+        m = 1 if Y.ndim == 1 else Y.shape[1]
+        net = dl.Network(
+            [X.shape[1], hidden, m], activation="tanh", loss="binary_cross_entropy", seed=seed
+        )
+        result = net.fit(X, Y)
+        assert result.l2 == 0
+        assert result.choice.endswith("as the rows are all the patterns there are.")
+        assert (net.classify(X).reshape(Y.shape) == Y).all()
+
+
+def test_patterns():
+    table = all_rows(4)
+    assert _choice.has_all_patterns(table[::-1], None)
+    assert _choice.has_all_patterns(np.vstack([table, table]), np.arange(8, 24))
+    assert not _choice.has_all_patterns(np.vstack([table, table]), None)
+    assert not _choice.has_all_patterns(np.vstack([table[1:], table[3]]), None)
+    assert not _choice.has_all_patterns(table + np.eye(16)[:, :4] / 2, None)
+    assert not _choice.has_all_patterns(np.where(table == 1, np.nan, 0), None)
+    assert not _choice.has_all_patterns(np.hstack([table[:, :3], np.ones((16, 1))]), None)
+    assert _choice.has_all_patterns(3 * np.eye(20)[::-1], None)
+    assert not _choice.has_all_patterns(np.eye(20)[[0, *range(19)]], None)
+    assert not _choice.has_all_patterns(np.eye(20, 21), None)
+    assert _choice.has_all_patterns(all_rows(12), None)
+    assert not _choice.has_all_patterns(all_rows(13), None)
+
+
+@pytest.mark.parametrize("factor", [1e-3, 7.0, 1e4])
+@pytest.mark.parametrize("loss", ["squared_error", "cross_entropy"])
+def test_strengths_are_in_units_of_the_weights(loss, factor):
+    """Weights times c make C times c: l2 is then c times as large, and the network the same."""
+    X, y = noisy()
+    if loss == "cross_entropy":
+        y = (y > 0).astype(int)
+    weights = np.random.default_rng(0).integers(0, 3, 120) * 1.0
+    results, nets = [], []
+    for c in (1.0, factor):
+        nets.append(network([4, 8, 1], loss))
+        results.append(nets[-1].fit(X, y, sample_weight=c * weights))
+    assert results[0].l2 > 0
+    assert results[1].l2 == pytest.approx(factor * results[0].l2, rel=1e-9)
+    assert f"l2={results[1].l2:g}" in results[1].choice
+    assert np.abs(nets[0].predict(X) - nets[1].predict(X)).max() < 0.02
+
+
+def test_weights_of_one_change_nothing():
+    X, y = noisy()
+    nets = [network([4, 8, 1]) for _ in range(2)]
+    results = [
+        net.fit(X, y, sample_weight=s) for net, s in zip(nets, (None, np.ones(120)), strict=True)
+    ]
+    assert (results[0].choice, results[0].l2) == (results[1].choice, results[1].l2)
+    assert nets[0].parameters.tobytes() == nets[1].parameters.tobytes()
+    assert _choice.unit_of(np.full(3, 1e308), None) == 1e308
+    assert _choice.strength(100.0, 1e308) == np.finfo(float).max
+    assert _choice.strength(0.001, 5e-324) > 0 == _choice.strength(0.0, 3.0)
+
+
+def test_least_costs():
+    """No output has a lower cost than the targets: the network that knows them by heart has it."""
+    rng = np.random.default_rng(0)
+    s = rng.uniform(0.5, 2, 8)
+    counts, parts = rng.uniform(0.1, 3, (8, 1)), rng.dirichlet(np.ones(3), 8)
+    for loss, output, Y, z in (
+        ("poisson", "exp", counts, np.log(counts)),
+        ("cross_entropy", "softmax", parts, np.log(parts)),
+        ("cross_entropy", "sigmoid", parts[:, :1], np.log(parts[:, :1] / (1 - parts[:, :1]))),
+        ("binary_cross_entropy", "sigmoid", parts, np.log(parts / (1 - parts))),
+    ):
+        net = dl.Network.from_weights([z], [np.zeros(z.shape[1])], output=output, loss=loss)
+        for weights in (None, s):
+            cost = net.cost(np.eye(8), Y, sample_weight=weights)
+            assert _trials.least(net, Y, weights) == pytest.approx(cost, rel=1e-12)
+    net = network([2, 3], "cross_entropy")
+    assert _trials.least(net, np.eye(3), None) == _trials.least(net, np.array([0, 2]), None) == 0
+    assert _trials.least(network([2, 1]), np.ones((3, 1)), None) == 0
+    assert _trials.least(network([2, 1], "poisson"), np.zeros((3, 1)), None) == 0
+
+
+def test_a_clean_mean_of_counts_has_no_penalty():
+    """The least cost of Poisson's loss is not 0, and may be negative."""
+    x = np.linspace(-1, 1, 200).reshape(-1, 1)
+    for scale in (5.0, 30.0):
+        net = network([1, 6, 1], "poisson")
+        assert net.fit(x, scale * np.exp(np.sin(2 * x))).l2 == 0
+    net = dl.Network([1, 6, 1], activation="tanh", loss="cross_entropy", seed=2)
+    assert net.fit(x, 1 / (1 + np.exp(-np.sin(2 * x)))).l2 == 0
+
+
+def test_infinite_costs():
+    """NumPy does not complain of them, and the sentence does."""
+    X, y = noisy()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.simplefilter("ignore", dl.ConvergenceWarning)
+        warnings.simplefilter("ignore", dl.DivergenceWarning)
+        result = network([4, 8, 1]).fit(X, y * 1e155)
+        assert result.l2 == 0
+        assert result.choice.endswith(
+            "without a penalty: no penalty could be judged: all costs of 120 rows held out are "
+            "infinite or NaN; scale Y."
+        )
+        network([4, 8, 1]).fit(X, y * 1e153)
+
+
+def test_the_strongest_penalty():
+    """Its sentence says that there is little to learn only where that is so."""
+    X, y = noisy(200)
+    little = "so there may be little to learn from these inputs."
+    net = network([4, 8, 1])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dl.ConvergenceWarning)
+        result = net.fit(X, np.random.default_rng(1).normal(size=200))
+    assert result.l2 == 100
+    assert result.choice.endswith(little)
+    X = np.random.default_rng(0).normal(size=(2000, 3)) * 10
+    y = X[:, 0] + np.random.default_rng(1).normal(scale=5, size=2000)
+    result = dl.Network([3, 1], activation="identity", seed=0).fit(X, y)
+    assert result.l2 == 100
+    assert result.choice.endswith("No stronger one was tried.")
+
+
+def test_epochs_do_not_change_the_choice():
+    """A fit of a few epochs that goes on has the bits of a long one."""
+    X, y = noisy()
+    nets = [network([4, 8, 1]) for _ in range(2)]
+    first = nets[0].fit(X, y, max_epochs=2)
+    rest = nets[0].fit(X, y, resume=first.state, max_epochs=30)
+    whole = nets[1].fit(X, y, max_epochs=30)
+    assert first.choice == whole.choice
+    assert rest.l2 == whole.l2
+    assert nets[0].parameters.tobytes() == nets[1].parameters.tobytes()
+    for l2 in (0.0, 1.0):
+        trials = [_choice.trial_of(network([4, 8, 1]), 100, l2, most, 100.0) for most in (None, 2)]
+        assert trials[0] == trials[1]
+    assert _choice.trial_of(network([4, 8, 1]), 4000, 1.0, 7, 4000.0)[1] == 7
+
+
+def test_rows_without_a_weight_choose_no_solver():
+    """1,000 rows count, of 4,000; and the sentence says why."""
+    X, y = noisy(4000)
+    weights = np.zeros(4000)
+    weights[:1000] = 1
+    result = network([4, 8, 1]).fit(X, y, sample_weight=weights, l1=1e-3, max_epochs=2)
+    assert isinstance(result.solver, dl.LBFGS)
+    result = network([4, 8, 1]).fit(X, y, l1=1e-3, max_epochs=2)
+    assert result.choice == (
+        "Adam, as there are many rows or parameters; no penalty was searched for, as the penalty "
+        "is given."
+    )
+    result = network([4, 8, 1]).fit(X[:50], y[:50], dropout=0.1, max_epochs=2)
+    assert result.choice.startswith("Adam, as units are dropped; no penalty was searched for")
+
+
+def test_trials_call_no_method_of_a_subclass():
+    class Counting(dl.Network):
+        def copy(self):
+            raise AssertionError("copied")
+
+        def cost(self, *_, **__):
+            raise AssertionError("asked for its cost")
+
+    X, y = noisy()
+    settings = {"activation": "tanh", "output": "identity", "seed": 0}
+    nets = [kind([4, 8, 1], **settings) for kind in (Counting, dl.Network)]
+    choices = [net.fit(X, y).choice for net in nets]
+    assert choices[0] == choices[1]
+    assert nets[0].parameters.tobytes() == nets[1].parameters.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (
+            ((2.0, (4.0, 2.0, 0.0)), 0.5),
+            "with l2=1: of the penalties 2, 1 and none, it is the strongest that does about as "
+            "well as the best on 4 rows held out",
+        ),
+        (
+            ((4.0, (4.0, 2.0, 0.0)), 1.0),
+            "with l2=4: of the penalties 4, 2 and none, it is the strongest that does about as "
+            "well as the best on 4 rows held out. No stronger one was tried",
+        ),
+        (
+            ((0.0, (4.0, 2.0, 0.0)), 1.0),
+            "without a penalty: the cost of 4 rows held out is then less than half of that with "
+            "the best of the penalties 4, 2",
+        ),
+        (
+            ((4.0, (4.0, 2.0), 1.0, True), 1.0),
+            "with l2=4: of the penalties 4, 2, which there was time for, it does best on 4 rows "
+            "held out",
+        ),
+        (
+            ((1.0, (4.0,), 1.0, True), 3.0),
+            "with l2=3, the usual one: the time for trials was over",
+        ),
+    ],
+)
+def test_sentences(found, said):
+    (l2, tried, *rest), unit = found
+    parts = [_penalty.Part(np.array([5]), np.array(held), None) for held in ([0, 1], [2, 3], [1])]
+    found = _penalty.Found(l2, tried, *(rest or [1.0]))
+    assert _choice.sentence(found, unit, parts, False) == said

@@ -100,6 +100,40 @@ def test_the_state_of_a_split_needs_the_split():
         network().fit(X, Y, resume=state, validation=0.3, **{**options, "max_epochs": 9})
 
 
+def test_the_state_of_a_split_knows_its_parts():
+    """With other rows or another fraction, what was learned from would be held out."""
+    first, rest = ({"solver": ADAM, "max_epochs": most} for most in (5, 9))
+    state = network().fit(X, Y, validation=0.3, **first).state
+    n = len(X)
+    held = round(0.3 * n)
+    assert state["parts"].tolist() == [n - held, held]
+    net = network()
+    before = net.parameters.tobytes()
+    for x, y, fraction in [(X[1:], Y[1:], 0.3), (X, Y, 0.5), (X, Y, 0.2)]:
+        match = f"resume is the state of a fit to {n - held} instances with {held} set aside"
+        with pytest.raises(ValueError, match=match):
+            net.fit(x, y, resume=state, validation=fraction, **rest)
+    with pytest.raises(ValueError, match=r"resume\['parts'\] must have shape \(2,\)"):
+        net.fit(X, Y, resume=state | {"parts": np.array(3)}, validation=0.3, **rest)
+    assert net.parameters.tobytes() == before
+    whole, old = network(), network()
+    whole.fit(X, Y, validation=0.3, **rest)
+    net.fit(X, Y, resume=state, validation=0.3, **rest)
+    del state["parts"]  # as of 0.1.0
+    old.fit(X, Y, resume=state, validation=0.3, **rest)
+    assert net.parameters.tobytes() == old.parameters.tobytes() == whole.parameters.tobytes()
+
+
+def test_a_state_of_no_best_epoch():
+    options = {"solver": ADAM, "validation": 0.3, "patience": 20}
+    state = network().fit(X, Y, max_epochs=5, **options).state
+    for index, value in [(1, -1.0), (1, 0.5), (2, 0.5), (2, 6.0)]:
+        best = state["best"].copy()
+        best[index] = value
+        with pytest.raises(ValueError, match=r"resume\['best'\] holds values"):
+            network().fit(X, Y, max_epochs=9, resume=state | {"best": best}, **options)
+
+
 def test_a_callback_that_stops_where_a_stage_converges():
     """The next stage is never run, and its state is still one that can go on."""
     solvers, options = [dl.Adam(0.01), dl.Adam(0.02)], {"dropout": 0.3, "max_epochs": [9, 4]}

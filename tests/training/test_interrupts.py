@@ -121,6 +121,7 @@ signal.signal(signal.SIGALRM, interrupted)
 row = np.random.default_rng(0).normal(size=(1, 4))
 wide = dl.Network([1, 1000, 1000, 1], activation="tanh", seed=0)
 square = dl.Network([4, 5, 1], activation="tanh", seed=0)
+bounded = dl.Network([4, 5, 1], activation="tanh", output="tanh", seed=0)
 soft = dl.Network([4, 5, 3], activation="tanh", loss="cross_entropy", seed=0)
 poisson = dl.Network([4, 5, 1], activation="tanh", loss="poisson", seed=0)
 # Arrays of 2^33 rows, all of them the same one, and of 2^20 where there are as many results.
@@ -137,6 +138,8 @@ calls = {
     "cost of counts": lambda: poisson.cost(x, y),
     "gradient": lambda: square.gradient(x, y),
     "fit": lambda: square.fit(x, y, solver=dl.GradientDescent(0.1)),
+    "fit of outputs with bounds": lambda: bounded.fit(x, y, solver=dl.GradientDescent(0.1)),
+    "rows set aside": lambda: square.fit(x[: 2**27], y[: 2**27], validation=0.1),
     "predict": lambda: wide.predict(plain),
     "predict virtual rows": lambda: wide.predict(virtual),
     "predictor": lambda: predictor(),
@@ -164,7 +167,7 @@ for name, call in calls.items():
 def test_long_calls():
     """Each would take from ten seconds to hours; it ends soon after the signal (0.05 s alone)."""
     lines = run_python(LONG, timeout=600).splitlines()
-    assert len(lines) == 15
+    assert len(lines) == 17
     assert [line for line in lines if float(line.split(":")[1]) > 5] == []
 
 

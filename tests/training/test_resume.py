@@ -343,13 +343,15 @@ def test_other_options_may_follow():
 
 MOMENTUM, PLATEAU, RING = "gd momentum", "adam plateau", "lbfgs full ring"
 NIELSEN, FIXED = "lm nielsen identity primal", "lm fixed identity primal"
+STATES = (MOMENTUM, PLATEAU, RING, NIELSEN, FIXED, "scg", "lm small radius", "bayes", "adam")
+STATES += ("rprop", "lm nielsen diagonal primal")
 
 
 @pytest.fixture(scope="module")
 def states():
     return {
         name: CASES[name][0].fit(CASES[name][0].network(), CASES[name][1], 3).state
-        for name in (MOMENTUM, PLATEAU, RING, NIELSEN, "scg", FIXED, "lm small radius", "bayes")
+        for name in STATES
     }
 
 
@@ -441,6 +443,23 @@ REFUSED = [
     ("bayes", put("damping", 0, -1.0), ValueError, r"resume\['damping'\] holds values"),
     (NIELSEN, put("growth", 0, 1.0), ValueError, r"resume\['growth'\] holds values"),
     ("lm small radius", put("radius", 0, -1.0), ValueError, r"resume\['radius'\] holds values"),
+    # which no step leaves
+    *(
+        (name, put(array, index, value), ValueError, rf"resume\['{array}'\] holds values")
+        for name, array, index, value in [
+            ("adam", "v", 5, -1e-9),
+            ("adam", "powers", 0, 1.5),
+            ("adam", "powers", 1, -0.1),
+            (PLATEAU, "learning_rate", 0, -0.01),
+            (PLATEAU, "plateau", 1, -1.0),
+            ("rprop", "delta", 3, -0.1),
+            (RING, "rho", 0, -1.0),
+            (RING, "pairs", 2, -1.0),
+            ("lm nielsen diagonal primal", "scale", 2, -1.0),
+            ("bayes", "alpha", 0, -1.0),
+            ("bayes", "beta", 0, 0.0),
+        ]
+    ),
 ]
 
 
@@ -556,6 +575,9 @@ def test_a_trainers_refusals():
         (without("parameters"), ValueError, "resume has no 'parameters'"),
         (with_("velocity", np.zeros(13)), ValueError, "resume has 'velocity'"),
         (put("m", 3, math.inf), ValueError, r"resume\['m'\] holds inf at index 3"),
+        (put("v", 3, -1.0), ValueError, r"resume\['v'\] holds values"),
+        (put("powers", 1, 2.0), ValueError, r"resume\['powers'\] holds values"),
+        (with_("steps", np.array([-1.0])), ValueError, r"resume\['steps'\] holds values"),
         (with_("v", np.zeros(12)), ValueError, r"resume\['v'\] must have shape \(13,\)"),
         (with_("v", np.zeros(13, np.float32)), TypeError, r"resume\['v'\] must hold float64"),
     ]:

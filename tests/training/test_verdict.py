@@ -368,6 +368,53 @@ def test_what_is_measured():
         assert least == pytest.approx((weights * of_itself).sum(), rel=1e-9, abs=1e-12)
 
 
+def measured(y, weights=None, loss="squared_error"):
+    """A run over these targets, (n, m), and what `targets` says of them."""
+    net = dl.Network([2, y.shape[1]], output="identity", loss=loss, seed=0)
+    x = np.broadcast_to(np.zeros(2), (len(y), 2))
+    run = _core.Fit(
+        net, x, y, labels=False, solver=dl.Rprop(), problem=Problem(weights), stream=stream(0),
+        tol=0.0, goal=-np.inf, n_threads=1, most=1,
+    )  # fmt: skip
+    return run, run.targets(True)
+
+
+def test_extremes_are_those_of_a_sample():
+    """At most 1,000 rows are looked at, spread evenly, however many there are."""
+    y = RNG.normal(size=(25_000, 1))
+    rows = np.arange(1000) * 25
+    y[rows[500]], y[rows[600]] = 7.0, -8.0
+    y[rows[500] + 1], y[rows[600] + 1] = 99.0, -99.0  # between those
+    assert measured(y)[1][:2] == (-8.0, 7.0)
+    many = np.broadcast_to(np.array([3.0]), (2**33, 1))
+    assert measured(many)[1][:2] == (3.0, 3.0)
+
+
+def test_extremes_of_instances_without_weight_do_not_count():
+    y, weights = np.tanh(Y), np.ones(100)
+    y[7], y[8] = 999.0, -999.0
+    weights[7:9] = 0.0
+    others = np.delete(y, [7, 8])
+    assert measured(y[:, None], weights)[1][:2] == (others.min(), others.max())
+    quiet(network(output="tanh"), y=y, sample_weight=weights, solver=dl.LBFGS(), max_epochs=20)
+
+
+def test_targets_whose_squares_are_0():
+    """They vary, but C of predicting their means is 0: `vanishing` says so."""
+    y = RNG.normal(size=(50, 2))
+    for targets, weights, vanishing in [
+        (1e-300 * y, None, True),
+        (1e-300 * y + [[0.0, 5e-300]], None, True),
+        (y, None, False),
+        (np.full((50, 2), 1e-300), None, False),
+        (np.tile([1e-300, 2e-300], (50, 1)), None, False),  # constant columns
+        (np.ones((50, 2)), None, False),
+        (1e-300 * y, np.eye(50)[3], False),  # one instance counts
+    ]:
+        assert measured(targets, weights)[0].vanishing == vanishing
+    assert not measured(1e-300 * y, loss="absolute_error")[0].vanishing
+
+
 def test_public_and_in_tables_and_on_the_command_line(tmp_path):
     assert issubclass(dl.ConvergenceWarning, RuntimeWarning)
     x = RNG.uniform(-1, 1, (60, 2))

@@ -107,6 +107,8 @@ cdef class Fit:
     cdef cnp.ndarray epochs  # (5, at least as many as there are)
     cdef size_t recorded
     cdef bint batched  # by mini-batches, in an order that is given
+    # Targets vary, but by so little that C of predicting their means is 0; after `targets`.
+    cdef readonly bint vanishing
     cdef readonly bint paused  # within an epoch, as the last call of `run` has left it
     cdef bint draws  # from the network's own stream, whose position it keeps up to date
 
@@ -273,13 +275,16 @@ cdef class Fit:
     def targets(self, bint extremes):
         """(lowest, highest, least, mean): the targets' extremes, the least cost, that of their means.
 
-        Without `extremes` the first two are infinite.
+        Without `extremes` the first two are infinite. It also sets `vanishing`.
         """
         cdef mlp_target_survey t
         cdef mlp_status status
         with nogil:
-            status = mlp_fit_targets(self.fit, extremes, &t)
+            status = mlp_fit_targets(self.fit, &t)
         check(status)
+        self.vanishing = t.vary and t.mean == 0.0 and t.least == 0.0
+        if not extremes:
+            t.lowest, t.highest = INFINITY, -INFINITY
         return t.lowest, t.highest, t.least, t.mean
 
     def health(self):

@@ -1,5 +1,8 @@
 # The random stream.
 
+# Entries of a permutation that are drawn between two looks at signals: some milliseconds.
+cdef size_t ENTRIES = 1 << 17
+
 
 cdef class Stream:
     """Words of NumPy's Philox bit generator: a key and the position of the next word."""
@@ -41,7 +44,16 @@ cdef class Stream:
         mlp_random_nguyen_widrow(&self.stream, beta, w.shape[0] // m_out, m_out, &w[0], &b[0])
 
     def permutation(self, size_t n):
-        """A random permutation of 0..n-1, n - 1 words."""
+        """A random permutation of 0..n-1, n - 1 words; signals are served."""
         cdef cnp.ndarray order = np.empty(n, dtype=np.uintp)
-        mlp_random_permutation(&self.stream, n, <size_t *>cnp.PyArray_DATA(order))
+        cdef size_t *data = <size_t *>cnp.PyArray_DATA(order)
+        cdef size_t i = 0, left = n
+        while i < n:
+            for i in range(i, min(n, i + ENTRIES)):
+                data[i] = i
+            i += 1
+            PyErr_CheckSignals()
+        while left > 1:
+            left = mlp_random_shuffle(&self.stream, left, ENTRIES, data)
+            PyErr_CheckSignals()
         return order

@@ -17,7 +17,7 @@ from deltaloop.results import FitResult, History, Stage
 if TYPE_CHECKING:
     from deltaloop._fit.run import Course
 
-INTERRUPTED = "The fit was interrupted; the network holds the parameters of the last complete step."
+INTERRUPTED = "The fit was interrupted; the network holds the parameters of {}."
 
 
 class Checkpoint:
@@ -45,7 +45,8 @@ def state_of(
 ) -> Mapping[str, NDArray[Any]]:
     """Return the state of a fit in its stage i, after so many epochs in total."""
     stage = (i, report["epochs"]) if course.chained else None
-    state = _state.pack(report, epoch, stage, course.split, course.network._scaling)
+    split = None if course.split is None else (course.split, (course.n, course.watch.n))
+    state = _state.pack(report, epoch, stage, split, course.network._scaling)
     chosen = {} if course.chosen is None else {_state.CHOSEN: np.array(course.chosen)}
     return {**state, **chosen}
 
@@ -56,22 +57,29 @@ def interrupted(
     """Return the result so far of a fit in its stage i, before which there were so many epochs.
 
     The signal may have come between any two lines of the fit's: what counts is what C has noted.
-    `report` is what C said when the training was over, if it was.
+    `report` is what C said when the training was over, if it was. With patience the network gets
+    the parameters of the best epoch; the state keeps those that the fit goes on with.
     """
     solver, over, stages = course.solvers[i], report is not None, course.stages
     report = report or run.report()
+    restored = restore(course, run)
     epochs = np.concatenate([*course.epochs[: len(stages)], run.history], axis=1)
     full = solver.batch_size is None and not course.drops
     # Within a pass over all instances nothing has changed since the last epoch's end.
     whole = over or not run.paused or (full and run.settled)
-    known = full and whole and not (over and course.watch.patience)
-    cost = report["cost"] if known else math.nan
+    start = before - (report["epochs"] - run.history.shape[1])
+    best, best_epoch = course.best, course.best_epoch
+    if course.watch.given is not None and report["best"] < best:
+        best, best_epoch = report["best"], start + int(report["best_epoch"])
+    cost, validation = report["cost"], report["validation"] if whole else math.nan
+    if restored:
+        validation, at = best, (best_epoch or 0) - 1 - before
+        cost = float(run.history[0, at]) if full and at >= 0 else math.nan
+    elif not (full and whole):
+        cost = math.nan
     stage = Stage(
         solver, run.history.shape[1], "interrupted", cost, time.perf_counter() - course.began
     )
-    best, best_epoch = course.best, course.best_epoch
-    if report["best"] < best:
-        best_epoch = before - (report["epochs"] - run.history.shape[1]) + int(report["best_epoch"])
     return FitResult(
         cost=cost,
         loss=course.network.loss,
@@ -84,7 +92,7 @@ def interrupted(
         cost_history=epochs[0],
         history=History(*epochs),
         gradient_norm=report["gradient_norm"],
-        validation_cost=report["validation"] if whole else math.nan,
+        validation_cost=validation,
         best_epoch=best_epoch,
         seconds=time.perf_counter() - course.began,
         solver=course.solvers if course.chained else solver,
@@ -95,7 +103,19 @@ def interrupted(
             report if whole else report | {"arrays": {}},
             before + run.history.shape[1],
         ),
-        message=INTERRUPTED,
+        message=INTERRUPTED.format(
+            f"the epoch with the lowest validation cost, {best_epoch}"
+            if restored
+            else "the last complete step"
+        ),
         choice=None if course.choice is None else course.choice.why,
         l2=course.l2,
     )
+
+
+def restore(course: Course, run: _core.Fit) -> bool:
+    """With patience give the network the parameters of the best epoch; whether there is one."""
+    if not course.watch.patience:
+        return False
+    run.finish(0.0)  # which does this first, and so far nothing else
+    return bool(min(course.best, run.report()["best"]) < math.inf)

@@ -7,6 +7,7 @@ solver is the one that gets to the lowest cost (`choose`).
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -53,16 +54,22 @@ MINI_BATCH_STEPS = 2000
 # With fewer rows that count no penalty is searched for: a truth table, such as that of XOR, is to
 # be learned by heart.
 FEWEST_ROWS = 10
+# Up to so many rows it is seen whether they are all the patterns of two values there are.
+PATTERNS = 4096
 # Rows times parameters times parts that are held out in turn, at most: all five up to 8e5, one from
 # 2e6 on. A strength is tried for some 10 to 200 epochs, so that a search takes half a second at
 # most up to there, and about as long as the fit that follows beyond.
 SEARCH_WORK = 4e6
 # Epochs of a trial with full batches, and where only one part is held out.
 TRIAL_EPOCHS, SHORT_EPOCHS = 200, 100
-# Of the trial without a penalty, whose solver may be slower.
+# Of the trial without a penalty where its solver is for least squares: an epoch takes longer.
 BARE_EPOCHS = 50
-# A change of the cost of a trial, a row, that is too small to matter on other rows.
+# Below so much of the cost of predicting the mean something is learned.
+CLEARLY = 0.9
+# A change of the cost of a trial, by the sum of weights, that is too small to matter on other rows.
 TRIAL_TOLERANCE = 1e-5
+# Without a penalty L-BFGS is to show whether there is no noise at all.
+BARE_TOLERANCE = 1e-7
 
 
 class Choice(NamedTuple):
@@ -170,6 +177,41 @@ def obstacle(count: int, problem: Problem, goal: float, patience: int) -> str:
     return ""
 
 
+def has_all_patterns(x: NDArray[Any], rows: _penalty.Rows | None) -> bool:
+    """Whether rows of x are a full truth table, or a one-hot row for each column.
+
+    Each is then a pattern of its own, and those held out say nothing about the others.
+    """
+    n, m = len(x) if rows is None else len(rows), x.shape[1]
+    if n > PATTERNS or not (n == m or (m < 64 and n == 2**m)):
+        return False
+    x = x if rows is None else x[rows]
+    if n == m and ((x != 0).sum(axis=0) == 1).all() and ((x != 0).sum(axis=1) == 1).all():
+        return True
+    low, high = x.min(axis=0), x.max(axis=0)
+    if n != 2**m or not ((low < high) & ((x == low) | (x == high))).all():
+        return False
+    return len(np.unique((x == high) @ 2 ** np.arange(m))) == n
+
+
+def total(weights: NDArray[np.float64]) -> float:
+    """Return the sum of weights, at most the largest number."""
+    with np.errstate(over="ignore"):
+        return min(float(weights.sum()), sys.float_info.max)
+
+
+def unit_of(weights: NDArray[np.float64] | None, rows: _penalty.Rows | None) -> float:
+    """Return the mean weight, which strengths are in units of, as the cost is; rows None for all.
+
+    To twelve digits: weights that balance classes have a mean of about 1.
+    """
+    if weights is None:
+        return 1.0
+    weights = weights if rows is None else weights[rows]
+    largest = float(weights.max())
+    return float(f"{largest * float((weights / largest).mean()):.12g}")
+
+
 def n_parts(network: _core.Core, n: int) -> int:
     """Return how many parts of n rows are held out in turn: one where passes are long."""
     if n > FULL_BATCH_ROWS:
@@ -178,19 +220,20 @@ def n_parts(network: _core.Core, n: int) -> int:
 
 
 def trial_of(
-    network: _core.Core, n: int, l2: float, max_epochs: int | None
+    network: _core.Core, n: int, l2: float, max_epochs: int | None, weight: float
 ) -> tuple[Solver, int, float]:
-    """Return the solver, epochs and tolerance for a trial on n rows."""
-    most = max_epochs
-    if l2 == 0.0:
-        solver, epochs = choose(network, n, max_epochs=most)
-        most = BARE_EPOCHS
-    else:
-        solver, epochs = general(network, n, max_epochs=most)
-        most = TRIAL_EPOCHS if n_parts(network, n) > 1 else SHORT_EPOCHS
+    """Return the solver, epochs and tolerance for a trial on n rows of this weight in all.
+
+    Only mini-batches, whose rate falls until the last epoch, depend on the epochs of the fit.
+    """
+    solver, epochs = choose(network, n) if l2 == 0.0 else general(network, n)
     if solver.batch_size is not None:  # its schedule should come to its end, and its costs waver
-        return solver, epochs, 0.0
-    return solver, min(epochs, most), TRIAL_TOLERANCE * n
+        return *general(network, n, max_epochs=max_epochs), 0.0
+    if l2 == 0.0 and not isinstance(solver, LBFGS):
+        return solver, min(epochs, BARE_EPOCHS), TRIAL_TOLERANCE * weight
+    tolerance = TRIAL_TOLERANCE if l2 > 0.0 else BARE_TOLERANCE
+    most = TRIAL_EPOCHS if n_parts(network, n) > 1 else SHORT_EPOCHS
+    return solver, min(epochs, most), tolerance * weight
 
 
 def pick(
@@ -202,6 +245,7 @@ def pick(
     *,
     stream: _core.Stream,
     trial: _penalty.Trial,
+    mean: Callable[[_penalty.Part], float],
     late: Callable[[], bool] = lambda: False,
     reason: str = "",
     penalised: bool = False,
@@ -213,7 +257,7 @@ def pick(
     ----------
     network : Network
     n : int
-        Instances to learn from.
+        Instances to learn from whose weights are not 0.
     y : ndarray
         Targets, of those and others.
     rows : ndarray of int or None
@@ -222,7 +266,9 @@ def pick(
     stream : Stream
         What the rows held out, and the parameters of the trials, are drawn from.
     trial, late
-        As for ``penalty.search``.
+        As for ``penalty.search``; strengths are in units of the mean weight, those of a trial not.
+    mean : callable
+        What a trial returns where only the mean of the targets is known.
     reason : str
         Why no penalty is searched for; see `obstacle`.
     penalised : bool, default False
@@ -236,38 +282,70 @@ def pick(
     """
     dropout = problem.dropout is not None
     l2: float = problem.l2
-    tried: tuple[float, ...] = ()
-    parts: list[_penalty.Part] = []
-    if not reason:
-        several = n_parts(network, n if rows is None else len(rows))
+    if reason:
+        goes_on = f"l2={l2:g}, which an earlier fit chose"
+        why = f"with {goes_on}" if penalised else f"no penalty was searched for, as {reason}"
+        separator = ", " if penalised else "; "
+    else:
+        several, unit = n_parts(network, n), unit_of(problem.weights, rows)
         parts = _penalty.parts_of(network, y, rows, stream, several)
         strengths = _penalty.STRENGTHS if several > 1 else _penalty.FEW_STRENGTHS
-        l2, tried = _penalty.search(parts, trial, strengths, late)
+        found = _penalty.search(
+            parts, lambda part, l2: trial(part, strength(l2, unit)), strengths, late
+        )
+        l2 = strength(found.l2, unit)
         penalised = l2 > 0.0
+        nothing = False
+        if found.l2 == strengths[0] and not found.late:
+            nothing = not found.cost < CLEARLY * _penalty.mean([mean(part) for part in parts])
+        why, separator = sentence(found, unit, parts, nothing), ", "
     if penalised:
         solver, epochs = general(network, n, max_epochs=max_epochs)
     else:
         solver, epochs = choose(
             network, n, l1=problem.l1, l2=l2, dropout=dropout, max_epochs=max_epochs
         )
-    why = sentence(solver, l2, reason, tried, parts)
+    cause = "as units are dropped" if dropout else solver._chosen_for
+    why = f"{type(solver).__name__}, {cause}{separator}{why}."
     return Choice(solver, epochs, l2, why, l2 if penalised else None)
 
 
-def sentence(
-    solver: Solver, l2: float, reason: str, tried: tuple[float, ...], parts: list[_penalty.Part]
-) -> str:
-    """Say what was chosen and why."""
-    what = f"{type(solver).__name__}, {solver._chosen_for}"
-    if reason:
-        return f"{what}; no penalty was searched for, as {reason}."
-    named = ", ".join(f"{value:g}" for value in tried if value)
-    named += " and none" if tried[-1] == 0.0 else ""
-    judged = sum(len(part.held) for part in parts)
-    penalty = f"with l2={l2:g}" if l2 else "without a penalty"
-    text = (
-        f"{what}, {penalty}: of the penalties {named}, this one suits {judged} rows held out best."
+def strength(l2: float, unit: float) -> float:
+    """Return a strength in units of the mean weight as l2: a number above 0, or 0 for none."""
+    return min(max(l2 * unit, sys.float_info.min), sys.float_info.max) if l2 else 0.0
+
+
+def sentence(found: _penalty.Found, unit: float, parts: list[_penalty.Part], nothing: bool) -> str:
+    """Say which penalty was found and why; `nothing`: as good as predicting the mean."""
+    tried = [value for value in found.tried if value]
+    named = ", ".join(f"{strength(value, unit):g}" for value in tried)
+    held = f"{len(np.unique(np.concatenate([part.held for part in parts])))} rows held out"
+    penalty = f"with l2={strength(found.l2, unit):g}" if found.l2 else "without a penalty"
+    if found.cost == np.inf:
+        return (
+            f"{penalty}: no penalty could be judged: all costs of {held} are infinite or NaN; "
+            f"scale Y{' or the weights' if unit != 1.0 else ''}"
+        )
+    if found.late and found.l2 not in tried:
+        return f"{penalty}, the usual one: the time for trials was over"
+    if found.late:
+        return (
+            f"{penalty}: of the penalties {named}, which there was time for, it does best on {held}"
+        )
+    if not found.l2:
+        return (
+            f"{penalty}: the cost of {held} is then less than half of that with the best of the "
+            f"penalties {named}"
+        )
+    best = (
+        "the strongest that does about as well as the best on" if len(parts) > 1 else "the best for"
     )
-    if l2 == _penalty.STRENGTHS[0]:
-        text += " None was stronger, so there may be little to learn from these inputs."
+    text = f"{penalty}: of the penalties {named} and none, it is {best} {held}"
+    if found.l2 == tried[0]:
+        text += (
+            ". No stronger one was tried"
+            if not nothing
+            else ". Predicting the mean of Y is about as good, so there may be little to learn "
+            "from these inputs"
+        )
     return text

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,14 +19,16 @@ from deltaloop._arguments import layers as _layers
 from deltaloop._arguments import seeds as _seeds
 
 Rows = NDArray[np.intp]
-# The cost of rows held out, of a network that has learned other rows with a strength.
+# The cost of rows held out less the least one of their targets, of a network that has learned other
+# rows with a strength.
 Trial = Callable[["Part", float], float]
 
 # From strong to weak.
 STRENGTHS = (100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1, 0.01, 0.001)
 # Where trials take long.
 FEW_STRENGTHS = (100.0, 10.0, 1.0, 0.1, 0.01, 0.001)
-# None must take such a part off the cost of rows held out: the function has no noise to speak of.
+# No penalty must take such a part off the cost of rows held out: the function has no noise to speak
+# of.
 GAIN = 0.5
 # What suits most tasks, where there is no time to see.
 USUAL = 1.0
@@ -49,50 +51,81 @@ class Part:
         self.rows, self.held, self.start = rows, held, start
 
 
+class Found(NamedTuple):
+    """What a search has found: the strength, all that were tried, and how it ended."""
+
+    l2: float
+    tried: tuple[float, ...]  # 0 stands for none
+    cost: float  # of the rows held out with that strength, the mean of the parts
+    late: bool = False  # time was over
+
+
 def search(
     parts: Sequence[Part],
     trial: Trial,
     strengths: Sequence[float] = STRENGTHS,
     late: Callable[[], bool] = lambda: False,
-) -> tuple[float, tuple[float, ...]]:
+) -> Found:
     """Return the strength that suits all rows held out, and all that were tried.
 
     It is the strongest one whose mean cost is above the lowest by no more than a standard error of
-    the difference. None, whose solver may be slower than that of the others, is tried at last, and
-    compared on the first part only. `late` ends the search: what did best so far, or `USUAL` where
-    costs still fell. A cost that is not finite is worse than any.
+    the difference. None, whose solver may be slower than that of the others, is tried at last, on
+    the parts of the first cut: on the others where it does well on the first one. `late` ends the
+    search: what did best so far, or `USUAL` where costs still fell. A cost that is not finite is
+    worse than any; where there is no other, nothing can be judged, and no strength is taken.
     """
-    best, chosen, worse = np.inf, strengths[0], 0
-    costs: dict[float, NDArray[np.float64]] = {}
+    best, chosen, worse = math.inf, strengths[0], 0
+    costs: dict[float, list[float]] = {}
     for l2 in strengths:
-        costs[l2] = np.array([trial(part, l2) for part in parts])
-        cost = float(costs[l2].mean())
+        costs[l2] = [trial(part, l2) for part in parts]
+        cost = mean(costs[l2])
         if cost < best:
             best, chosen = cost, l2
-        worse = 0 if cost <= best + MARGIN * abs(best) else worse + 1
+        worse = 0 if cost <= best + MARGIN * abs(best) < math.inf else worse + 1
         if worse == 2 or late():
             break
     tried = tuple(costs)
+    if best == math.inf:
+        return Found(0.0, tried, best)
     if late():
-        return min(chosen, USUAL) if chosen == tried[-1] else chosen, tried
-    first = costs[chosen][0]
-    if trial(parts[0], 0.0) < first - GAIN * abs(first):
-        chosen = 0.0
-    else:
-        chosen = next(l2 for l2 in costs if alike(costs[l2], costs[chosen]))
-    return chosen, (*tried, 0.0)
+        return Found(min(chosen, USUAL) if chosen == tried[-1] else chosen, tried, best, True)
+    bare: list[float] = []
+    for part in parts[:PARTS]:
+        # A part may lack a class, and so say that there is none.
+        if len(bare) == 1 and not halves(bare, costs[chosen]):
+            break
+        bare.append(trial(part, 0.0))
+    if len(bare) == len(parts[:PARTS]) and halves(bare, costs[chosen]):
+        return Found(0.0, (*tried, 0.0), mean(bare))
+    chosen = next(l2 for l2 in costs if alike(costs[l2], costs[chosen]))
+    return Found(chosen, (*tried, 0.0), mean(costs[chosen]))
 
 
-def alike(costs: NDArray[np.float64], lowest: NDArray[np.float64]) -> bool:
+def mean(costs: Sequence[float]) -> float:
+    """Return the mean of costs; infinity if one is infinite or NaN."""
+    total = sum(costs) / len(costs)
+    return total if math.isfinite(total) else math.inf
+
+
+def halves(bare: Sequence[float], costs: Sequence[float]) -> bool:
+    """Whether no penalty takes enough off the cost of the parts that it was tried on."""
+    lowest = mean(costs[: len(bare)])
+    return mean(bare) < lowest - GAIN * abs(lowest)
+
+
+def alike(costs: Sequence[float], lowest: Sequence[float]) -> bool:
     """Whether costs of parts are above the lowest ones by no more than one standard error."""
     if costs is lowest:
         return True
-    if len(costs) == 1 or not np.isfinite(costs).all():
+    if len(costs) == 1 or not math.isfinite(mean(costs)):
         return False
-    more = costs - lowest
+    # In units of the largest one, whose square may be beyond any number.
+    unit = max(map(abs, (*costs, *lowest))) or 1.0
+    more = [a / unit - b / unit for a, b in zip(costs, lowest, strict=True)]
+    average = mean(more)
+    spread = math.sqrt(sum((value - average) ** 2 for value in more) / (len(more) - 1))
     # Cutting the same rows anew tells little more.
-    error = more.std(ddof=1) / math.sqrt(min(len(more), PARTS))
-    return bool(more.mean() <= error)
+    return average <= spread / math.sqrt(min(len(more), PARTS))
 
 
 def parts_of(
@@ -104,7 +137,7 @@ def parts_of(
 ) -> list[Part]:
     """Return the parts of a search, from a stream; the rows are those that count, None all.
 
-    Each has about the same classes, or values of a single target.
+    Each has about the same classes, combinations of labels, or values of a single target.
     """
     parts: list[Part] = []
     kept = sample(len(y) if rows is None else len(rows), stream)
@@ -134,9 +167,12 @@ def folds(y: NDArray[Any], rows: Rows, stream: _core.Stream) -> Iterator[tuple[R
     """Yield rows to learn from and rows to hold out, PARTS times."""
     n = len(rows)
     order = rows[stream.permutation(n).astype(np.intp)]
-    key = y if y.ndim == 1 else y[:, 0] if y.shape[1] == 1 else None
-    if key is not None:
-        order = order[np.argsort(key[order], kind="stable")]
+    keys = y[order].reshape(n, -1).T
+    # Of several targets, labels that are 0 or 1: in the order of the same classes as numbers.
+    if len(keys) == 1:
+        order = order[np.argsort(keys[0], kind="stable")]
+    elif np.isin(keys, (0, 1)).all():
+        order = order[np.lexsort(-keys[::-1])]
     # Of each PARTS neighbours every part gets one.
     part = np.empty(n, dtype=np.intp)
     part[np.lexsort((stream.permutation(n), np.arange(n) // PARTS))] = np.arange(n) % PARTS

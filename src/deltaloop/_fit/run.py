@@ -406,6 +406,7 @@ def train_stage(
             *course.watch.given, course.watch.rows, course.watch.patience, course.best, when
         )
     if resumed is not None:
+        _state.check_parts(resumed, course.n, course.watch.n)
         run.resume(_state.match(resumed.arrays, run.report()["arrays"]), done)
         course.trained = True  # its parameters are the state's
     # Nothing is left to do where the fit is over, or the state is that of the stage's last epoch.
@@ -426,6 +427,9 @@ def train_stage(
     except KeyboardInterrupt as interrupt:
         so_far = _checkpoint.interrupted(course, i, run, report, before)
         interrupt.result = so_far  # type: ignore[attr-defined]
+        raise
+    except BaseException:  # of a callback
+        _checkpoint.restore(course, run)
         raise
     if watched and report["best"] < math.inf:
         course.best, course.best_epoch = report["best"], start + int(report["best_epoch"])

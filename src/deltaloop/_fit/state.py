@@ -25,6 +25,8 @@ Arrays = dict[str, NDArray[Any]]
 COUNTS = ("epochs", "key", "position")
 STAGES = ("stage", "stage_epochs")
 SPLIT = ("split",)
+# And how many were learned from and held out; states of 0.1.0 have no such entry.
+PARTS = "parts"
 # Where the fit chose its penalty: the strength, with which what is resumed goes on.
 CHOSEN = "l2"
 # Where the network is scaled: the kind, as a position in this list, and the four arrays.
@@ -41,6 +43,7 @@ class Resumed(NamedTuple):
     key: tuple[int, int]
     position: int
     split: int | None  # the position before a fraction was set aside
+    parts: tuple[int, ...] | None  # instances learned from and held out, where that is known
     scaling: Scaling | None
     arrays: dict[str, object]  # for the solver of that stage
 
@@ -96,10 +99,12 @@ def pack(
     report: dict[str, Any],
     epochs: int,
     stage: tuple[int, int] | None,
-    split: int | None,
+    split: tuple[int, tuple[int, int]] | None,
     scaling: Scaling | None,
 ) -> Arrays:
     """Return the state of a fit from what C reports; `stage` is that of a chain and its epochs.
+
+    `split` is where the stream was before a fraction was set aside, and the size of both parts.
 
     After divergence there is the stream, but nothing of the solver's.
     """
@@ -108,7 +113,8 @@ def pack(
         if stage is not None:
             state.update(zip(STAGES, map(np.array, stage), strict=True))
         if split is not None:
-            state["split"] = np.array(split, dtype=np.uint64)
+            state["split"] = np.array(split[0], dtype=np.uint64)
+            state[PARTS] = np.array(split[1])
         state.update(scaling_arrays(scaling))
     state.update(report["arrays"])
     return state
@@ -166,8 +172,9 @@ def unpack(
     scaled = scaling(arrays, network)
     counts = {name: integers(name, arrays.pop(name))[0] for name in names if name not in COUNTS[1:]}
     epochs, before = counts["epochs"], counts.get("split")
+    parts = tuple(integers(PARTS, arrays.pop(PARTS))) if split and PARTS in arrays else None
     if n_stages is None:
-        return Resumed(epochs, 0, epochs, key, position, before, scaled, arrays)
+        return Resumed(epochs, 0, epochs, key, position, before, parts, scaled, arrays)
     stage, stage_epochs = counts["stage"], counts["stage_epochs"]
     if stage >= n_stages:
         raise ValueError(
@@ -178,7 +185,18 @@ def unpack(
         raise ValueError(
             f"resume['stage_epochs'] must be at most resume['epochs'], {epochs}, got {stage_epochs}"
         )
-    return Resumed(epochs, stage, stage_epochs, key, position, before, scaled, arrays)
+    return Resumed(epochs, stage, stage_epochs, key, position, before, parts, scaled, arrays)
+
+
+def check_parts(resumed: Resumed, learned: int, held: int) -> None:
+    """Refuse a fraction that is not that of the state: it would set other instances aside."""
+    if resumed.parts not in (None, (learned, held)):
+        before, others = resumed.parts
+        raise ValueError(
+            f"resume is the state of a fit to {before} instances with {others} set aside by "
+            f"validation, got {learned} and {held}: give the same data and the same fraction, or "
+            "the validation as arrays"
+        )
 
 
 def as_array(name: str, value: object) -> NDArray[Any]:
@@ -190,9 +208,9 @@ def as_array(name: str, value: object) -> NDArray[Any]:
 
 
 def integers(name: str, value: object) -> list[int]:
-    """Return one integer of at least 0, or the two of a key."""
+    """Return one integer of at least 0, or the two of a key or of parts."""
     array = as_array(name, value)
-    shape = (2,) if name == "key" else ()
+    shape = (2,) if name in ("key", PARTS) else ()
     if array.dtype.kind not in "iu":
         what = "two integers" if shape else "an integer"
         raise TypeError(f"resume[{name!r}] must be {what}, got dtype {array.dtype}")

@@ -10,11 +10,12 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from deltaloop import _core
+from deltaloop import _core, _losses
 from deltaloop import scaling as _scaling
 from deltaloop._arguments.problem import Problem
 from deltaloop._fit import choice as _choice
 from deltaloop._fit.penalty import Part
+from deltaloop.solvers import LBFGS
 
 # The part of `max_time` that trials may take.
 SHARE = 0.5
@@ -58,15 +59,32 @@ class Trials:
 
         `state` is what it goes on from, `remembered` the strength that was chosen then.
         """
-        n = len(self.y) if learned is None else len(learned)
+        try:
+            return self._choose(learned, state, remembered, goal, patience, stream)
+        except KeyboardInterrupt as stop:
+            stop.result = None  # type: ignore[attr-defined]  # that of a trial says nothing
+            raise
+
+    def _choose(
+        self,
+        learned: NDArray[np.uintp] | None,
+        state: dict[str, object] | None,
+        remembered: float | None,
+        goal: float,
+        patience: int,
+        stream: _core.Stream,
+    ) -> _choice.Choice:
         rows = None if learned is None else learned.astype(np.intp)
         if self.weights is not None:
             weights = self.weights if rows is None else self.weights[rows]
             counting = np.flatnonzero(weights > 0)
             rows = counting if rows is None else rows[counting]
-        count = n if rows is None else len(rows)
+        count = len(self.y) if rows is None else len(rows)
         why = "" if state is None else "an earlier fit goes on"
-        if self.scale is not None and state is None:
+        why = why or _choice.obstacle(count, self.problem, goal, patience)
+        if not why and _choice.has_all_patterns(self.x, rows):
+            why = "the rows are all the patterns there are"
+        if self.scale is not None and not why:
             # That of the fit itself, for all trials.
             these = None if rows is None else rows.astype(np.uintp)
             labels = self.y.ndim == 1
@@ -75,14 +93,15 @@ class Trials:
             )
         return _choice.pick(
             self.network,
-            n,
+            count,
             self.y,
             rows,
             self.problem,
             stream=stream,
             trial=self.cost,
+            mean=self.mean,
             late=self.late,
-            reason=why or _choice.obstacle(count, self.problem, goal, patience),
+            reason=why,
             penalised=remembered is not None,
             max_epochs=self.max_epochs,
         )
@@ -93,46 +112,91 @@ class Trials:
 
     def cost(self, part: Part, l2: float) -> float:
         """Return the cost of the rows held out; the network itself stays as it is."""
-        copy = cast(Any, self.network).copy()
+        copy = cast(Any, self.network)._frozen()  # none of a subclass, which may do other things
         if part.start is not None:
             copy._parameters[:] = part.start
         if self.scaling is not None:
             copy.scaling = self.scaling
         n = len(part.rows)
-        solver, epochs, tol = _choice.trial_of(self.network, n, l2, self.max_epochs)
+        learned = None if self.weights is None else self.weights[part.rows]
+        total = float(n) if learned is None else _choice.total(learned)
+        solver, epochs, tol = _choice.trial_of(self.network, n, l2, self.max_epochs, total)
         left = None if self.end == np.inf else max(self.end - time.perf_counter(), 1e-3)
-        try:
-            self.train(
-                copy,
-                self.x[part.rows],
-                self.y[part.rows],
-                solver=solver,
-                max_epochs=epochs,
-                tol=tol,
-                goal=None,
-                max_time=left,
-                callback=None,
-                callback_every=1,
-                sample_weight=None if self.weights is None else self.weights[part.rows],
-                class_weight=None,
-                l1=0.0,
-                l2=l2,
-                dropout=0.0,
-                validation=None,
-                patience=None,
-                resume=None,
-                scale=None,
-                progress=False,
-                n_threads=self.n_threads,
-                seed=0,
-                check_finite=False,
-                quiet=True,  # what goes wrong costs much on the rows held out
-            )
-        except KeyboardInterrupt as stop:
-            stop.__dict__.pop("result", None)  # that of a trial says nothing
-            raise
-        held = None if self.weights is None else self.weights[part.held]
-        x, y = self.x[part.held], self.y[part.held]
+        self.train(
+            copy,
+            self.x[part.rows],
+            self.y[part.rows],
+            solver=solver,
+            max_epochs=epochs,
+            tol=tol,
+            goal=None,
+            max_time=left,
+            callback=None,
+            callback_every=1,
+            sample_weight=learned,
+            class_weight=None,
+            l1=0.0,
+            l2=l2,
+            dropout=0.0,
+            validation=None,
+            patience=None,
+            resume=None,
+            scale=None,
+            progress=False,
+            n_threads=self.n_threads,
+            seed=0,
+            check_finite=False,
+            quiet=True,  # what goes wrong costs much on the rows held out
+        )
+        x, y, held = self.held(part)
         if not (np.isfinite(x).all() and np.isfinite(y).all()):  # with check_finite=False
             return math.inf
-        return float(copy.cost(x, y, sample_weight=held))
+        return float(copy.cost(x, y, sample_weight=held)) - least(self.network, y, held)
+
+    def held(self, part: Part) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.float64] | None]:
+        """Return X, Y and the weights of the rows held out."""
+        weights = None if self.weights is None else self.weights[part.held]
+        return self.x[part.held], self.y[part.held], weights
+
+    def mean(self, part: Part) -> float:
+        """Return what `cost` would be if the network knew the mean of the targets, and no more."""
+        copy = cast(Any, self.network)._frozen()
+        if self.scaling is not None:
+            copy.scaling = self.scaling
+        x, y, held = self.held(part)
+        run = _core.Fit(
+            copy,
+            x,
+            y,
+            labels=y.ndim == 1,
+            solver=LBFGS(),
+            problem=Problem(weights=held),
+            stream=_core.Stream((0, 0), 0),
+            tol=0.0,
+            goal=-math.inf,
+            n_threads=1,
+            most=1,
+        )
+        _, _, lowest, mean = run.targets(False)
+        return mean - lowest
+
+
+def least(network: _core.Core, y: NDArray[Any], weights: NDArray[np.float64] | None) -> float:
+    """Return the cost of outputs that are the targets: the least one that there is."""
+    targets = _losses.targets(network.loss)
+    if targets == "values" or y.ndim == 1:
+        return 0.0
+    with np.errstate(over="ignore", invalid="ignore"):
+        if targets == "counts":
+            terms = y - times_log(y, y)
+        elif network.output == "softmax":
+            terms = -times_log(y, y / np.maximum(y.sum(axis=1, keepdims=True), 1e-300))
+        else:
+            terms = -times_log(y, y) - times_log(1 - y, 1 - y)
+        rows = terms.sum(axis=1)
+        return float(rows.sum() if weights is None else weights @ rows)
+
+
+def times_log(y: NDArray[np.float64], a: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return y log(a), 0 where y is 0."""
+    return y * np.log(np.where(y > 0, a, 1.0))

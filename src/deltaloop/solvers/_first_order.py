@@ -205,7 +205,7 @@ class Adam(_Rated):
     """
 
     _name, _method = "adam", "adam"
-    _chosen_for = "for many rows, or dropout"
+    _chosen_for = "as there are many rows or parameters"
 
     learning_rate: float | Schedule = 0.001
     beta1: float = field(default=0.9, kw_only=True)

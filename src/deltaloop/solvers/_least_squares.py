@@ -192,7 +192,7 @@ class LevenbergMarquardt(_SecondOrder):
     _name, _called = "lm", "Levenberg-Marquardt"
     _takes = frozenset({"weights", "l2"})
     _no_penalty = "it is no sum of squares"
-    _chosen_for = "for squared errors and few parameters"
+    _chosen_for = "as errors are squared and parameters are few"
     _stop_reasons: ClassVar[Mapping[str, str]] = {
         "min_gradient": "the norm of the gradient is at most `min_gradient`",
         "max_damping": "no step decreases the cost",
@@ -333,7 +333,7 @@ class BayesianRegularization(_SecondOrder):
     _name, _called = "br", "Bayesian regularisation"
     _takes = frozenset({"weights"})
     _no_penalty = "it has a penalty of its own, whose strength it estimates"
-    _chosen_for = "for squared errors, few for each parameter"
+    _chosen_for = "as errors are squared, and few for each parameter"
     _stop_reasons: ClassVar[Mapping[str, str]] = {
         "min_gradient": "the norm of the gradient of F is at most `min_gradient`",
         "max_damping": "no step decreases F: this is how a fit ends well",

@@ -79,7 +79,7 @@ class LBFGS(Solver):
     """
 
     _name, _method = "lbfgs", "lbfgs"
-    _chosen_for = "for any loss and some thousand rows at most"
+    _chosen_for = "as there are some thousand rows at most"
     _called = "limited-memory BFGS"
     _anytime = True
     _stop_reasons: ClassVar[Mapping[str, str]] = {
