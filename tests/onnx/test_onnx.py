@@ -574,6 +574,22 @@ class TestSklearnOnnx:
         expected = estimator.predict_proba(X)[:, -network.layers[-1] :]
         np.testing.assert_allclose(network.predict(X), expected, atol=1e-6 if zipmap else 1e-12)
 
+    @pytest.mark.parametrize("n_labels", [2, 3])
+    def test_pipelines_of_several_labels(self, n_labels, path):
+        skl2onnx = pytest.importorskip("skl2onnx")
+        from sklearn.neural_network import MLPClassifier
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+
+        X = np.random.default_rng(0).normal(5.0, 3.0, size=(60, 4)).astype(F)
+        model = make_pipeline(StandardScaler(), MLPClassifier((5,), max_iter=2))
+        model.fit(X, (X[:, :n_labels] > 5).astype(int))
+        exported = skl2onnx.to_onnx(model, X[:1], options={"zipmap": False})
+        path.write_bytes(exported.SerializeToString())
+        network = dl.from_onnx(path)
+        assert network.layers == (4, 5, n_labels)
+        np.testing.assert_allclose(network.predict(X), model.predict_proba(X), atol=1e-6)
+
     def test_regressors(self, path):
         skl2onnx = pytest.importorskip("skl2onnx")
         from sklearn.neural_network import MLPRegressor

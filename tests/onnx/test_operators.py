@@ -571,3 +571,20 @@ def test_a_shape_of_many_dimensions_and_no_numbers(op, path):
         onnx.helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()
     )
     refused(path, "node 'first'")
+
+
+@pytest.mark.parametrize("m", [1, 2, 3])
+def test_what_is_left_of_probabilities_beside_them(m, path):
+    """skl2onnx writes [1 - p, p] for two classes, and for two labels."""
+    W = np.random.default_rng(0).normal(size=(4, m))
+    nodes = [
+        ("MatMul", "xw", "z", {}),
+        ("Sigmoid", "z", "p", {}),
+        ("Sub", "op", "q", {}),
+        ("Concat", "qp", "y", {"axis": 1}),
+    ]
+    network = dl.from_onnx(saved(path, nodes, {"w": W, "o": np.array([1.0])}))
+    X = np.random.default_rng(1).normal(size=(5, 4))
+    np.testing.assert_allclose(network.predict(X), 1 / (1 + np.exp(-X @ W)), rtol=1e-12)
+    nodes[3] = ("Concat", "pq", "y", {"axis": 1})
+    refused(saved(path, nodes, {"w": W, "o": np.array([1.0])}), "cannot be taken")

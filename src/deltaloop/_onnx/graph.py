@@ -426,7 +426,7 @@ class Graph:
             return Value()
 
     def _learn(self, value: Value, op: str) -> None:
-        """Name the expressions that are activations of a sum, and [1 - p, p] of its units.
+        """Name the expressions that are activations of a sum, and [1 - p, p] of sigmoid units p.
 
         Those of several operators are composed only where one takes the sum that is none alone.
         """
@@ -442,7 +442,7 @@ class Graph:
         elif op == "Sub" and value not in self.learned:
             self.learned[value] = ()
             units = self._units(value)
-            if units and units.width == 1 and units.activation == "sigmoid":
+            if units and units.activation == "sigmoid":
                 rest = self.node("Sub", self.constant(1.0), value)
                 self.named[self.node("Concat", rest, value, axis=1)] = units
 
