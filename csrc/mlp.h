@@ -545,11 +545,11 @@ int mlp_fit_settled(const struct mlp_fit *fit);
 
 /* What the targets of a fit ask for, by a sample of at most 1,000 instances, of which those of weight 0 do not
  * count: the least and the largest of them; scaled up, the least that C can be and C where each output is the
- * mean of its targets; whether those of an output vary. Where they do and the two C are 0, what they differ by
- * is too small for its squares. */
+ * mean of its targets. `vanishing`: both are 0, though the targets of an output vary as the caller has them: by
+ * so little that the squares are 0, or by less than a scaling can tell apart. */
 struct mlp_target_survey {
     double lowest, highest, least, mean;
-    int vary;
+    int vanishing;
 };
 /* What a network is after a fit, by such a sample. `saturated` is the first layer, from 1, all of whose units
  * have |g'(z)| < 1e-4 for all instances, 0 where there is none; the last one counts where it is bounded and

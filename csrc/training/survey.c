@@ -82,10 +82,9 @@ static double cost_of(const struct mlp_fit *fit, size_t k, const size_t *rows, c
     return sum;
 }
 
-/* mean (m,) <- that of the sample's targets; their extremes, and whether they vary: `first` (m,) is for the
- * first of them. Instances of weight 0 do not count. */
+/* mean (m,) <- that of the sample's targets; and their extremes. Instances of weight 0 do not count. */
 static void means(const struct mlp_fit *fit, size_t k, const size_t *rows, double *mean,
-                  double *first, struct mlp_target_survey *t)
+                  struct mlp_target_survey *t)
 {
     const struct mlp_arena *arena = &fit->space.arenas[0];
     const size_t m = mlp_n_outputs(fit->whole);
@@ -99,33 +98,53 @@ static void means(const struct mlp_fit *fit, size_t k, const size_t *rows, doubl
             s = *mlp_rows(fit->pass.weights, rows, i, 1, arena->s);
         if (!(s > 0.0))
             continue;
-        if (total == 0.0)
-            memcpy(first, y, m * sizeof *y);
         total += s;
         for (size_t j = 0; j < m; j++) {
             mean[j] += s / total * (y[j] - mean[j]);
             t->lowest = y[j] < t->lowest ? y[j] : t->lowest;
             t->highest = y[j] > t->highest ? y[j] : t->highest;
-            t->vary |= y[j] != first[j];
         }
     }
+}
+
+/* Whether the sample's targets vary, as the caller has them; first (m,) is overwritten. */
+static int vary(const struct mlp_fit *fit, size_t k, const size_t *rows, double *first)
+{
+    const struct mlp_arena *arena = &fit->space.arenas[0];
+    const size_t m = mlp_n_outputs(fit->whole);
+    struct mlp_matrix given = fit->y;
+    given.offset = given.scale = NULL;
+    for (size_t i = 0, known = 0; i < k; i++) {
+        if (fit->pass.weights != NULL &&
+            !(*mlp_rows(fit->pass.weights, rows, i, 1, arena->s) > 0.0))
+            continue;
+        const double *y = mlp_rows(&given, rows, i, 1, arena->y);
+        if (known++ == 0)
+            memcpy(first, y, m * sizeof *y);
+        for (size_t j = 0; j < m; j++) {
+            if (y[j] != first[j])
+                return 1;
+        }
+    }
+    return 0;
 }
 
 enum mlp_status mlp_fit_targets(struct mlp_fit *fit, struct mlp_target_survey *targets)
 {
     size_t rows[MOST_ROWS];
     const size_t k = sample(fit, rows);
-    const size_t m = mlp_n_outputs(fit->whole);
-    double *mean = mlp_allocate(2 * m);
+    double *mean = mlp_allocate(mlp_n_outputs(fit->whole));
     if (mean == NULL)
         return MLP_NO_MEMORY;
     const uint64_t saved = mlp_fp_enter();
     const double all = (double)fit->n / (double)k;
     *targets = (struct mlp_target_survey){.lowest = HUGE_VAL, .highest = -HUGE_VAL};
-    means(fit, k, rows, mean, mean + m, targets);
+    means(fit, k, rows, mean, targets);
     targets->mean = all * cost_of(fit, k, rows, mean);
     if (pair_of(fit->whole) != MLP_IDENTITY && !fit->y.labels) /* of classes it is 0 */
         targets->least = all * cost_of(fit, k, rows, NULL);
+    if (targets->mean == 0.0 && targets->least == 0.0)
+        targets->vanishing = vary(fit, k, rows, mean);
     mlp_fp_leave(saved);
     mlp_release(mean);
     return MLP_OK;

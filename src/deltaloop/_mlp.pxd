@@ -106,7 +106,7 @@ cdef extern from "mlp.h" nogil:
         double highest
         double least
         double mean
-        int vary
+        int vanishing
     ctypedef struct mlp_health "struct mlp_health":
         size_t saturated
         int constant

@@ -368,9 +368,10 @@ def test_what_is_measured():
         assert least == pytest.approx((weights * of_itself).sum(), rel=1e-9, abs=1e-12)
 
 
-def measured(y, weights=None, loss="squared_error"):
+def measured(y, weights=None, loss="squared_error", scaling=None):
     """A run over these targets, (n, m), and what `targets` says of them."""
     net = dl.Network([2, y.shape[1]], output="identity", loss=loss, seed=0)
+    net.scaling = scaling
     x = np.broadcast_to(np.zeros(2), (len(y), 2))
     run = _core.Fit(
         net, x, y, labels=False, solver=dl.Rprop(), problem=Problem(weights), stream=stream(0),
@@ -413,6 +414,10 @@ def test_targets_whose_squares_are_0():
     ]:
         assert measured(targets, weights)[0].vanishing == vanishing
     assert not measured(1e-300 * y, loss="absolute_error")[0].vanishing
+    # A scaling in which they are all alike, and one in which they are not.
+    for offset, scale, vanishing in [(2.0**63, 1.0, True), (0.0, 1e200, True), (0.0, 2.0, False)]:
+        scaling = dl.Scaling([0.0, 0.0], [1.0, 1.0], [offset] * 2, [scale] * 2)
+        assert measured(y, scaling=scaling)[0].vanishing == vanishing
 
 
 def test_public_and_in_tables_and_on_the_command_line(tmp_path):

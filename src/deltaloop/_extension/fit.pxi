@@ -107,7 +107,7 @@ cdef class Fit:
     cdef cnp.ndarray epochs  # (5, at least as many as there are)
     cdef size_t recorded
     cdef bint batched  # by mini-batches, in an order that is given
-    # Targets vary, but by so little that C of predicting their means is 0; after `targets`.
+    # Targets vary, but C of predicting their means is 0: by so little, or so scaled. After `targets`.
     cdef readonly bint vanishing
     cdef readonly bint paused  # within an epoch, as the last call of `run` has left it
     cdef bint draws  # from the network's own stream, whose position it keeps up to date
@@ -282,7 +282,7 @@ cdef class Fit:
         with nogil:
             status = mlp_fit_targets(self.fit, &t)
         check(status)
-        self.vanishing = t.vary and t.mean == 0.0 and t.least == 0.0
+        self.vanishing = t.vanishing
         if not extremes:
             t.lowest, t.highest = INFINITY, -INFINITY
         return t.lowest, t.highest, t.least, t.mean
