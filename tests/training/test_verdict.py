@@ -107,6 +107,12 @@ def test_targets_out_of_scale():
     quiet(network(), np.round(X + 1), Y, solver=GD(0.001), max_epochs=9)
 
 
+def test_targets_whose_squares_vanish():
+    result = ends_badly("varies, but by so little", network(), X, 1e-300 * Y, solver=dl.LBFGS())
+    assert "scale='standard'" in result.message
+    assert quiet(network(), X, 1e-300 * Y, solver=dl.LBFGS(), scale="standard").converged
+
+
 def test_hidden_units_at_their_limits_may_be_the_best_there_is():
     rng = np.random.default_rng(0)
     x = np.repeat([-1.0, 1.0], 150)[:, None] + 0.1 * rng.normal(size=(300, 1))

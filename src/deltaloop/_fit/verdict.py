@@ -57,6 +57,7 @@ class Ask(NamedTuple):
     highest: float
     least: float
     mean: float
+    vanishing: bool = False  # they vary, but by so little that its square is 0
 
     @property
     def room(self) -> float:
@@ -87,7 +88,7 @@ def ask(network: _core.Core, run: _core.Fit) -> Ask:
     """Measure the targets of a fit; their extremes only where outputs have bounds."""
     loss = _parts(network.loss)[0]
     bounded = network.output in LIMITS and loss in _losses.ANY_OUTPUT
-    asked = Ask(*run.targets(bounded))
+    asked = Ask(*run.targets(bounded), run.vanishing)
     if "entropy" in loss and asked.room < ONE_CLASS:
         return asked._replace(mean=asked.least)
     return asked
@@ -113,6 +114,11 @@ def at_start(network: _core.Core, asked: Ask, tol: float, goal: float) -> list[s
                 f"outputs only from {low:g} to {high:g}: build the network with output='identity', "
                 f"or scale Y into that range{how}"
             )
+    if asked.vanishing:
+        found.append(
+            "Y varies, but by so little that the cost of predicting the mean of Y is 0: "
+            f"{advice(network)}"
+        )
     if 0 < asked.room <= tol < math.inf:
         found.append(
             f"tol={tol:g} is not below the cost of predicting the mean of Y, {asked.room:.3g}, so "
@@ -253,7 +259,8 @@ def share(left: float, asked: Ask) -> str:
 
 def at_least(asked: Ask, end: End) -> bool:
     """Return whether the solver ended by itself where no cost is lower."""
-    return end.cost <= asked.least and end.reason not in (*ASKED, "patience")
+    ended = end.reason not in (*ASKED, "patience")
+    return ended and end.cost <= asked.least and not asked.vanishing
 
 
 def flat(network: _core.Core, asked: Ask, end: End) -> bool:
