@@ -14,6 +14,11 @@ import pytest
 import deltaloop as dl
 from deltaloop.tabular import TabularModel
 
+pytest.importorskip("narwhals")
+pytest.importorskip("polars")
+pytest.importorskip("matplotlib")
+pytest.importorskip("onnx")
+
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs a POSIX shell")
 
 

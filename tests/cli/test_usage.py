@@ -202,6 +202,8 @@ class TestProcess:
         """The model so far is saved, with its scaling, and standard error says so."""
         model = tmp_path / "model"
         if data != "digits":
+            pytest.importorskip("polars")
+            pytest.importorskip("narwhals")
             data = str(tmp_path / data)
             lines = [f"{x / 10},{'yes' if x % 20 < 10 else 'no'}" for x in range(200)]
             Path(data).write_text("\n".join(["x,y", *lines]))

@@ -13,6 +13,10 @@ import pytest
 import deltaloop as dl
 from deltaloop.tabular import TabularModel
 
+pytest.importorskip("narwhals")
+pytest.importorskip("polars")
+pytest.importorskip("onnx")
+
 # Save two models to one path in turn, until the standard input ends. Their files differ in size and
 # in all that they say, so that any mixture of both is seen.
 SAVER = """

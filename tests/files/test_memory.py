@@ -119,6 +119,7 @@ def test_headers(good, tmp_path):
 
 
 def test_descriptions_of_tables(tmp_path):
+    pytest.importorskip("narwhals")
     good = tmp_path / "a good one"
     model = TabularModel(hidden=2).fit({"x": [0, 1] * 20, "t": ["a", "b"] * 20}, "t", l2=1.0)
     model.save(good)

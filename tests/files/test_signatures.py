@@ -11,6 +11,10 @@ import deltaloop as dl
 from deltaloop._files import signatures
 from tests.cli.conftest import fails, run
 
+pytest.importorskip("narwhals")
+pytest.importorskip("polars")
+pytest.importorskip("onnx")
+
 __all__ = ["fails", "run"]  # fixtures
 
 

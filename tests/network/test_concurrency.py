@@ -183,6 +183,8 @@ def test_two_fits_at_once():
 
 def test_a_network_in_training_is_neither_copied_nor_changed_from_outside(tmp_path):
     """Nothing is written, and no file; in the callback all of it is allowed."""
+    pytest.importorskip("onnx")
+    pytest.importorskip("sklearn")
     net, alone = dl.Network([2, 3, 1], seed=1), dl.Network([2, 3, 1], seed=1)
     alone.fit(X, Y, solver=GD, max_epochs=9, tol=0)
     path = tmp_path / "net.safetensors"

@@ -4,9 +4,13 @@ import warnings
 
 import numpy as np
 import pytest
-from sklearn.exceptions import ConvergenceWarning
 
 import deltaloop as dl
+
+pytest.importorskip("sklearn")
+
+from sklearn.exceptions import ConvergenceWarning
+
 from deltaloop.sklearn import MLPClassifier, MLPRegressor
 
 RNG = np.random.default_rng(0)

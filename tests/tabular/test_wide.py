@@ -19,6 +19,9 @@ from deltaloop.tabular import _description, _training
 from deltaloop.tabular._columns import Column, Table
 from deltaloop.tabular._target import Target
 
+pytest.importorskip("narwhals")
+pytest.importorskip("polars")
+
 N = 60_000
 NAMES = [f"c{i}" for i in range(N)]
 

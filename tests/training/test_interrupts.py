@@ -103,6 +103,7 @@ assert estimator.fit(X, Y).predict(X).shape == (4,)
 
 def test_storm():
     """20,000 interrupts, most of which come within a call: all calls are hit often."""
+    pytest.importorskip("sklearn")  # the storm falls on estimators, too
     within = [int(word) for word in run_python(STORM, timeout=600).split()]
     assert min(within) > 200
 

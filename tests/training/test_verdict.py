@@ -427,6 +427,7 @@ def test_targets_whose_squares_are_0():
 
 
 def test_public_and_in_tables_and_on_the_command_line(tmp_path):
+    pytest.importorskip("narwhals")
     assert issubclass(dl.ConvergenceWarning, RuntimeWarning)
     x = RNG.uniform(-1, 1, (60, 2))
     frame = {"a": x[:, 0], "b": x[:, 1], "y": np.arange(60.0)}
