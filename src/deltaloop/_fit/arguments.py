@@ -253,6 +253,17 @@ def check_parts(
             )
 
 
+def weights_of_parts(
+    sample_weight: object, held: NDArray[np.uintp], rows: NDArray[np.uintp]
+) -> tuple[NDArray[np.float64] | None, NDArray[np.float64] | None]:
+    """Return the weights of the rows to learn from and of those set aside."""
+    s = _problem.weights(sample_weight, len(held) + len(rows))
+    if s is None:
+        return None, None
+    check_parts(s, held, rows)
+    return s[rows], s[held]
+
+
 def check_resumed(
     network: _core.Core,
     resume: dict[str, object] | None,

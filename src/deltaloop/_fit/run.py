@@ -32,7 +32,6 @@ from deltaloop._fit.arguments import (
     Validation,
     check_epochs,
     check_limits,
-    check_parts,
     check_resumed,
     check_solvers,
     check_stages,
@@ -40,6 +39,7 @@ from deltaloop._fit.arguments import (
     check_validation,
     plain_validation,
     set_aside,
+    weights_of_parts,
 )
 from deltaloop._fit.choice import Choice
 from deltaloop._fit.progress import ProgressBar, progress_bar
@@ -268,17 +268,6 @@ def ending(
         gradient_norm,
         own_epochs,
     )
-
-
-def weights_of_parts(
-    sample_weight: object, held: NDArray[np.uintp], rows: NDArray[np.uintp]
-) -> tuple[NDArray[np.float64] | None, NDArray[np.float64] | None]:
-    """Return the weights of the rows to learn from and of those set aside."""
-    s = _problem.weights(sample_weight, len(held) + len(rows))
-    if s is None:
-        return None, None
-    check_parts(s, held, rows)
-    return s[rows], s[held]
 
 
 def callers(*packages: str) -> int:
