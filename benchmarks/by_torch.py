@@ -368,18 +368,26 @@ class TorchCompile(TorchTensors):
                     delta = delta @ weights[l].T
             return [*dw, *db]
 
+        # Programs that write over their arguments came out wrong by inductor of 2.13: the product
+        # with the transposed weights was made after their step. So a step returns new tensors.
         def descend(weights, biases, x, y):
-            for p, g in zip([*weights, *biases], gradients(weights, biases, x, y), strict=True):
-                p.add_(g, alpha=-cell.learning_rate)
+            found = gradients(weights, biases, x, y)
+            moved = [
+                p - cell.learning_rate * g for p, g in zip([*weights, *biases], found, strict=True)
+            ]
+            return moved[: last + 1], moved[last + 1 :]
 
         def adam_step(weights, biases, m, v, powers, x, y):
-            powers.mul_(decay)
-            first, second = 1.0 - powers[0], (1.0 - powers[1]).sqrt()
-            found = gradients(weights, biases, x, y)
-            for p, g, mean, square in zip([*weights, *biases], found, m, v, strict=True):
-                mean.mul_(cells.BETA1).add_(g, alpha=1.0 - cells.BETA1)
-                square.mul_(cells.BETA2).addcmul_(g, g, value=1.0 - cells.BETA2)
-                p.sub_(cell.learning_rate / first * mean / (square.sqrt() / second + cells.EPSILON))
+            powers = powers * decay
+            rate, second = cell.learning_rate / (1.0 - powers[0]), (1.0 - powers[1]).sqrt()
+            found, moved = gradients(weights, biases, x, y), []
+            m = [cells.BETA1 * a + (1.0 - cells.BETA1) * g for a, g in zip(m, found, strict=True)]
+            v = [
+                cells.BETA2 * a + (1.0 - cells.BETA2) * g * g for a, g in zip(v, found, strict=True)
+            ]
+            for p, mean, square in zip([*weights, *biases], m, v, strict=True):
+                moved.append(p - rate * mean / (square.sqrt() / second + cells.EPSILON))
+            return moved[: last + 1], moved[last + 1 :], m, v, powers
 
         decay = tensor(np.array([cells.BETA1, cells.BETA2]))
         torch.compiler.reset()
@@ -387,14 +395,13 @@ class TorchCompile(TorchTensors):
 
         def run(epochs: int):
             with torch.no_grad():
-                weights, biases = self.parts(task)
-                state = ()
+                state = self.parts(task)
                 if cell.adam:
-                    m, v = ([torch.zeros_like(p) for p in (*weights, *biases)] for _ in range(2))
-                    state = m, v, torch.ones_like(decay)
+                    m, v = ([torch.zeros_like(p) for part in state for p in part] for _ in range(2))
+                    state = *state, m, v, torch.ones_like(decay)
                 for _ in range(epochs):
                     for x, y in batches:
-                        step(weights, biases, *state, x, y)
-                return weights, biases
+                        state = step(*state, x, y)
+                return tuple(state[:2])
 
         return run
