@@ -74,6 +74,9 @@ def minpack(
     """MINPACK's LMDER by `scipy.optimize.least_squares`, which has no limit of iterations."""
     from scipy.optimize import least_squares
 
+    # It takes none below the machine's epsilon.
+    tolerances = dict.fromkeys(("ftol", "xtol", "gtol"), 1.01 * np.finfo(float).eps)
+
     def run() -> Floats:
         seen = []
 
@@ -84,7 +87,7 @@ def minpack(
             return jacobian(w)
 
         try:
-            least_squares(residuals, start, counted, method="lm", ftol=None, xtol=1e-15, gtol=None)
+            least_squares(residuals, start, counted, method="lm", **tolerances)
         except Enough:
             return seen[-1]
         raise SystemExit(f"MINPACK ends after {len(seen)} iterations")
