@@ -2,7 +2,7 @@
 
 Each network gets a program of its own, in which its sizes are numbers, as in a script: the
 functions below write its lines. `loops` are plain loops over one row after the other; `dot` takes
-numpy.dot, so BLAS, for the products of a batch. Both with and without fastmath.
+numpy.dot, so BLAS, for the products of a batch; fastmath changes the loops alone.
 """
 
 from __future__ import annotations
@@ -311,7 +311,3 @@ class NumbaDot(Numba, Blas):
 
         # numba takes the BLAS of SciPy.
         return super().present() and importlib.util.find_spec("scipy") is not None
-
-
-class NumbaDotFast(NumbaDot):
-    fastmath = True

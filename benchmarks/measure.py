@@ -84,7 +84,8 @@ def measure_cell(
     """By the contenders' labels: their turns, and how far each was off.
 
     A turn is the seconds of one unit, the CPUs that were busy, and the lesser share of the looks
-    before and after it. Turns that did not find as many cores as CPUs are taken again, as often.
+    before and after it, 0 where other programs were busy meanwhile. Turns that did not find as many
+    cores as CPUs are taken again, as often.
     """
     import cells
 
@@ -116,15 +117,18 @@ def measure_cell(
             least = 1 if found[label]["peer"] or cell.kind in cells.SECOND_ORDER else cell.timed
             counts[label] = session.calibrate(least)
         look = spin.look() if spin else 1.0
+        own = [os.getpid(), *(session.pid for session in sessions.values() if session.pid)]
         for i in range(2 * turns):
             for label, session in sessions.items():
                 taken = found[label]["turns"]
                 if i >= turns and good(taken) >= turns:
                     continue
-                before = look
+                before, others = look, state.Others(own)
                 took, busy = session.turn(counts[label])
+                # Where others were busy, no look tells of what share.
+                disturbed = spin is not None and others.many()
                 look = spin.look() if spin else 1.0
-                taken.append([took / cell.steps, busy, min(before, look)])
+                taken.append([took / cell.steps, busy, 0.0 if disturbed else min(before, look)])
     gc.enable()
     for session in sessions.values():
         session.end()

@@ -316,7 +316,6 @@ def contenders(threads: int) -> list[Contender]:
         frameworks.ScikitLearn,
         frameworks.OnnxRuntime,
         by_numba.NumbaDot,
-        by_numba.NumbaDotFast,
     )
     peers = [contender(n) for contender in several for n in counts]
     # The threads of JAX are those of its process.

@@ -68,6 +68,7 @@ class RemoteSession:
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=settings
         )
+        self.pid = self.process.pid
 
     def ask(self, *order):
         try:

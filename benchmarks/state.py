@@ -2,13 +2,16 @@
 
 The virtual CPUs of a cloud machine are cores of their own at one moment and threads of one core at
 the next, for seconds at a time. `Spin` lets all of them do multiply-adds at once for a moment, and
-sets the sum of their rates against the rate of one alone.
+sets the sum of their rates against the rate of one alone. `Others` tells how busy other programs
+were meanwhile, and the host with other machines.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 import time
+from pathlib import Path
 
 import machine
 
@@ -16,6 +19,40 @@ import machine
 # of one look, of which there are some, for a look is disturbed more easily than the state changes.
 TWO_CORES = 0.8
 LOOK, LOOKS = 3e-4, 4
+
+
+# Seconds of other programs in a second that a turn may have, and those that are not seen: Linux
+# counts them in hundredths.
+OTHERS, UNSEEN = 0.1, 0.03
+
+
+class Others:
+    """Seconds of all CPUs that were spent by other processes than the given ones, on Linux."""
+
+    def __init__(self, own: list[int]) -> None:
+        self.own = own
+        self.start = self.spent(), time.perf_counter()
+
+    def spent(self) -> float:
+        try:
+            of_all = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
+            mine = 0
+            for pid in self.own:
+                mine += sum(
+                    map(
+                        int, Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+                    )
+                )
+        except OSError:
+            return 0.0
+        user, nice, system, _, _, interrupts, soft, steal = map(int, of_all)
+        busy = user + nice + system + interrupts + soft + steal
+        return (busy - mine) / os.sysconf("SC_CLK_TCK")
+
+    def many(self) -> bool:
+        """Whether they took so much that what was timed meanwhile does not count."""
+        wall = time.perf_counter() - self.start[1]
+        return self.spent() - self.start[0] > UNSEEN + OTHERS * wall
 
 
 class Spin:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 
 import by_numba
 import cells
@@ -41,6 +43,13 @@ def test_a_look_finds_a_share() -> None:
     assert "%" in state.words(share)
 
 
+def test_a_turn_beside_others_does_not_count(monkeypatch) -> None:
+    monkeypatch.setattr(state.Others, "many", lambda self: True)
+    found = measure.measure_cell(XOR, [registry.Deltaloop(1)], turns=1, spin=state.Spin(1))
+    assert [turn[2] for turn in found["deltaloop"]["turns"]] == [0.0, 0.0]
+    assert not found["deltaloop"]["cores"]
+
+
 class Looks(state.Spin):
     """Cores, but for the second look."""
 
@@ -53,7 +62,8 @@ class Looks(state.Spin):
         return 0.5 if self.looks == 2 else 1.0
 
 
-def test_a_turn_in_the_other_state_is_taken_again() -> None:
+def test_a_turn_in_the_other_state_is_taken_again(monkeypatch) -> None:
+    monkeypatch.setattr(state.Others, "many", lambda self: False)
     found = measure.measure_cell(XOR, [registry.Deltaloop(1)], turns=2, spin=Looks())
     shares = [turn[2] for turn in found["deltaloop"]["turns"]]
     # The look is the end of one turn and the beginning of the next.
@@ -162,3 +172,13 @@ def test_a_file_of_measure_is_a_run(tmp_path) -> None:
     read = table.Run.read(path)
     assert read.about == "Zen 4"
     assert read.mean == pytest.approx(2.0)
+
+
+def test_other_programs_are_noticed() -> None:
+    # Of this process, which a list without it makes another.
+    others, own = state.Others([]), state.Others([os.getpid()])
+    end = time.process_time() + 0.2
+    while time.process_time() < end:
+        pass
+    assert others.many() or not os.path.exists("/proc/stat")
+    assert own.spent() - own.start[0] < others.spent() - others.start[0] or own.spent() == 0.0

@@ -87,6 +87,8 @@ def seconds(run, n: int) -> float:
 class Session:
     """A contender of this interpreter."""
 
+    pid = 0  # of a process of its own
+
     def __init__(self, contender) -> None:
         self.contender = contender
 
