@@ -25,6 +25,10 @@ import environment
 import environments
 import state
 
+# Seconds between a turn and what follows: threads may still spin, OpenBLAS's for some 20 ms after
+# their last product, and a look would take them for another core's.
+PAUSE = 0.03
+
 # Two implementations differ by rounding, which some hundred steps of training amplify.
 TOLERANCE = 1e-10
 # Parameters that moved by less would hide a contender that does not train.
@@ -116,6 +120,7 @@ def measure_cell(
             # The end of a fit costs deltaloop alone; a fit of second order is one unit of timing.
             least = 1 if found[label]["peer"] or cell.kind in cells.SECOND_ORDER else cell.timed
             counts[label] = session.calibrate(least)
+        time.sleep(PAUSE)
         look = spin.look() if spin else 1.0
         own = [os.getpid(), *(session.pid for session in sessions.values() if session.pid)]
         for i in range(2 * turns):
@@ -127,6 +132,7 @@ def measure_cell(
                 took, busy = session.turn(counts[label])
                 # Where others were busy, no look tells of what share.
                 disturbed = spin is not None and others.many()
+                time.sleep(PAUSE)
                 look = spin.look() if spin else 1.0
                 taken.append([took / cell.steps, busy, 0.0 if disturbed else min(before, look)])
     gc.enable()

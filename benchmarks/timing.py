@@ -13,10 +13,8 @@ from itertools import repeat
 import cells
 from cells import Floats, Task
 
-# Seconds that a contender is timed for in one turn, and that it waits before: another's threads may
-# still spin, OpenBLAS's for some 20 ms after their last product.
+# Seconds that a contender is timed for in one turn.
 PER_TURN = 0.05
-PAUSE = 0.03
 
 
 def prepare(contender, task: Task):
@@ -109,7 +107,6 @@ class Session:
     def turn(self, n: int) -> tuple[float, float]:
         """Median seconds of one epoch or call, and how many processors were busy meanwhile."""
         self.contender.use()
-        time.sleep(PAUSE)
         times = [seconds(self.run, n)]  # wakes up caches and threads
         if times[0] < 4 * PER_TURN:
             times.clear()
