@@ -321,5 +321,10 @@ def contenders(threads: int) -> list[Contender]:
     # The threads of JAX are those of its process.
     old = [Remote(by_jax.Jax, n, "jax-0.6", "JAX 0.6.2") for n in counts]
     jax = [by_jax.Jax(threads), *(Remote(by_jax.Jax, n) for n in counts if n != threads)]
+    # One row at a time has no work for more threads.
+    online = [
+        Remote(by_jax.JaxUnrolled, 1),
+        Remote(by_jax.JaxUnrolled, 1, "jax-0.6", "JAX 0.6.2"),
+    ]
     single = [by_numba.Numba(1), by_numba.NumbaFast(1), by_casadi.Casadi(1), fann.Fann(1)]
-    return [Deltaloop(threads), *peers, *jax, *old, *single]
+    return [Deltaloop(threads), *peers, *jax, *old, *online, *single]
