@@ -139,6 +139,13 @@ struct mlp_kernels {
                     ptrdiff_t c0_row, double *c, ptrdiff_t c_row, const struct mlp_epilogue *e,
                     double *panel);
 
+    /* product() for an A that is 0 but for lists of terms: of row i values[t] in columns places[t], which
+     * ascend, starts[i] <= t < starts[i + 1]. `finite` says that all of B is; it need not be known. C0 may
+     * be C. */
+    void (*lists)(size_t m, size_t n, size_t k, const int64_t *starts, const double *values,
+                  const uint32_t *places, const double *b, size_t b_row, int finite,
+                  const double *c0, size_t c0_row, double *c, size_t c_row);
+
     /* C_ij, i <= j, of C (m, n) <- C0_ij + sum over p of x_pi x_pj, m <= n: like product(), for the rows
      * of a Gram matrix from its diagonal on. X is (k, n), its rows x_row apart; C0 is c, or 0 when c0 is
      * NULL. What lies left of the diagonal is undefined. The panel is that of a stride of 512 or more. */

@@ -26,6 +26,7 @@ struct mlp_method {
     /* Those places have been filled in before the first portion, and fit->epochs: makes what follows
      * from them. NULL, or the name of an array that no fit can have left; NULL: nothing follows. */
     const char *(*resume)(struct mlp_fit *fit);
+    int reads_rows; /* of x, outside of passes: those of CSR instances are filled in for it */
 };
 
 /* Whether one thread or the team is faster: see trial.h. [1] is one thread. */

@@ -21,8 +21,8 @@ enum mlp_status mlp_fit_validate(struct mlp_fit *fit, const struct mlp_matrix *x
     double *parameters = NULL;
     enum mlp_status status = MLP_OK;
     if (n > fit->n)
-        status =
-            mlp_workspace_new(&space, fit->net, fit->space.n_threads, batch ? batch : fit->n, n, 1);
+        status = mlp_workspace_new(&space, fit->net, fit->space.n_threads, batch ? batch : fit->n,
+                                   n, 1, fit->space.arenas[0].room);
     if (status != MLP_OK)
         return status;
     if (patience > 0 && (parameters = mlp_allocate(P)) == NULL) {
