@@ -60,6 +60,12 @@ void mlp_advice_miss(struct mlp_advice *advice, double since, double now)
 
 void mlp_advice_begun(struct mlp_advice *advice) { advice->missed = 0.0; }
 
+void mlp_advice_doubt(struct mlp_advice *advice)
+{
+    if (advice->sign == MLP_SIGN_GOOD)
+        advice->until = 0.0;
+}
+
 int mlp_advice_bad(struct mlp_advice *advice, double now)
 {
     if (advice->sign == MLP_SIGN_GOOD)

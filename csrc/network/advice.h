@@ -37,6 +37,8 @@ void mlp_advice_note(struct mlp_advice *advice, enum mlp_sign sign, double now);
 void mlp_advice_miss(struct mlp_advice *advice, double since, double now);
 /* It has begun. */
 void mlp_advice_begun(struct mlp_advice *advice);
+/* The caller has waited for it, perhaps for a good reason: another look is due. */
+void mlp_advice_doubt(struct mlp_advice *advice);
 /* Whether it brings nothing. A bad sign is forgotten when its time is over. */
 int mlp_advice_bad(struct mlp_advice *advice, double now);
 /* Whether a worker that counts should be looked at. */

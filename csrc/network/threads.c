@@ -57,9 +57,10 @@ unsigned mlp_team_changes(const struct mlp_team *team)
 /* The part of a grain from which a fit takes another thread. */
 #define BOLD 0.25
 /* To wake a worker costs the caller 9 us in a virtual machine, and the worker begins after 30: that pays
- * from so many grains on. Of calls within so many seconds of each other the second one wakes it, for the
- * next ones find it awake. */
+ * from so many grains on. Of so many calls within so many seconds of each other the last one wakes it all
+ * the same, for the next ones find it awake. */
 #define ASLEEP 5.0
+#define CLOSE 8
 #define RARE 2e-4
 /* Reading the clock takes 26 ns: of runs shorter than this, one in so many is measured. */
 #define BRIEF 2e-5
@@ -102,6 +103,7 @@ static struct {
     struct mlp_worker *idle;
     size_t n_workers; /* idle and busy ones */
     double opened;    /* when the last team was */
+    unsigned close;   /* teams up to it, each opened soon after the one before */
     int registered;   /* the handlers of fork() are */
 } pool = {.lock = MUTEX_INIT};
 
@@ -298,7 +300,8 @@ void mlp_team_open(struct mlp_team *team, size_t n_threads)
         team->workers = worker;
         team->n_threads++;
     }
-    team->rare = now - pool.opened > RARE;
+    pool.close = now - pool.opened > RARE ? 0 : pool.close + 1;
+    team->rare = pool.close < CLOSE;
     pool.opened = now;
     mutex_unlock(&pool.lock);
     number(team, now);
@@ -438,6 +441,7 @@ static void collect(struct mlp_worker *worker)
         mlp_advice_miss(&worker->advice, start > 0.0 ? start : now, now);
         return;
     }
+    int waited = 0;
     mlp_advice_begun(&worker->advice);
     if (!spin(worker, IDLE, SPIN)) {
         const double before = mlp_seconds();
@@ -447,12 +451,17 @@ static void collect(struct mlp_worker *worker)
             worker->look.taken = 0;
             mlp_advice_note(&worker->advice, MLP_SIGN_HELD_UP, now);
         }
+        waited = 1;
     }
     if (start > 0.0) {
         now = now > 0.0 ? now : mlp_seconds();
         worker->brief = now - start < BRIEF;
     }
     settle(worker, &now);
+    if (waited) {
+        mlp_advice_doubt(&worker->advice);
+        worker->runs = 0; /* the next run is measured */
+    }
 }
 
 void mlp_team_run(const struct mlp_team *team, size_t n_threads, size_t n_parts, mlp_task task,

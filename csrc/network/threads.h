@@ -14,7 +14,7 @@
 struct mlp_team {
     size_t n_threads;
     struct mlp_worker *workers;
-    int rare;  /* not opened soon after another: only long work is worth waking its workers */
+    int rare;  /* not opened soon after others: only long work is worth waking its workers */
     int bold;  /* of a fit: the model may be bolder */
     int tried; /* the caller tries whether it pays: two threads of one core may as well */
 };

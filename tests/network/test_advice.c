@@ -45,6 +45,17 @@ static void test_good_counts_until_the_next_look(void)
     CHECK(a.changes == 0);
 }
 
+static void test_doubts_call_for_a_look(void)
+{
+    struct mlp_advice a = fresh(1.0);
+    mlp_advice_note(&a, MLP_SIGN_GOOD, 1.0);
+    mlp_advice_doubt(&a);
+    CHECK(!mlp_advice_bad(&a, 1.0) && mlp_advice_due(&a, 1.0));
+    mlp_advice_note(&a, MLP_SIGN_SAME, 1.0);
+    mlp_advice_doubt(&a); /* what is known to be bad stays so */
+    CHECK(mlp_advice_bad(&a, 1.001) && !mlp_advice_due(&a, 1.001));
+}
+
 static void test_bad_counts_for_milliseconds(void)
 {
     for (int i = 0; i < N_BAD; i++) {
@@ -146,6 +157,7 @@ static void test_a_look(void)
 int main(void)
 {
     test_nothing_is_known();
+    test_doubts_call_for_a_look();
     test_good_counts_until_the_next_look();
     test_bad_counts_for_milliseconds();
     test_bad_again();
