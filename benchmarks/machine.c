@@ -170,3 +170,68 @@ double barriers(ptrdiff_t n)
     pthread_join(thread, NULL);
     return 1.0;
 }
+
+// ---- whether two threads share a core ----
+
+#include <stdlib.h>
+#include <time.h>
+
+enum { SHARINGS = 41 };
+
+static double seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+// Seconds of n rounds of multiply-adds, the median of many, while another thread does the same. Alone
+// when `several` is 0.
+#define SHARING(ISA)                                                                               \
+    static _Atomic int running_##ISA, begun_##ISA;                                                 \
+    static _Atomic double sink_##ISA;                                                              \
+    static void *run_##ISA(void *n)                                                                \
+    {                                                                                              \
+        while (running_##ISA) {                                                                    \
+            begun_##ISA = 1;                                                                       \
+            sink_##ISA = fma_##ISA(*(ptrdiff_t *)n);                                               \
+        }                                                                                          \
+        return NULL;                                                                               \
+    }                                                                                              \
+    double sharing_##ISA(ptrdiff_t n, ptrdiff_t several)                                           \
+    {                                                                                              \
+        double took[SHARINGS];                                                                     \
+        pthread_t thread;                                                                          \
+        running_##ISA = 1;                                                                         \
+        begun_##ISA = 0;                                                                           \
+        if (several && pthread_create(&thread, NULL, run_##ISA, &n) != 0)                          \
+            return 0.0;                                                                            \
+        const double start = seconds();                                                            \
+        while (several && !begun_##ISA && seconds() < start + 2e-3)                                \
+            PAUSE;                                                                                 \
+        for (int i = 0; i < SHARINGS; i++) {                                                       \
+            const double before = seconds();                                                       \
+            sink_##ISA = fma_##ISA(n);                                                             \
+            took[i] = seconds() - before;                                                          \
+        }                                                                                          \
+        running_##ISA = 0;                                                                         \
+        if (several)                                                                               \
+            pthread_join(thread, NULL);                                                            \
+        qsort(took, SHARINGS, sizeof *took, ascending);                                            \
+        return took[SHARINGS / 2];                                                                 \
+    }
+
+#if defined(__x86_64__)
+SHARING(base)
+SHARING(avx2)
+SHARING(avx512)
+#else
+SHARING(base)
+SHARING(neon)
+#endif
