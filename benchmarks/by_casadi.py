@@ -22,7 +22,7 @@ WRITTEN_OUT = 10_000
 
 
 class Casadi(Contender):
-    name = "CasADi, C"
+    name = "CasADi's C"
     module = "casadi"
     kinds = (cells.LATENCY, cells.BOUND)
     held = False

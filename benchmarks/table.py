@@ -22,6 +22,7 @@ from pathlib import Path
 import cells
 import environment
 import floors
+import machine
 
 ROOT = Path(__file__).resolve().parent.parent
 BEGIN, END = "<!-- speed table -->", "<!-- end -->"
@@ -54,13 +55,13 @@ def measure(both: bool) -> list[Path]:
     storage = ROOT / ".benchmarks"
     storage.mkdir(exist_ok=True)
     native, avx2 = storage / "native.json", storage / "avx2.json"
-    machine = benchmark(native, {})
+    described = benchmark(native, {})
     beyond = [
         name
-        for name in machine["its instruction sets"].split()
+        for name in described["its instruction sets"].split()
         if name == "X86_V4" or "512" in name
     ]
-    chosen, *available = machine["its instruction set"].replace(" of ", " ").split()
+    chosen, *available = described["its instruction set"].replace(" of ", " ").split()
     if not both or "avx2" not in available or not (beyond or chosen != "avx2"):
         return [native]
     benchmark(avx2, environment.AVX2 | {"NPY_DISABLE_CPU_FEATURES": " ".join(beyond)})
@@ -120,7 +121,10 @@ class Run:
         data = json.loads(path.read_text(encoding="utf-8"))
         about = re.search(r"\((.+)\),", data["machine"]["machine"])
         name = about[1] if about else data["machine"]["machine"].split(",")[0]
-        return cls(data["machine"], data["cells"], data["memory"], name)
+        described = dict(data["machine"])
+        if data.get("rates"):
+            described["at best"] = "; ".join(machine.lines(machine.Rates(**data["rates"])))
+        return cls(described, data["cells"], data["memory"], name)
 
     @property
     def rows(self) -> list[Row]:
@@ -191,7 +195,9 @@ def against(row: Row) -> str:
         return "no peer has it"
     if row.gain < 1.0:
         return f"{row.best} is faster, with {duration(row.peers[row.best][0])}"
-    return f"the best peer, {row.best}, takes {ratio(row.gain)[:-1]} times as long"
+    if row.gain < 1.1:
+        return f"the best peer, {row.best}, takes {duration(row.peers[row.best][0])}"
+    return f"the best peer, {row.best}, takes {row.gain:.1f} times as long"
 
 
 def short(run: Run) -> str:
@@ -203,7 +209,7 @@ def short(run: Run) -> str:
     if run.mean:
         parts.append(
             f"On {run.about}, the best peer of each of {len(gains)} cells takes "
-            f"{run.mean:.1f} times as long as deltaloop, by the geometric mean. "
+            f"{run.mean:.1f} times as long as deltaloop, by the geometric mean.\n"
             + (f"In {len(lost)} of them a peer is faster." if lost else "No peer is faster.")
         )
     felt = [
