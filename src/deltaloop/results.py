@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
         def state(self) -> Mapping[str, NDArray[Any]]:
             """Return what ``resume`` takes."""
+
+
+Made = TypeVar("Made")
 
 
 class DivergenceWarning(RuntimeWarning):
@@ -132,9 +135,11 @@ class History:
     learning_rate : ndarray of float64, shape (epochs,)
         That of the epoch's steps; NaN for solvers that have none.
     gradient_norm : ndarray of float64, shape (epochs,)
-        Euclidean norm of the last gradient evaluated in the epoch, before clipping. Full batch:
-        after the epoch's step, but before it for Levenberg-Marquardt, which evaluates the next one
-        only when it is needed. Mini-batches: of the last batch, before its step.
+        Euclidean norm of the last gradient evaluated by the end of the epoch, before clipping. Full
+        batch: after the epoch's step. But before it in the last epoch of `max_epochs`, where
+        gradient descent, Adam, Rprop and Quickprop evaluate the cost alone; and always for
+        Levenberg-Marquardt, which evaluates the next one only when it is needed. Mini-batches: of
+        the last batch, before its step.
     seconds : ndarray of float64, shape (epochs,)
         Time spent on the epoch, without callbacks; on the first also what came before it. The
         smallest networks do many epochs between two looks at the clock, which then share the time
@@ -226,8 +231,8 @@ class FitResult:
         The same and more for each epoch: validation costs, learning rates, norms of gradients,
         seconds.
     gradient_norm : float
-        Euclidean norm of the last gradient evaluated: of the final parameters for a full batch,
-        of the last mini-batch before its step otherwise. NaN after divergence.
+        Euclidean norm of the last gradient that the fit evaluated, as the last entry of the
+        history. For that of the final parameters ask ``network.gradient``. NaN after divergence.
     validation_cost : float
         C of the final parameters over the validation's instances; NaN without validation.
     best_epoch : int or None
@@ -326,3 +331,51 @@ class FitResult:
         from deltaloop.plot import learning_curve
 
         return learning_curve(self, ax)
+
+    def __getstate__(self) -> dict[str, Any]:
+        for name in LATER:
+            getattr(self, name)
+        own = ("_series", "_state")
+        return {name: value for name, value in self.__dict__.items() if name not in own}
+
+
+class _Later:
+    """A field that is made when it is first read: short fits are many, and few are asked for it.
+
+    It is made of what `result_of` has put beside it. Any other result has the field itself.
+    """
+
+    def __init__(self, name: str, make: Callable[[FitResult], object]) -> None:
+        self.name, self.make = name, make
+
+    def __get__(self, result: FitResult | None, kind: type[FitResult]) -> Any:
+        if result is None or "_series" not in result.__dict__:
+            raise AttributeError(f"{kind.__name__!r} object has no attribute {self.name!r}")
+        return result.__dict__.setdefault(self.name, self.make(result))
+
+
+# The fields of a result that are made later.
+LATER: dict[str, Callable[[FitResult], object]] = {
+    "history": lambda result: History(*result.__dict__["_series"]),
+    "cost_history": lambda result: result.history.cost,
+    "state": lambda result: result.__dict__["_state"](),
+}
+for _name, _make in LATER.items():
+    setattr(FitResult, _name, _Later(_name, _make))
+
+
+def result_of(
+    series: NDArray[np.float64],
+    state: Callable[[], Mapping[str, NDArray[Any]]],
+    fields: dict[str, Any],
+) -> FitResult:
+    """Return a result of these fields; those of `LATER` come from series (5, epochs) and state."""
+    fields["_series"], fields["_state"] = series, state
+    return made(FitResult, fields)
+
+
+def made(kind: type[Made], fields: dict[str, Any]) -> Made:
+    """Return a frozen object with these fields, which it keeps; ``__init__`` takes far longer."""
+    instance = object.__new__(kind)
+    object.__setattr__(instance, "__dict__", fields)
+    return instance

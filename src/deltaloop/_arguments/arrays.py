@@ -7,7 +7,7 @@ Arrays leave here as the C core takes them: two-dimensional, of a type that C re
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -226,6 +226,8 @@ def batch(
     gradient: bool = True,
 ) -> tuple[Array, Array, bool]:
     """Return instances (n, m0), their targets, and whether those are class indices."""
+    if network._reads(X, Y, check_finite):
+        return cast(Array, X), cast(Array, Y), False
     if gradient:
         differentiable(network)
     x, single = instances(X, network.layers[0], x_name)
