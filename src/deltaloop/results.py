@@ -332,6 +332,14 @@ class FitResult:
 
         return learning_curve(self, ax)
 
+    if not TYPE_CHECKING:  # which would take any name for a field
+
+        def __getattr__(self, name: str) -> Any:
+            """Make a field of `LATER` when it is first read: few of a short fit's ever are."""
+            if name not in LATER or "_series" not in self.__dict__:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            return self.__dict__.setdefault(name, LATER[name](self))
+
     def __getstate__(self) -> dict[str, Any]:
         for name in LATER:
             getattr(self, name)
@@ -339,29 +347,12 @@ class FitResult:
         return {name: value for name, value in self.__dict__.items() if name not in own}
 
 
-class _Later:
-    """A field that is made when it is first read: short fits are many, and few are asked for it.
-
-    It is made of what `result_of` has put beside it. Any other result has the field itself.
-    """
-
-    def __init__(self, name: str, make: Callable[[FitResult], object]) -> None:
-        self.name, self.make = name, make
-
-    def __get__(self, result: FitResult | None, kind: type[FitResult]) -> Any:
-        if result is None or "_series" not in result.__dict__:
-            raise AttributeError(f"{kind.__name__!r} object has no attribute {self.name!r}")
-        return result.__dict__.setdefault(self.name, self.make(result))
-
-
-# The fields of a result that are made later.
+# The fields of a result that are made of what `result_of` has put beside them.
 LATER: dict[str, Callable[[FitResult], object]] = {
     "history": lambda result: History(*result.__dict__["_series"]),
     "cost_history": lambda result: result.history.cost,
     "state": lambda result: result.__dict__["_state"](),
 }
-for _name, _make in LATER.items():
-    setattr(FitResult, _name, _Later(_name, _make))
 
 
 def result_of(

@@ -81,7 +81,7 @@ class Optimizer:
         """Keep what is remembered as arrays alone: an epoch that was broken off cannot go on."""
         run, self._run = self._run, None
         if run is not None:
-            self._arrays = run.report().arrays
+            self._arrays = dict(run.report().arrays)
 
     def open(self, network: Network, settings: Settings, rows: Rows, n_threads: int) -> None:
         """Get ready to train these rows, by what the parameters are now."""
@@ -253,7 +253,7 @@ class FullBatch:
         if cost is not None and self._own_penalty:
             cost = self._plain_cost()
         if event == "own":
-            self.stopped = self._run.report().reason
+            self.stopped = self._run.report().reason or ""
         if self.settings.method == "lbfgs" and not self.stopped:
             self.stopped = self._lbfgs_rule(cost)
         return None if cost is None else cost / self.total
