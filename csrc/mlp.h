@@ -418,6 +418,10 @@ struct mlp_fit_options {
      * MLP_LEVENBERG_MARQUARDT, no penalty with its `bayesian`. */
     struct mlp_problem problem;
     double tol, goal; /* goal = -infinity: none */
+    /* Epochs after which it is over, those of what it resumes included, and mlp_fit_run is not called
+     * again; 0: nobody knows. Of the last one methods that step along the gradient of a full batch
+     * evaluate C alone. */
+    size_t most;
     size_t n_threads;
     struct mlp_stream stream;
     /* Of mini-batches: the order (n,) of the rows in each epoch, which is read while it is under way
@@ -472,10 +476,12 @@ const char *mlp_trainer_resume(struct mlp_trainer *trainer, const struct mlp_arr
 
 /* What a fit has done so far. Read it between calls of mlp_fit_run. */
 struct mlp_fit_report {
-    size_t epochs;        /* complete ones */
-    double initial_cost;  /* C_0 (full batch), NaN with mini-batches */
-    double cost;          /* of the last complete epoch, or C_0 */
-    double gradient_norm; /* of the last gradient evaluated; NaN if none, and after divergence */
+    size_t epochs;       /* complete ones */
+    double initial_cost; /* C_0 (full batch), NaN with mini-batches */
+    double cost;         /* of the last complete epoch, or C_0 */
+    double
+        gradient_norm; /* of the last gradient evaluated: before the step of an epoch number `most`
+                           * that evaluates none; NaN if there is none, and after divergence */
     struct mlp_stream stream; /* after divergence, as it was at the epoch's start */
     const char *reason;       /* after MLP_OWN: its name, such as "min_gradient" */
     double validation;        /* C of its instances after the last complete epoch, or NaN */
@@ -510,7 +516,7 @@ struct mlp_history {
     double *cost;       /* C: see mlp_fit_report */
     double *validation; /* C of mlp_fit_validate's instances after it */
     double *rate;       /* the learning rate of its steps */
-    double *norm;       /* Euclidean norm of the last gradient evaluated in it */
+    double *norm;       /* as gradient_norm, at its end */
     double *seconds;
 };
 

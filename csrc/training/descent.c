@@ -231,16 +231,19 @@ static enum mlp_event advance_batches(struct mlp_fit *fit)
     return d->batch < fit->n ? MLP_PAUSED : finish_epoch(fit);
 }
 
-/* Full-batch epochs of a tiny network in one call of a kernel; 1 when there were any. */
+/* Full-batch epochs of a tiny network in one call of a kernel, but for the last one of the fit; 1 when
+ * there were any. */
 static int small_epochs(struct mlp_fit *fit)
 {
     struct descent *d = fit->memory;
+    const size_t most = fit->options.most;
+    const size_t until = most > 0 && most <= fit->until ? most - 1 : fit->until;
     if (d->full.in_pass || !d->full.stepped || !d->step.plain || mlp_clips(&d->clipping) ||
         d->schedule.kind != MLP_CONSTANT || !is_plain_sum(&fit->options.problem) ||
-        fit->epochs >= fit->until || fit->validation.n > 0)
+        fit->epochs >= until || fit->validation.n > 0)
         return 0;
     const double work = 3.0 * (double)fit->n * (double)fit->net->n_parameters + ONLINE_OVERHEAD;
-    const size_t left = fit->until - fit->epochs, room = fit->capacity - fit->recorded;
+    const size_t left = until - fit->epochs, room = fit->capacity - fit->recorded;
     const struct mlp_rules rules = {affordable(fit, work, left < room ? left : room),
                                     fit->options.tol, fit->options.goal};
     double *norm = fit->history.norm + fit->recorded;

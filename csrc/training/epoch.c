@@ -75,21 +75,37 @@ double mlp_fit_gradient_norm(const struct mlp_fit *fit)
 {
     if (!fit->evaluated)
         return (double)NAN;
+    if (fit->bare)
+        return fit->last_norm;
     if (fit->gradient == NULL)
         return fit->norm == NULL ? (double)NAN : *fit->norm;
     return sqrt(fit->net->kernels->sum_squares(fit->net->n_parameters, fit->gradient));
 }
 
+/* A portion of a pass of C alone. */
+static int bare_pass(struct mlp_fit *fit, int *under_way)
+{
+    double *gradient = fit->pass.gradient;
+    fit->pass.gradient = NULL;
+    const int complete = mlp_fit_pass(fit, under_way);
+    fit->pass.gradient = gradient;
+    return complete;
+}
+
 /* The pass that evaluates C after epoch e is the one whose gradient epoch e + 1 steps along, so the
- * step is taken when the next epoch begins. */
+ * step is taken when the next epoch begins. After the last epoch nobody steps. */
 enum mlp_event mlp_full_advance(struct mlp_fit *fit, struct mlp_full *full,
                                 void (*step)(struct mlp_fit *fit))
 {
     if (!full->in_pass && full->stepped) {
         mlp_fit_keep(fit);
+        if (fit->epochs + 1 == fit->options.most) {
+            fit->last_norm = mlp_fit_gradient_norm(fit);
+            fit->bare = 1;
+        }
         step(fit);
     }
-    if (!mlp_fit_pass(fit, &full->in_pass))
+    if (!(fit->bare ? bare_pass : mlp_fit_pass)(fit, &full->in_pass))
         return MLP_PAUSED;
     fit->evaluated = 1;
     if (!full->stepped) {

@@ -81,7 +81,9 @@ struct mlp_fit {
     double initial_cost;
     struct mlp_stream start_stream; /* the stream at the epoch's start */
     int evaluated;                  /* gradient holds one */
-    size_t evaluations;             /* passes over all instances that are complete */
+    int bare;           /* the pass of the last epoch, which evaluates none, has begun: */
+    double last_norm;   /* that of the gradient before it */
+    size_t evaluations; /* passes over all instances that are complete */
     int diverged;
     enum { MLP_TRAINING = 0, MLP_FINAL_COST, MLP_FINAL_VALIDATION, MLP_FINISHED } stage;
     int validated;      /* in the last ones: there is nothing to do in MLP_FINAL_VALIDATION */

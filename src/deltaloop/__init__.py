@@ -8,36 +8,39 @@
 
 import typing as _typing
 
-from deltaloop import plot as plot
 from deltaloop._core import __version__
-from deltaloop._fit.gradient_check import GradientCheck
 from deltaloop._runtime import runtime
 from deltaloop.convert import from_onnx, from_sklearn, from_torch
 from deltaloop.inits import Uniform
 from deltaloop.losses import Huber, Quantile
 from deltaloop.network import Network, load
 from deltaloop.predictor import Predictor
-from deltaloop.results import (
-    ConvergenceWarning,
-    DivergenceWarning,
-    EpochInfo,
-    FitResult,
-    History,
-    Stage,
-)
 from deltaloop.scaling import Scaling
-from deltaloop.solvers import (
-    LBFGS,
-    Adam,
-    AdamW,
-    BayesianRegularization,
-    GradientDescent,
-    LevenbergMarquardt,
-    Quickprop,
-    Rprop,
-    ScaledConjugateGradient,
-)
-from deltaloop.trainer import Trainer
+
+if _typing.TYPE_CHECKING:
+    from deltaloop import datasets as datasets
+    from deltaloop import plot as plot
+    from deltaloop._fit.gradient_check import GradientCheck
+    from deltaloop.results import (
+        ConvergenceWarning,
+        DivergenceWarning,
+        EpochInfo,
+        FitResult,
+        History,
+        Stage,
+    )
+    from deltaloop.solvers import (
+        LBFGS,
+        Adam,
+        AdamW,
+        BayesianRegularization,
+        GradientDescent,
+        LevenbergMarquardt,
+        Quickprop,
+        Rprop,
+        ScaledConjugateGradient,
+    )
+    from deltaloop.trainer import Trainer
 
 __all__ = [
     "LBFGS",
@@ -71,18 +74,64 @@ __all__ = [
     "runtime",
 ]
 
-if _typing.TYPE_CHECKING:
-    from deltaloop import datasets as datasets
-else:
+# What is imported when somebody asks for it, which those who only predict never do: what trains and
+# draws, the data sets, and modules of old names.
+_MODULES = (
+    "_export",
+    "_files",
+    "_fit",
+    "_html",
+    "_onnx",
+    "checks",
+    "datasets",
+    "plot",
+    "results",
+    "schedules",
+    "solvers",
+    "trainer",
+    "training",
+)
+_LATER = {
+    "_fit.gradient_check": ("GradientCheck",),
+    "results": (
+        "ConvergenceWarning",
+        "DivergenceWarning",
+        "EpochInfo",
+        "FitResult",
+        "History",
+        "Stage",
+    ),
+    "solvers": (
+        "LBFGS",
+        "Adam",
+        "AdamW",
+        "BayesianRegularization",
+        "GradientDescent",
+        "LevenbergMarquardt",
+        "Quickprop",
+        "Rprop",
+        "ScaledConjugateGradient",
+    ),
+    "trainer": ("Trainer",),
+}
+
+if not _typing.TYPE_CHECKING:
 
     def __getattr__(name: str) -> object:
-        """Import what is there only for those who ask: the data sets, and modules of old names."""
-        if name not in ("datasets", "checks", "training"):
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        """Import what is not there yet, once."""
         import importlib
 
-        return importlib.import_module(f"deltaloop.{name}")
+        if name in _MODULES:
+            return importlib.import_module(f"deltaloop.{name}")
+        for module, names in _LATER.items():
+            if name in names:
+                found = getattr(importlib.import_module(f"deltaloop.{module}"), name)
+                globals()[name] = found
+                return found
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), "datasets"})
+    hidden = {"checks", "training"}
+    public = {name for name in _MODULES if not name.startswith("_")} - hidden
+    return sorted({*globals(), *public, *__all__})

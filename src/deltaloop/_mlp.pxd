@@ -67,6 +67,7 @@ cdef extern from "mlp.h" nogil:
         mlp_problem problem
         double tol
         double goal
+        size_t most
         size_t n_threads
         mlp_stream stream
         const size_t *order

@@ -1,7 +1,8 @@
 """Scalars and lists: what a user can get wrong about one, and the sentence that says so.
 
 Each function takes the name of an argument and what was given for it, and returns that as the plain
-type that it stands for; TypeError and ValueError name the argument.
+type that it stands for; TypeError and ValueError name the argument. Their first lines let the plain
+types pass, so that the checks of a call cost little where there is nothing to convert.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from deltaloop import _threads
 
 def real(name: str, value: object) -> float:
     """Return a real number as a float; bool, strings and complex numbers are refused."""
+    if type(value) is float:
+        return value
     if type(value) is np.ndarray and value.ndim == 0 and value.dtype.kind in "iuf":
         value = value.item()
     if not isinstance(value, Real) or isinstance(value, bool | np.timedelta64):
@@ -54,6 +57,8 @@ def shown(value: object) -> str:
 
 def integer(name: str, value: object, *, at_least: int) -> int:
     """Return an integer that is at least so large; bool and floats are refused."""
+    if type(value) is int and value >= at_least:
+        return value
     try:
         if isinstance(value, bool | np.bool_ | np.ma.MaskedArray):
             raise TypeError
@@ -76,12 +81,14 @@ def rows(name: str, value: object, width: int) -> int:
 def threads(n_threads: object) -> int:
     """Return the validated number of threads, or the limit for None."""
     if n_threads is None:
-        return _threads.limit()
+        return _threads.recent_limit()
     return min(integer("n_threads", n_threads, at_least=1), _threads.MOST)
 
 
 def flag(name: str, value: object) -> bool:
     """Return a truth value that is one."""
+    if value is True or value is False:
+        return value
     if not isinstance(value, bool | np.bool_):
         raise TypeError(f"{name} must be True or False, got {value!r}")
     return bool(value)
@@ -105,6 +112,11 @@ def squashed(name: str) -> str:
 
 def is_list(value: object) -> TypeGuard[Sequence[Any] | NDArray[Any]]:
     """Whether a value is a list, tuple, array of one dimension or more, and the like."""
+    kind = type(value)
+    if kind is list or kind is tuple:
+        return True
+    if kind is float or kind is int:
+        return False
     if isinstance(value, np.ndarray):
         return value.ndim > 0
     return isinstance(value, Sequence) and not isinstance(value, str | bytes)

@@ -6,10 +6,12 @@ import math
 import os
 import time
 from functools import lru_cache
-from pathlib import Path
 
 # MLP_MAX_THREADS of csrc/network/threads.h.
 MOST = 256
+
+# Of files; pathlib is slow to import.
+Name = str | os.PathLike[str]
 
 _limit = 1
 _until = 0.0
@@ -47,35 +49,34 @@ def omp_num_threads() -> int:
 
 
 @lru_cache(maxsize=1)
-def quota(proc: Path = Path("/proc/self"), mount: Path = Path("/sys/fs/cgroup")) -> int:
+def quota(proc: Name = "/proc/self", mount: Name = "/sys/fs/cgroup") -> int:
     """Return the CPUs' worth of time that the control groups allow, rounded up; read once."""
     try:
-        lines = (proc / "cgroup").read_text("utf-8", "surrogateescape").splitlines()
+        with open(os.path.join(proc, "cgroup"), encoding="utf-8", errors="surrogateescape") as file:
+            lines = file.read().splitlines()
     except OSError:
         return MOST
     shares = [math.inf]
     for line in lines:
         hierarchy, controllers, path = [*line.split(":", 2), "", ""][:3]
-        group = Path(path.lstrip("/"))
+        names = [name for name in path.split("/") if name]
         # Every group up to the root has its say.
-        for part in (group, *group.parents):
+        for depth in range(len(names), -1, -1):
             if hierarchy == "0":
-                shares.append(share(read(mount / part / "cpu.max")))
+                shares.append(share(read(mount, *names[:depth], "cpu.max")))
             elif "cpu" in controllers.split(","):
-                folder = mount / controllers / part
-                shares.append(
-                    share(
-                        read(folder / "cpu.cfs_quota_us") + " " + read(folder / "cpu.cfs_period_us")
-                    )
-                )
+                folder = os.path.join(mount, controllers, *names[:depth])
+                times = (read(folder, f"cpu.cfs_{kind}_us") for kind in ("quota", "period"))
+                shares.append(share(" ".join(times)))
     least = min(shares)
     return MOST if math.isinf(least) else max(1, math.ceil(least))
 
 
-def read(path: Path) -> str:
+def read(*names: Name) -> str:
     """Return a small file's text, nothing if it cannot be read."""
     try:
-        return path.read_text("utf-8", "replace").strip()
+        with open(os.path.join(*names), encoding="utf-8", errors="replace") as file:
+            return file.read().strip()
     except OSError:
         return ""
 

@@ -17,7 +17,6 @@ from deltaloop import losses
 from deltaloop._arguments import layers as _layers
 from deltaloop._arguments.layers import SKLEARN_NAMES
 from deltaloop._deprecated import moved
-from deltaloop._export import torch_module
 from deltaloop._files.paths import naming, path_name
 from deltaloop._losses import LOSSES
 from deltaloop.losses import Loss
@@ -212,6 +211,8 @@ def from_torch(
     >>> dl.from_torch(module, loss="cross_entropy", seed=0)
     Network([4, 8, 3], activation='relu', output='softmax', loss='cross_entropy', seed=0)
     """
+    from deltaloop._export import torch_module
+
     return _made(*torch_module("from_torch").layers(module), loss=loss, seed=seed)
 
 

@@ -7,32 +7,41 @@ their arguments by ``_arguments`` and hand them to the core, to ``_fit``, or to 
 from __future__ import annotations
 
 import copy
+import importlib
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Self, cast
+from functools import cache
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from deltaloop import _core, _export, _html, _scalars, inits, losses
+from deltaloop import _core, _scalars, inits, losses
 from deltaloop import scaling as _scaling
 from deltaloop._arguments import arrays as _arrays
 from deltaloop._arguments import layers as _layers
 from deltaloop._arguments import problem as _problem
 from deltaloop._arguments import seeds as _seeds
-from deltaloop._files import model as _model
 from deltaloop._files.paths import naming, path_name
-from deltaloop._fit import run
-from deltaloop._fit.gradient_check import GradientCheck, check_gradient
 from deltaloop._losses import of_task
-from deltaloop._onnx import write as _onnx
 from deltaloop.inits import Init
 from deltaloop.losses import Loss
 from deltaloop.predictor import Predictor
-from deltaloop.results import EpochInfo, FitResult
 from deltaloop.scaling import Scaling
-from deltaloop.solvers import Solver
-from deltaloop.trainer import Trainer
+
+if TYPE_CHECKING:
+    from deltaloop._files import model as _model
+    from deltaloop._fit.gradient_check import GradientCheck
+    from deltaloop.results import EpochInfo, FitResult
+    from deltaloop.solvers import Solver
+    from deltaloop.trainer import Trainer
+
+
+@cache
+def _module(name: str) -> ModuleType:
+    """Import a module of the package when it is needed: half of all imports only predict."""
+    return importlib.import_module(f"deltaloop.{name}")
 
 
 class Network(_core.Core):
@@ -291,7 +300,7 @@ class Network(_core.Core):
     @scaling.setter
     def scaling(self, scaling: Scaling | None) -> None:
         known = _scaling.check(scaling, self)
-        with run.exclusive(self):
+        with _core.Hold(self):
             _scaling.put(self, known)
 
     # ---- prediction: predict is in _extension/network.pxi ----
@@ -614,7 +623,9 @@ class Network(_core.Core):
         >>> check.error < 1e-6
         True
         """
-        return check_gradient(self, X, Y, sample_weight, l1, l2, indices, n_threads)
+        check = _module("_fit.gradient_check").check_gradient
+        found: GradientCheck = check(self, X, Y, sample_weight, l1, l2, indices, n_threads)
+        return found
 
     # ---- training ----
 
@@ -836,7 +847,7 @@ class Network(_core.Core):
         >>> net.predict([[1950.0]]).round(), net.scaling
         (array([[4000.]]), Scaling(kind='standard', inputs=1, outputs=1))
         """
-        return run.fit(
+        result: FitResult = _module("_fit.run").fit(
             self,
             X,
             Y,
@@ -861,6 +872,7 @@ class Network(_core.Core):
             seed=seed,
             check_finite=check_finite,
         )
+        return result
 
     def trainer(
         self,
@@ -910,7 +922,7 @@ class Network(_core.Core):
         >>> trainer.step([0.0, 1.0], 1.0) < cost
         True
         """
-        return Trainer(
+        trainer: Trainer = _module("trainer").Trainer(
             self,
             solver,
             l1=l1,
@@ -920,6 +932,7 @@ class Network(_core.Core):
             n_threads=n_threads,
             seed=seed,
         )
+        return trainer
 
     def predictor(self, n: int = 1) -> Predictor:
         """Return a predictor bound to fixed buffers, for the least overhead per call.
@@ -981,7 +994,7 @@ class Network(_core.Core):
         >>> bool((dl.load(path).parameters == net.parameters).all())
         True
         """
-        _model.save(self._frozen(), path, metadata)
+        _module("_files.model").save(self._frozen(), path, metadata)
 
     def to_onnx(self, path: str | os.PathLike[str]) -> None:
         """Write the network to an ONNX file, which `deltaloop.from_onnx` reads back, bit for bit.
@@ -1014,7 +1027,7 @@ class Network(_core.Core):
         >>> bool((dl.from_onnx(path).parameters == net.parameters).all())
         True
         """
-        _onnx.write(self._frozen(), path)
+        _module("_onnx.write").write(self._frozen(), path)
 
     def to_sklearn(self, classes: ArrayLike | None = None) -> Any:
         """Make a fitted estimator of scikit-learn that predicts the same.
@@ -1050,7 +1063,7 @@ class Network(_core.Core):
         >>> estimator.predict_proba([[0.0, 1.0]]).shape
         (1, 2)
         """
-        return _export.to_sklearn(self._frozen(), classes)
+        return _module("_export").to_sklearn(self._frozen(), classes)
 
     def to_torch(self) -> Any:
         """Make a ``torch.nn.Sequential`` in float64 that computes the same.
@@ -1079,7 +1092,7 @@ class Network(_core.Core):
           (3): Tanh()
         )
         """
-        return _export.to_torch(self._frozen())
+        return _module("_export").to_torch(self._frozen())
 
     def copy(self) -> Self:
         """Return an independent copy: parameters, settings and the position in the stream.
@@ -1161,7 +1174,7 @@ class Network(_core.Core):
         return f"{type(self).__name__}({', '.join(parts)})"
 
     def _repr_html_(self) -> str:
-        return _html.table(self)
+        return str(_module("_html").table(self))
 
 
 def _unpickle(cls: type[Network], *state: Any) -> Network:
@@ -1205,7 +1218,7 @@ def _read(path: object) -> tuple[Network, _model.Notes]:
     """Return the network of a file that was read once, and what else it says."""
     name = path_name(path)
     with naming(name):
-        description, values, notes = _model.read(name)
+        description, values, notes = _module("_files.model").read(name)
         network = Network._restore(
             description.layers,
             description.activation,

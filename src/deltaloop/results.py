@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
         def state(self) -> Mapping[str, NDArray[Any]]:
             """Return what ``resume`` takes."""
+
+
+Made = TypeVar("Made")
 
 
 class DivergenceWarning(RuntimeWarning):
@@ -132,9 +135,11 @@ class History:
     learning_rate : ndarray of float64, shape (epochs,)
         That of the epoch's steps; NaN for solvers that have none.
     gradient_norm : ndarray of float64, shape (epochs,)
-        Euclidean norm of the last gradient evaluated in the epoch, before clipping. Full batch:
-        after the epoch's step, but before it for Levenberg-Marquardt, which evaluates the next one
-        only when it is needed. Mini-batches: of the last batch, before its step.
+        Euclidean norm of the last gradient evaluated by the end of the epoch, before clipping. Full
+        batch: after the epoch's step. But before it in the last epoch of `max_epochs`, where
+        gradient descent, Adam, Rprop and Quickprop evaluate the cost alone; and always for
+        Levenberg-Marquardt, which evaluates the next one only when it is needed. Mini-batches: of
+        the last batch, before its step.
     seconds : ndarray of float64, shape (epochs,)
         Time spent on the epoch, without callbacks; on the first also what came before it. The
         smallest networks do many epochs between two looks at the clock, which then share the time
@@ -226,8 +231,8 @@ class FitResult:
         The same and more for each epoch: validation costs, learning rates, norms of gradients,
         seconds.
     gradient_norm : float
-        Euclidean norm of the last gradient evaluated: of the final parameters for a full batch,
-        of the last mini-batch before its step otherwise. NaN after divergence.
+        Euclidean norm of the last gradient that the fit evaluated, as the last entry of the
+        history. For that of the final parameters ask ``network.gradient``. NaN after divergence.
     validation_cost : float
         C of the final parameters over the validation's instances; NaN without validation.
     best_epoch : int or None
@@ -326,3 +331,42 @@ class FitResult:
         from deltaloop.plot import learning_curve
 
         return learning_curve(self, ax)
+
+    if not TYPE_CHECKING:  # which would take any name for a field
+
+        def __getattr__(self, name: str) -> Any:
+            """Make a field of `LATER` when it is first read: few of a short fit's ever are."""
+            if name not in LATER or "_series" not in self.__dict__:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            return self.__dict__.setdefault(name, LATER[name](self))
+
+    def __getstate__(self) -> dict[str, Any]:
+        for name in LATER:
+            getattr(self, name)
+        own = ("_series", "_state")
+        return {name: value for name, value in self.__dict__.items() if name not in own}
+
+
+# The fields of a result that are made of what `result_of` has put beside them.
+LATER: dict[str, Callable[[FitResult], object]] = {
+    "history": lambda result: History(*result.__dict__["_series"]),
+    "cost_history": lambda result: result.history.cost,
+    "state": lambda result: result.__dict__["_state"](),
+}
+
+
+def result_of(
+    series: NDArray[np.float64],
+    state: Callable[[], Mapping[str, NDArray[Any]]],
+    fields: dict[str, Any],
+) -> FitResult:
+    """Return a result of these fields; those of `LATER` come from series (5, epochs) and state."""
+    fields["_series"], fields["_state"] = series, state
+    return made(FitResult, fields)
+
+
+def made(kind: type[Made], fields: dict[str, Any]) -> Made:
+    """Return a frozen object with these fields, which it keeps; ``__init__`` takes far longer."""
+    instance = object.__new__(kind)
+    object.__setattr__(instance, "__dict__", fields)
+    return instance

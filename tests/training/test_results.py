@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import gc
 import math
 import os
+import pickle
 import subprocess
 import sys
+import weakref
 from unittest import mock
 
 import numpy as np
@@ -223,3 +226,72 @@ def test_progress_without_tqdm(monkeypatch):
     assert same(net.parameters, before)
     assert str(generator.bit_generator.state) == drawn
     assert net.fit(X, Y, solver=GD, max_epochs=1).epochs == 1
+
+
+# ---- what is made when it is read ----
+
+
+def later(**options):
+    net = dl.Network([2, 2, 1], seed=0)
+    x, y = (
+        np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]),
+        np.array([0.0, 1.0, 1.0, 0.0]),
+    )
+    return (
+        net,
+        net.fit(x, y, **({"solver": dl.GradientDescent(0.1), "max_epochs": 3} | options)),
+        x,
+        y,
+    )
+
+
+def test_later_fields_are_those_of_the_end_of_the_fit():
+    net, result, x, y = later()
+    end = net.parameters.copy()
+    net.fit(x, y, solver=dl.GradientDescent(0.1), max_epochs=3)
+    assert (result.state["parameters"] == end).all()
+    assert result.state is result.state
+    assert result.history.cost is result.cost_history
+    assert result.history is result.history
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.copy, copy.deepcopy, lambda r: pickle.loads(pickle.dumps(r))]
+)
+def test_copies_have_all_fields(copied):
+    result = later()[1]
+    twin = copied(result)
+    assert set(twin.__dict__) == {field.name for field in dataclasses.fields(dl.FitResult)}
+    assert twin.cost_history.tolist() == result.cost_history.tolist()
+    assert twin.state["parameters"].tolist() == result.state["parameters"].tolist()
+
+
+def test_a_replaced_result_has_all_fields():
+    result = later()[1]
+    other = dataclasses.replace(result, message="other")
+    assert other.state is result.state
+    assert other.history is result.history
+
+
+def test_results_are_frozen():
+    result = later()[1]
+    for name in ("cost", "state", "history"):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(result, name, None)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        result.stages[0].cost = 0.0
+
+
+def test_a_result_without_the_fields_says_so():
+    empty = object.__new__(dl.FitResult)
+    with pytest.raises(AttributeError, match="'FitResult' object has no attribute 'state'"):
+        _ = empty.state
+
+
+def test_a_result_keeps_neither_the_data_nor_the_network():
+    net, result, x, _ = later()
+    kept = [weakref.ref(net), weakref.ref(x)]
+    del net, x, _
+    gc.collect()
+    assert [ref() for ref in kept] == [None, None]
+    assert result.state["parameters"].shape == (9,)

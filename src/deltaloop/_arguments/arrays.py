@@ -7,7 +7,7 @@ Arrays leave here as the C core takes them: two-dimensional, of a type that C re
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -237,6 +237,8 @@ def batch(
     gradient: bool = True,
 ) -> tuple[Any, Array, bool]:
     """Return instances (n, m0), an array or Csr, their targets, whether those are classes."""
+    if network._reads(X, Y, check_finite):
+        return X, cast(Array, Y), False
     if gradient:
         differentiable(network)
     x, single = instances(X, network.layers[0], x_name)

@@ -74,6 +74,8 @@ def balance(
 
 def plain_classes(class_weight: object) -> object:
     """Return the weights of classes as a dict of numbers, and anything else as it is."""
+    if class_weight is None:
+        return None
     if not isinstance(class_weight, Mapping):
         return class_weight
     return {
@@ -112,8 +114,14 @@ def _class_weights(class_weight: object, counts: NDArray[np.intp]) -> NDArray[np
     return result
 
 
+# With nothing beside the loss.
+PLAIN = Problem()
+
+
 def penalised(l1: object, l2: object) -> Problem:
     """Return the problem with the penalties l1 and l2."""
+    if type(l1) is float and type(l2) is float and l1 == 0.0 and l2 == 0.0:
+        return PLAIN
     values = []
     for name, given in (("l1", l1), ("l2", l2)):
         value = _scalars.real(name, given)
@@ -125,6 +133,8 @@ def penalised(l1: object, l2: object) -> Problem:
 
 def dropout(network: _core.Core, given: object) -> NDArray[np.float64] | None:
     """Return the probability with which each hidden layer drops units, None where all are 0."""
+    if type(given) is float and given == 0.0:
+        return None
     n_hidden = len(network.layers) - 2
     if _scalars.is_list(given):
         values = [_scalars.real(f"dropout[{l}]", value) for l, value in enumerate(given)]
@@ -155,6 +165,8 @@ def of(
     l2: object = 0.0,
 ) -> Problem:
     """Return the problem of instances with the targets y, as ``_arrays.batch`` returned them."""
+    if sample_weight is None and class_weight is None:
+        return penalised(l1, l2)
     s = weights(sample_weight, y.shape[0])
     by_class = balance(network, class_weight, y, labels)
     if by_class is not None:

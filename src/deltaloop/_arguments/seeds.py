@@ -7,7 +7,6 @@ in ``csrc/network/random.c`` and, for reading and testing, in ``reference.py``.
 from __future__ import annotations
 
 import operator
-from decimal import Context, Decimal
 from functools import lru_cache
 from itertools import pairwise
 
@@ -106,6 +105,8 @@ def draw_parameters(
 
 def _widrow_length(fan_in: int, fan_out: int) -> float:
     """Return 0.7 fan_out^(1/fan_in), rounded to nearest whatever libm and the rounding mode are."""
+    from decimal import Context, Decimal
+
     context = Context(prec=40)
     root = context.power(Decimal(fan_out), context.divide(Decimal(1), Decimal(fan_in)))
     scaled = context.multiply(root, Decimal(7 * 10**28))

@@ -16,16 +16,15 @@ def is_direct(cnp.ndarray array not None):
 cdef int matrix_of(cnp.ndarray array, size_t n, size_t columns, bint labels,
                    mlp_matrix *m) except -1:
     """Describes an array (n, columns), or class indices (n,), to C, which relies on its shape."""
-    if (array.ndim != (1 if labels else 2) or <size_t>array.shape[0] != n
-            or (not labels and <size_t>array.shape[1] != columns) or not is_direct(array)):
+    cdef bint double = cnp.PyArray_TYPE(array) == cnp.NPY_DOUBLE and cnp.PyArray_ISBEHAVED_RO(array)
+    if (cnp.PyArray_NDIM(array) != (1 if labels else 2) or <size_t>cnp.PyArray_DIM(array, 0) != n
+            or (not labels and <size_t>cnp.PyArray_DIM(array, 1) != columns)
+            or not (double or is_direct(array))):
         raise ValueError(f"an array of {n} rows and {columns} columns is needed here")
     m.data = <const char *>cnp.PyArray_DATA(array)
     m.columns = columns
     m.labels = labels
-    if cnp.PyArray_TYPE(array) == cnp.NPY_DOUBLE:
-        m.dtype = MLP_FLOAT64
-    else:
-        m.dtype = DTYPES[array.dtype.kind, array.dtype.itemsize]
+    m.dtype = MLP_FLOAT64 if double else DTYPES[array.dtype.kind, array.dtype.itemsize]
     m.row_stride = cnp.PyArray_STRIDE(array, 0)
     m.column_stride = 0 if labels else cnp.PyArray_STRIDE(array, 1)
     m.offset = m.scale = NULL

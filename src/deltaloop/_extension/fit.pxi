@@ -93,7 +93,7 @@ cdef const size_t *order_of(cnp.ndarray order, size_t n) except? NULL:
 cdef class Fit:
     """One run of training in slices: the C state, and the arrays that it reads.
 
-    It has room for `most` epochs, and makes more when it needs it. With `mean` mini-batches have
+    It has room for `most` epochs; of mini-batches there may be more, for which it makes room. With `mean` mini-batches have
     means as their objectives (mlp.h), and Adam its raw epsilon; `order` (n,), np.uintp, is theirs.
     Its values are believed: they must be rows of x. With `rows` (n,), np.uintp, the fit's
     instances are these of x and y alone, in this order; they are believed, too. With `draws` the stream is the network's own.
@@ -134,6 +134,7 @@ cdef class Fit:
         options.stream = stream.stream
         options.tol = tol
         options.goal = goal
+        options.most = 0 if options.batch_size else most
         options.n_threads = n_threads
         options.order = order_of(order, n)
         options.mean = mean
@@ -227,7 +228,7 @@ cdef class Fit:
         accept(mlp_fit_resume(self.fit, described, len(names), epochs))
 
     def run(self, size_t until, double work):
-        """Trains for about `work` multiply-adds; (event, the epochs completed): see `history`."""
+        """Trains for about `work` multiply-adds; (event, how many epochs were completed)."""
         cdef size_t recorded = 0, first = self.recorded
         cdef size_t capacity = self.epochs.shape[1]
         cdef double *data
@@ -250,7 +251,12 @@ cdef class Fit:
         self.paused = event == MLP_PAUSED
         if self.draws:
             self.core._position = mlp_fit_position(self.fit)
-        return EVENTS[event], self.epochs[:, first:self.recorded]
+        return EVENTS[event], recorded
+
+    @property
+    def last(self):
+        """What is known of the last epoch, as `history` has it."""
+        return self.epochs[:, self.recorded - 1].tolist()
 
     @property
     def history(self):
@@ -310,16 +316,63 @@ cdef class Fit:
         return h.saturated, h.constant != 0, h.vary != 0
 
     def report(self):
-        """epochs, initial_cost, cost, gradient_norm, reason, key, position, arrays and so on.
+        """What the fit has done so far, as a Report."""
+        return Report(self)
 
-        reason and best_epoch are None where there is none.
-        """
+
+cdef class Report:
+    """What a fit has done so far, of the moment when it is made.
+
+    reason is None where there is none; best and best_epoch are of the validation.
+    """
+
+    cdef readonly size_t epochs
+    cdef readonly double initial_cost, cost, gradient_norm, validation, best, best_epoch
+    cdef readonly object reason
+    cdef mlp_stream stream
+    cdef size_t n_arrays
+    cdef const char *names[MLP_MAX_ARRAYS]
+    cdef cnp.npy_intp sizes[MLP_MAX_ARRAYS]
+    cdef cnp.ndarray memory  # all arrays, one after the other
+
+    def __cinit__(self, Fit fit not None):
         cdef mlp_fit_report r
-        mlp_fit_describe(self.fit, &r)
-        return {
-            "epochs": r.epochs, "initial_cost": r.initial_cost, "cost": r.cost,
-            "gradient_norm": r.gradient_norm, "key": (r.stream.key[0], r.stream.key[1]),
-            "position": r.stream.position, "arrays": copies(r.arrays, r.n_arrays),
-            "reason": None if r.reason == NULL else r.reason.decode(),
-            "validation": r.validation, "best": r.best[0], "best_epoch": r.best[1],
-        }
+        cdef size_t i
+        cdef cnp.npy_intp total = 0
+        cdef double *to
+        mlp_fit_describe(fit.fit, &r)
+        self.epochs = r.epochs
+        self.initial_cost, self.cost, self.gradient_norm = r.initial_cost, r.cost, r.gradient_norm
+        self.validation, self.best, self.best_epoch = r.validation, r.best[0], r.best[1]
+        self.reason = None if r.reason == NULL else r.reason.decode()
+        self.stream = r.stream
+        self.n_arrays = r.n_arrays
+        for i in range(r.n_arrays):
+            self.names[i], self.sizes[i] = r.arrays[i].name, r.arrays[i].n
+            total += self.sizes[i]
+        self.memory = cnp.PyArray_SimpleNew(1, &total, cnp.NPY_DOUBLE)
+        to = <double *>cnp.PyArray_DATA(self.memory)
+        for i in range(r.n_arrays):
+            memcpy(to, r.arrays[i].data, r.arrays[i].n * sizeof(double))
+            to += r.arrays[i].n
+
+    @property
+    def key(self):
+        """Of the stream."""
+        return self.stream.key[0], self.stream.key[1]
+
+    @property
+    def position(self):
+        """Words drawn from the stream."""
+        return self.stream.position
+
+    @property
+    def arrays(self):
+        """Copies of what the solver remembers, by name."""
+        cdef size_t i
+        cdef cnp.npy_intp begin = 0
+        result = {}
+        for i in range(self.n_arrays):
+            result[self.names[i].decode()] = self.memory[begin:begin + self.sizes[i]].copy()
+            begin += self.sizes[i]
+        return result

@@ -333,6 +333,32 @@ cdef class Core:
         return (mlp_find_nonfinite(self.kernels, x, n, &index) == MLP_OK
                 and index == n * x.columns)
 
+    def _reads(self, X, Y, bint check_finite):
+        """Whether C can read X and Y as a batch that needs no conversion and no message.
+
+        Exact arrays (n, m0) and (n, mL) of a network that takes any finite target; with
+        `check_finite` so few numbers that looking at all of them takes some microseconds.
+        """
+        cdef mlp_matrix m
+        cdef size_t n
+        if (not self.plain or not is_exact(X) or not is_exact(Y) or cnp.PyArray_NDIM(X) != 2
+                or cnp.PyArray_NDIM(Y) != 2):
+            return False
+        n = cnp.PyArray_DIM(X, 0)
+        if (n == 0 or <size_t>cnp.PyArray_DIM(Y, 0) != n
+                or <size_t>cnp.PyArray_DIM(X, 1) != self.n_inputs
+                or <size_t>cnp.PyArray_DIM(Y, 1) != self.n_outputs):
+            return False
+        if not check_finite:
+            return True
+        if <double>n * <double>(self.n_inputs + self.n_outputs) >= GIL_WORK:
+            return False
+        exact_matrix(X, self.n_inputs, &m)
+        if not self.finite(&m, n):
+            return False
+        exact_matrix(Y, self.n_outputs, &m)
+        return self.finite(&m, n)
+
     cdef bint takes(self, object out, cnp.ndarray x, int ndim, cnp.npy_intp *shape) noexcept:
         """Whether C may write the result of exact instances x to out."""
         cdef int i

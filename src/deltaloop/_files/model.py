@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.numpy import load as tensors_of
 
 from deltaloop import _core
@@ -98,7 +99,10 @@ def read(name: str) -> Contents:
         content = exactly(file, size)
     if not content.startswith(start):
         raise ValueError("expected the header to stay, found another: the file changes")
-    tensors = tensors_of(content)
+    try:
+        tensors = tensors_of(content)
+    except SafetensorError as error:  # which may quote the header, raw and at any length
+        raise ValueError(f"damaged safetensors file: {short(str(error), 200)}") from error
     del content
     return Contents(
         description, _parameters(tensors, description), Notes(name, description.user, size)

@@ -9,8 +9,6 @@ from collections.abc import Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from safetensors import SafetensorError
-
 T = TypeVar("T", bound=Hashable)
 
 
@@ -29,9 +27,6 @@ def naming(name: str) -> Iterator[None]:
     """Turn every way in which a file can be wrong into a ValueError that names it."""
     try:
         yield
-    except SafetensorError as error:
-        # Its message may quote the header, raw and at any length.
-        raise ValueError(f"{name}: damaged safetensors file: {short(str(error), 200)}") from error
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
 

@@ -11,7 +11,6 @@ import errno
 import os
 import platform
 import re
-import secrets
 import stat
 import sys
 import time
@@ -37,7 +36,7 @@ _ATTEMPTS = 100
 def create(directory: str, private: bool) -> IO[bytes]:
     """Make a new file in a directory and lock it. If it is private, only its owner may read it."""
     for _ in range(_ATTEMPTS):
-        name = f".deltaloop-{_machine()}-{secrets.token_hex(8)}.tmp"
+        name = f".deltaloop-{_machine()}-{os.urandom(8).hex()}.tmp"
         path = os.path.join(directory, name)
         file = open(path, "xb", opener=_opener(mode=0o600 if private else 0o666))  # noqa: SIM115
         # Another writer may take it for left over until it is locked, and remove it.

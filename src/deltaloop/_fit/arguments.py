@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from deltaloop.results import EpochInfo
 # Epochs of a solver that was given without a number of them.
 MAX_EPOCHS = 10_000
+# A cost that none is below.
+NO_GOAL = -math.inf
 
 
 class Limits(NamedTuple):
@@ -50,6 +52,8 @@ def check_solver(solver: object, name: str = "solver") -> Solver:
 
 def check_solvers(solver: object) -> tuple[Solver, ...]:
     """Return the solvers of all stages: of one, or of a list or tuple of them."""
+    if isinstance(solver, Solver):
+        return (solver,)
     if not isinstance(solver, list | tuple):
         return (check_solver(solver),)
     if not solver:
@@ -143,9 +147,11 @@ def check_limits(
 def check_tolerance(tol: object, goal: object) -> tuple[float, float]:
     """Return tol and goal; no goal is minus infinity."""
     tolerance = _scalars.real("tol", tol)
+    if goal is None and tolerance >= 0:
+        return tolerance, NO_GOAL
     if not tolerance >= 0:
         raise ValueError(f"tol must be a number of at least 0, got {tol!r}")
-    target = -math.inf if goal is None else _scalars.real("goal", goal)
+    target = NO_GOAL if goal is None else _scalars.real("goal", goal)
     if math.isnan(target):
         raise ValueError("goal must be a number or None, got nan")
     return tolerance, target
@@ -167,8 +173,13 @@ class Validation(NamedTuple):
         return self.given[0].shape[0] if self.rows is None else len(self.rows)
 
 
+NO_VALIDATION = Validation()
+
+
 def plain_validation(validation: object) -> object:
     """Return a validation whose arrays and numbers run no code of the caller's any more."""
+    if validation is None:
+        return None
     if isinstance(validation, tuple | list):
         return tuple(
             _arrays.rows(f"validation[{i}]", part)
@@ -176,7 +187,7 @@ def plain_validation(validation: object) -> object:
             else _arrays.plain(f"validation[{i}]", part)
             for i, part in enumerate(tuple(validation))
         )
-    if validation is None or type(validation) in (float, int, bool):
+    if type(validation) in (float, int, bool):
         return validation
     try:
         return _scalars.real("validation", validation)
@@ -188,13 +199,13 @@ def check_validation(
     network: _core.Core, validation: object, patience: object, n: int, check_finite: bool
 ) -> Validation:
     """Return the validation of a fit to n instances, and its patience (0: none), validated."""
+    if validation is None and patience is None:
+        return NO_VALIDATION
     most = 0
     if patience is not None:
         most = min(_scalars.integer("patience", patience, at_least=1), 2**53)
         if validation is None:
             raise ValueError(f"patience needs validation, got patience={most} without it")
-    if validation is None:
-        return Validation()
     if isinstance(validation, tuple | list):
         if len(validation) not in (2, 3):
             raise ValueError(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,10 +13,10 @@ from numpy.typing import NDArray
 
 from deltaloop import _core
 from deltaloop._fit import state as _state
-from deltaloop.results import FitResult, History, Stage
+from deltaloop.results import FitResult, Stage, result_of
 
 if TYPE_CHECKING:
-    from deltaloop._fit.run import Course
+    from deltaloop._fit.stages import Course
 
 INTERRUPTED = "The fit was interrupted; the network holds the parameters of {}."
 
@@ -41,18 +42,28 @@ class Checkpoint:
 
 
 def state_of(
-    course: Course, i: int, report: dict[str, Any], epoch: int
+    course: Course, i: int, report: _core.Report, epoch: int
 ) -> Mapping[str, NDArray[Any]]:
     """Return the state of a fit in its stage i, after so many epochs in total."""
-    stage = (i, report["epochs"]) if course.chained else None
+    return later_state(course, i, report, epoch)()
+
+
+def later_state(
+    course: Course, i: int, report: _core.Report, epoch: int, whole: bool = True
+) -> Callable[[], Mapping[str, NDArray[Any]]]:
+    """Return what makes that state, from now on of its own alone.
+
+    Unless it is `whole` it has nothing of the solver's: an epoch is under way.
+    """
+    stage = (i, report.epochs) if course.chained else None
     split = None if course.split is None else (course.split, (course.n, course.watch.n))
-    state = _state.pack(report, epoch, stage, split, course.network._scaling)
-    chosen = {} if course.chosen is None else {_state.CHOSEN: np.array(course.chosen)}
-    return {**state, **chosen}
+    chosen = None if course.remembered is None else course.problem.l2
+    scaling = course.network._scaling
+    return partial(_state.pack, report, epoch, stage, split, scaling, chosen, whole)
 
 
 def interrupted(
-    course: Course, i: int, run: _core.Fit, report: dict[str, Any] | None, before: int
+    course: Course, i: int, run: _core.Fit, report: _core.Report | None, before: int
 ) -> FitResult:
     """Return the result so far of a fit in its stage i, before which there were so many epochs.
 
@@ -67,11 +78,11 @@ def interrupted(
     full = solver.batch_size is None and not course.drops
     # Within a pass over all instances nothing has changed since the last epoch's end.
     whole = over or not run.paused or (full and run.settled)
-    start = before - (report["epochs"] - run.history.shape[1])
+    start = before - (report.epochs - run.history.shape[1])
     best, best_epoch = course.best, course.best_epoch
-    if course.watch.given is not None and report["best"] < best:
-        best, best_epoch = report["best"], start + int(report["best_epoch"])
-    cost, validation = report["cost"], report["validation"] if whole else math.nan
+    if course.watch.given is not None and report.best < best:
+        best, best_epoch = report.best, start + int(report.best_epoch)
+    cost, validation = report.cost, report.validation if whole else math.nan
     if restored:
         validation, at = best, (best_epoch or 0) - 1 - before
         cost = float(run.history[0, at]) if full and at >= 0 else math.nan
@@ -80,36 +91,32 @@ def interrupted(
     stage = Stage(
         solver, run.history.shape[1], "interrupted", cost, time.perf_counter() - course.began
     )
-    return FitResult(
-        cost=cost,
-        loss=course.network.loss,
-        initial_cost=course.initial_cost if stages else report["initial_cost"],
-        epochs=epochs.shape[1],
-        n_instances=course.n,
-        n_validation=course.watch.n,
-        converged=False,
-        stop_reason="interrupted",
-        cost_history=epochs[0],
-        history=History(*epochs),
-        gradient_norm=report["gradient_norm"],
-        validation_cost=validation,
-        best_epoch=best_epoch,
-        seconds=time.perf_counter() - course.began,
-        solver=course.solvers if course.chained else solver,
-        stages=(*stages, stage),
-        state=state_of(
-            course,
-            i,
-            report if whole else report | {"arrays": {}},
-            before + run.history.shape[1],
-        ),
-        message=INTERRUPTED.format(
-            f"the epoch with the lowest validation cost, {best_epoch}"
-            if restored
-            else "the last complete step"
-        ),
-        choice=None if course.choice is None else course.choice.why,
-        l2=course.l2,
+    return result_of(
+        epochs,
+        later_state(course, i, report, before + run.history.shape[1], whole),
+        {
+            "cost": cost,
+            "loss": course.network.loss,
+            "initial_cost": course.initial_cost if stages else report.initial_cost,
+            "epochs": epochs.shape[1],
+            "n_instances": course.n,
+            "n_validation": course.watch.n,
+            "converged": False,
+            "stop_reason": "interrupted",
+            "gradient_norm": report.gradient_norm,
+            "validation_cost": validation,
+            "best_epoch": best_epoch,
+            "seconds": time.perf_counter() - course.began,
+            "solver": course.solvers if course.chained else solver,
+            "stages": (*stages, stage),
+            "message": INTERRUPTED.format(
+                f"the epoch with the lowest validation cost, {best_epoch}"
+                if restored
+                else "the last complete step"
+            ),
+            "choice": None if course.choice is None else course.choice.why,
+            "l2": course.problem.l2,
+        },
     )
 
 
@@ -118,4 +125,4 @@ def restore(course: Course, run: _core.Fit) -> bool:
     if not course.watch.patience:
         return False
     run.finish(0.0)  # which does this first, and so far nothing else
-    return bool(min(course.best, run.report()["best"]) < math.inf)
+    return bool(min(course.best, run.report().best) < math.inf)

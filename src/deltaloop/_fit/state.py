@@ -96,27 +96,33 @@ def scaling(entries: dict[str, object], network: _core.Core) -> Scaling | None:
 
 
 def pack(
-    report: dict[str, Any],
+    report: _core.Report,
     epochs: int,
     stage: tuple[int, int] | None,
     split: tuple[int, tuple[int, int]] | None,
     scaling: Scaling | None,
+    chosen: float | None = None,
+    whole: bool = True,
 ) -> Arrays:
     """Return the state of a fit from what C reports; `stage` is that of a chain and its epochs.
 
-    `split` is where the stream was before a fraction was set aside, and the size of both parts.
+    `split` is where the stream was before a fraction was set aside, and the size of both parts;
+    `chosen` the penalty, where the fit chose it.
 
     After divergence there is the stream, but nothing of the solver's.
     """
-    state = {"epochs": np.array(epochs)} | stream_arrays(report["key"], report["position"])
-    if "parameters" in report["arrays"]:
+    state = {"epochs": np.array(epochs)} | stream_arrays(report.key, report.position)
+    arrays = report.arrays if whole else {}
+    if "parameters" in arrays:
         if stage is not None:
             state.update(zip(STAGES, map(np.array, stage), strict=True))
         if split is not None:
             state["split"] = np.array(split[0], dtype=np.uint64)
             state[PARTS] = np.array(split[1])
         state.update(scaling_arrays(scaling))
-    state.update(report["arrays"])
+    state.update(arrays)
+    if chosen is not None:
+        state[CHOSEN] = np.array(chosen)
     return state
 
 

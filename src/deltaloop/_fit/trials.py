@@ -22,10 +22,6 @@ from deltaloop.solvers import LBFGS
 SHARE = 0.5
 
 
-def silence(*_: object, **__: object) -> None:
-    """Say nothing, in the place of ``warnings.warn``, whose filters all threads share."""
-
-
 class Trials:
     """The trials of a fit: `train` is ``fit`` itself, the rest its arguments, validated."""
 

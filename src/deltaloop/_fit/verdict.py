@@ -87,7 +87,8 @@ def ask(network: _core.Core, run: _core.Fit) -> Ask:
     """Measure the targets of a fit; their extremes only where outputs have bounds."""
     loss = _parts(network.loss)[0]
     bounded = network.output in LIMITS and loss in _losses.ANY_OUTPUT
-    asked = Ask(*run.targets(bounded), run.vanishing)
+    lowest, highest, least, mean = run.targets(bounded)
+    asked = Ask(lowest, highest, least, mean, run.vanishing)
     if "entropy" in loss and asked.room < ONE_CLASS:
         return asked._replace(mean=asked.least)
     return asked
@@ -118,7 +119,7 @@ def at_start(network: _core.Core, asked: Ask, tol: float, goal: float) -> list[s
             "Y varies, but by so little that the cost of predicting the mean of Y is 0: "
             f"{advice(network)}"
         )
-    if 0 < asked.room <= tol < math.inf:
+    if tol > 0 and 0 < asked.room <= tol < math.inf:
         found.append(
             f"tol={tol:g} is not below the cost of predicting the mean of Y, {asked.room:.3g}, so "
             f"that the fit may end anywhere: {advice(network)}, or take a smaller tol"
@@ -149,12 +150,12 @@ def trouble(
 
     `searched` says that rows held out have chosen the penalty.
     """
-    left = end.cost - asked.least
-    learned = not (asked.room > 0 and left > LITTLE * asked.room)
+    left, room = end.cost - asked.least, asked.room
+    learned = not (room > 0 and left > LITTLE * room)
     if end.reason == "goal" and (learned or not far(goal, asked)):
         return ""
     vary = True
-    if asked.room > 0 and left > ROOM * asked.room:
+    if room > 0 and left > ROOM * room:
         saturated, constant, vary = run.health()
         # Hidden units at their limits may be the best there is for classes with noise.
         if saturated and (not learned or saturated == len(network.layers) - 1):
@@ -222,8 +223,9 @@ def unscaled(
     `rows` are those that were learned from, None for all.
     """
     left = end.cost - asked.least
-    one = end.total <= 1 and end.wanted
-    if network._scaling is not None or one or not left > MUCH * asked.room > 0:
+    if not left > MUCH * asked.room > 0 or network._scaling is not None:
+        return ""
+    if end.total <= 1 and end.wanted:
         return ""
     n = len(x) if rows is None else len(rows)
     few = np.arange(0, n, max(1, -(-n // SAMPLE)))

@@ -126,6 +126,27 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         columns = self._label_binarizer.transform(y).astype(bool)
         return columns, False, columns.shape[1]
 
+    def _plain_targets(self, y: Any, n: int) -> tuple[Array, bool, int] | None:
+        classes, kind = self.classes_, self._label_binarizer.y_type_
+        m = len(classes)
+        if (
+            type(y) is not np.ndarray
+            or y.shape != (n,)
+            or y.dtype.kind != classes.dtype.kind
+            or y.dtype.kind not in "biuU"
+            or kind not in ("binary", "multiclass")
+            or m < 2
+            or self.warm_start
+            or (n > 20 and m > round(0.5 * n))  # scikit-learn may doubt that these are classes
+        ):
+            return None
+        index = classes.searchsorted(y)
+        if not (classes.take(index, mode="clip") == y).all():
+            return None
+        if kind == "multiclass":
+            return index.astype(np.int64, copy=False), True, m
+        return index.astype(bool).reshape(-1, 1), False, 1
+
     def _weights_of(self, y: Array, weights: Floats | None, incremental: bool) -> Floats | None:
         given = self.class_weight
         if given is None:
@@ -217,10 +238,23 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         >>> model.partial_fit([[0.0], [1.0]], ["a", "b"], classes=["a", "b"]).n_iter_
         1
         """
+        if self._has(classes):
+            return self._fit(X, y, sample_weight, True)
         if _check_partial_fit_first_call(self, classes):
             several = type_of_target(y).startswith("multilabel")
             self._label_binarizer = LabelBinarizer().fit(y if several else classes)
         return self._fit(X, y, sample_weight, True)
+
+    def _has(self, classes: Any) -> bool:
+        """Whether there are classes, and these, if any are given: plainly, one after the other."""
+        known = self.__dict__.get("classes_")
+        if known is None or classes is None:
+            return known is not None
+        if type(classes) not in (list, tuple, np.ndarray) or len(classes) != len(known):
+            return False
+        given = np.asarray(classes)
+        plain = given.shape == known.shape and given.dtype.kind == known.dtype.kind
+        return plain and given.dtype.kind in "biuU" and bool((given == known).all())
 
     # ---- prediction ----
 

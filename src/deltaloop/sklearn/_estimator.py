@@ -21,6 +21,8 @@ from deltaloop.sklearn._training import Training
 Floats = NDArray[np.float64]
 
 _FLOAT64 = np.dtype(np.float64)
+# What a pickle does without.
+_REMADE = ("_views", "coefs_", "intercepts_", "_settings")
 
 
 def is_stochastic(estimator: Perceptron) -> bool:
@@ -112,7 +114,7 @@ class Perceptron(Training):
             # nor a run can be copied while it runs.
             state["network_"] = self.network_._frozen()
             state["_optimizer"] = copy.copy(self._optimizer)
-        return {k: v for k, v in state.items() if k not in ("_views", "coefs_", "intercepts_")}
+        return {k: v for k, v in state.items() if k not in _REMADE}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
@@ -131,19 +133,35 @@ class Perceptron(Training):
         instances that are no wider, as in a product of the two.
         """
         network = self._ready()
-        if (
+        if self._is_plain(X, network):
+            return network.predict(X), _FLOAT64
+        X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+        return self._predict_blocks(X), np.result_type(X.dtype, self._dtype)
+
+    # ---- arrays that need no conversion and no message ----
+
+    def _is_plain(self, X: Any, network: Network) -> bool:
+        """Whether scikit-learn's checks would return these instances as they are.
+
+        They take a thousand times as long as a prediction of a small network.
+        """
+        return (
             type(X) is np.ndarray
             and X.ndim == 2
-            and X.dtype == np.float64
+            and X.dtype == _FLOAT64
             and X.shape[1] == network.layers[0]
             and X.shape[0] > 0
             and "feature_names_in_" not in self.__dict__
             and _core.is_direct(X)
             and _core.find_nonfinite(X) is None
-        ):
-            return network.predict(X), _FLOAT64
-        X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
-        return self._predict_blocks(X), np.result_type(X.dtype, self._dtype)
+        )
+
+    def _plain_targets(self, y: Any, n: int) -> tuple[Array, bool, int] | None:
+        """Return what `_targets` makes of n targets that the checks would return as they are.
+
+        None for any others, for those that give a reason to warn, and in case of doubt.
+        """
+        return None
 
     # ---- fitting ----
 
@@ -183,27 +201,30 @@ class Perceptron(Training):
             raise
 
     def _go_on(self, X: Any, y: Any, sample_weight: Any, first: bool, incremental: bool) -> Self:
-        settings = _settings.check(self)
+        settings = _settings.known(self)
         if incremental and settings.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse=["csr", "csc"],
-            multi_output=True,
-            y_numeric=self._numeric_targets(),
-            dtype=(np.float64, np.float32),
-            reset=first,
-        )
-        weights = None
+        weights, plain = None, None
+        if incremental and not first and sample_weight is None and self._is_plain(X, self._ready()):
+            plain = self._plain_targets(y, X.shape[0])
+        if plain is None:
+            X, y = validate_data(
+                self,
+                X,
+                y,
+                accept_sparse=["csr", "csc"],
+                multi_output=True,
+                y_numeric=self._numeric_targets(),
+                dtype=(np.float64, np.float32),
+                reset=first,
+            )
         if sample_weight is not None:
             weights = np.asarray(_check_sample_weight(sample_weight, X), dtype=np.float64)
             if weights.min() < 0:
                 raise ValueError(f"sample_weight must be at least 0, got {weights.min()}")
         if first:
             self._dtype = X.dtype
-        targets, labels, n_outputs = self._targets(y, incremental)
+        targets, labels, n_outputs = plain or self._targets(y, incremental)
         weights = self._weights_of(y, weights, incremental)
         rows = Rows(X, targets, labels, weights)
         layers = [X.shape[1], *settings.hidden, n_outputs]

@@ -46,11 +46,11 @@ class _Slices:
         """Run one epoch; the event that ended it, and its cost unless none was completed."""
         while True:
             before = time.perf_counter()
-            event, part = run.run(until, self.work)
+            event, done = run.run(until, self.work)
             if event == "diverged":
                 raise DivergedError
             if event != "paused":
-                return event, float(part[0, -1]) if part.shape[1] else None
+                return event, run.last[0] if done else None
             self.work = adapted(self.work, time.perf_counter() - before)
 
 
@@ -67,12 +67,12 @@ class Optimizer:
         self._arrays: dict[str, object] | None = None
         self._run: _core.Fit | None = None
         self._network: Network | None = None
-        self._batch_size = 0
+        self._batch_size = self._n_threads = 0
         self._is_sparse = False  # the rows that it is for
         self._slices = _Slices()
 
     def __getstate__(self) -> dict[str, Any]:
-        arrays = self._arrays if self._run is None else self._run.report()["arrays"]
+        arrays = self._arrays if self._run is None else self._run.report().arrays
         return self.__dict__ | {"_arrays": arrays, "_run": None, "_network": None, "_slices": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -83,9 +83,9 @@ class Optimizer:
         """Keep what is remembered as arrays alone: an epoch that was broken off cannot go on."""
         run, self._run = self._run, None
         if run is not None:
-            self._arrays = run.report()["arrays"]
+            self._arrays = dict(run.report().arrays)
 
-    def open(self, network: Network, settings: Settings, rows: Rows) -> None:
+    def open(self, network: Network, settings: Settings, rows: Rows, n_threads: int) -> None:
         """Get ready to train these rows, by what the parameters are now."""
         old, self.settings = self.settings, settings
         if settings.learning_rate_init != old.learning_rate_init:
@@ -96,10 +96,12 @@ class Optimizer:
             and self._network is network
             and self._is_sparse == isinstance(rows.X, _core.Csr)
             and batch_size <= self._batch_size == settings.batch(self._batch_size)
-            and _options(settings) == _options(old)
+            and self._n_threads == n_threads
+            and (settings is old or _options(settings) == _options(old))
         )
         if not same:
             self.suspend()
+            self._n_threads = n_threads
             self._batch_size = batch_size
             self._network = network
             self._is_sparse = isinstance(rows.X, _core.Csr)
@@ -118,14 +120,14 @@ class Optimizer:
             stream=_seeds.stream(0),
             tol=0.0,
             goal=-np.inf,
-            n_threads=settings.n_threads,
+            n_threads=self._n_threads,
             most=1,
             mean=True,
         )
         arrays = self._arrays
         if arrays is not None and _names(settings) <= set(arrays):
             kept = {name: arrays[name] for name in _names(settings)}
-            own = run.report()["arrays"]
+            own = run.report().arrays
             state = {**own, **kept, "parameters": network.parameters.copy()}
             run.resume(_state.match(state, own), self.passes)
         return run
@@ -147,8 +149,9 @@ class Optimizer:
     def close(self, rows: Rows) -> None:
         """Let go of the rows."""
         if self._run is not None:
-            none = _sparse.alike(np.zeros((1, rows.X.shape[1])), rows.X)
-            self._run.replace(none, rows.y[:1].copy(), rows.labels, None)
+            x = _sparse.alike(np.zeros((1, rows.X.shape[1])), rows.X)
+            y = np.zeros((1, *rows.y.shape[1:]), rows.y.dtype)
+            self._run.replace(x, y, rows.labels, None)
 
     def epoch_ends(self, t: int) -> None:
         """Follow the schedule, when t rows have been seen."""
@@ -184,7 +187,7 @@ def _options(s: Settings) -> tuple[object, ...]:
     """Return what a C object was made with."""
     return (
         s.method, s.alpha, s.momentum, s.nesterovs_momentum,
-        s.beta_1, s.beta_2, s.epsilon, s.n_threads,
+        s.beta_1, s.beta_2, s.epsilon,
     )  # fmt: skip
 
 
@@ -252,7 +255,7 @@ class FullBatch:
         if cost is not None and self._own_penalty:
             cost = self._plain_cost()
         if event == "own":
-            self.stopped = self._run.report()["reason"]
+            self.stopped = self._run.report().reason or ""
         if self.settings.method == "lbfgs" and not self.stopped:
             self.stopped = self._lbfgs_rule(cost)
         return None if cost is None else cost / self.total
@@ -260,7 +263,7 @@ class FullBatch:
     @property
     def loss(self) -> float:
         """The mean loss where the parameters are."""
-        cost = self._plain_cost() if self._own_penalty else float(self._run.report()["cost"])
+        cost = self._plain_cost() if self._own_penalty else float(self._run.report().cost)
         return cost / self.total
 
     def _plain_cost(self) -> float:
@@ -273,7 +276,7 @@ class FullBatch:
         """Return the reason to stop, if there is one."""
         s, before = self.settings, self._last
         if before is None:
-            before = self._run.report()["initial_cost"]
+            before = self._run.report().initial_cost
         self._last = cost
         if self._run.largest_gradient <= s.tol * self.total:
             return "tol"

@@ -11,6 +11,7 @@ from sklearn.metrics import r2_score
 from sklearn.utils import column_or_1d
 from sklearn.utils.metaestimators import available_if
 
+from deltaloop import _core
 from deltaloop._arguments import arrays as _arrays
 from deltaloop._losses import LOSSES, targets
 from deltaloop._onnx import write as _onnx
@@ -110,6 +111,19 @@ class MLPRegressor(RegressorMixin, Perceptron):
         if targets(self.loss) == "counts":
             _arrays.not_negative(y, "y")
         return y, False, y.shape[1]
+
+    def _plain_targets(self, y: Any, n: int) -> tuple[Array, bool, int] | None:
+        if (
+            type(y) is not np.ndarray
+            or y.ndim not in (1, 2)
+            or len(y) != n
+            or y.dtype.kind not in "fiu"
+            or (y.ndim == 2 and y.shape[1] < 2)  # of which scikit-learn warns
+            or not _core.is_direct(y)
+        ):
+            return None
+        table = y if y.ndim == 2 else y.reshape(-1, 1)
+        return None if _core.find_nonfinite(table) is not None else self._targets(y, True)
 
     def _loss(self, settings: Settings) -> tuple[Loss, str]:
         default = LOSSES[parts(settings.loss)[0]].default

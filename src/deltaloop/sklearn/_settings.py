@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,6 +84,39 @@ class Settings:
     def batch(self, n: int) -> int:
         """Return how many of n rows a mini-batch has."""
         return min(200 if self.batch_size is None else self.batch_size, n)
+
+
+# All parameters that `check` reads, but for class_weight, which belongs to the rows.
+_READ = (
+    "hidden_layer_sizes", "activation", "solver", "loss", "alpha", "batch_size", "learning_rate",
+    "learning_rate_init", "power_t", "max_iter", "shuffle", "tol", "verbose", "warm_start",
+    "momentum", "nesterovs_momentum", "early_stopping", "validation_fraction", "beta_1", "beta_2",
+    "epsilon", "n_iter_no_change", "max_fun", "n_threads",
+)  # fmt: skip
+_read = operator.attrgetter(*_READ)
+# Types of values that stay as they are: the same object is then the same value.
+_LASTING = (type(None), bool, int, float, str)
+
+
+def known(estimator: object) -> Settings:
+    """Return what `check` returns, which is kept while all parameters are the same objects.
+
+    With so many parameters the check takes longer than an epoch of some rows.
+    """
+    e: Any = estimator
+    given = _read(e)
+    found = e.__dict__.get("_settings")
+    if found is not None and all(map(operator.is_, given, found[0])):
+        settings: Settings = found[1]
+        if given[-1] is not None or settings.n_threads == _scalars.threads(None):
+            return settings
+    settings = check(e)
+    parts = [part for value in given for part in (value if type(value) is tuple else (value,))]
+    if all(type(part) in _LASTING or isinstance(part, Solver | Loss) for part in parts):
+        e._settings = given, settings
+    else:
+        e.__dict__.pop("_settings", None)
+    return settings
 
 
 def check(estimator: object) -> Settings:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -212,9 +211,8 @@ class Training(BaseEstimator):
         if self._optimizer is None or self._optimizer.settings.method != settings.method:
             self._optimizer = Optimizer(settings)
         optimizer, random_state = self._optimizer, self._random_state
-        if incremental and rows.n * self.network_.n_parameters < SHORT_WORK:
-            settings = replace(settings, n_threads=1)
-        optimizer.open(self.network_, settings, rows)
+        short = incremental and rows.n * self.network_.n_parameters < SHORT_WORK
+        optimizer.open(self.network_, settings, rows, 1 if short else settings.n_threads)
         batch_size = settings.batch(rows.n)
         order: NDArray[np.uintp] = np.arange(rows.n, dtype=np.uintp)
         if not incremental and self._order is not None and len(self._order) == rows.n:
