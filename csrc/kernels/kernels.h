@@ -125,7 +125,7 @@ void mlp_pause(void);
 struct mlp_kernels {
     const char *name;
     /* Doubles that `panel` of product() must hold for matrices of up to m, n, k and strides of up
-     * to `stride`: 0 for m = 1, never more than 1 MB. Grows with each of them. */
+     * to `stride`: 0 for m = 1, never more than 4 MB. Grows with each of them. */
     size_t (*panel_size)(size_t m, size_t n, size_t k, size_t stride);
 
     /* b_row or b_col is 1.

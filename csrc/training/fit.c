@@ -1,5 +1,6 @@
 /* fit.c - one call of fit: the loop over what a solver does, in slices so that the caller can look
  * after signals, and the rules that end it. */
+#include "network/clock.h"
 #include "network/lists.h"
 #include "network/memory.h"
 #include "network/scaling.h"
@@ -135,7 +136,9 @@ enum mlp_event mlp_fit_run(struct mlp_fit *fit, size_t until, double work, size_
     double clock = 0.0, since = mlp_seconds();
     const uint64_t saved = mlp_fp_enter();
     mlp_team_open(&fit->team, fit->space.n_threads);
-    fit->team.measured = 1;
+    fit->team.bold = 1;
+    fit->tried = fit->team;
+    fit->tried.tried = 1;
     fit->work = work;
     fit->until = until;
     fit->capacity = capacity;

@@ -56,7 +56,7 @@ int mlp_validation_advance(struct mlp_fit *fit)
 {
     struct mlp_validation *v = &fit->validation;
     struct mlp_team team = fit->team;
-    team.measured = 0;
+    team.bold = 0;
     v->pass.team = &team;
     if (!v->under_way)
         mlp_pass_start(&v->pass, NULL, 0, v->n);
