@@ -107,11 +107,12 @@ static enum mlp_status predict_lists(const struct mlp_network *network, const st
 {
     const struct mlp_layer *l = &network->layers[0];
     struct predict_context c = {network, x, linear, out, 0};
-    struct mlp_team team;
+    struct mlp_team team = {.n_threads = 1};
     const double terms = (double)(x->starts[n] - x->starts[0]);
     const double rest = (double)network->n_parameters - (double)l->m_in * (double)l->m_out +
                         MLP_ACTIVATION * (double)network->units;
-    mlp_team_open(&team, n_threads);
+    if ((double)network->n_parameters >= network->grain)
+        mlp_team_open(&team, n_threads);
     c.finite = mlp_lists_finite(network, &team);
     mlp_team_close(&team);
     return run_rows(network, MLP_FORWARD, 1, n, (double)n * rest + terms * (double)l->m_out,

@@ -134,6 +134,6 @@ class Trainer(_core.Stepper):
 
     def _step_any(self, x: object, y: object, sample_weight: object) -> float:
         """Take the step from anything that is no exact array."""
-        s, y = _arrays.plain("sample_weight", sample_weight), _arrays.plain("y", y)
-        x, y, labels = _arrays.batch(self._network, x, y, "x", "y")
-        return self._step(x, y, labels, _problem.weights(s, x.shape[0]))
+        s, given = _arrays.plain("sample_weight", sample_weight), _arrays.plain("y", y)
+        rows, targets, labels = _arrays.batch(self._network, x, given, "x", "y")
+        return self._step(rows, targets, labels, _problem.weights(s, rows.shape[0]))

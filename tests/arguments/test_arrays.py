@@ -167,18 +167,26 @@ def test_vector_for_one_input(method):
 
 @pytest.mark.parametrize("method", CALLS)
 def test_sparse_matrices(method):
+    """They are taken as X, with the parameters that the same rows with their zeros leave."""
     sparse = pytest.importorskip("scipy.sparse")
-    net = trained()
+    dense = trained()
+    CALLS[method](dense, np.asarray(X, dtype=np.float64), Y)
     for kind in (sparse.csr_matrix, sparse.csr_array, sparse.coo_array):
-        x = kind(X)
-        with refuses(
-            TypeError,
-            f"{named(method, 'X')} must hold real numbers, got",
-            kind.__name__,
-            net=net,
-            watched=[Y],
-        ):
-            CALLS[method](net, x, Y)
+        net, x = trained(), kind(X)
+        CALLS[method](net, x, Y)
+        np.testing.assert_array_equal(net.parameters, dense.parameters)
+        np.testing.assert_array_equal(x.toarray(), X)
+
+
+@pytest.mark.parametrize("method", TAKE_Y)
+def test_sparse_targets(method):
+    sparse = pytest.importorskip("scipy.sparse")
+    net, name = trained(), named(method, "Y")
+    y = sparse.csr_matrix(Y)
+    with refuses(
+        TypeError, f"{name} must hold real numbers, got", f"use {name}.toarray()", net=net
+    ):
+        CALLS[method](net, X, y)
 
 
 @pytest.mark.parametrize("method", CALLS)

@@ -104,7 +104,8 @@ class Training(BaseEstimator):
 
     def _predict_blocks(self, X: Any) -> Array:
         """Return a^(L) of valid instances, dense or sparse."""
-        return self.network_.predict(_arrays.rows("X", X))
+        rows: Any = _arrays.rows("X", X)
+        return self.network_.predict(rows)
 
     def _validation_score(self, rows: Rows) -> float:
         a = self._predict_blocks(rows.X)
