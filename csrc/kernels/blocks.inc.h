@@ -24,6 +24,9 @@
  * mlp_epilogue. */
 #define UPDATE_TERMS ((size_t)256)
 
+/* So many elements of C, 128 KB, are near, unless its rows are far apart. */
+#define NEAR ((size_t)16384)
+
 struct block_sizes {
     size_t terms; /* at most, of an inner sum */
     size_t a;     /* doubles of a block of A, about */
@@ -138,11 +141,11 @@ APART void low_tile(size_t m, size_t n, size_t k, const struct layout *s, const 
 }
 
 /* C (m, n) <- C0 + A B for n at most GROUP: LOOP 1, tiles of rows, each for all panels. After each tile
- * some rows of `next` are packed, which may have nothing left. Tiles are left out where i + diagonal, for their first
+ * some rows of `next` are packed, which may have nothing left. With `fetch` tiles ask for their lines of C. Tiles are left out where i + diagonal, for their first
  * row i, is beyond their last column. */
-APART void group(size_t m, size_t n, size_t k, const struct layout *layout, ptrdiff_t diagonal,
-                 const double *a, const double *b, const double *c0, double *c, double *w,
-                 struct packing *next)
+APART void group(size_t m, size_t n, size_t k, const struct layout *layout, int fetch,
+                 ptrdiff_t diagonal, const double *a, const double *b, const double *c0, double *c,
+                 double *w, struct packing *next)
 {
     struct layout s = *layout;
     const double *const right = c0 ? c0 + GROUP : NULL;
@@ -156,7 +159,7 @@ APART void group(size_t m, size_t n, size_t k, const struct layout *layout, ptrd
             if ((ptrdiff_t)i + diagonal >= (ptrdiff_t)(j + nr))
                 continue;
             s.b_row = nr > VL ? NR : VL;
-            if (mr == MR && nr == NR) {
+            if (fetch && mr == MR && nr == NR) {
                 if (c0 && s.c0_row)
                     start = j + NR < n ? c0j + NR : i + MR < m ? c0 + c0_tile : right;
                 far_tile(k, &s, a, bj, c0j, c + j, wj, start, w ? wj : start ? NULL : c + j);
@@ -202,6 +205,8 @@ APART void blocked(size_t m, size_t n, size_t k, int packs_a, int upper,
             const double *bp = b + (ptrdiff_t)p * b_row + (ptrdiff_t)jc * b_col;
             struct layout s = *layout;
             s.c0_row = p == 0 ? s.c0_row : s.c_row;
+            /* What is near is in a cache anyway, and short tiles have no time to ask. */
+            const int fetch = s.c_row >= FAR || s.w_row >= FAR || (kc > AHEAD && m * n > NEAR);
             if (packs_a) {
                 s.a_row = 1;
                 s.a_col = MR;
@@ -239,8 +244,8 @@ APART void blocked(size_t m, size_t n, size_t k, int packs_a, int upper,
                         next.step = packing_step(&next, tiles * (GROUP / NR));
                     }
                     const ptrdiff_t at = (ptrdiff_t)(jc + j);
-                    group(mc, gc, kc, &s, upper ? (ptrdiff_t)i - at : -(ptrdiff_t)mc, ai, current,
-                          from ? from + (ptrdiff_t)i * s.c0_row + at : NULL,
+                    group(mc, gc, kc, &s, fetch, upper ? (ptrdiff_t)i - at : -(ptrdiff_t)mc, ai,
+                          current, from ? from + (ptrdiff_t)i * s.c0_row + at : NULL,
                           c + (ptrdiff_t)i * s.c_row + at,
                           to ? to + (ptrdiff_t)i * s.w_row + at : NULL, &next);
                 }

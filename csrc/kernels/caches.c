@@ -27,11 +27,11 @@ struct mlp_caches mlp_caches = {L1, L2, L3, 0, 0, 0};
 static void ask(size_t sizes[3])
 {
     unsigned a, b, c, d, leaf = 4;
-    if (__get_cpuid_max(0x80000000u, NULL) >= 0x8000001Du) {
+    if ((unsigned)__get_cpuid_max(0x80000000u, NULL) >= 0x8000001Du) {
         __cpuid(0x80000001u, a, b, c, d);
         leaf = c & 1u << 22 ? 0x8000001Du : 4; /* "topology extensions" */
     }
-    if (leaf == 4 && __get_cpuid_max(0, NULL) < 4)
+    if (leaf == 4 && (unsigned)__get_cpuid_max(0, NULL) < 4)
         return;
     for (unsigned i = 0; i < 8; i++) {
         __cpuid_count(leaf, i, a, b, c, d);
