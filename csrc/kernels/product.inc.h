@@ -362,7 +362,7 @@ static void product(size_t m, size_t n, size_t k, const double *a, ptrdiff_t a_r
         s.alpha = e->alpha;
         s.store = e->store;
     }
-    if (!far && b_col == 1 && m >= MR && n <= VL + 4) {
+    if (!far && b_col == 1 && m >= MR && n > 1 && n <= VL + 4) {
         const size_t rows = narrow(m, n, k, &s, a, b, c0, c, w);
         m -= rows;
         if (m == 0)
