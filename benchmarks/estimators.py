@@ -21,6 +21,7 @@ import machine
 import numpy as np
 import sklearn
 import table
+from scipy import sparse
 from sklearn import neural_network
 from sklearn.datasets import load_breast_cancer, load_digits
 from sklearn.model_selection import GridSearchCV
@@ -84,6 +85,20 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
     return load_digits(return_X_y=True)
 
 
+def sparse_rows(n: int, m: int, density: float) -> tuple[Any, np.ndarray]:
+    """A CSR matrix, and a class that a few of its columns tell."""
+    X = sparse.random_array((n, m), density=density, rng=np.random.default_rng(0), format="csr")
+    return X, np.asarray(X[:, ::9].sum(axis=1) > X[:, 1::9].sum(axis=1)).ravel().astype(int)
+
+
+def words() -> tuple[Any, np.ndarray]:
+    return sparse_rows(2_000, 20_000, 0.005)
+
+
+def baskets() -> tuple[Any, np.ndarray]:
+    return sparse_rows(5_000, 2_000, 0.02)
+
+
 def estimator(module: Any, name: str, n_threads: int | None, **parameters: Any) -> Any:
     if module is deltaloop.sklearn:
         parameters["n_threads"] = n_threads
@@ -104,6 +119,15 @@ def one_row(data: Callable[[], Any], name: str, method: str = "predict") -> Any:
         model = estimator(module, name, n_threads, max_iter=5).fit(X, y)
         row = X[:1].copy()
         return lambda: getattr(model, method)(row)
+
+    return make
+
+
+def all_rows(data: Callable[[], Any], name: str) -> Any:
+    def make(module: Any, n_threads: int | None) -> Callable[[], Any]:
+        X, y = data()
+        model = estimator(module, name, n_threads, max_iter=3).fit(X, y)
+        return lambda: model.predict_proba(X)
 
     return make
 
@@ -164,6 +188,23 @@ CELLS = {
     ),
     "grid": Cell("GridSearchCV, 8 settings, 3 folds, digits, 40 epochs", grid, of_grid, 3),
 }
+
+
+for _name, _data, _about in (
+    ("words", words, "2,000 x 20,000, 0.5 % not 0"),
+    ("baskets", baskets, "5,000 x 2,000, 2 % not 0"),
+):
+    CELLS[_name] = Cell(
+        f"fit, {_about}, (100,), 5 epochs",
+        fit(_data, "MLPClassifier", max_iter=5),
+        of_fit,
+        7,
+        1,
+        1.5,
+    )
+    CELLS[f"{_name}-predict"] = Cell(
+        f"predict, {_about}", all_rows(_data, "MLPClassifier"), of_row, 7, 5, 1.5
+    )
 
 
 def seconds(run: Callable[[], Any], calls: int) -> float:

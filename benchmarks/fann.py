@@ -131,7 +131,8 @@ class Fann(Contender):
     def suits(self, cell: Cell) -> bool:
         # It runs row by row, unit by unit: of no interest where a step is more than a few MFLOP.
         small = sum(m * k for m, k in zip(cell.layers, cell.layers[1:], strict=False)) < 200_000
-        return small and super().suits(cell)
+        sigmoid = cell.activation == cell.output == "sigmoid"
+        return small and sigmoid and super().suits(cell)
 
     def predict(self, task: Task):
         net = Net(task)

@@ -1,4 +1,5 @@
-// What the machine can do at best, per instruction set: multiply-adds, loads, a sigmoid, a barrier.
+// What the machine can do at best, per instruction set: multiply-adds, loads, a sigmoid, Adam's
+// update, a barrier.
 //
 // machine.py compiles this file when it is needed, with FMA contraction, and times the functions by
 // their number of repetitions. Each exists once per instruction set, with the suffix that
@@ -23,7 +24,8 @@
 #define C(k) (1.0 / k)
 
 // BYTES: of a vector. N is the number of its doubles.
-#define FUNCTIONS(ISA, TARGET, BYTES)                                                              \
+// SQRT: its instruction for square roots.
+#define FUNCTIONS(ISA, TARGET, BYTES, SQRT)                                                        \
     typedef double v_##ISA __attribute__((vector_size(BYTES), aligned(8)));                        \
     typedef int64_t i_##ISA __attribute__((vector_size(BYTES), aligned(8)));                       \
                                                                                                    \
@@ -106,15 +108,32 @@
         for (ptrdiff_t i = 0; i < n; i++)                                                          \
             a = sigmoid_of_##ISA(a);                                                               \
         return a[0];                                                                               \
+    }                                                                                              \
+                                                                                                   \
+    /* Adam's update of `size` / 4 parameters: x is w, m, v and g, each a multiple of N long. */   \
+    TARGET double adam_##ISA(ptrdiff_t n, double *x, ptrdiff_t size)                               \
+    {                                                                                              \
+        const ptrdiff_t P = size / 4;                                                              \
+        for (ptrdiff_t i = 0; i < n; i++) {                                                        \
+            for (ptrdiff_t j = 0; j < P; j += BYTES / 8) {                                         \
+                v_##ISA *w = (v_##ISA *)(x + j), *m = (v_##ISA *)(x + P + j);                      \
+                v_##ISA *v = (v_##ISA *)(x + 2 * P + j), g = *(v_##ISA *)(x + 3 * P + j);          \
+                *m = *m * 0.9 + g * 0.1;                                                           \
+                *v = *v * 0.999 + g * (g * 0.001);                                                 \
+                *w -= *m * 1e-9 / (v_##ISA)(SQRT(*v) * 1.001 + 1e-8);                              \
+            }                                                                                      \
+        }                                                                                          \
+        return x[0];                                                                               \
     }
 
 #if defined(__x86_64__)
-FUNCTIONS(base, , 16)
-FUNCTIONS(avx2, __attribute__((target("avx2,fma"))), 32)
-FUNCTIONS(avx512, __attribute__((target("avx512f,avx512dq,fma"))), 64)
+FUNCTIONS(base, , 16, _mm_sqrt_pd)
+FUNCTIONS(avx2, __attribute__((target("avx2,fma"))), 32, _mm256_sqrt_pd)
+FUNCTIONS(avx512, __attribute__((target("avx512f,avx512dq,fma"))), 64, _mm512_sqrt_pd)
 #else
-FUNCTIONS(base, , 16)
-FUNCTIONS(neon, , 16)
+#define SQRT_2(v) ((__typeof__(v)){__builtin_sqrt((v)[0]), __builtin_sqrt((v)[1])})
+FUNCTIONS(base, , 16, SQRT_2)
+FUNCTIONS(neon, , 16, SQRT_2)
 #endif
 
 // ---- a barrier of two threads ----
@@ -151,3 +170,68 @@ double barriers(ptrdiff_t n)
     pthread_join(thread, NULL);
     return 1.0;
 }
+
+// ---- whether two threads share a core ----
+
+#include <stdlib.h>
+#include <time.h>
+
+enum { SHARINGS = 41 };
+
+static double seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+// Seconds of n rounds of multiply-adds, the median of many, while another thread does the same. Alone
+// when `several` is 0.
+#define SHARING(ISA)                                                                               \
+    static _Atomic int running_##ISA, begun_##ISA;                                                 \
+    static _Atomic double sink_##ISA;                                                              \
+    static void *run_##ISA(void *n)                                                                \
+    {                                                                                              \
+        while (running_##ISA) {                                                                    \
+            begun_##ISA = 1;                                                                       \
+            sink_##ISA = fma_##ISA(*(ptrdiff_t *)n);                                               \
+        }                                                                                          \
+        return NULL;                                                                               \
+    }                                                                                              \
+    double sharing_##ISA(ptrdiff_t n, ptrdiff_t several)                                           \
+    {                                                                                              \
+        double took[SHARINGS];                                                                     \
+        pthread_t thread;                                                                          \
+        running_##ISA = 1;                                                                         \
+        begun_##ISA = 0;                                                                           \
+        if (several && pthread_create(&thread, NULL, run_##ISA, &n) != 0)                          \
+            return 0.0;                                                                            \
+        const double start = seconds();                                                            \
+        while (several && !begun_##ISA && seconds() < start + 2e-3)                                \
+            PAUSE;                                                                                 \
+        for (int i = 0; i < SHARINGS; i++) {                                                       \
+            const double before = seconds();                                                       \
+            sink_##ISA = fma_##ISA(n);                                                             \
+            took[i] = seconds() - before;                                                          \
+        }                                                                                          \
+        running_##ISA = 0;                                                                         \
+        if (several)                                                                               \
+            pthread_join(thread, NULL);                                                            \
+        qsort(took, SHARINGS, sizeof *took, ascending);                                            \
+        return took[SHARINGS / 2];                                                                 \
+    }
+
+#if defined(__x86_64__)
+SHARING(base)
+SHARING(avx2)
+SHARING(avx512)
+#else
+SHARING(base)
+SHARING(neon)
+#endif

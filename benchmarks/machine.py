@@ -8,6 +8,7 @@ what it found.
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import os
 import platform
 import re
@@ -45,10 +46,45 @@ def processor() -> str:
     return found[1] if found else platform.processor() or platform.machine()
 
 
+# AMD's processors by family and the first and last of some models.
+AMD = (
+    (25, 0x00, 0x0F, "Zen 3"),
+    (25, 0x10, 0x1F, "Zen 4"),
+    (25, 0x20, 0x5F, "Zen 3"),
+    (25, 0x60, 0xAF, "Zen 4"),
+    (26, 0x00, 0xFF, "Zen 5"),
+    (23, 0x00, 0x2F, "Zen"),
+    (23, 0x30, 0xFF, "Zen 2"),
+)
+
+
+def generation(about: str | None = None) -> str:
+    """The processor's design, by the text of /proc/cpuinfo: its tables have this name."""
+    if about is None:
+        try:
+            about = Path("/proc/cpuinfo").read_text()
+        except OSError:
+            about = ""
+    found = dict(re.findall(r"^(vendor_id|cpu family|model|model name)\s*:\s*(.+)$", about, re.M))
+    if found.get("vendor_id") == "AuthenticAMD":
+        family, model = int(found["cpu family"]), int(found["model"])
+        for known, first, last, name in AMD:
+            if family == known and first <= model <= last:
+                return name
+    return found.get("model name") or processor()
+
+
+def build() -> str:
+    """The compiled core, by the beginning of its file's SHA-256."""
+    from deltaloop import _core
+
+    return hashlib.sha256(Path(_core.__file__).read_bytes()).hexdigest()[:12]
+
+
 def versions() -> str:
     """Of the opponents' libraries, as far as they are installed."""
     found = []
-    for name in ("torch", "jax", "scikit-learn", "scipy", "onnxruntime"):
+    for name in ("torch", "jax", "numba", "casadi", "scikit-learn", "scipy", "onnxruntime"):
         with suppress(PackageNotFoundError):
             found.append(f"{name} {version(name)}")
     return ", ".join(found) or "none"
@@ -58,9 +94,10 @@ def describe(threads: int) -> dict[str, str]:
     runtime = dl.runtime()
     numpy = np.show_config(mode="dicts")
     blas = numpy["Build Dependencies"]["blas"]
+    named = processor() if generation() == processor() else f"{processor()} ({generation()})"
     settings = [f"{name}={value}" for name, value in environment.settings(os.environ).items()]
     return {
-        "machine": f"{processor()}, {environment.cpus()} CPUs, {platform.system()}",
+        "machine": f"{named}, {environment.cpus()} CPUs, {platform.system()}",
         "threads": f"{threads} for each that has threads, or 1 where that is faster",
         "deltaloop": f"{runtime['version']}, {runtime['compiler']}, {runtime['threads']} threads",
         "its instruction set": f"{runtime['isa']} of {' '.join(runtime['isas'])}",
@@ -86,6 +123,7 @@ class Rates:
     fma_latency: float
     sigmoid: float  # an element, many at once, on one core
     sigmoid_latency: float
+    adam: float  # Adam's update of a parameter in the L1 cache, on one core
     barrier: float  # of two threads
     call: float  # from Python into C, without arguments, and back
     array: float  # the same with a new array as its result
@@ -170,6 +208,22 @@ def calling(f: Callable[[], object]) -> Callable[[int], None]:
     return run
 
 
+def fma_flop() -> int:
+    """Of one repetition of machine.c's fma: twelve multiply-adds of a vector."""
+    return 24 * {"avx512": 8, "avx2": 4}.get(dl.runtime()["isa"], 2)
+
+
+def multiply_adds() -> Callable[[int], object] | None:
+    """Repetitions of twelve multiply-adds of a vector; None where there is no C compiler."""
+    with tempfile.TemporaryDirectory() as directory:
+        library = compiled(directory)
+    if library is None:
+        return None
+    f = getattr(library, f"fma_{dl.runtime()['isa']}")
+    f.restype, f.argtypes = ctypes.c_double, [ctypes.c_ssize_t]
+    return f
+
+
 def rates(threads: int) -> Rates | None:
     """Measure them for deltaloop's instruction set; None where there is no C compiler."""
     isa = dl.runtime()["isa"]
@@ -185,8 +239,7 @@ def rates(threads: int) -> Rates | None:
             given = [a.ctypes.data if isinstance(a, np.ndarray) else a for a in arguments]
             return lambda n: f(n, *given)
 
-        # Twelve multiply-adds of a vector.
-        flop = 24 * {"avx512": 8, "avx2": 4}.get(isa, 2)
+        flop = fma_flop()
         sizes = cache_sizes()
         held = {name: size // 2 for name, size in sizes.items()}
         # The L3 cache is shared, with other machines too perhaps.
@@ -203,7 +256,7 @@ def rates(threads: int) -> Rates | None:
             )
         flops = flop / shortest(function("fma"))
         z = aligned(1024)
-        result = np.zeros(1)
+        result, moments = np.zeros(1), aligned(1024)
         return Rates(
             isa=isa,
             threads=threads,
@@ -212,6 +265,7 @@ def rates(threads: int) -> Rates | None:
             fma_latency=shortest(function("fma_latency")),
             sigmoid=shortest(function("sigmoid", z, z.size)) / z.size,
             sigmoid_latency=shortest(function("sigmoid_latency")),
+            adam=shortest(function("adam", moments, moments.size)) / (moments.size // 4),
             barrier=barrier(library),
             call=shortest(calling([].reverse)),
             array=shortest(calling(result.copy)),
@@ -232,7 +286,8 @@ def barrier(library: ctypes.CDLL) -> float:
             library.barriers(n)
             times.append(time.perf_counter() - start)
         took[n] = min(times)
-    return (took[many] - took[few]) / (many - few)
+    # Where a thread started late, the difference may be anything.
+    return max(took[many] - took[few], 0.0) / (many - few)
 
 
 def lines(found: Rates) -> list[str]:
@@ -248,7 +303,8 @@ def lines(found: Rates) -> list[str]:
         f"{found.fma_latency * nano:.2f} ns",
         f"reading, GB/s on one core (on {found.threads}): {speeds}",
         f"a sigmoid of the fewest operations: {found.sigmoid * nano:.2f} ns an element, one after "
-        f"the other {found.sigmoid_latency * nano:.1f} ns",
+        f"the other {found.sigmoid_latency * nano:.1f} ns; Adam's update of a parameter: "
+        f"{found.adam * nano:.2f} ns",
         f"a barrier of two threads: {found.barrier * nano:.0f} ns; a call from Python: "
         f"{found.call * nano:.0f} ns, with a new array {found.array * nano:.0f} ns",
     ]

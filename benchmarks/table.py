@@ -1,15 +1,19 @@
-"""Writes the tables of speed into README.md and docs/performance.md, and prints them.
+"""Writes the tables of speed into docs/performance.md and the words of the README, and prints them.
 
-`python benchmarks/table.py` measures first: once with every library as it is, and once with all of
-them held to AVX2 where the processor has more. `python benchmarks/table.py FILE...` takes the files
-of `python benchmarks/measure.py --json FILE` instead. No row is left out.
+`python benchmarks/table.py` measures first what .benchmarks/native.json does not hold; `--avx2`
+measures once more with all libraries held to AVX2, where the processor has more, and prints that
+table. `python benchmarks/table.py FILE...` takes the files of `python benchmarks/measure.py --json
+FILE` instead, which may have been measured in parts. Each processor has a table of its own, between
+markers with its name; only that of the processor that was measured is replaced. No row is left out.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -24,6 +28,15 @@ BEGIN, END = "<!-- speed table -->", "<!-- end -->"
 
 CELLS = {cell.name: cell for cell in cells.CELLS}
 
+# What users feel most, with the words of the README.
+FELT = {
+    "classifier-64-128-10-x1": "`MLPClassifier.predict` of one row, 64-128-10",
+    "lat-4-64-64-2": "`Network.predict` of one row, 4-64-64-2",
+    "adam-64-128-10-b32": "a step of Adam on 32 rows, 64-128-10 with relu and softmax",
+    "adam-784-128-10-b128": "a step of Adam on 128 rows, 784-128-10 with relu and softmax",
+    "lm-10-20-1": "an iteration of Levenberg-Marquardt on 1,000 rows, 10-20-1",
+}
+
 
 # ---- measuring ----
 
@@ -37,7 +50,7 @@ def benchmark(path: Path, settings: dict[str, str]) -> dict[str, str]:
     return Run.read(path).machine
 
 
-def measure() -> list[Path]:
+def measure(both: bool) -> list[Path]:
     storage = ROOT / ".benchmarks"
     storage.mkdir(exist_ok=True)
     native, avx2 = storage / "native.json", storage / "avx2.json"
@@ -48,7 +61,7 @@ def measure() -> list[Path]:
         if name == "X86_V4" or "512" in name
     ]
     chosen, *available = machine["its instruction set"].replace(" of ", " ").split()
-    if "avx2" not in available or not (beyond or chosen != "avx2"):
+    if not both or "avx2" not in available or not (beyond or chosen != "avx2"):
         return [native]
     benchmark(avx2, environment.AVX2 | {"NPY_DISABLE_CPU_FEATURES": " ".join(beyond)})
     return [native, avx2]
@@ -63,8 +76,9 @@ class Row:
 
     cell: cells.Cell
     own: float
-    peers: dict[str, tuple[float, int]]  # by name: seconds and threads
+    peers: dict[str, tuple[float, int, str]]  # by name: seconds, threads and variant
     floor: float | None
+    cores: bool = True  # whether the CPUs were cores of their own
 
     @property
     def best(self) -> str | None:
@@ -98,25 +112,30 @@ class Run:
 
     machine: dict[str, str]
     cells: dict[str, dict]
-    memory: dict[str, dict[str, float]]  # by contender
+    memory: dict[str, dict[str, float]] | None  # by contender
+    about: str = ""  # the processor
 
     @classmethod
     def read(cls, path: Path) -> Run:
         data = json.loads(path.read_text(encoding="utf-8"))
-        return cls(data["machine"], data["cells"], data["memory"])
+        about = re.search(r"\((.+)\),", data["machine"]["machine"])
+        name = about[1] if about else data["machine"]["machine"].split(",")[0]
+        return cls(data["machine"], data["cells"], data["memory"], name)
 
     @property
     def rows(self) -> list[Row]:
         rows = []
         for name, result in self.cells.items():
-            peers: dict[str, tuple[float, int]] = {}
+            peers: dict[str, tuple[float, int, str]] = {}
             for entry in result["contenders"].values():
                 if entry["peer"]:
-                    took = entry["seconds"], entry["threads"]
+                    took = entry["seconds"], entry["threads"], entry["variant"]
                     peers[entry["name"]] = min(took, peers.get(entry["name"], took))
-            own = result["contenders"]["deltaloop"]["seconds"]
-            rows.append(Row(CELLS[name], own, peers, result["floor"]))
-        return rows
+            own = result["contenders"]["deltaloop"]
+            cores = all(entry["cores"] for entry in result["contenders"].values())
+            rows.append(Row(CELLS[name], own["seconds"], peers, result["floor"], cores))
+        order = list(CELLS)
+        return sorted(rows, key=lambda row: order.index(row.cell.name))
 
     @property
     def mean(self) -> float | None:
@@ -166,43 +185,33 @@ def bold(row: list[str], lost: bool) -> list[str]:
     return [f"**{text}**" if lost and text else text for text in row]
 
 
-def summary(row: Row) -> list[str]:
-    gain = f"{ratio(row.gain)} {row.best}" if row.gain else ""
-    lost = row.gain is not None and row.gain < 1.0
-    return bold([duration(row.own), gain, row.required, row.of_floor], lost)
+def against(row: Row) -> str:
+    """How the best peer did beside deltaloop."""
+    if not row.gain:
+        return "no peer has it"
+    if row.gain < 1.0:
+        return f"{row.best} is faster, with {duration(row.peers[row.best][0])}"
+    return f"the best peer, {row.best}, takes {ratio(row.gain)[:-1]} times as long"
 
 
-def words(cell: cells.Cell) -> str:
-    """What one unit of a cell is, for readers who do not know the cells' names."""
-    network = f"network {cells.dashed(cell.layers)}"
-    if cell.kind == cells.LATENCY:
-        return f"one prediction, {network}"
-    if cell.kind == cells.FORWARD:
-        return f"{cell.rows:,} predictions in one call, {network}"
-    if cell.kind == cells.STEP:
-        return f"one call of `trainer.step` with one row, {network}"
-    if cell.kind == cells.BOUND:
-        return f"one call of a predictor, {network}"
-    if cell.batch is None:
-        return f"one epoch on {cell.rows:,} rows, {network}"
-    rows = "one row" if cell.batch == 1 else f"{cell.batch:,} rows"
-    return f"one step on {rows}, {network}"
-
-
-def short(runs: list[Run]) -> str:
-    """Time of deltaloop, how long the best peer took, what was asked for, and the floor."""
-    header, lines = ["what is timed"], {row.cell.name: [words(row.cell)] for row in runs[0].rows}
-    for run in runs:
-        prefix = f"{run.isa}: " if run.isa else ""
-        columns = ("deltaloop", "best peer took", "required", "of the floor")
-        # What is required is asked of each library as it is.
-        shown = 2 if run.isa else 4
-        header += [prefix + column for column in columns[:shown]]
-        found = {row.cell.name: summary(row)[:shown] for row in run.rows}
-        for name, line in lines.items():
-            line += found.get(name, [""] * shown)
-    # The name by which measure.py and docs/performance.md know the row comes last.
-    return table([*header, "cell"], [[*line, f"`{name}`"] for name, line in lines.items()])
+def short(run: Run) -> str:
+    """The mean and what users feel most, in words."""
+    rows = {row.cell.name: row for row in run.rows}
+    gains = {name: row.gain for name, row in rows.items() if row.gain}
+    lost = [name for name, gain in gains.items() if gain < 1.0]
+    parts = []
+    if run.mean:
+        parts.append(
+            f"On {run.about}, the best peer of each of {len(gains)} cells takes "
+            f"{run.mean:.1f} times as long as deltaloop, by the geometric mean. "
+            + (f"In {len(lost)} of them a peer is faster." if lost else "No peer is faster.")
+        )
+    felt = [
+        f"- {words}: {duration(rows[name].own)}; {against(rows[name])}"
+        for name, words in FELT.items()
+        if name in rows
+    ]
+    return "\n\n".join([*parts, "\n".join(felt)] if felt else parts)
 
 
 def itemised(name: str, text: str) -> str:
@@ -223,48 +232,36 @@ def full(run: Run) -> str:
     lines = []
     for row in rows:
         cell, best = row.cell, row.best
-        line = [f"{cell.name}: {cell.unit}", duration(row.own)]
+        mark = "" if row.cores else " (not on cores)"
+        line = [f"{cell.name}: {cell.unit}{mark}", duration(row.own)]
+        line += [f"{ratio(row.gain)} {best}" if best else ""]
+        line = bold(line, row.gain is not None and row.gain < 1.0)
         line += [digits(floors.flop(cell) / row.own / 1e9), row.required]
         line += [duration(row.floor), row.of_floor] if row.floor else ["", ""]
         for name in peers:
-            took, threads = row.peers.get(name, (None, 0))
+            took, threads, variant = row.peers.get(name, (None, 0, ""))
             if took is None:
                 line.append("")
                 continue
-            text = f"{duration(took)} ({ratio(took / row.own)}, {threads})"
+            of = f"{threads}, {variant}" if variant else threads
+            text = f"{duration(took)} ({ratio(took / row.own)}, {of})"
             lost = took < row.own
             line.append(f"**{text}**" if lost else f"*{text}*" if name == best else text)
         lines.append(line)
-    header = ["one unit", "deltaloop", "GFLOP/s", "required", "floor", "of the floor", *peers]
+    header = ["one unit", "deltaloop", "best peer", "GFLOP/s", "required", "floor", "of the floor"]
     title = f"All held to {run.isa}" if run.isa else "Each library as it is"
     notes = "\n".join(itemised(name, text) for name, text in run.machine.items())
-    mean = f"\n\nGeometric mean over the best peers: {run.mean:.1f}x." if run.mean else ""
-    return f"### {title}\n{notes}\n\n{table(header, lines)}{mean}"
-
-
-def notes(runs: list[Run]) -> str:
-    machine = runs[0].machine
-    lost = [
-        f"{row.cell.name}{f' ({run.isa})' if run.isa else ''}"
-        for run in runs
-        for row in run.rows
-        if row.gain and row.gain < 1.0
-    ]
-    means = ", ".join(
-        f"{run.mean:.1f}x{f' with {run.isa}' if run.isa else ''}" for run in runs if run.mean
-    )
-    entries = [
-        f"Bold: deltaloop loses {len(lost)} rows." if lost else "deltaloop loses no row.",
-        *([f"Geometric mean over the best peers: {means}."] if means else []),
-        f"Machine: {machine['machine']}.",
-        f"Threads: {machine['threads']}.",
-    ]
-    lists = [
-        parted("deltaloop", f"{machine['deltaloop']}, {machine['its instruction set'].split()[0]}"),
-        parted("NumPy", machine["NumPy"]),
-        parted("Others", f"{machine['others']}, Python {machine['Python']}"),
-    ]
-    return "\n".join([*(f"- {entry}" for entry in entries), *lists])
+    parts = [f"#### {title}\n{notes}", table([*header, *peers], lines)]
+    if run.mean:
+        lost = sum(1 for row in rows if row.gain and row.gain < 1.0)
+        parts.append(
+            f"Geometric mean over the best peers: {run.mean:.2f}x. Cells that are lost: {lost}."
+        )
+    if not all(row.cores for row in rows):
+        parts.append("Not on cores: the CPUs were threads of one core in most of the turns.")
+    if run.memory:
+        parts.append(memory(run))
+    return "\n\n".join(parts)
 
 
 def memory(run: Run) -> str:
@@ -287,14 +284,34 @@ def insert(path: Path, text: str, marker: str = BEGIN) -> None:
     path.write_text(f"{before}{marker}\n{text}\n{END}{after}", encoding="utf-8")
 
 
-def main(arguments: list[str]) -> None:
-    runs = [Run.read(path) for path in (map(Path, arguments) if arguments else measure())]
-    brief = f"{short(runs)}\n\n{notes(runs)}\n\n{memory(runs[0])}"
-    everything = "\n\n".join([*map(full, runs), memory(runs[0])])
-    insert(ROOT / "README.md", brief)
-    insert(ROOT / "docs" / "performance.md", everything)
-    print(brief, everything, sep="\n\n")
+def marker(about: str) -> str:
+    return f"<!-- speed table: {about} -->"
+
+
+def section(page: str, about: str) -> str:
+    """The page with a place for the table of a processor, behind the last one if it had none."""
+    if marker(about) in page:
+        return page
+    at = page.rindex("<!-- speed table: ")
+    at = page.index(END, at) + len(END)
+    return f"{page[:at]}\n\n### {about}\n{marker(about)}\n{END}{page[at:]}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("files", nargs="*", type=Path, help="of measure.py --json")
+    parser.add_argument("--avx2", action="store_true", help="measure all held to AVX2, too")
+    parser.add_argument("--print", action="store_true", help="write no page")
+    given = parser.parse_args()
+    runs = [Run.read(path) for path in given.files or measure(given.avx2)]
+    native = next((run for run in runs if not run.isa), None)
+    if native and not given.print:
+        page = ROOT / "docs" / "performance.md"
+        page.write_text(section(page.read_text(encoding="utf-8"), native.about), encoding="utf-8")
+        insert(page, full(native), marker(native.about))
+        insert(ROOT / "README.md", short(native))
+    print("\n\n".join([*(short(run) for run in runs), *map(full, runs)]))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

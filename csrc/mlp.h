@@ -146,7 +146,12 @@ enum mlp_dtype {
 /* An array of instances as the caller has it: element (i, j) of the given type lies at
  * data + i row_stride + j column_stride (bytes, any sign). With labels != 0 it is (n,) of class
  * indices 0..columns-1 and stands for their one-hot rows. Rows are converted to float64, and scaled, a
- * chunk at a time; C-contiguous float64 that is not scaled is used where it lies. */
+ * chunk at a time; C-contiguous float64 that is not scaled is used where it lies.
+ *
+ * With starts != NULL it is a CSR matrix: row i is 0 but for the float64 values data[t] in columns places[t]
+ * < columns, which ascend, starts[i] <= t < starts[i + 1]. Its values are as the layers are to see them, scaled
+ * already. mlp_predict, C and its gradient, and passes of fits and trainers leave out what is 0, with the
+ * same bits; all other calls fill in a chunk of rows at a time. Targets and weights are no CSR matrices. */
 struct mlp_matrix {
     const char *data;
     ptrdiff_t row_stride, column_stride;
@@ -157,6 +162,8 @@ struct mlp_matrix {
     const double *offset, *scale;
     /* NULL, or the rows that this array is: row i of it lies in place rows[i]. */
     const size_t *rows;
+    const int64_t *starts;
+    const uint32_t *places;
 };
 
 /* The words of a Philox4x64-10 stream: word number `position` is the next to be drawn. */

@@ -1,5 +1,6 @@
 /* dispatch.c - the one file that knows processors: which variants there are, which of them this
  * machine can execute, and the floating-point control word. */
+#include "kernels/caches.h"
 #include "kernels/kernels.h"
 
 #if defined(__x86_64__) || defined(_M_X64)
@@ -56,7 +57,12 @@ static const struct {
 
 #define N_VARIANTS (sizeof VARIANTS / sizeof VARIANTS[0])
 
-const struct mlp_kernels *mlp_isa(size_t i) { return i < N_VARIANTS ? VARIANTS[i].kernels : NULL; }
+/* Who has a table of kernels has the sizes of the caches that they go by. */
+const struct mlp_kernels *mlp_isa(size_t i)
+{
+    mlp_caches_find();
+    return i < N_VARIANTS ? VARIANTS[i].kernels : NULL;
+}
 
 const char *mlp_isa_name(const struct mlp_kernels *kernels) { return kernels->name; }
 
@@ -72,6 +78,7 @@ int mlp_isa_supported(const struct mlp_kernels *kernels)
 const struct mlp_kernels *mlp_isa_best(void)
 {
     size_t i = 0;
+    mlp_caches_find();
     while (!VARIANTS[i].supported())
         i++;
     return VARIANTS[i].kernels;

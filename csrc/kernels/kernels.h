@@ -125,7 +125,7 @@ void mlp_pause(void);
 struct mlp_kernels {
     const char *name;
     /* Doubles that `panel` of product() must hold for matrices of up to m, n, k and strides of up
-     * to `stride`: 0 for m = 1, never more than 1 MB. Grows with each of them. */
+     * to `stride`: 0 for m = 1, never more than 4 MB. Grows with each of them. */
     size_t (*panel_size)(size_t m, size_t n, size_t k, size_t stride);
 
     /* b_row or b_col is 1.
@@ -138,6 +138,13 @@ struct mlp_kernels {
                     const double *b, ptrdiff_t b_row, ptrdiff_t b_col, const double *c0,
                     ptrdiff_t c0_row, double *c, ptrdiff_t c_row, const struct mlp_epilogue *e,
                     double *panel);
+
+    /* product() for an A that is 0 but for lists of terms: of row i values[t] in columns places[t], which
+     * ascend, starts[i] <= t < starts[i + 1]. `finite` says that all of B is; it need not be known. C0 may
+     * be C. */
+    void (*lists)(size_t m, size_t n, size_t k, const int64_t *starts, const double *values,
+                  const uint32_t *places, const double *b, size_t b_row, int finite,
+                  const double *c0, size_t c0_row, double *c, size_t c_row);
 
     /* C_ij, i <= j, of C (m, n) <- C0_ij + sum over p of x_pi x_pj, m <= n: like product(), for the rows
      * of a Gram matrix from its diagonal on. X is (k, n), its rows x_row apart; C0 is c, or 0 when c0 is

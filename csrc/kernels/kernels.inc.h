@@ -13,6 +13,7 @@
 #include "kernels/activations.inc.h"
 #include "kernels/jacobian.inc.h"
 #include "kernels/kernels.h"
+#include "kernels/lists.inc.h"
 #include "kernels/online.inc.h"
 #include "kernels/output.inc.h"
 #include "kernels/product.inc.h"
@@ -23,6 +24,7 @@ const struct mlp_kernels KERNELS = {
     .name = ISA_NAME,
     .panel_size = panel_size,
     .product = product,
+    .lists = lists,
     .gram = gram,
     .activate = activate,
     .activate_keep = activate_keep,

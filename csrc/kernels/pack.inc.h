@@ -73,36 +73,77 @@ APART void pack_a(size_t m, size_t k, const double *a, ptrdiff_t a_row, ptrdiff_
     }
 }
 
-/* A panel of B that is being packed: `left` of its k rows are to come, `rows` at a time. */
+/* Panels of B that are packed a few rows at a time. Where the columns of B are contiguous, the same rows of
+ * all panels are packed before the next ones, else one panel after the other. */
 struct packing {
-    size_t k, left, rows, columns;
-    int far;
+    size_t k, columns; /* rows of B, and its columns */
+    size_t step;       /* rows at a time; of columns whose rows are contiguous, a multiple of 8 */
+    int fetch;         /* asks for the rows after those that are packed */
     const double *b;
     ptrdiff_t b_row, b_col;
-    double *panel;
+    double *panels;
+    size_t first, row; /* what comes next: columns from `first` on, rows from `row` on */
 };
 
-/* Packs the next rows, and prefetches those after them: of the panel on the right at the end. */
+INLINE int unpacked(const struct packing *q) { return q->row < q->k; }
+
+/* So many rows are asked for at a time, at most: more would not be kept. */
+#define FETCHED ((size_t)32)
+
+/* Packs the next rows, and asks for those after them: of the panels on the right at the end. */
 APART void pack_rows(struct packing *q)
 {
-    const size_t k = at_most(q->left, q->rows);
-    q->panel += (ptrdiff_t)k * pack_columns(k, q->columns, q->b, q->b_row, q->b_col, q->panel);
-    q->left -= k;
-    q->b += (ptrdiff_t)k * q->b_row;
-    if (!q->far)
+    const size_t rows = at_most(q->k - q->row, q->step), fetched = at_most(q->step, FETCHED);
+    const int across = q->b_col == 1;
+    const size_t end = across ? q->columns : at_most(q->columns, q->first + NR);
+    const double *b = q->b + (ptrdiff_t)q->row * q->b_row;
+    size_t j = q->first;
+    for (; across && j + NR <= end; j += NR)
+        pack_panel(rows, NR, NR, b + j, q->b_row, 1, q->panels + j * q->k + q->row * NR);
+    for (; j < end; j += NR) {
+        const size_t columns = at_most(end - j, NR), width = columns > VL ? NR : VL;
+        pack_columns(rows, columns, b + (ptrdiff_t)j * q->b_col, q->b_row, q->b_col,
+                     q->panels + j * q->k + q->row * width);
+    }
+    b += (ptrdiff_t)q->first * q->b_col + (ptrdiff_t)rows * q->b_row;
+    q->row += rows;
+    if (q->row == q->k) {
+        b += (ptrdiff_t)(end - q->first) * q->b_col - (ptrdiff_t)q->k * q->b_row;
+        q->first = end;
+        q->row = end < q->columns ? 0 : q->k;
+    }
+    if (!q->fetch)
         return;
-    const double *b = q->left ? q->b : q->b - (ptrdiff_t)q->k * q->b_row + NR * q->b_col;
-    if (q->b_col == 1) {
-        for (size_t p = 0; p < at_most(q->rows, 32); p++) {
-            for (size_t j = 0; j < NR; j += 8)
-                v_prefetch(b + (ptrdiff_t)p * q->b_row + j);
+    if (across) {
+        for (size_t p = 0; p < fetched; p++) {
+            for (size_t l = 0; l < q->columns; l += 8)
+                v_prefetch(b + (ptrdiff_t)p * q->b_row + l);
         }
     } else {
-        for (size_t p = 0; p < at_most(q->rows, 32); p += 8) {
-            for (size_t j = 0; j < NR; j++)
-                v_prefetch(b + p + (ptrdiff_t)j * q->b_col);
+        for (size_t p = 0; p < fetched; p += 8) {
+            for (size_t l = 0; l < NR; l++)
+                v_prefetch(b + p + (ptrdiff_t)l * q->b_col);
         }
     }
+}
+
+/* Rows at a time at least: a call costs some cycles. */
+#define STEP_LEAST ((size_t)4)
+
+/* Packs all that is left. */
+INLINE void pack_rest(struct packing *q)
+{
+    while (unpacked(q))
+        pack_rows(q);
+}
+
+/* The rows at a time of panels that are to be packed in so many calls. */
+static size_t packing_step(const struct packing *q, size_t calls)
+{
+    if (q->b_col == 1)
+        return (q->k + calls - 1) / calls < STEP_LEAST ? STEP_LEAST : (q->k + calls - 1) / calls;
+    const size_t rows = multiple(q->columns, NR) / NR * q->k;
+    return at_most(multiple((rows + calls - 1) / calls, 8), multiple(q->k, 8));
 }
 
 #endif

@@ -1,14 +1,12 @@
 /* product.inc.h - matrix products: the loops around tile().
  *
- * Loops around a tile of C that lives in registers: blocks of the inner sum (KC), blocks of rows
- * (A_BLOCK), panels of NR columns, tiles of MR rows. The chain of a sum runs through the blocks of
- * the inner sum by way of C. While the tiles of a block of rows use one packed panel of B, the next
- * one is packed a few rows after each tile, and the rows after those are prefetched, so that the
- * FMA units work while memory is waited for. A block of A is packed where it would not stay in the
- * L2 cache as it lies. */
+ * Which loops suit a product: blocks that fit the caches (blocks.inc.h), lists of what is not 0
+ * (sparse.inc.h), or here one panel of columns at a time, one row, one column, one term. */
 #ifndef MLP_PRODUCT_INC_H
 #define MLP_PRODUCT_INC_H
 
+#include "kernels/blocks.inc.h"
+#include "kernels/caches.h"
 #include "kernels/kernels.h"
 #include "kernels/narrow.inc.h"
 #include "kernels/pack.inc.h"
@@ -16,11 +14,6 @@
 #include "kernels/tile.inc.h"
 #include "kernels/updates.inc.h"
 
-/* A panel of B is 16 KB: two of them and a tile's rows of A fit in the L1 cache. With an update it
- * is twice that, so that C does not go through memory for 256 rows (AVX-512: 5 % faster). */
-#define KC ((size_t)2048 / NR)
-/* A block of A is 512 KB, half of an L2 cache: a batch of 256 rows needs only one. */
-#define A_BLOCK ((size_t)65536)
 /* Columns of C from which packing A pays (measured): where its strides are short; where they are FAR,
  * so that each panel of B fetches A anew; where they are ALIASED besides. Packing from 64 columns on
  * took 784-128-10 10 to 14 % longer, and never packing 2048-128-10 6 % (AVX2). */
@@ -37,10 +30,9 @@
 #define A_COLUMNS_ACROSS ((VL > 4 ? 12 : 8) * NR)
 #define A_SPAN ((size_t)32768)
 #define ACROSS_TERMS 64
+#define ACROSS_TERMS_MOST 256
 /* Rows so far apart compete for the same lines of an L1 cache: a multiple of 4 KB. */
 #define ALIASED(stride) ((stride) >= 512 && (stride) % 512 == 0)
-/* From this stride on, rows are too far from each other for caches and their prefetchers. */
-#define FAR 512
 /* Rows of C from which packing a panel of B pays for rows that are contiguous already: below, the
  * panel would be read fewer than four times after it was written. */
 #define B_ROWS (4 * MR)
@@ -57,10 +49,9 @@ INLINE void prefetch_tile(const double *c, ptrdiff_t c_row)
     }
 }
 
-/* C (m, n) <- C0 + A (m, k) B for any m, n at most NR: LOOP 1, tiles of rows. After each, some rows
- * of `next` are packed unless that is NULL. */
+/* C (m, n) <- C0 + A (m, k) B for any m, n at most NR: tiles of rows. */
 APART void strip(size_t m, size_t n, size_t k, const struct layout *s, const double *a,
-                 const double *b, const double *c0, double *c, double *w, struct packing *next)
+                 const double *b, const double *c0, double *c, double *w)
 {
     const size_t nv = n > VL ? 2 : 1, last = n - (nv - 1) * VL;
     for (; m >= MR; m -= MR) {
@@ -71,35 +62,12 @@ APART void strip(size_t m, size_t n, size_t k, const struct layout *s, const dou
                 prefetch_tile(c0, s->c0_row);
         }
         tile_row(MR, nv, last, k, s, a, b, c0, c, w);
-        if (next && next->left)
-            pack_rows(next);
         a += s->a_tile;
         c0 = c0 ? c0 + MR * s->c0_row : NULL;
         c += MR * s->c_row;
         w = w ? w + MR * s->w_row : NULL;
     }
-#define TILE(mr)                                                                                   \
-    case mr:                                                                                       \
-        tile_row(mr, nv, last, k, s, a, b, c0, c, w);                                              \
-        break
-    switch (m) {
-        TILE(1);
-        TILE(2);
-        TILE(3);
-#if MR > 4
-        TILE(4);
-        TILE(5);
-#endif
-#if MR > 6
-        TILE(6);
-        TILE(7);
-#endif
-    default:
-        break;
-    }
-#undef TILE
-    while (next && next->left)
-        pack_rows(next);
+    low_tile(m, n, k, s, a, b, c0, c, w);
 }
 
 /* c (rows,) <- c0 + A (VL groups, k) b: lanes run over the rows, of which only `rows` exist; A is
@@ -215,14 +183,17 @@ APART void outer(size_t m, size_t n, const double *a, ptrdiff_t a_row, const dou
     }
 }
 
+/* Terms up to which a panel of B takes at most half of an L1 cache, beside a tile's rows of A: then one
+ * panel at a time is packed. */
+static size_t panel_terms(void) { return mlp_caches.l1 / (2 * NR * sizeof(double)); }
+
 static size_t panel_size(size_t m, size_t n, size_t k, size_t stride)
 {
-    const size_t kc = at_most(k, 2 * KC);
     const int packs_a =
         m >= MR &&
         (n >= A_COLUMNS || (n >= A_COLUMNS_ACROSS && (stride >= FAR || k * stride >= A_SPAN)));
-    const size_t a = packs_a ? at_most(multiple(m, MR) * kc, A_BLOCK + 2 * MR * KC) : 0;
-    const size_t dense = m == 1 ? 0 : a + 2 * NR * kc;
+    const size_t one = at_most(k, panel_terms()) * NR, many = blocked_size(m, n, k, packs_a);
+    const size_t dense = m == 1 ? 0 : one > many ? one : many;
     const size_t lists = may_be_sparse(m, n, k) ? sparse_size(m, k) : 0;
     return dense > lists ? dense : lists;
 }
@@ -252,7 +223,7 @@ INLINE void simple(size_t m, size_t n, size_t k, struct layout *s, const double 
             s->b_row = pack_columns(k, nr, bj, b_row, b_col, panel);
             bj = panel;
         }
-        strip(m, nr, k, s, a, bj, c0j, c + j, wj, NULL);
+        strip(m, nr, k, s, a, bj, c0j, c + j, wj);
     }
 }
 
@@ -264,71 +235,6 @@ APART void one_row(size_t n, size_t k, struct layout *s, const double *a, const 
     for (size_t p = 0; p < k; p += step, c0 = c)
         simple(1, n, at_most(k - p, step), s, a + (ptrdiff_t)p * s->a_col,
                b + (ptrdiff_t)p * s->b_row, 1, c0, c, k - p <= step ? w : NULL, NULL);
-}
-
-/* The product with packed panels of B, and of A with packs_a. With `upper` tiles that lie below the
- * diagonal of C are left out. */
-APART void blocked(size_t m, size_t n, size_t k, int packs_a, int upper,
-                   const struct layout *layout, const double *a, const double *b, ptrdiff_t b_col,
-                   const double *c0, double *c, double *w, double *panel)
-{
-    struct layout s = *layout;
-    const ptrdiff_t a_row = s.a_row, a_col = s.a_col, b_row = s.b_row;
-    const size_t k_step = block_length(k, w ? 2 * KC : KC, 8);
-    const size_t m_step =
-        m <= A_BLOCK / (2 * KC) ? m : block_length(m, A_BLOCK / k_step / MR * MR, MR);
-    double *const panels[2] = {panel, panel + NR * k_step};
-    double *const a_panels = panel + 2 * NR * k_step;
-    /* LOOP 4: blocks of the inner sum, which goes on from the C of the block before. */
-    for (size_t p = 0; p < k; p += k_step) {
-        const size_t kc = at_most(k - p, k_step);
-        const int complete = p + kc == k;
-        const double *bp = b + (ptrdiff_t)p * b_row;
-        /* LOOP 3: blocks of rows. */
-        for (size_t i = 0; i < m; i += m_step) {
-            const size_t mc = at_most(m - i, m_step);
-            const double *ai = a + (ptrdiff_t)i * a_row + (ptrdiff_t)p * a_col;
-            if (packs_a) {
-                pack_a(mc, kc, ai, a_row, a_col, a_panels);
-                ai = a_panels;
-                s.a_row = 1;
-                s.a_col = MR;
-                s.a_tile = (ptrdiff_t)(MR * kc);
-            }
-            const size_t j0 = upper ? i / NR * NR : 0;
-            struct packing next = {.k = kc,
-                                   .left = kc,
-                                   .rows = kc,
-                                   .columns = at_most(n - j0, NR),
-                                   .b = bp + (ptrdiff_t)j0 * b_col,
-                                   .b_row = b_row,
-                                   .b_col = b_col,
-                                   .panel = panels[0]};
-            pack_rows(&next);
-            if (b_row >= FAR || b_col >= FAR) {
-                next.far = 1;
-                next.rows = multiple((kc + mc / MR) / (mc / MR + 1), 8);
-            }
-            /* LOOP 2: panels of columns. */
-            for (size_t j = j0, x = 0; j < n; j += NR, x ^= 1) {
-                const size_t nr = at_most(n - j, NR);
-                if (n - j > nr) {
-                    next.left = kc;
-                    next.columns = at_most(n - j - nr, NR);
-                    next.b = bp + (ptrdiff_t)(j + nr) * b_col;
-                    next.panel = panels[x ^ 1];
-                }
-                s.b_row = nr > VL ? NR : VL;
-                /* Down to the last tile that the diagonal passes through. */
-                const size_t rows = upper ? at_most(multiple(j + nr - i, MR), mc) : mc;
-                strip(rows, nr, kc, &s, ai, panels[x], c0 ? c0 + (ptrdiff_t)i * s.c0_row + j : NULL,
-                      c + (ptrdiff_t)i * s.c_row + j,
-                      w && complete ? w + (ptrdiff_t)i * s.w_row + j : NULL, &next);
-            }
-        }
-        c0 = c;
-        s.c0_row = s.c_row;
-    }
 }
 
 static void product(size_t m, size_t n, size_t k, const double *a, ptrdiff_t a_row, ptrdiff_t a_col,
@@ -352,7 +258,7 @@ static void product(size_t m, size_t n, size_t k, const double *a, ptrdiff_t a_r
     }
     const int far = n >= FAR || a_row >= FAR || a_col >= FAR || b_row >= FAR || b_col >= FAR;
     const int across = m >= B_ROWS && n >= A_COLUMNS_ACROSS && k >= ACROSS_TERMS &&
-                       at_most(k, KC) * (size_t)a_col >= A_SPAN;
+                       at_most(k, ACROSS_TERMS_MOST) * (size_t)a_col >= A_SPAN;
     const int packs_b = b_col != 1 || (m >= B_ROWS && (n > NR || b_row > NR));
     struct layout s = {a_row, a_col, MR * a_row, b_row, c0_row, c_row, 0, 0.0, 1};
     double *w = NULL;
@@ -375,7 +281,7 @@ static void product(size_t m, size_t n, size_t k, const double *a, ptrdiff_t a_r
     if (may_be_sparse(m, n, k) && (a_row == 1 || a_col == 1) &&
         is_sparse(m, n, k, a, a_row, a_col)) {
         sparse(m, n, k, &s, a, b, b_col, c0, c, w, panel);
-    } else if (!far && !across && k <= KC) {
+    } else if (!far && !across && k <= panel_terms()) {
         simple(m, n, k, &s, a, b, b_col, c0, c, w, packs_b ? panel : NULL);
     } else if (m == 1) {
         one_row(n, k, &s, a, b, c0, c, w);

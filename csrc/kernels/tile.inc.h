@@ -10,6 +10,9 @@
 /* Columns of a tile. */
 #define NR (2 * VL)
 
+/* From this stride on, rows are too far from each other for caches and their prefetchers. */
+#define FAR 512
+
 static size_t multiple(size_t n, size_t of) { return (n + of - 1) / of * of; }
 
 /* How the operands of a product lie: row i of A starts at a + i a_row, tile t of MR rows at
@@ -71,14 +74,11 @@ INLINE void store_tile(const size_t mr, const size_t nv, const int edge, size_t 
     }
 }
 
-/* C (mr, n) <- C0 + A (mr, k) B (k, n): rank-1 updates of a tile that lives in registers. */
-INLINE void tile(const size_t mr, const size_t nv, const int edge, size_t last, size_t k,
-                 const struct layout *s, const double *a, const double *b, const double *c0,
-                 double *c, double *w)
+/* acc += A (mr, k) B (k, n): rank-1 updates of a tile that lives in registers. */
+INLINE void add_terms(const size_t mr, const size_t nv, const int edge, size_t last, size_t k,
+                      const struct layout *s, const double *a, const double *b, v_f64 *acc)
 {
     const ptrdiff_t a_row = s->a_row, a_col = s->a_col, b_row = s->b_row;
-    v_f64 acc[16];
-    load_tile(mr, nv, edge, last, s, c0, acc);
     for (size_t p = 0; p < k; p++) {
         v_f64 bv[8];
         UNROLL
@@ -94,6 +94,16 @@ INLINE void tile(const size_t mr, const size_t nv, const int edge, size_t last, 
         a += a_col;
         b += b_row;
     }
+}
+
+/* C (mr, n) <- C0 + A (mr, k) B (k, n). */
+INLINE void tile(const size_t mr, const size_t nv, const int edge, size_t last, size_t k,
+                 const struct layout *s, const double *a, const double *b, const double *c0,
+                 double *c, double *w)
+{
+    v_f64 acc[16];
+    load_tile(mr, nv, edge, last, s, c0, acc);
+    add_terms(mr, nv, edge, last, k, s, a, b, acc);
     store_tile(mr, nv, edge, last, s, acc, c, w);
 }
 

@@ -22,21 +22,21 @@
 #define CHUNK_MAX_BYTES ((size_t)32 << 20)
 /* Doubles per instance: x, every a and delta, what is kept of g'(z), what skips carry, y, the cost's
  * terms, their sum and the instance's weight. mlp_network_new has seen to it that MLP_CHUNK_MAX times as
- * many do not overflow. */
-static size_t row_size(const struct mlp_network *net)
+ * many do not overflow. Of CSR instances x is not here. */
+static size_t row_size(const struct mlp_network *net, size_t room)
 {
-    return mlp_n_inputs(net) + 2 * net->units + net->second + net->carried +
+    return (room > 0 ? 0 : mlp_n_inputs(net)) + 2 * net->units + net->second + net->carried +
            2 * mlp_n_outputs(net) + 2;
 }
 
-size_t mlp_chunk_rows(const struct mlp_network *net, size_t n_threads, size_t n)
+size_t mlp_chunk_rows(const struct mlp_network *net, size_t room, size_t n_threads, size_t n)
 {
     size_t rows = net->chunk;
     if (rows == 0) {
-        rows = CHUNK_BYTES / sizeof(double) / row_size(net);
+        rows = CHUNK_BYTES / sizeof(double) / row_size(net, room);
         rows = (rows < CHUNK_MIN ? CHUNK_MIN : rows) * n_threads;
         rows = rows > MLP_CHUNK_MAX ? MLP_CHUNK_MAX : rows;
-        const size_t most = CHUNK_MAX_BYTES / sizeof(double) / row_size(net);
+        const size_t most = CHUNK_MAX_BYTES / sizeof(double) / row_size(net, room);
         rows = rows < most ? rows : most < 8 ? 8 : most;
     }
     return rows < n ? rows : n;
@@ -81,26 +81,36 @@ static size_t panel_size(const struct mlp_network *net, enum mlp_purpose purpose
     return most;
 }
 
+/* Places for the starts of the lists of all columns, with two more for each part. */
+static size_t starts_size(const struct mlp_network *net)
+{
+    return mlp_n_inputs(net) + 2 * MLP_MAX_THREADS;
+}
+
 /* Doubles of an arena for `rows` instances, with so long a panel: 0 when they overflow. */
 static size_t arena_size(const struct mlp_network *net, enum mlp_purpose purpose, size_t rows,
-                         size_t panel)
+                         size_t panel, size_t room)
 {
-    const size_t L = net->n_layers;
-    /* Each of the 3 L + 10 parts may be rounded up by 7. (A second run of arena_cut() would count them
+    const size_t L = net->n_layers, m0 = mlp_n_inputs(net);
+    /* Each of the 3 L + 13 parts may be rounded up by 7. (A second run of arena_cut() would count them
      * exactly, and take 70 ns of a call of 500 that evaluates ten rows of 2-2-1.) */
     const size_t scratch = purpose == MLP_TRAIN ? mlp_online_scratch(net) : 0;
     const size_t per_row =
-        purpose == MLP_TRAIN ? row_size(net) : mlp_n_inputs(net) + 2 * net->max_width;
-    size_t n, extra;
-    if (!mlp_size_multiply(rows, per_row, &n) || !mlp_size_multiply(3 * L + 10, 8, &extra) ||
-        !mlp_size_add(extra, panel + 3 * L + 1, &extra) || !mlp_size_add(extra, scratch, &extra) ||
-        !mlp_size_add(n, extra, &n))
+        purpose == MLP_TRAIN ? row_size(net, room) : (room > 0 ? 0 : m0) + 2 * net->max_width;
+    size_t n, extra, lists = 0;
+    if (room > 0 && purpose == MLP_TRAIN &&
+        (!mlp_size_multiply(room, 2, &lists) || !mlp_size_add(lists, starts_size(net), &lists)))
+        return 0;
+    if (!mlp_size_multiply(rows, per_row, &n) || !mlp_size_multiply(3 * L + 13, 8, &extra) ||
+        !mlp_size_add(extra, lists, &extra) || !mlp_size_add(extra, panel + 3 * L + 1, &extra) ||
+        !mlp_size_add(extra, scratch, &extra) || !mlp_size_add(n, extra, &n))
         return 0;
     return mlp_padded(n);
 }
 
 static void arena_cut(struct mlp_arena *arena, const struct mlp_network *net,
-                      enum mlp_purpose purpose, size_t rows, size_t panel, double *block)
+                      enum mlp_purpose purpose, size_t rows, size_t panel, size_t room,
+                      double *block)
 {
     const size_t L = net->n_layers, m = mlp_n_outputs(net);
     struct mlp_cutter c = {.next = block};
@@ -111,7 +121,14 @@ static void arena_cut(struct mlp_arena *arena, const struct mlp_network *net,
         arena->a[l] = NULL;
     arena->delta = (double **)(void *)mlp_cut(&c, L + 1, 1);
     arena->delta[L] = NULL;
-    arena->x = mlp_cut(&c, rows, mlp_n_inputs(net));
+    arena->room = room;
+    if (room == 0)
+        arena->x = mlp_cut(&c, rows, mlp_n_inputs(net));
+    if (room > 0 && purpose == MLP_TRAIN) {
+        arena->starts = (int64_t *)(void *)mlp_cut(&c, starts_size(net), 1);
+        arena->values = mlp_cut(&c, room, 1);
+        arena->places = (uint32_t *)(void *)mlp_cut(&c, room / 2 + 1, 1);
+    }
     if (purpose == MLP_FORWARD) {
         double *even = mlp_cut(&c, rows, net->max_width), *odd = mlp_cut(&c, rows, net->max_width);
         for (size_t l = 0; l < L; l++)
@@ -136,11 +153,11 @@ static void arena_cut(struct mlp_arena *arena, const struct mlp_network *net,
 /* One block, which the C library keeps for the next call: of several it would give the last ones back
  * to the system each time (2,000 rows of 64-128-10 on two threads: 370 us instead of 230). */
 enum mlp_status mlp_arenas_new(struct mlp_arena *arenas, size_t n, const struct mlp_network *net,
-                               enum mlp_purpose purpose, size_t first, size_t rows)
+                               enum mlp_purpose purpose, size_t first, size_t rows, size_t room)
 {
     const size_t panel = panel_size(net, purpose, rows > first ? rows : first);
-    const size_t large = arena_size(net, purpose, first, panel);
-    const size_t small = arena_size(net, purpose, rows, panel);
+    const size_t large = arena_size(net, purpose, first, panel, room);
+    const size_t small = arena_size(net, purpose, rows, panel, room);
     size_t total;
     memset(arenas, 0, n * sizeof *arenas);
     if (large == 0 || small == 0 || !mlp_size_multiply(n - 1, small, &total) ||
@@ -150,7 +167,7 @@ enum mlp_status mlp_arenas_new(struct mlp_arena *arenas, size_t n, const struct 
     if (block == NULL)
         return MLP_NO_MEMORY;
     for (size_t i = 0; i < n; i++)
-        arena_cut(&arenas[i], net, purpose, i ? rows : first, panel,
+        arena_cut(&arenas[i], net, purpose, i ? rows : first, panel, room,
                   block + (i ? large + (i - 1) * small : 0));
     arenas[0].block = block;
     return MLP_OK;
@@ -163,19 +180,21 @@ void mlp_arenas_free(struct mlp_arena *arenas)
 }
 
 enum mlp_status mlp_workspace_new(struct mlp_workspace *space, const struct mlp_network *net,
-                                  size_t n_threads, size_t batch, size_t n, int with_gradient)
+                                  size_t n_threads, size_t batch, size_t n, int with_gradient,
+                                  size_t room)
 {
     /* Threads share the chunks of a single chain, and have chunks of their own in ranges. */
     if (n_threads > MLP_MAX_THREADS)
         n_threads = MLP_MAX_THREADS;
-    const size_t own = mlp_n_ranges(net, n) > 1 ? mlp_chunk_rows(net, 1, n) : 0;
-    const size_t shared = mlp_chunk_rows(net, n_threads, n);
+    const size_t own = mlp_n_ranges(net, n) > 1 ? mlp_chunk_rows(net, room, 1, n) : 0;
+    const size_t shared = mlp_chunk_rows(net, room, n_threads, n);
     memset(space, 0, sizeof *space);
     space->arenas = calloc(n_threads, sizeof *space->arenas);
     if (space->arenas == NULL)
         return MLP_NO_MEMORY;
     space->n_threads = n_threads;
-    enum mlp_status status = mlp_arenas_new(space->arenas, n_threads, net, MLP_TRAIN, shared, own);
+    enum mlp_status status =
+        mlp_arenas_new(space->arenas, n_threads, net, MLP_TRAIN, shared, own, room);
     if (status == MLP_OK && with_gradient && mlp_n_ranges(net, batch) > 1) {
         space->partial = mlp_allocate(MLP_RANGES * net->n_parameters);
         status = space->partial == NULL ? MLP_NO_MEMORY : MLP_OK;

@@ -20,7 +20,12 @@ struct mlp_arena {
     double *terms, *c; /* (rows, m^(L)) and (rows,): the cost's */
     double *s;         /* (rows,) weights of instances: converted or gathered */
     double *panel;     /* of the products */
-    double *scratch;   /* of mlp_online_scratch() */
+    /* Where x is CSR, instead of x: room for the transpose of a chunk of so many terms. See lists.h. */
+    size_t room;
+    int64_t *starts;
+    double *values;
+    uint32_t *places;
+    double *scratch; /* of mlp_online_scratch() */
 };
 
 enum mlp_purpose {
@@ -29,12 +34,12 @@ enum mlp_purpose {
 };
 
 /* n arenas in one block of memory: the first for `first` instances, the others for `rows`, with a panel
- * for the larger of these numbers. */
+ * for the larger of these numbers. With room > 0 they are for CSR instances, so many terms of a chunk. */
 enum mlp_status mlp_arenas_new(struct mlp_arena *arenas, size_t n, const struct mlp_network *net,
-                               enum mlp_purpose purpose, size_t first, size_t rows);
+                               enum mlp_purpose purpose, size_t first, size_t rows, size_t room);
 void mlp_arenas_free(struct mlp_arena *arenas);
-/* Instances per chunk for so many threads, at most n. */
-size_t mlp_chunk_rows(const struct mlp_network *net, size_t n_threads, size_t n);
+/* Instances per chunk for so many threads, at most n; of CSR instances with room > 0. */
+size_t mlp_chunk_rows(const struct mlp_network *net, size_t room, size_t n_threads, size_t n);
 
 /* The arenas of a pass over up to n instances, or of batches of `batch` and then such a pass. Thread
  * 0's holds the chunks that threads share. */
@@ -44,7 +49,8 @@ struct mlp_workspace {
     double *partial;          /* the gradients of the ranges, NULL where no batch has any */
 };
 enum mlp_status mlp_workspace_new(struct mlp_workspace *space, const struct mlp_network *net,
-                                  size_t n_threads, size_t batch, size_t n, int with_gradient);
+                                  size_t n_threads, size_t batch, size_t n, int with_gradient,
+                                  size_t room);
 void mlp_workspace_free(struct mlp_workspace *space);
 
 /* Doubles of scratch that the kernel online() needs. */

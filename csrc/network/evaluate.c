@@ -25,8 +25,10 @@ static void some_rows(void *context, size_t thread, size_t part)
             mlp_part(c->n, c->parts, part + 1));
 }
 
-enum mlp_status mlp_run_rows(const struct mlp_network *net, enum mlp_purpose purpose, size_t n,
-                             double work, size_t n_threads, mlp_rows_task task, const void *context)
+/* mlp_run_rows; with room > 0 of CSR instances. */
+static enum mlp_status run_rows(const struct mlp_network *net, enum mlp_purpose purpose,
+                                size_t room, size_t n, double work, size_t n_threads,
+                                mlp_rows_task task, const void *context)
 {
     struct mlp_team team = {.n_threads = 1};
     if (work >= 2.0 * net->grain)
@@ -35,10 +37,10 @@ enum mlp_status mlp_run_rows(const struct mlp_network *net, enum mlp_purpose pur
     /* Two parts a thread even out a little of what the threads differ by. */
     struct mlp_arena alone;
     struct rows_context c = {n, threads > 1 ? 2 * threads : 1, &alone, task, context};
-    const size_t rows = mlp_chunk_rows(net, 1, n / c.parts + 8 < n ? n / c.parts + 8 : n);
+    const size_t rows = mlp_chunk_rows(net, room, 1, n / c.parts + 8 < n ? n / c.parts + 8 : n);
     enum mlp_status status = MLP_NO_MEMORY;
     if (threads == 1 || (c.arenas = calloc(threads, sizeof *c.arenas)) != NULL)
-        status = mlp_arenas_new(c.arenas, threads, net, purpose, rows, rows);
+        status = mlp_arenas_new(c.arenas, threads, net, purpose, rows, rows, room);
     if (status == MLP_OK) {
         const uint64_t saved = mlp_fp_enter();
         mlp_team_run(&team, threads, c.parts, some_rows, &c);
@@ -49,6 +51,12 @@ enum mlp_status mlp_run_rows(const struct mlp_network *net, enum mlp_purpose pur
         free(c.arenas);
     mlp_team_close(&team);
     return status;
+}
+
+enum mlp_status mlp_run_rows(const struct mlp_network *net, enum mlp_purpose purpose, size_t n,
+                             double work, size_t n_threads, mlp_rows_task task, const void *context)
+{
+    return run_rows(net, purpose, 0, n, work, n_threads, task, context);
 }
 
 void mlp_predict_in(const struct mlp_arena *arena, const struct mlp_network *network,
@@ -69,6 +77,7 @@ struct predict_context {
     const struct mlp_matrix *x;
     int linear;
     double *out;
+    int finite; /* of CSR instances: whether w^(1) is */
 };
 
 static void predict_task(const void *context, const struct mlp_arena *arena, size_t begin,
@@ -76,6 +85,37 @@ static void predict_task(const void *context, const struct mlp_arena *arena, siz
 {
     const struct predict_context *c = context;
     mlp_predict_in(arena, c->net, c->x, begin, end, c->linear, c->out);
+}
+
+static void predict_lists_task(const void *context, const struct mlp_arena *arena, size_t begin,
+                               size_t end)
+{
+    const struct predict_context *c = context;
+    const size_t m = mlp_n_outputs(c->net);
+    for (size_t i = begin, rows; i < end; i += rows) {
+        rows = end - i < arena->rows ? end - i : arena->rows;
+        mlp_forward_lists(c->net, c->x, i, rows, c->finite, arena->a, c->out + i * m, arena->panel,
+                          c->linear);
+        if (!c->linear)
+            mlp_unscale_outputs(c->net, rows, c->out + i * m);
+    }
+}
+
+/* mlp_predict of CSR instances. */
+static enum mlp_status predict_lists(const struct mlp_network *network, const struct mlp_matrix *x,
+                                     size_t n, int linear, size_t n_threads, double *out)
+{
+    const struct mlp_layer *l = &network->layers[0];
+    struct predict_context c = {network, x, linear, out, 0};
+    struct mlp_team team;
+    const double terms = (double)(x->starts[n] - x->starts[0]);
+    const double rest = (double)network->n_parameters - (double)l->m_in * (double)l->m_out +
+                        MLP_ACTIVATION * (double)network->units;
+    mlp_team_open(&team, n_threads);
+    c.finite = mlp_lists_finite(network, &team);
+    mlp_team_close(&team);
+    return run_rows(network, MLP_FORWARD, 1, n, (double)n * rest + terms * (double)l->m_out,
+                    n_threads, predict_lists_task, &c);
 }
 
 static double predict_work(const struct mlp_network *net, size_t n)
@@ -92,7 +132,9 @@ enum mlp_status mlp_predict(const struct mlp_network *network, const struct mlp_
                             int linear, size_t n_threads, double *out)
 {
     struct mlp_matrix own;
-    const struct predict_context c = {network, mlp_inputs(network, x, &own), linear, out};
+    if (mlp_is_csr(x))
+        return predict_lists(network, x, n, linear, n_threads, out);
+    const struct predict_context c = {network, mlp_inputs(network, x, &own), linear, out, 0};
     return mlp_run_rows(network, MLP_FORWARD, n, predict_work(network, n), n_threads, predict_task,
                         &c);
 }
@@ -103,7 +145,7 @@ enum mlp_status mlp_activations(const struct mlp_network *network, const struct 
     struct mlp_arena arena;
     struct mlp_matrix own;
     const enum mlp_status status =
-        mlp_arenas_new(&arena, 1, network, MLP_FORWARD, mlp_chunk_rows(network, 1, n), 0);
+        mlp_arenas_new(&arena, 1, network, MLP_FORWARD, mlp_chunk_rows(network, 0, 1, n), 0, 0);
     if (status != MLP_OK)
         return status;
     x = mlp_inputs(network, x, &own);
@@ -142,8 +184,8 @@ static enum mlp_status start(struct mlp_evaluation *e, const struct mlp_network 
                                 .weights = problem->weights,
                                 .penalty = {problem->l1, problem->l2},
                                 .gradient = gradient};
-    const enum mlp_status status =
-        mlp_workspace_new(&e->space, network, e->n_threads, n, n, gradient != NULL);
+    const enum mlp_status status = mlp_workspace_new(&e->space, network, e->n_threads, n, n,
+                                                     gradient != NULL, mlp_lists_room(x, n));
     if (status == MLP_OK)
         mlp_pass_start(&e->pass, NULL, 0, n);
     return status;

@@ -54,7 +54,7 @@ enum mlp_status mlp_jacobian(const struct mlp_network *network, const struct mlp
         return MLP_OK;
     if (!inputs && !mlp_size_multiply(rows, c.row, &size))
         return MLP_TOO_LARGE;
-    const enum mlp_status status = mlp_arenas_new(&c.arena, 1, network, MLP_TRAIN, rows, rows);
+    const enum mlp_status status = mlp_arenas_new(&c.arena, 1, network, MLP_TRAIN, rows, rows, 0);
     if (status != MLP_OK)
         return status;
     if (!inputs && (c.rows = mlp_allocate(size)) == NULL) {

@@ -54,6 +54,16 @@ void mlp_layer_forward(const struct mlp_network *net, size_t l, size_t rows, con
         activate(net, layer->g, rows, c1 - c0, m_out, z + c0, d == NULL ? NULL : d + c0);
 }
 
+void mlp_layer_forward_lists(const struct mlp_network *net, const struct mlp_matrix *x,
+                             const size_t *order, size_t begin, size_t rows, int finite, double *z,
+                             double *d, int linear)
+{
+    const struct mlp_layer *layer = &net->layers[0];
+    mlp_lists_forward(net, x, order, begin, rows, finite, z);
+    if (!linear)
+        activate(net, layer->g, rows, layer->m_out, layer->m_out, z, d);
+}
+
 void mlp_layer_skip(const struct mlp_network *net, size_t l, size_t rows, const double *previous,
                     size_t c0, size_t c1, double *a)
 {
@@ -68,11 +78,12 @@ void mlp_layer_skip(const struct mlp_network *net, size_t l, size_t rows, const 
         net->kernels->add(c1 - c0, previous + i * m + c0, a + i * m + c0);
 }
 
-void mlp_forward(const struct mlp_network *net, size_t first, size_t rows, const double *x,
-                 double *const *a, double *last, double *panel, int linear)
+/* mlp_forward from layers[from] on, which takes `previous`. */
+static void forward_from(const struct mlp_network *net, size_t from, size_t first, size_t rows,
+                         const double *previous, double *const *a, double *last, double *panel,
+                         int linear)
 {
-    const double *previous = x;
-    for (size_t l = 0; l < net->n_layers; l++) {
+    for (size_t l = from; l < net->n_layers; l++) {
         const int output = l + 1 == net->n_layers;
         const size_t m = net->layers[l].m_out;
         double *z = output ? last : a[l] + first * m;
@@ -81,6 +92,25 @@ void mlp_forward(const struct mlp_network *net, size_t first, size_t rows, const
         mlp_layer_skip(net, l, rows, previous, 0, m, z);
         previous = z;
     }
+}
+
+void mlp_forward(const struct mlp_network *net, size_t first, size_t rows, const double *x,
+                 double *const *a, double *last, double *panel, int linear)
+{
+    forward_from(net, 0, first, rows, x, a, last, panel, linear);
+}
+
+void mlp_forward_lists(const struct mlp_network *net, const struct mlp_matrix *x, size_t begin,
+                       size_t rows, int finite, double *const *a, double *last, double *panel,
+                       int linear)
+{
+    const int output = net->n_layers == 1;
+    double *z = output ? last : a[0];
+    mlp_layer_forward_lists(net, x, NULL, begin, rows, finite, z, mlp_kept(net, a, 0, 0),
+                            linear && output);
+    if (net->layers[0].skip)
+        mlp_lists_skip(x, NULL, begin, rows, z);
+    forward_from(net, 1, 0, rows, z, a, last, panel, linear);
 }
 
 /* delta (n,) <- delta * g'(z), from what mlp_derivable gives. */
@@ -237,6 +267,20 @@ static void finish_tile(const struct mlp_network *net, const struct mlp_layer *l
 /* Terms up to which the step is taken with the product: see struct mlp_epilogue. */
 #define FUSED_ROWS 256
 
+/* Columns c0 .. c1 - 1 of dC/db, and unless step is NULL their step. */
+static void gradient_bias(const struct mlp_network *net, const struct mlp_layer *layer, size_t c0,
+                          size_t c1, size_t rows, const double *delta, int first, double *gradient,
+                          double *panel, const struct mlp_step *step)
+{
+    static const double one = 1.0;
+    const size_t begin = layer->offset + layer->m_in * layer->m_out + c0;
+    double *db = gradient + begin;
+    net->kernels->product(1, c1 - c0, rows, &one, 0, 0, delta + c0, (ptrdiff_t)layer->m_out, 1,
+                          first ? NULL : db, 0, db, 0, NULL, panel);
+    if (step != NULL)
+        mlp_step_take(step, net, begin, c1 - c0);
+}
+
 /* The gradient of a tile with the penalty's, and its step: see mlp_gradient_part. */
 static void gradient_tile(const struct mlp_network *net, const struct mlp_layer *layer,
                           struct tile t, size_t rows, const double *a, const double *delta,
@@ -271,13 +315,44 @@ static void gradient_tile(const struct mlp_network *net, const struct mlp_layer 
         mlp_step_take(step, net, (size_t)(db - gradient), width);
 }
 
+/* The same of the first layer, all columns of a tile of CSR instances: some rows of w after the others,
+ * which are in the cache when they take their step. */
+static void gradient_lists(const struct mlp_network *net, const struct mlp_lists *lists,
+                           struct tile t, size_t part, const double *delta, int first,
+                           double *gradient, double *panel, const struct mlp_penalty *penalty,
+                           const struct mlp_step *step)
+{
+    const struct mlp_layer *layer = &net->layers[0];
+    const size_t m_out = layer->m_out, rows = lists->rows;
+    const size_t block = m_out < RUN ? RUN / m_out : 1;
+    const int finite = net->kernels->all_finite(rows * m_out, delta);
+    const int64_t *starts = mlp_lists_transpose(lists, part, t.r0, t.r1);
+    for (size_t r = t.r0; r < t.r1; r += block) {
+        const size_t n = t.r1 - r < block ? t.r1 - r : block;
+        double *dw = gradient + layer->offset + r * m_out;
+        net->kernels->lists(n, m_out, rows, starts + (r - t.r0), lists->values, lists->places,
+                            delta, m_out, finite, first ? NULL : dw, m_out, dw, m_out);
+        finish_run(net, penalty, step, layer->offset + r * m_out, n * m_out, gradient);
+    }
+    if (t.bias)
+        gradient_bias(net, layer, 0, m_out, rows, delta, first, gradient, panel, step);
+}
+
 void mlp_gradient_part(const struct mlp_network *net, size_t parts, size_t part, size_t rows,
-                       const double *x, double *const *a, double *const *delta, int first,
-                       double *gradient, double *panel, const struct mlp_penalty *penalty,
-                       const struct mlp_step *step, int keep)
+                       const double *x, const struct mlp_lists *lists, double *const *a,
+                       double *const *delta, int first, double *gradient, double *panel,
+                       const struct mlp_penalty *penalty, const struct mlp_step *step, int keep)
 {
     for (size_t l = net->n_layers; l-- > 0;) {
         const struct mlp_layer *layer = &net->layers[l];
+        if (l == 0 && lists != NULL) {
+            const struct tile rows_of_w = {mlp_part(layer->m_in, parts, part),
+                                           mlp_part(layer->m_in, parts, part + 1), 0, layer->m_out,
+                                           part + 1 == parts};
+            gradient_lists(net, lists, rows_of_w, part, delta[0], first, gradient, panel, penalty,
+                           step);
+            continue;
+        }
         const struct tile t = share(layer, rows, parts, part);
         gradient_tile(net, layer, t, rows, l ? a[l - 1] : x, delta[l], first, gradient, panel,
                       penalty, step, keep);

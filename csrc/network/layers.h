@@ -4,6 +4,7 @@
 #ifndef MLP_LAYERS_H
 #define MLP_LAYERS_H
 
+#include "network/lists.h"
 #include "network/network.h"
 #include "network/penalty.h"
 #include "network/step.h"
@@ -17,6 +18,10 @@
  * unless it is NULL. */
 void mlp_forward(const struct mlp_network *net, size_t first, size_t rows, const double *x,
                  double *const *a, double *last, double *panel, int linear);
+/* The same of rows begin .. begin + rows - 1 of CSR x, in the places of the first instances of a. */
+void mlp_forward_lists(const struct mlp_network *net, const struct mlp_matrix *x, size_t begin,
+                       size_t rows, int finite, double *const *a, double *last, double *panel,
+                       int linear);
 /* delta[l-1] <- e^(l) * g'(z^(l)), l = from .. to + 1, of the same instances: all of them for from =
  * L - 1, to = 0. e^(l) = dC/da^(l) is delta[l] w^(l+1)T, + e^(l+1) where layer l + 1 is skipped; of a
  * layer l that is skipped it is left in delta[L]. */
@@ -51,6 +56,10 @@ static inline double *mlp_carried(const struct mlp_network *net, double *const *
  * (rows, m_in); and of d, unless it is NULL: see mlp_kept. What skips it is not added. */
 void mlp_layer_forward(const struct mlp_network *net, size_t l, size_t rows, const double *previous,
                        size_t c0, size_t c1, double *z, double *d, double *panel, int linear);
+/* All columns of the first layer's, from rows begin .. begin + rows - 1 of CSR x; w is finite, or `finite` 0. */
+void mlp_layer_forward_lists(const struct mlp_network *net, const struct mlp_matrix *x,
+                             const size_t *order, size_t begin, size_t rows, int finite, double *z,
+                             double *d, int linear);
 /* Those columns of a (rows, m_out) += previous (rows, m_in), where layers[l] is skipped. */
 void mlp_layer_skip(const struct mlp_network *net, size_t l, size_t rows, const double *previous,
                     size_t c0, size_t c1, double *a);
@@ -81,10 +90,11 @@ void mlp_output_deltas(const struct mlp_network *net, size_t rows, size_t k, con
 /* Part number `part` of `parts` of every layer's gradient, from `rows` instances:
  * dC/dw^(l) <- C0 + a^(l-1)T delta^(l) and dC/db^(l) <- C0 + sum_i delta^(l)_i, where C0 is what the
  * chunks before left there, or 0 for the first. Then, unless it is NULL, the penalty's, and, unless
- * step is NULL, the step of that part; the gradient may be left undefined when `keep` is 0. */
+ * step is NULL, the step of that part; the gradient may be left undefined when `keep` is 0. Of CSR
+ * instances x is NULL and `lists` describes them. */
 void mlp_gradient_part(const struct mlp_network *net, size_t parts, size_t part, size_t rows,
-                       const double *x, double *const *a, double *const *delta, int first,
-                       double *gradient, double *panel, const struct mlp_penalty *penalty,
-                       const struct mlp_step *step, int keep);
+                       const double *x, const struct mlp_lists *lists, double *const *a,
+                       double *const *delta, int first, double *gradient, double *panel,
+                       const struct mlp_penalty *penalty, const struct mlp_step *step, int keep);
 
 #endif

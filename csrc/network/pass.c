@@ -26,6 +26,29 @@ void mlp_pass_start(struct mlp_pass *pass, const size_t *order, size_t begin, si
     }
 }
 
+/* Whether x is taken as lists of what is not 0, and not filled in: the arenas are made for that. */
+static int takes_lists(const struct mlp_pass *pass)
+{
+    return pass->space->arenas[0].room > 0 && mlp_is_csr(pass->x);
+}
+
+/* Rows row .. row + rows - 1 of the batch, and an arena's room for their transpose. */
+static struct mlp_lists lists_of(const struct mlp_pass *pass, const struct mlp_arena *arena,
+                                 size_t row, size_t rows)
+{
+    return (struct mlp_lists){pass->x,       pass->order,   pass->begin + row, rows,
+                              arena->starts, arena->values, arena->places};
+}
+
+/* How many of `rows` rows of the batch from `row` on are a chunk. */
+static size_t fitting(const struct mlp_pass *pass, const struct mlp_arena *arena, size_t row,
+                      size_t rows)
+{
+    if (!takes_lists(pass) || pass->gradient == NULL)
+        return rows;
+    return mlp_lists_fitting(pass->x, pass->order, pass->begin + row, rows, arena->room);
+}
+
 /* Units of a row whose mask is made at a time, on the stack: 2 KB. */
 #define MASK_UNITS ((size_t)256)
 
@@ -55,7 +78,12 @@ static void forward_layer(const struct mlp_pass *pass, const struct mlp_arena *a
     const struct mlp_network *net = pass->net;
     const size_t m = net->layers[l].m_out;
     double *a = arena->a[l] + first * m, *d = mlp_kept(net, arena->a, l, first);
-    mlp_layer_forward(net, l, rows, previous, c0, c1, a, d, panel, l + 1 == net->n_layers);
+    const int linear = l + 1 == net->n_layers, lists = l == 0 && takes_lists(pass);
+    if (lists)
+        mlp_layer_forward_lists(net, pass->x, pass->order, pass->begin + row, rows, pass->finite, a,
+                                d, linear);
+    else
+        mlp_layer_forward(net, l, rows, previous, c0, c1, a, d, panel, linear);
     if (net->layers[l].drop > 0.0) {
         double mask[MASK_UNITS];
         for (size_t i = 0; i < rows; i++) {
@@ -67,7 +95,10 @@ static void forward_layer(const struct mlp_pass *pass, const struct mlp_arena *a
             }
         }
     }
-    mlp_layer_skip(net, l, rows, previous, c0, c1, a);
+    if (!lists)
+        mlp_layer_skip(net, l, rows, previous, c0, c1, a);
+    else if (net->layers[l].skip)
+        mlp_lists_skip(pass->x, pass->order, pass->begin + row, rows, a);
 }
 
 /* c, and delta^(L), of instances row .. row + rows - 1 of the batch, in the arena from `first` on. */
@@ -104,6 +135,25 @@ static double row_work(const struct mlp_pass *pass)
            (pass->gradient == NULL ? P : 2.0 * P - (double)l->m_in * (double)l->m_out);
 }
 
+/* Multiply-adds that a parameter of the first layer costs where few of its instances have a term: to and from
+ * memory, with Adam's step. */
+#define TOUCH 20.0
+
+/* Multiply-adds of a chunk of CSR instances. */
+static double lists_work(const struct mlp_pass *pass, const struct mlp_lists *lists)
+{
+    const struct mlp_network *net = pass->net;
+    const struct mlp_layer *l = &net->layers[0];
+    const double m_out = (double)l->m_out, w = (double)l->m_in * m_out;
+    const double rest = (double)net->n_parameters - w;
+    const double per_row = rest + MLP_ACTIVATION * (double)net->units;
+    const double terms =
+        (double)mlp_lists_terms(lists->x, lists->order, lists->begin, lists->rows) * m_out;
+    const double forward = terms + (double)lists->rows * per_row;
+    return pass->gradient == NULL ? forward
+                                  : 2.0 * forward + (double)lists->rows * rest + TOUCH * w;
+}
+
 /* ---- many ranges: each thread takes whole ones ---- */
 
 /* Rows of its range that a task gets through. */
@@ -122,11 +172,15 @@ static void range_task(void *context, size_t thread, size_t part)
     struct mlp_range *range = &((struct mlp_pass *)context)->ranges[index];
     const size_t start = mlp_part(pass->n, pass->n_ranges, index);
     const size_t end = mlp_part(pass->n, pass->n_ranges, index + 1);
-    const size_t chunk = mlp_chunk_rows(net, 1, arena->rows);
+    const size_t chunk = mlp_chunk_rows(net, arena->room, 1, arena->rows);
+    const int lists = takes_lists(pass);
     for (size_t left = task_rows(pass); range->row < end && left > 0;) {
         size_t rows = end - range->row < chunk ? end - range->row : chunk;
-        rows = rows < left ? rows : left;
-        const double *x = mlp_rows(pass->x, pass->order, pass->begin + range->row, rows, arena->x);
+        rows = fitting(pass, arena, range->row, rows < left ? rows : left);
+        const struct mlp_lists own = lists_of(pass, arena, range->row, rows);
+        const double *x = NULL;
+        if (!lists)
+            x = mlp_rows(pass->x, pass->order, pass->begin + range->row, rows, arena->x);
         for (size_t l = 0; l < net->n_layers; l++)
             forward_layer(pass, arena, l, range->row, 0, rows, l ? arena->a[l - 1] : x, 0,
                           net->layers[l].m_out, arena->panel);
@@ -134,9 +188,9 @@ static void range_task(void *context, size_t thread, size_t part)
         net->kernels->accumulate(rows, range->row - start, arena->c, range->sum);
         if (pass->gradient != NULL) {
             mlp_deltas(net, net->n_layers - 1, 0, 0, rows, arena->a, arena->delta, arena->panel);
-            mlp_gradient_part(net, 1, 0, rows, x, arena->a, arena->delta, range->row == start,
-                              pass->space->partial + index * net->n_parameters, arena->panel, NULL,
-                              NULL, 1);
+            mlp_gradient_part(net, 1, 0, rows, x, lists ? &own : NULL, arena->a, arena->delta,
+                              range->row == start, pass->space->partial + index * net->n_parameters,
+                              arena->panel, NULL, NULL, 1);
         }
         range->row += rows;
         left -= rows;
@@ -201,6 +255,7 @@ struct chunk_context {
     const struct mlp_pass *pass;
     size_t row, rows, parts;
     const double *x;                   /* (rows, m^(0)), known once its rows have been read */
+    const struct mlp_lists *lists;     /* instead of that, or NULL */
     const struct mlp_penalty *penalty; /* NULL: none, or not yet */
     const struct mlp_step *step;
     /* The phase's layers: forward through layers[from .. to - 1], with the output, then deltas
@@ -253,7 +308,7 @@ static void rows_task(void *context, size_t thread, size_t part)
     const size_t rows = part_rows(c, part, &first);
     if (rows == 0)
         return;
-    const double *x = c->from == 0 ? read_rows(c, first, rows) : NULL;
+    const double *x = c->from == 0 && c->lists == NULL ? read_rows(c, first, rows) : NULL;
     for (size_t l = c->from; l < c->to; l++)
         forward_layer(pass, arena, l, c->row + first, first, rows,
                       l ? arena->a[l - 1] + first * net->layers[l].m_in : x, 0,
@@ -294,9 +349,9 @@ static void parameters_task(void *context, size_t thread, size_t part)
     const struct chunk_context *c = context;
     const struct mlp_pass *pass = c->pass;
     const struct mlp_arena *arena = &pass->space->arenas[0];
-    mlp_gradient_part(pass->net, c->parts, part, c->rows, c->x, arena->a, arena->delta, c->row == 0,
-                      pass->gradient, pass->space->arenas[thread].panel, c->penalty, c->step,
-                      pass->keep);
+    mlp_gradient_part(pass->net, c->parts, part, c->rows, c->x, c->lists, arena->a, arena->delta,
+                      c->row == 0, pass->gradient, pass->space->arenas[thread].panel, c->penalty,
+                      c->step, pass->keep);
 }
 
 static void run_phase(struct chunk_context *c, mlp_task task)
@@ -306,7 +361,8 @@ static void run_phase(struct chunk_context *c, mlp_task task)
 
 static int by_columns(const struct chunk_context *c, size_t l)
 {
-    return mlp_by_columns(&c->pass->net->layers[l], c->rows, c->parts);
+    return !(l == 0 && c->lists != NULL) &&
+           mlp_by_columns(&c->pass->net->layers[l], c->rows, c->parts);
 }
 
 /* Down from layers[l] to where the columns of a layer are shared, or the first. */
@@ -364,11 +420,18 @@ static int advance_chunk(struct mlp_pass *pass)
     struct mlp_range *range = &pass->ranges[0];
     const size_t left = pass->n - range->row, most = pass->space->arenas[0].rows;
     struct chunk_context c = {.pass = pass, .row = range->row, .rows = left < most ? left : most};
+    c.rows = fitting(pass, &pass->space->arenas[0], c.row, c.rows);
+    const struct mlp_lists lists = lists_of(pass, &pass->space->arenas[0], c.row, c.rows);
+    c.lists = takes_lists(pass) ? &lists : NULL;
     const double rows = (double)c.rows, P = (double)net->n_parameters;
     const int last = c.rows == left;
-    pass->work = rows * (row_work(pass) + P);
-
-    c.parts = mlp_team_size(pass->team, net->grain, rows * row_work(pass));
+    if (c.lists == NULL) {
+        pass->work = rows * (row_work(pass) + P);
+        c.parts = mlp_team_size(pass->team, net->grain, rows * row_work(pass));
+    } else {
+        pass->work = lists_work(pass, c.lists);
+        c.parts = mlp_team_size(pass->team, net->grain, pass->work);
+    }
     forward_and_deltas(&c);
     net->kernels->accumulate(c.rows, c.row, pass->space->arenas[0].c, range->sum);
     range->row += c.rows;
@@ -387,5 +450,7 @@ static int advance_chunk(struct mlp_pass *pass)
 
 int mlp_pass_advance(struct mlp_pass *pass)
 {
+    if (pass->range == 0 && pass->ranges[0].row == 0 && takes_lists(pass))
+        pass->finite = mlp_lists_finite(pass->net, pass->team);
     return pass->n_ranges > 1 ? advance_ranges(pass) : advance_chunk(pass);
 }

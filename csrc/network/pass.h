@@ -37,6 +37,7 @@ struct mlp_pass {
     size_t begin, n;        /* rows begin .. begin + n - 1 of x, y or order */
     size_t n_ranges, range; /* ranges before this one are complete */
     double work;            /* multiply-adds of the last mlp_pass_advance */
+    int finite;             /* of CSR instances: whether w^(1) is */
     struct mlp_pair cost;   /* the result */
     struct mlp_range ranges[MLP_RANGES];
 };

@@ -78,7 +78,8 @@ enum mlp_status mlp_predictor_new(struct mlp_predictor **predictor,
         p->n = n;
         p->owner = owner;
         if (n > 1 || !is_small(net))
-            status = mlp_arenas_new(&p->arena, 1, net, MLP_FORWARD, mlp_chunk_rows(net, 1, n), 0);
+            status =
+                mlp_arenas_new(&p->arena, 1, net, MLP_FORWARD, mlp_chunk_rows(net, 0, 1, n), 0, 0);
         else if (mlp_n_inputs(net) > ROW_WIDTH &&
                  (p->wide = mlp_allocate(mlp_n_inputs(net))) == NULL)
             status = MLP_NO_MEMORY;

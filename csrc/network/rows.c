@@ -38,7 +38,7 @@ static void convert(enum mlp_dtype dtype, const char *p, ptrdiff_t step, size_t 
 /* Whether each row of x is contiguous float64, to be used as it is. */
 static int row_in_place(const struct mlp_matrix *x)
 {
-    return x->dtype == MLP_FLOAT64 && !x->labels && x->scale == NULL &&
+    return x->dtype == MLP_FLOAT64 && !x->labels && x->starts == NULL && x->scale == NULL &&
            (x->columns == 1 || x->column_stride == (ptrdiff_t)sizeof(double));
 }
 
@@ -101,10 +101,28 @@ static void gather(const struct mlp_matrix *x, const size_t *order, size_t begin
     }
 }
 
+/* out (rows, m) <- rows begin .. of CSR x, in that order, with their zeros. */
+static void fill_in(const struct mlp_matrix *x, const size_t *order, size_t begin, size_t rows,
+                    double *out)
+{
+    const double *values = (const double *)(const void *)x->data;
+    memset(out, 0, rows * x->columns * sizeof *out);
+    for (size_t i = 0; i < rows; i++, out += x->columns) {
+        const size_t row = order == NULL ? begin + i : order[begin + i];
+        const int64_t *s = x->starts + (x->rows == NULL ? row : x->rows[row]);
+        for (int64_t t = s[0]; t < s[1]; t++)
+            out[x->places[t]] += values[t];
+    }
+}
+
 const double *mlp_rows(const struct mlp_matrix *x, const size_t *order, size_t begin, size_t rows,
                        double *buffer)
 {
     const size_t m = x->columns;
+    if (x->starts != NULL) {
+        fill_in(x, order, begin, rows, buffer);
+        return buffer;
+    }
     const int contiguous = row_in_place(x);
     if (order == NULL && mlp_rows_in_place(x, rows) != NULL)
         return (const double *)(const void *)(x->data + (ptrdiff_t)begin * x->row_stride);

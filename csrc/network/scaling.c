@@ -16,7 +16,7 @@ static const struct mlp_matrix *scaled(const struct mlp_matrix *x, const double 
 const struct mlp_matrix *mlp_inputs(const struct mlp_network *net, const struct mlp_matrix *x,
                                     struct mlp_matrix *own)
 {
-    return mlp_scales_inputs(net) ? scaled(x, mlp_input_scaling(net), own) : x;
+    return mlp_scales_inputs(net) && x->starts == NULL ? scaled(x, mlp_input_scaling(net), own) : x;
 }
 
 const struct mlp_matrix *mlp_targets(const struct mlp_network *net, const struct mlp_matrix *y,

@@ -14,7 +14,9 @@
 struct mlp_team {
     size_t n_threads;
     struct mlp_worker *workers;
-    int measured; /* the caller measures whether its threads pay: the model may be bolder */
+    int rare;  /* not opened soon after another: only long work is worth waking its workers */
+    int bold;  /* of a fit: the model may be bolder */
+    int tried; /* the caller tries whether it pays: two threads of one core may as well */
 };
 typedef void (*mlp_task)(void *context, size_t thread, size_t part);
 
@@ -26,12 +28,17 @@ void mlp_team_close(struct mlp_team *team);
 void mlp_team_run(const struct mlp_team *team, size_t n_threads, size_t n_parts, mlp_task task,
                   void *context);
 
-/* Seconds of a clock that only ever advances. */
-double mlp_seconds(void);
-
 /* How many threads so many multiply-adds between two barriers are worth, when `grain` of them are
- * worth one. */
+ * worth one, of those that bring something just now (advice.h). With a grain of 1 or less, which tests
+ * set, all of them count. */
 size_t mlp_team_size(const struct mlp_team *team, double grain, double work);
+/* Whether just now a second thread brings something, as far as is known. */
+int mlp_team_pays(const struct mlp_team *team);
+/* Looks at the workers while the caller works on alone, if that is due at `now` (mlp_seconds). What is
+ * seen counts from the next call of one of these functions on. */
+void mlp_team_look(const struct mlp_team *team, double now);
+/* How often it has changed whether the workers bring something. */
+unsigned mlp_team_changes(const struct mlp_team *team);
 
 /* Where part number `part` of n begins, when there are `parts`: multiples of `unit` but for the end. */
 static inline size_t mlp_part_of(size_t n, size_t parts, size_t part, size_t unit)

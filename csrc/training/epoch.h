@@ -26,13 +26,16 @@ struct mlp_method {
     /* Those places have been filled in before the first portion, and fit->epochs: makes what follows
      * from them. NULL, or the name of an array that no fit can have left; NULL: nothing follows. */
     const char *(*resume)(struct mlp_fit *fit);
+    int reads_rows; /* of x, outside of passes: those of CSR instances are filled in for it */
 };
 
 /* Whether one thread or the team is faster: see trial.h. [1] is one thread. */
 struct mlp_trial {
-    int alone;       /* one thread is at work, not the team */
-    int trying;      /* for a moment, to be compared with the other */
-    size_t portions; /* of this moment or period, and what they took: */
+    int begun;        /* since then trials decide; before it the pool does */
+    unsigned changes; /* that the pool had seen at the last portion */
+    int alone;        /* one thread is at work, not the team */
+    int trying;       /* for a moment, to be compared with the other */
+    size_t portions;  /* of this moment or period, and what they took: */
     double seconds, work;
     double clock;             /* seconds measured so far */
     double wait;              /* seconds until the next trial */
@@ -66,13 +69,14 @@ struct mlp_fit {
     void *memory;               /* the method's own */
     struct mlp_workspace space; /* for passes over n instances or batches of batch_size */
     struct mlp_team team;       /* while mlp_fit_run or mlp_fit_finish is under way */
-    struct mlp_trial trial;     /* which of it works on pass */
-    struct mlp_pass pass;       /* a pass over a batch, with the method's gradient */
-    double *gradient;           /* (P,) the last one evaluated, or NULL: */
-    const double *norm;         /* then its norm, which the method keeps; NULL: unknown */
-    const double *rate;         /* the learning rate of the method's last step; NULL: it has none */
-    double *start;              /* (P,) the parameters at the epoch's start */
-    size_t epochs;              /* complete ones, those of the fit that it resumes included */
+    struct mlp_team tried;      /* the same, while a trial decides whether it works on pass: */
+    struct mlp_trial trial;
+    struct mlp_pass pass; /* a pass over a batch, with the method's gradient */
+    double *gradient;     /* (P,) the last one evaluated, or NULL: */
+    const double *norm;   /* then its norm, which the method keeps; NULL: unknown */
+    const double *rate;   /* the learning rate of the method's last step; NULL: it has none */
+    double *start;        /* (P,) the parameters at the epoch's start */
+    size_t epochs;        /* complete ones, those of the fit that it resumes included */
     struct mlp_pair cost, previous;
     double initial_cost;
     struct mlp_stream start_stream; /* the stream at the epoch's start */

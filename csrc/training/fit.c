@@ -1,5 +1,7 @@
 /* fit.c - one call of fit: the loop over what a solver does, in slices so that the caller can look
  * after signals, and the rules that end it. */
+#include "network/clock.h"
+#include "network/lists.h"
 #include "network/memory.h"
 #include "network/scaling.h"
 #include "training/methods.h"
@@ -41,8 +43,9 @@ static enum mlp_status allocate(struct mlp_fit *fit)
         fit->pass.net = fit->net = fit->dropping;
     }
     /* The last pass takes all. */
+    const size_t room = fit->method->reads_rows ? 0 : mlp_lists_room(&fit->x, largest);
     const enum mlp_status status =
-        mlp_workspace_new(&fit->space, fit->net, o->n_threads, largest, fit->n, 1);
+        mlp_workspace_new(&fit->space, fit->net, o->n_threads, largest, fit->n, 1, room);
     if (status != MLP_OK)
         return status;
     fit->start = mlp_allocate(fit->net->n_parameters);
@@ -133,7 +136,9 @@ enum mlp_event mlp_fit_run(struct mlp_fit *fit, size_t until, double work, size_
     double clock = 0.0, since = mlp_seconds();
     const uint64_t saved = mlp_fp_enter();
     mlp_team_open(&fit->team, fit->space.n_threads);
-    fit->team.measured = 1;
+    fit->team.bold = 1;
+    fit->tried = fit->team;
+    fit->tried.tried = 1;
     fit->work = work;
     fit->until = until;
     fit->capacity = capacity;

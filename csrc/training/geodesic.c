@@ -70,8 +70,8 @@ int mlp_geodesic_accelerate(struct mlp_fit *fit, struct mlp_gauss_newton *m)
     const struct mlp_sweep c = mlp_sweep_run(fit, m, arena->rows, per_row, accelerate_task);
     if (!m->dual)
         mlp_gradient_part(net, 1, 0, c.rows, mlp_rows(&fit->x, NULL, m->row, c.rows, arena->x),
-                          arena->a, arena->delta, m->row == 0, m->work, arena->panel, NULL, NULL,
-                          1);
+                          NULL, arena->a, arena->delta, m->row == 0, m->work, arena->panel, NULL,
+                          NULL, 1);
     fit->work -= (double)c.rows * per_row + (double)c.rows * (double)m->P;
     m->row += c.rows;
     return m->row == fit->n;

@@ -308,4 +308,5 @@ const struct mlp_method mlp_levenberg_method = {
     .advance = levenberg_advance,
     .describe = levenberg_describe,
     .resume = levenberg_resume,
+    .reads_rows = 1,
 };

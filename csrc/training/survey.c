@@ -17,6 +17,8 @@
 /* The network is evaluated so many instances at a time, and with at most so many multiply-adds. */
 #define BLOCK ((size_t)16)
 #define MOST_WORK 2e7
+/* Numbers of x that are filled in at a time, of CSR instances: 2 MB. */
+#define MOST_INPUTS ((size_t)1 << 18)
 /* A unit is saturated where |g'(z)| is below the first, for all instances; outputs are constant where none
  * differs from the first instance's by the second, in units of what the targets differ by. */
 #define SATURATED 1e-4
@@ -184,14 +186,14 @@ static int bounded(const struct mlp_network *net)
 }
 
 /* Evaluates instances rows[i .. i + count - 1], and sets seen[l] for layers that learn; returns their
- * inputs. */
+ * inputs, in `inputs` if they must be filled in. */
 static const double *look(const struct mlp_fit *fit, const size_t *rows, size_t i, size_t count,
-                          unsigned char *seen)
+                          unsigned char *seen, double *inputs)
 {
     const struct mlp_network *net = fit->whole;
     const struct mlp_arena *arena = &fit->space.arenas[0];
     const size_t last = net->n_layers - 1;
-    const double *x = mlp_rows(&fit->x, rows, i, count, arena->x);
+    const double *x = mlp_rows(&fit->x, rows, i, count, inputs);
     mlp_forward(net, 0, count, x, arena->a, arena->a[last], arena->panel, 1);
     const double *output = mlp_output_activate(net, count, arena->a[last], arena->terms);
     for (size_t l = 0; l <= last; l++) {
@@ -217,12 +219,16 @@ enum mlp_status mlp_fit_health(struct mlp_fit *fit, struct mlp_health *health)
     }
     /* The first outputs, targets and inputs, and L flags. */
     const size_t m_in = mlp_n_inputs(net);
-    double *memory = mlp_allocate(2 * m + m_in + L);
+    size_t block = arena->rows < BLOCK ? arena->rows : BLOCK;
+    if (arena->room > 0 && m_in > MOST_INPUTS / block)
+        block = m_in < MOST_INPUTS ? MOST_INPUTS / m_in : 1;
+    double *memory = mlp_allocate(2 * m + (1 + (arena->room > 0 ? block : 0)) * m_in + L);
     if (memory == NULL)
         return MLP_NO_MEMORY;
     double *first = memory, *target = first + m, *input = target + m;
-    unsigned char *seen = (unsigned char *)(input + m_in);
-    const size_t block = arena->rows < BLOCK ? arena->rows : BLOCK;
+    double *const inputs = arena->room > 0 ? input + m_in : arena->x;
+    unsigned char *seen =
+        (unsigned char *)(memory + 2 * m + m_in + (arena->room > 0 ? block * m_in : 0));
     const uint64_t saved = mlp_fp_enter();
     double wanted = 0.0, given = 0.0, spread_out = 0.0;
     for (size_t l = 0; l < L; l++)
@@ -238,7 +244,7 @@ enum mlp_status mlp_fit_health(struct mlp_fit *fit, struct mlp_health *health)
     size_t sick = L;
     for (size_t i = 0, count; i < k && sick > 0; i += count) {
         count = k - i < block ? k - i : block;
-        const double *x = look(fit, rows, i, count, seen);
+        const double *x = look(fit, rows, i, count, seen, inputs);
         if (i == 0) {
             memcpy(first, arena->a[L - 1], m * sizeof *first);
             memcpy(input, x, m_in * sizeof *input);

@@ -3,6 +3,7 @@
  * It is the fit without epochs, schedules and rules: what it keeps is the step and, with dropout, its
  * stream. */
 #include "network/dropout.h"
+#include "network/lists.h"
 #include "network/online.h"
 #include "network/pass.h"
 #include "network/scaling.h"
@@ -21,7 +22,7 @@ struct mlp_trainer {
     struct mlp_step step;
     struct mlp_clipping clipping;
     struct mlp_workspace space; /* for batches of up to `largest` */
-    size_t largest;
+    size_t largest, room;       /* so many; of CSR instances */
 };
 
 enum mlp_status mlp_trainer_new(struct mlp_trainer **trainer, struct mlp_network *network,
@@ -70,14 +71,17 @@ enum mlp_status mlp_trainer_step(struct mlp_trainer *trainer, const struct mlp_m
 {
     const struct mlp_network *net = trainer->net;
     struct mlp_step *step = &trainer->step;
-    if (n > trainer->largest) {
+    const size_t room = mlp_lists_room(x, n);
+    if (n > trainer->largest || room > trainer->room || (room == 0) != (trainer->room == 0)) {
         struct mlp_workspace space;
-        const enum mlp_status status = mlp_workspace_new(&space, net, trainer->n_threads, n, n, 1);
+        const enum mlp_status status =
+            mlp_workspace_new(&space, net, trainer->n_threads, n, n, 1, room);
         if (status != MLP_OK)
             return status;
         mlp_workspace_free(&trainer->space);
         trainer->space = space;
         trainer->largest = n;
+        trainer->room = room;
     }
     struct mlp_matrix inputs, targets;
     x = mlp_inputs(net, x, &inputs);

@@ -3,6 +3,8 @@
  * The figures below are of that measurement; no bit of a result depends on them. */
 #include "training/trial.h"
 
+#include "network/clock.h"
+
 /* How long a trial is: so many seconds and portions. */
 #define TRIAL_SECONDS 2e-4
 #define TRIAL_PORTIONS 4
@@ -53,23 +55,51 @@ static void note_portion(struct mlp_trial *t, double seconds, double work)
     t->seconds = t->work = 0.0;
 }
 
+/* The processors have changed: what was measured before says nothing, and a trial is due. */
+static void forget(struct mlp_trial *t)
+{
+    t->rate[0] = t->rate[1] = 0.0;
+    t->wait = TRIAL_SECONDS;
+    if (!t->trying) {
+        t->portions = 0;
+        t->seconds = t->work = 0.0;
+    }
+}
+
+/* What the pool has learnt, by this fit or by others. */
+static void heed(struct mlp_trial *t, const struct mlp_team *team)
+{
+    const unsigned changes = mlp_team_changes(team);
+    if (!t->begun) {
+        t->begun = 1;
+        t->alone = !mlp_team_pays(team);
+    } else if (changes != t->changes) {
+        forget(t);
+    }
+    t->changes = changes;
+}
+
 void mlp_trial_start(struct mlp_trial *trial) { *trial = (struct mlp_trial){.wait = FIRST_WAIT}; }
 
 enum mlp_event mlp_trial_advance(struct mlp_fit *fit, double *clock)
 {
+    struct mlp_trial *t = &fit->trial;
     fit->pass.work = 0.0;
-    fit->pass.team = fit->trial.alone ? &one_thread : &fit->team;
+    fit->pass.team = !t->begun ? &fit->team : t->alone ? &one_thread : &fit->tried;
     const enum mlp_event event = fit->method->advance(fit);
     const double work = fit->pass.work, before = *clock;
     *clock = 0.0;
-    if (mlp_team_size(&fit->team, fit->net->grain, work) == 1)
+    if (mlp_team_size(&fit->tried, fit->net->grain, work) == 1)
         return event;
     if (work >= TRIAL_WORK || fit->pass.n_ranges > 1) {
-        mlp_trial_start(&fit->trial);
+        mlp_trial_start(t);
         return event;
     }
     *clock = mlp_seconds();
+    heed(t, &fit->team);
+    if (t->alone)
+        mlp_team_look(&fit->team, *clock);
     if (before > 0.0)
-        note_portion(&fit->trial, *clock - before, work);
+        note_portion(t, *clock - before, work);
     return event;
 }

@@ -4,7 +4,10 @@
  * of its threads are, which the system may change at any time, and who else wants the processors. No
  * bit depends on it, so it is measured: now and then the other way is tried, and taken when it was
  * faster. A moment does not show what a busy processor costs in the long run, so the average over
- * the last period counts as well, for as long as it is not too old. */
+ * the last period counts as well, for as long as it is not too old.
+ *
+ * It begins with what the pool has learnt (network/advice.h), and tries again when the pool sees a change.
+ * Portions that are too long to be tried follow the pool. */
 #ifndef MLP_TRIAL_H
 #define MLP_TRIAL_H
 

@@ -21,8 +21,8 @@ enum mlp_status mlp_fit_validate(struct mlp_fit *fit, const struct mlp_matrix *x
     double *parameters = NULL;
     enum mlp_status status = MLP_OK;
     if (n > fit->n)
-        status =
-            mlp_workspace_new(&space, fit->net, fit->space.n_threads, batch ? batch : fit->n, n, 1);
+        status = mlp_workspace_new(&space, fit->net, fit->space.n_threads, batch ? batch : fit->n,
+                                   n, 1, fit->space.arenas[0].room);
     if (status != MLP_OK)
         return status;
     if (patience > 0 && (parameters = mlp_allocate(P)) == NULL) {
@@ -56,7 +56,7 @@ int mlp_validation_advance(struct mlp_fit *fit)
 {
     struct mlp_validation *v = &fit->validation;
     struct mlp_team team = fit->team;
-    team.measured = 0;
+    team.bold = 0;
     v->pass.team = &team;
     if (!v->under_way)
         mlp_pass_start(&v->pass, NULL, 0, v->n);

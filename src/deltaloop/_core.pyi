@@ -43,6 +43,36 @@ EPOCHS_AT_ONCE: int
 
 def isa() -> str: ...
 def is_direct(array: NDArray[Any]) -> bool: ...
+def survey_csr(
+    places: NDArray[np.int32], starts: NDArray[np.int64], columns: int
+) -> tuple[int, int, bool]: ...
+
+class Csr:
+    def __init__(
+        self,
+        values: NDArray[np.float64],
+        places: NDArray[np.int32],
+        starts: NDArray[np.int64],
+        columns: int,
+    ) -> None: ...
+    @property
+    def values(self) -> NDArray[np.float64]: ...
+    @property
+    def places(self) -> NDArray[np.int32]: ...
+    @property
+    def starts(self) -> NDArray[np.int64]: ...
+    @property
+    def shape(self) -> tuple[int, int]: ...
+    @property
+    def ndim(self) -> int: ...
+    @property
+    def nbytes(self) -> int: ...
+    @property
+    def n_terms(self) -> int: ...
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: Any) -> Csr: ...
+    def toarray(self) -> NDArray[np.float64]: ...
+
 def find_nonfinite(array: NDArray[Any]) -> tuple[int, int] | None: ...
 def add_columns(
     array: NDArray[Any],
@@ -129,21 +159,26 @@ class Core:
     ) -> NDArray[np.float64]: ...
     def _predict_any(self, X: object, out: object, n_threads: object) -> NDArray[np.float64]: ...
     def _predict(
-        self, x: NDArray[Any], out: NDArray[np.float64], linear: bool, n_threads: int = 0
+        self, x: NDArray[Any] | Csr, out: NDArray[np.float64], linear: bool, n_threads: int = 0
     ) -> None: ...
-    def _activations(self, x: NDArray[Any]) -> list[NDArray[np.float64]]: ...
+    def _activations(self, x: NDArray[Any] | Csr) -> list[NDArray[np.float64]]: ...
     def _cost(
         self,
-        x: NDArray[Any],
+        x: NDArray[Any] | Csr,
         y: NDArray[Any],
         labels: bool,
         with_gradient: bool,
         n_threads: int,
         problem: _Problem,
     ) -> tuple[float, NDArray[np.float64] | None]: ...
-    def _jacobian(self, x: NDArray[Any], inputs: bool) -> NDArray[np.float64]: ...
+    def _jacobian(self, x: NDArray[Any] | Csr, inputs: bool) -> NDArray[np.float64]: ...
     def _input_gradient(
-        self, x: NDArray[Any], y: NDArray[Any], labels: bool, n_threads: int, problem: _Problem
+        self,
+        x: NDArray[Any] | Csr,
+        y: NDArray[Any],
+        labels: bool,
+        n_threads: int,
+        problem: _Problem,
     ) -> NDArray[np.float64]: ...
 
 def check_core(network: Core) -> None: ...
@@ -160,7 +195,7 @@ class Fit:
     def __init__(
         self,
         core: Core,
-        x: NDArray[Any],
+        x: NDArray[Any] | Csr,
         y: NDArray[Any],
         *,
         labels: bool,
@@ -182,7 +217,7 @@ class Fit:
     def vanishing(self) -> bool: ...
     def replace(
         self,
-        x: NDArray[Any],
+        x: NDArray[Any] | Csr,
         y: NDArray[Any],
         labels: bool,
         weights: NDArray[np.float64] | None,
@@ -195,7 +230,7 @@ class Fit:
     def largest_gradient(self) -> float: ...
     def validate(
         self,
-        x: NDArray[Any],
+        x: NDArray[Any] | Csr,
         y: NDArray[Any],
         labels: bool,
         weights: NDArray[np.float64] | None,
@@ -240,7 +275,7 @@ class Stepper:
     def _step_any(self, x: object, y: object, sample_weight: object) -> float: ...
     def _step(
         self,
-        x: NDArray[Any],
+        x: NDArray[Any] | Csr,
         y: NDArray[Any],
         labels: bool,
         weights: NDArray[np.float64] | None,

@@ -4,7 +4,7 @@ What mlp.h lists, such as activations and the options of solvers, is not repeate
 """
 
 from libc.stddef cimport ptrdiff_t, size_t
-from libc.stdint cimport uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 cdef extern from "mlp.h" nogil:
     ctypedef enum mlp_status "enum mlp_status":
@@ -47,6 +47,8 @@ cdef extern from "mlp.h" nogil:
         const double *offset
         const double *scale
         const size_t *rows
+        const int64_t *starts
+        const uint32_t *places
 
     ctypedef struct mlp_stream "struct mlp_stream":
         uint64_t key[2]

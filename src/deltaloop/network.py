@@ -405,7 +405,7 @@ class Network(_core.Core):
         Parameters
         ----------
         X : array_like, shape (n, m0) or (m0,)
-            Instances, one a row, or a single one.
+            Instances, one a row, or a single one; or a sparse matrix (n, m0), as for ``predict``.
         Y : array_like, shape (n, mL)
             Targets. (n,) where mL is 1; integer classes (n,) where the output is softmax. For a
             single instance (mL,), or a scalar. The cross-entropies take probabilities in [0, 1],
@@ -563,7 +563,7 @@ class Network(_core.Core):
         """
         threads = _scalars.threads(n_threads)
         s, given = _arrays.plain("sample_weight", sample_weight), _arrays.plain("Y", Y)
-        array = _arrays.numbers("X", X)
+        array = _arrays.rows("X", X)
         x, y, labels = _arrays.batch(self, array, given)
         problem = _problem.Problem(weights=_problem.weights(s, x.shape[0]))
         gradient = self._input_gradient(x, y, labels, threads, problem)

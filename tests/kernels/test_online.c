@@ -19,7 +19,6 @@ static struct problem problem(const struct mlp_kernels *k, size_t L, const size_
                               size_t extra)
 {
     struct problem p = {.kernels = k, .n = n, .m0 = layers[0], .mL = layers[L]};
-    const ptrdiff_t size = (ptrdiff_t)sizeof(double);
     CHECK(mlp_network_new(&p.net, k, L, layers, g, loss) == MLP_OK);
     p.P = mlp_network_n_parameters(p.net);
     const size_t row = p.m0 + extra;
@@ -32,10 +31,9 @@ static struct problem problem(const struct mlp_kernels *k, size_t L, const size_
     for (size_t i = 0; i < n * p.mL; i++)
         p.y[i] = fabs(p.y[i]);
     mlp_network_set_parameters(p.net, p.parameters);
-    p.X = (struct mlp_matrix){
-        (char *)p.x, (ptrdiff_t)row * size, size, p.m0, MLP_FLOAT64, 0, NULL, NULL, NULL};
-    p.Y = (struct mlp_matrix){
-        (char *)p.y, (ptrdiff_t)p.mL * size, size, p.mL, MLP_FLOAT64, 0, NULL, NULL, NULL};
+    p.X = matrix(p.x, row);
+    p.X.columns = p.m0;
+    p.Y = matrix(p.y, p.mL);
     return p;
 }
 

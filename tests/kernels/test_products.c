@@ -2,6 +2,8 @@
  * and the rows of Gram matrices. */
 #include "products.h"
 
+#include "kernels/caches.h"
+
 static void test_product(const struct mlp_kernels *k)
 {
     static const size_t sizes[] = {1,  2,  3,  4,  5,  6,  7,   8,   9,   11, 12,
@@ -18,9 +20,8 @@ static void test_product(const struct mlp_kernels *k)
     }
 }
 
-/* Around the limits of every block: 128, 256 or 512 terms; columns and strides of 512; 64 columns;
- * four tiles of rows; blocks of A of 65536 elements, which are 512, 256 or 128 rows and more where
- * the terms are fewer; what decides whether A is packed that is read across its rows: 64 terms, 32768
+/* Around the limits of the blocks that usual caches give: 256 terms; columns and strides of 512; 32 and 64
+ * columns; four tiles of rows; blocks of A of 36864 to 73728 elements, which are 144 rows or more; what decides whether A is packed that is read across its rows: 64 terms, 32768
  * elements from the first to the last, 32, 64 or 192 columns. */
 static void test_product_blocks(const struct mlp_kernels *k)
 {
@@ -45,6 +46,34 @@ static void test_product_blocks(const struct mlp_kernels *k)
                           (enum update)(random_bits() % 3), (struct zeros){0});
         }
     }
+}
+
+static void check_gram(const struct mlp_kernels *k, size_t m, size_t n, size_t inner, size_t apart,
+                       int first);
+
+/* The same bits whatever the sizes of the blocks are: from one tile of rows and 8 terms on, with few panels
+ * kept or all; and with the sizes that follow from small caches. */
+static void test_block_sizes(const struct mlp_kernels *k)
+{
+    const struct mlp_caches found = mlp_caches;
+    for (int trial = 0; trial < 150; trial++) {
+        const size_t m = random_size(130), n = random_size(300), inner = random_size(90);
+        if (trial % 5 == 0) {
+            mlp_caches = (struct mlp_caches){.l1 = 8 << 10, .l2 = 32 << 10, .l3 = 64 << 10};
+        } else {
+            mlp_caches = found;
+            mlp_caches.terms = random_size(40);
+            mlp_caches.a = random_size(trial % 2 ? 500 : 5000);
+            mlp_caches.b = random_size(trial % 3 ? 4000 : 40000);
+        }
+        if (trial % 4 == 0)
+            check_gram(k, m < n ? m : n, n, inner, 512, trial % 8 == 0);
+        else
+            check_product(k, m, n, inner, (int)(random_bits() % 2), (int)(random_bits() % 2),
+                          (enum start)(random_bits() % 3), random_bits() % 2 ? 512 : 3,
+                          (enum update)(random_bits() % 3), (struct zeros){0});
+    }
+    mlp_caches = found;
 }
 
 /* Rows of a Gram matrix against the scalar chain; what is right of them stays. */
@@ -130,7 +159,7 @@ static void time_gram(const struct mlp_kernels *k)
 
 static const struct row ROWS[] = {
     {"panel_size", NULL, {test_product}}, /* asked once a fit */
-    {"product", time_product, {test_product, test_product_blocks}},
+    {"product", time_product, {test_product, test_product_blocks, test_block_sizes}},
     {"gram", time_gram, {test_gram}},
 };
 

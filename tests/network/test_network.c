@@ -299,18 +299,17 @@ static void test_matrices(const struct mlp_kernels *k)
         one_hot[i][labels[i]] = 1.0;
     }
     /* Every other float, in rows from the last to the first. */
-    const struct mlp_matrix strided = {(const char *)narrow[ROWS - 1],
-                                       -(ptrdiff_t)sizeof narrow[0],
-                                       2 * (ptrdiff_t)sizeof(float),
-                                       5,
-                                       MLP_FLOAT32,
-                                       0,
-                                       NULL,
-                                       NULL,
-                                       NULL};
+    const struct mlp_matrix strided = {.data = (const char *)narrow[ROWS - 1],
+                                       .row_stride = -(ptrdiff_t)sizeof narrow[0],
+                                       .column_stride = 2 * (ptrdiff_t)sizeof(float),
+                                       .columns = 5,
+                                       .dtype = MLP_FLOAT32};
     const struct mlp_matrix plain = matrix(&wide[0][0], 5), hot = matrix(&one_hot[0][0], 3);
-    const struct mlp_matrix classes = {
-        (const char *)labels, 1, 0, 3, MLP_UINT8, 1, NULL, NULL, NULL};
+    const struct mlp_matrix classes = {.data = (const char *)labels,
+                                       .row_stride = 1,
+                                       .columns = 3,
+                                       .dtype = MLP_UINT8,
+                                       .labels = 1};
     double *g = malloc(p.P * sizeof *g), *h = malloc(p.P * sizeof *h), c, d;
     CHECK(cost_of(p.net, &plain, &hot, ROWS, 1, &c, g) == MLP_OK);
     CHECK(cost_of(p.net, &strided, &classes, ROWS, 1, &d, h) == MLP_OK);
@@ -333,6 +332,58 @@ static void test_matrices(const struct mlp_kernels *k)
     problem_free(&p);
 }
 
+/* CSR instances have the bits of the same rows with their zeros filled in: on one thread and on several, in
+ * chunks, in a fit of mini-batches in any order. */
+static void test_csr(const struct mlp_kernels *k)
+{
+    enum { ROWS = 200, COLUMNS = 30 };
+    const size_t layers[] = {COLUMNS, 7, 3};
+    struct problem p = problem(k, 2, layers);
+    static double filled[ROWS][COLUMNS], values[ROWS * COLUMNS];
+    static int64_t starts[ROWS + 1];
+    static uint32_t places[ROWS * COLUMNS];
+    static double y[ROWS * 3], out[ROWS * 3], same[ROWS * 3];
+    memset(filled, 0, sizeof filled);
+    size_t t = 0;
+    for (size_t i = 0; i < ROWS; i++) {
+        for (size_t j = 0; j < COLUMNS && i % 9 != 0; j++) {
+            if (random_bits() % 6 == 0) {
+                filled[i][j] = values[t] = (double)random_size(100) / 50.0 - 1.0;
+                places[t++] = (uint32_t)j;
+            }
+        }
+        starts[i + 1] = (int64_t)t;
+    }
+    fill(ROWS * 3, y);
+    const struct mlp_matrix dense = matrix(&filled[0][0], COLUMNS), targets = matrix(y, 3);
+    struct mlp_matrix csr = dense;
+    csr.data = (const char *)values;
+    csr.starts = starts;
+    csr.places = places;
+    double *g = malloc(p.P * sizeof *g), *h = malloc(p.P * sizeof *h), c, d;
+    for (size_t n_threads = 1; n_threads <= 3; n_threads += 2) {
+        for (size_t chunk = 0; chunk <= 24; chunk += 24) {
+            mlp_network_set_tuning(p.net, chunk, 1.0);
+            CHECK(cost_of(p.net, &dense, &targets, ROWS, n_threads, &c, g) == MLP_OK);
+            CHECK(cost_of(p.net, &csr, &targets, ROWS, n_threads, &d, h) == MLP_OK);
+            CHECK(same_bits(1, &c, &d) && same_bits(p.P, g, h));
+            CHECK(mlp_predict(p.net, &dense, ROWS, 0, n_threads, out) == MLP_OK);
+            CHECK(mlp_predict(p.net, &csr, ROWS, 0, n_threads, same) == MLP_OK);
+            CHECK(same_bits(ROWS * 3, out, same));
+            /* A weight that is infinite shows in all rows. */
+            const double kept = p.parameters[5];
+            p.parameters[5] = HUGE_VAL;
+            CHECK(mlp_predict(p.net, &dense, ROWS, 0, n_threads, out) == MLP_OK);
+            CHECK(mlp_predict(p.net, &csr, ROWS, 0, n_threads, same) == MLP_OK);
+            CHECK(isnan(out[0]) == isnan(same[0]) && isnan(out[8]) == isnan(same[8]));
+            p.parameters[5] = kept;
+        }
+    }
+    free(g);
+    free(h);
+    problem_free(&p);
+}
+
 int main(void)
 {
     for (size_t i = 0; mlp_isa(i) != NULL; i++) {
@@ -346,6 +397,7 @@ int main(void)
         test_sizes(k);
         test_memory(k);
         test_matrices(k);
+        test_csr(k);
     }
     return report("test_network");
 }

@@ -319,6 +319,38 @@ def test_interrupt_of_a_fit_on_threads():
     assert run_python(SIGNALS).strip() == "interrupted"
 
 
+ONE_PROCESSOR = """
+import os
+from pathlib import Path
+import numpy as np
+import deltaloop as dl
+
+rng = np.random.default_rng(0)
+X, Y = rng.random((2000, 60)), rng.random((2000, 20))
+net = dl.Network([60, 150, 20], seed=1)
+expected = net.predict(X, n_threads=1), net.gradient(X, Y, n_threads=1)[1]
+
+def check():
+    for _ in range(20):
+        assert np.array_equal(net.predict(X, n_threads=2), expected[0])
+        assert np.array_equal(net.gradient(X, Y, n_threads=2)[1], expected[1])
+
+check()
+allowed = os.sched_getaffinity(0)
+tasks = [int(task.name) for task in Path("/proc/self/task").iterdir()]
+for one in ({min(allowed)}, allowed, {max(allowed)}):
+    for task in tasks:
+        os.sched_setaffinity(task, one)
+    check()
+print("done")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no affinity of threads on this system")
+def test_workers_that_share_the_processor_of_the_caller():
+    assert run_python(ONE_PROCESSOR).strip() == "done"
+
+
 def test_a_single_row_with_gaps_for_a_thread():
     """Five rows on two threads are four and one; rows of a wider array do not touch each other."""
     rng = np.random.default_rng(0)

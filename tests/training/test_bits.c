@@ -231,8 +231,7 @@ static void train_objective(const struct mlp_kernels *k, const struct run *run, 
     for (size_t i = 0; i < n * mL; i++)
         y[i] = fabs(y[i]);
     double *s = malloc(n * sizeof *s);
-    const struct mlp_matrix S = {
-        (char *)s, (ptrdiff_t)sizeof *s, (ptrdiff_t)sizeof *s, 1, MLP_FLOAT64, 0, NULL, NULL, NULL};
+    const struct mlp_matrix S = matrix(s, 1);
     if (weighted) {
         mlp_random_uniform(&stream, 4.0, 1.0, n, s);
         for (size_t i = 0; i < n; i++) /* one in two is 0 */
@@ -244,11 +243,7 @@ static void train_objective(const struct mlp_kernels *k, const struct run *run, 
     mlp_network_set_parameters(net, w);
     if (n_threads > 1) /* however little there is for each */
         mlp_network_set_tuning(net, 10 * n_threads, 1.0);
-    const ptrdiff_t size = (ptrdiff_t)sizeof(double);
-    const struct mlp_matrix X = {
-        (char *)x, (ptrdiff_t)m0 * size, size, m0, MLP_FLOAT64, 0, NULL, NULL, NULL};
-    const struct mlp_matrix Y = {
-        (char *)y, (ptrdiff_t)mL * size, size, mL, MLP_FLOAT64, 0, NULL, NULL, NULL};
+    const struct mlp_matrix X = matrix(x, m0), Y = matrix(y, mL);
     options.shuffle = 1;
     options.stream = stream;
     options.goal = -INFINITY;

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deltaloop import _core, _losses
+from deltaloop._arguments import sparse as _sparse
 
 Array = NDArray[Any]
 
@@ -92,10 +93,17 @@ def plain(name: str, values: object) -> object:
     return values if values is None or type(values) is np.ndarray else numbers(name, values)
 
 
-def instances(X: object, n_inputs: int, name: str = "X") -> tuple[Array, bool]:
-    """Return X as (n, m0), and whether it was a single instance (m0,)."""
-    array = numbers(name, X)
-    if array.ndim == 1:
+def rows(name: str, X: object) -> Array | _core.Csr:
+    """Return instances as an array that C can read, or where they are sparse as CSR rows."""
+    if type(X) is _core.Csr:
+        return X
+    return _sparse.rows(name, X) if _sparse.is_sparse(X) else numbers(name, X)
+
+
+def instances(X: object, n_inputs: int, name: str = "X") -> tuple[Any, bool]:
+    """Return X as (n, m0), an array or Csr, and whether it was a single instance (m0,)."""
+    array = rows(name, X)
+    if not isinstance(array, _core.Csr) and array.ndim == 1:
         if array.shape[0] != n_inputs:
             hint = ""
             if n_inputs == 1:
@@ -112,8 +120,11 @@ def instances(X: object, n_inputs: int, name: str = "X") -> tuple[Array, bool]:
     return array, False
 
 
-def finite(name: str, array: Array) -> None:
+def finite(name: str, array: Array | _core.Csr) -> None:
     """Refuse NaN and infinities, saying where the first one is."""
+    if isinstance(array, _core.Csr):
+        _sparse.finite(name, array)
+        return
     table = array if array.ndim == 2 else array.reshape(-1, 1)
     place = _core.find_nonfinite(table)
     if place is not None:
@@ -224,8 +235,8 @@ def batch(
     *,
     check_finite: bool = True,
     gradient: bool = True,
-) -> tuple[Array, Array, bool]:
-    """Return instances (n, m0), their targets, and whether those are class indices."""
+) -> tuple[Any, Array, bool]:
+    """Return instances (n, m0), an array or Csr, their targets, whether those are classes."""
     if gradient:
         differentiable(network)
     x, single = instances(X, network.layers[0], x_name)
@@ -246,7 +257,7 @@ def batch(
 # ---- the slow path of predict ----
 
 
-def output(network: _core.Core, out: object, shape: tuple[int, ...], x: Array) -> Array:
+def output(network: _core.Core, out: object, shape: tuple[int, ...], x: Array | _core.Csr) -> Array:
     """Check an array that the caller gave for the result."""
     if not isinstance(out, np.ndarray):
         raise TypeError(f"out must be a float64 array, got {type(out).__name__}")
@@ -257,6 +268,7 @@ def output(network: _core.Core, out: object, shape: tuple[int, ...], x: Array) -
         raise ValueError(f"out must have shape {shape}, got {out.shape}")
     if not out.flags.carray:
         raise ValueError("out must be C-contiguous, aligned and writeable")
-    if np.may_share_memory(out, x) or np.may_share_memory(out, network._parameters):
+    read = x.values if isinstance(x, _core.Csr) else x
+    if np.may_share_memory(out, read) or np.may_share_memory(out, network._parameters):
         raise ValueError("out must not share memory with X or with the parameters")
     return out

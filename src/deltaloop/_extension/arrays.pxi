@@ -30,6 +30,8 @@ cdef int matrix_of(cnp.ndarray array, size_t n, size_t columns, bint labels,
     m.column_stride = 0 if labels else cnp.PyArray_STRIDE(array, 1)
     m.offset = m.scale = NULL
     m.rows = NULL
+    m.starts = NULL
+    m.places = NULL
     return 0
 
 
@@ -44,6 +46,110 @@ cdef object pin(object array):
         array = base
         base = cnp.get_array_base(<cnp.ndarray>array)
     return PyWeakref_NewRef(array, None)
+
+
+def survey_csr(int[::1] places not None, cnp.int64_t[::1] starts not None, Py_ssize_t columns):
+    """(row, place, canonical) of CSR rows: the first row whose terms lie elsewhere, or have a place out of
+    0..columns-1, or -1; that place, or -1; and whether the places of every row ascend.
+    """
+    cdef Py_ssize_t n = starts.shape[0] - 1, i, t, row = -1, place = -1
+    cdef int before
+    cdef bint canonical = True
+    with nogil:
+        for i in range(n):
+            if starts[i] < 0 or starts[i + 1] < starts[i] or starts[i + 1] > places.shape[0]:
+                row = i
+                break
+            before = -1
+            for t in range(starts[i], starts[i + 1]):
+                if places[t] < 0 or places[t] >= columns:
+                    row, place = i, places[t]
+                    break
+                canonical = canonical and places[t] > before
+                before = places[t]
+            if row >= 0:
+                break
+    return row, place, canonical
+
+
+@cython.auto_pickle(False)
+cdef class Csr:
+    """CSR rows as C reads them, in the place of an array (n, columns).
+
+    Row i is 0 but for `values` [t] in columns `places` [t], which ascend, starts[i] <= t <
+    starts[i + 1]: exact float64, int32 and int64, checked, and nobody else writes places and starts.
+    """
+
+    cdef readonly cnp.ndarray values, places, starts
+    cdef readonly tuple shape
+    cdef object pinned, __weakref__
+
+    def __cinit__(self, cnp.ndarray values not None, cnp.ndarray places not None,
+                  cnp.ndarray starts not None, Py_ssize_t columns):
+        if (not is_exact(values) or places.dtype != np.int32 or starts.dtype != np.int64
+                or not cnp.PyArray_ISCARRAY_RO(places) or not cnp.PyArray_ISCARRAY_RO(starts)
+                or starts.size < 1 or values.size < places.size):
+            raise ValueError("exact arrays of a CSR matrix are needed here")
+        self.pinned = pin(values), pin(places), pin(starts)
+        self.values, self.places, self.starts = values, places, starts
+        self.shape = (starts.size - 1, columns)
+
+    def __len__(self):
+        return self.shape[0]
+
+    @property
+    def ndim(self):
+        """2: rows and columns."""
+        return 2
+
+    @property
+    def nbytes(self):
+        """Bytes of the terms."""
+        return 12 * self.n_terms
+
+    @property
+    def n_terms(self):
+        """How many values there are that are not left out."""
+        return int(self.starts[-1] - self.starts[0])
+
+    def __getitem__(self, index):
+        """These rows: of a slice without a step on the same memory, of indices copied."""
+        if isinstance(index, slice):
+            begin, end, _ = index.indices(self.shape[0])
+            return Csr(self.values, self.places, self.starts[begin:max(end, begin) + 1],
+                       self.shape[1])
+        index = np.asarray(index)
+        begin = self.starts[:-1][index]
+        counts = self.starts[1:][index] - begin
+        starts = np.zeros(len(counts) + 1, np.int64)
+        np.cumsum(counts, out=starts[1:])
+        terms = np.arange(starts[-1]) + np.repeat(begin - starts[:-1], counts)
+        return Csr(self.values[terms], self.places[terms], starts, self.shape[1])
+
+    def toarray(self):
+        """The same as an array, with its zeros."""
+        result = np.zeros(self.shape)
+        terms = slice(self.starts[0], self.starts[-1])
+        rows = np.repeat(np.arange(self.shape[0]), np.diff(self.starts))
+        result[rows, self.places[terms]] += self.values[terms]
+        return result
+
+
+cdef int rows_of(object x, size_t n, size_t columns, mlp_matrix *m) except -1:
+    """Describes instances (n, columns), an array or Csr, as matrix_of does."""
+    cdef Csr csr
+    if type(x) is not Csr:
+        return matrix_of(x, n, columns, False, m)
+    csr = x
+    if <size_t>csr.shape[0] != n or <size_t>csr.shape[1] != columns:
+        raise ValueError(f"a matrix of {n} rows and {columns} columns is needed here")
+    memset(m, 0, sizeof(mlp_matrix))
+    m.data = <const char *>cnp.PyArray_DATA(csr.values)
+    m.columns = columns
+    m.dtype = MLP_FLOAT64
+    m.starts = <const int64_t *>cnp.PyArray_DATA(csr.starts)
+    m.places = <const uint32_t *>cnp.PyArray_DATA(csr.places)
+    return 0
 
 
 cdef class Weights:
@@ -78,6 +184,8 @@ cdef inline void exact_matrix(cnp.ndarray array, size_t columns, mlp_matrix *m) 
     m.column_stride = sizeof(double)
     m.offset = m.scale = NULL
     m.rows = NULL
+    m.starts = NULL
+    m.places = NULL
 
 
 cdef inline bint apart(cnp.ndarray a, cnp.ndarray b) noexcept:

@@ -112,7 +112,7 @@ cdef class Fit:
     cdef readonly bint paused  # within an epoch, as the last call of `run` has left it
     cdef bint draws  # from the network's own stream, whose position it keeps up to date
 
-    def __cinit__(self, Core core not None, cnp.ndarray x not None, cnp.ndarray y not None,
+    def __cinit__(self, Core core not None, x not None, cnp.ndarray y not None,
                   *, bint labels, solver, problem, Stream stream not None, double tol,
                   double goal, size_t n_threads, size_t most, cnp.ndarray order=None,
                   bint mean=False, bint draws=False, cnp.ndarray rows=None):
@@ -123,8 +123,9 @@ cdef class Fit:
         self.draws = draws
         core.ready()
         describe_solver(solver, &options)  # which may run code of the caller's, and so comes first
+        x = core.seen(x)
         self.pinned = pin(x), pin(y)
-        matrix_of(x, x.shape[0], core.n_inputs, False, &mx)
+        rows_of(x, x.shape[0], core.n_inputs, &mx)
         matrix_of(y, x.shape[0], core.n_outputs, labels, &my)
         mx.rows = my.rows = order_of(rows, n)
         self.weights = Weights(problem.weights, n)
@@ -147,7 +148,7 @@ cdef class Fit:
     def __dealloc__(self):
         mlp_fit_free(self.fit)
 
-    def replace(self, cnp.ndarray x not None, cnp.ndarray y not None, bint labels, weights,
+    def replace(self, x not None, cnp.ndarray y not None, bint labels, weights,
                 cnp.ndarray order=None):
         """Goes on with other validated instances, and a history of their epochs alone.
 
@@ -157,7 +158,9 @@ cdef class Fit:
         cdef mlp_matrix mx, my
         cdef Weights described = Weights(weights, x.shape[0])
         self.check_batched()
-        matrix_of(x, x.shape[0], self.core.n_inputs, False, &mx)
+        self.check_kind(x)
+        x = self.core.seen(x)
+        rows_of(x, x.shape[0], self.core.n_inputs, &mx)
         matrix_of(y, x.shape[0], self.core.n_outputs, labels, &my)
         if not mlp_fit_replace(self.fit, &mx, &my, described.pointer(), x.shape[0],
                                order_of(order, x.shape[0])):
@@ -170,6 +173,12 @@ cdef class Fit:
         """The learning rate from now on, of gradient descent or Adam without a schedule."""
         self.check_batched()
         mlp_fit_set_rate(self.fit, rate)
+
+    cdef int check_kind(self, x) except -1:
+        """C has memory for arrays or for Csr, not for both."""
+        if (type(x) is Csr) != (type(self.x) is Csr):
+            raise ValueError("all instances of a fit must be arrays, or all of them Csr")
+        return 0
 
     cdef int check_batched(self) except -1:
         if not self.batched:
@@ -186,7 +195,7 @@ cdef class Fit:
         """The largest abs(dC/dw) of the last one."""
         return mlp_fit_largest_gradient(self.fit)
 
-    def validate(self, cnp.ndarray x not None, cnp.ndarray y not None, bint labels, weights,
+    def validate(self, x not None, cnp.ndarray y not None, bint labels, weights,
                  cnp.ndarray rows, size_t patience, double best, double best_epoch):
         """Evaluates C of validated x and y after each epoch; once, before the first `run`.
 
@@ -198,7 +207,9 @@ cdef class Fit:
         cdef double[2] known = [best, best_epoch]
         cdef mlp_matrix mx, my
         cdef size_t n = x.shape[0] if rows is None else rows.size
-        matrix_of(x, x.shape[0], self.core.n_inputs, False, &mx)
+        self.check_kind(x)
+        x = self.core.seen(x)
+        rows_of(x, x.shape[0], self.core.n_inputs, &mx)
         matrix_of(y, x.shape[0], self.core.n_outputs, labels, &my)
         mx.rows = my.rows = order_of(rows, n)
         self.others, self.others_pinned = (x, y, rows), (pin(x), pin(y))

@@ -305,7 +305,7 @@ cdef class Core:
             n_threads = _threads.recent_limit() if mlp_predict_shares(self.network, n) else 1
         if <double>n * <double>self.n_parameters_ < GIL_WORK:
             return check(mlp_predict(self.network, x, n, linear, n_threads, out))
-        rows = first_rows(n, self.row_work())
+        rows = first_rows(n, self.row_work() if x.starts == NULL else self.list_work(x, n))
         while begin < n:
             before = perf_counter() if rows < n else 0.0
             begin_at(x, begin, &part)
@@ -320,6 +320,13 @@ cdef class Core:
     cdef double row_work(self) noexcept:
         """What a row's way through the network costs, in multiply-adds."""
         return <double>self.n_parameters_ + 32.0 * <double>(self.units + self.n_inputs)
+
+    cdef double list_work(self, const mlp_matrix *x, size_t n) noexcept:
+        """The same of a row of CSR instances, on average."""
+        cdef double units = <double>(<size_t>self.layers_[1]), terms
+        terms = <double>(x.starts[n] - x.starts[0]) / <double>n
+        return (<double>self.n_parameters_ - units * <double>self.n_inputs + terms * units
+                + 32.0 * <double>self.units)
 
     cdef bint finite(self, const mlp_matrix *x, size_t n) noexcept:
         cdef size_t index = 0
@@ -344,7 +351,8 @@ cdef class Core:
         X : array_like, shape (n, m0) or (m0,)
             Instances, one a row, or a single one. Any real dtype, order and stride; a
             C-contiguous float64 array is read where it lies. Zero rows give zero rows. NaN and
-            infinities are carried through to the outputs of their own row.
+            infinities are carried through to the outputs of their own row. A sparse matrix of
+            SciPy's, (n, m0), stays sparse, and gives the same bits as its ``toarray()``.
         out : ndarray of float64, shape (n, mL) or (mL,), optional
             C-contiguous and writeable array for the result. It must not share memory with `X` or
             with the parameters.
@@ -413,27 +421,42 @@ cdef class Core:
         """`predict` from and into anything that is no exact array: the subclass supplies it."""
         raise TypeError("exact arrays, and an int or None as n_threads, are needed here")
 
-    def _predict(self, cnp.ndarray x not None, cnp.ndarray out not None, bint linear,
+    cdef object seen(self, object x):
+        """Instances as the layers are to see them where C does not scale: Csr, whose zeros must stay."""
+        cdef double *scaling = <double *>cnp.PyArray_DATA(self.scaling_memory)
+        if type(x) is not Csr or scaling[0] == 0.0:
+            return x
+        values = self.scaling_memory[2:2 + 2 * self.n_inputs]
+        if values[:self.n_inputs].any():
+            raise ValueError(
+                "X is sparse and the network's scaling of the inputs takes 0 to other values, which "
+                "would fill X in; use X.toarray(), or scale by factors alone")
+        return Csr((<Csr>x).values[:len((<Csr>x).places)] / values[self.n_inputs:][(<Csr>x).places],
+                   (<Csr>x).places, (<Csr>x).starts, self.n_inputs)
+
+    def _predict(self, x not None, cnp.ndarray out not None, bint linear,
                  size_t n_threads=0):
         """out (n, mL) <- a^(L), or z^(L) when linear, of validated x (n, m0); threads as `run`."""
         cdef mlp_matrix m
         self.ready()
-        matrix_of(x, x.shape[0], self.n_inputs, False, &m)
+        x = self.seen(x)
+        rows_of(x, x.shape[0], self.n_inputs, &m)
         if not is_exact(out) or out.size != <Py_ssize_t>(x.shape[0] * self.n_outputs):
             raise ValueError("an exact array for the outputs is needed here")
         pinned = pin(x), pin(out)
         if x.shape[0]:
             self.run(&m, x.shape[0], linear, n_threads, <double *>cnp.PyArray_DATA(out))
 
-    def _activations(self, cnp.ndarray x not None):
+    def _activations(self, x not None):
         """[a^(1), ..., a^(L)] of validated x (n, m0)."""
         cdef mlp_matrix m, part
         cdef size_t n = x.shape[0], L = len(self.layers_) - 1, l, begin = 0, rows
         cdef double before
         cdef mlp_status status
         self.ready()
+        x = self.seen(x)
         pinned = pin(x)
-        matrix_of(x, n, self.n_inputs, False, &m)
+        rows_of(x, n, self.n_inputs, &m)
         result = [np.empty((n, units)) for units in self.layers_[1:]]
         if n == 0:
             return result
@@ -456,7 +479,7 @@ cdef class Core:
             free(a)
         return result
 
-    def _cost(self, cnp.ndarray x not None, cnp.ndarray y not None, bint labels,
+    def _cost(self, x not None, cnp.ndarray y not None, bint labels,
               bint with_gradient, size_t n_threads, problem not None):
         """(C, gradient or None) of validated x (n, m0) and y (n, mL) or class indices (n,)."""
         cdef mlp_matrix mx, my
@@ -469,8 +492,9 @@ cdef class Core:
         cdef bint complete = False
         cdef mlp_status status
         self.ready()
+        x = self.seen(x)
         pinned = pin(x), pin(y)
-        matrix_of(x, n, self.n_inputs, False, &mx)
+        rows_of(x, n, self.n_inputs, &mx)
         matrix_of(y, n, self.n_outputs, labels, &my)
         describe_problem(problem, weights, &p)
         gradient = None
@@ -493,7 +517,7 @@ cdef class Core:
             mlp_evaluation_free(evaluation)
         return cost, gradient
 
-    def _jacobian(self, cnp.ndarray x not None, bint inputs):
+    def _jacobian(self, x not None, bint inputs):
         """(n, mL, m0) or (n, mL, P): derivatives of a^(L) of validated x (n, m0)."""
         cdef mlp_matrix mx, part
         cdef size_t n = x.shape[0], begin = 0, rows, size, most
@@ -501,8 +525,9 @@ cdef class Core:
         cdef double *data
         cdef mlp_status status
         self.ready()
+        x = self.seen(x)
         pinned = pin(x)
-        matrix_of(x, n, self.n_inputs, False, &mx)
+        rows_of(x, n, self.n_inputs, &mx)
         columns = self.n_inputs if inputs else self.n_parameters_
         result = np.empty((n, self.n_outputs, columns))
         data = <double *>cnp.PyArray_DATA(result)
@@ -521,7 +546,7 @@ cdef class Core:
             rows = min(next_rows(rows, n - begin, before, 1), most)
         return result
 
-    def _input_gradient(self, cnp.ndarray x not None, cnp.ndarray y not None, bint labels,
+    def _input_gradient(self, x not None, cnp.ndarray y not None, bint labels,
                         size_t n_threads, problem not None):
         """dC/dx (n, m0) of validated x (n, m0) and y (n, mL) or class indices (n,)."""
         cdef mlp_matrix mx, my, x_part, y_part, s_part
@@ -531,8 +556,9 @@ cdef class Core:
         cdef double before
         cdef mlp_status status
         self.ready()
+        x = self.seen(x)
         pinned = pin(x), pin(y)
-        matrix_of(x, n, self.n_inputs, False, &mx)
+        rows_of(x, n, self.n_inputs, &mx)
         matrix_of(y, n, self.n_outputs, labels, &my)
         cdef cnp.ndarray gradient = np.empty((n, self.n_inputs))
         cdef double *g = <double *>cnp.PyArray_DATA(gradient)

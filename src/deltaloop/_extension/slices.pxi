@@ -45,3 +45,5 @@ cdef inline void begin_at(const mlp_matrix *whole, size_t begin, mlp_matrix *par
     """Describes the rows from `begin` on."""
     part[0] = whole[0]
     part.data = whole.data + <ptrdiff_t>begin * whole.row_stride
+    if whole.starts != NULL:
+        part.starts = whole.starts + begin

@@ -130,13 +130,14 @@ cdef class Stepper:
         """`step` on anything that is no exact array: the subclass supplies it."""
         raise TypeError("exact arrays, and no sample_weight, are needed here")
 
-    def _step(self, cnp.ndarray x not None, cnp.ndarray y not None, bint labels, weights):
+    def _step(self, x not None, cnp.ndarray y not None, bint labels, weights):
         """`step` on validated x (n, m0) and y (n, mL) or class indices (n,), weights (n,) or None."""
         cdef mlp_matrix mx, my
         cdef size_t n = x.shape[0]
         cdef Weights described = Weights(weights, n)
+        x = self.core.seen(x)
         pinned = pin(x), pin(y)
-        matrix_of(x, n, self.core.n_inputs, False, &mx)
+        rows_of(x, n, self.core.n_inputs, &mx)
         matrix_of(y, n, self.core.n_outputs, labels, &my)
         return self.update(&mx, &my, described.pointer(), n)
 
@@ -152,6 +153,7 @@ cdef class Stepper:
             my.row_stride = my.column_stride = sizeof(double)
             my.offset = my.scale = NULL
             my.rows = NULL
+            my.starts = NULL
             return True
         if (not is_exact(y) or cnp.PyArray_NDIM(y) != ndim
                 or <size_t>cnp.PyArray_DIM(y, ndim - 1) != mL

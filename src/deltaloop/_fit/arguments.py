@@ -171,7 +171,10 @@ def plain_validation(validation: object) -> object:
     """Return a validation whose arrays and numbers run no code of the caller's any more."""
     if isinstance(validation, tuple | list):
         return tuple(
-            _arrays.plain(f"validation[{i}]", part) for i, part in enumerate(tuple(validation))
+            _arrays.rows(f"validation[{i}]", part)
+            if i == 0
+            else _arrays.plain(f"validation[{i}]", part)
+            for i, part in enumerate(tuple(validation))
         )
     if validation is None or type(validation) in (float, int, bool):
         return validation

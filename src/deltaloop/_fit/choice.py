@@ -186,6 +186,8 @@ def has_all_patterns(x: NDArray[Any], rows: _penalty.Rows | None) -> bool:
     if n > PATTERNS or not (n == m or (m < 64 and n == 2**m)):
         return False
     x = x if rows is None else x[rows]
+    if isinstance(x, _core.Csr):
+        x = x.toarray()
     if n == m and ((x != 0).sum(axis=0) == 1).all() and ((x != 0).sum(axis=1) == 1).all():
         return True
     low, high = x.min(axis=0), x.max(axis=0)

@@ -23,6 +23,7 @@ from deltaloop import scaling as _scaling
 from deltaloop._arguments import arrays as _arrays
 from deltaloop._arguments import problem as _problem
 from deltaloop._arguments import seeds as _seeds
+from deltaloop._arguments import sparse as _sparse
 from deltaloop._fit import checkpoint as _checkpoint
 from deltaloop._fit import state as _state
 from deltaloop._fit import trials as _trials
@@ -121,7 +122,15 @@ def fit(
     validation = plain_validation(validation)
     Y = _arrays.plain("Y", Y)
     x, y, labels = _arrays.batch(network, X, Y, check_finite=checked)
+    if kind is not None and isinstance(x, _core.Csr):
+        raise ValueError(
+            f"scale={kind!r} takes 0 to other values, which would fill sparse X in; scale its "
+            "columns by factors alone before, as sklearn.preprocessing.MaxAbsScaler does, or use "
+            "X.toarray()"
+        )
     watch = check_validation(network, validation, patience, x.shape[0], checked)
+    if watch.given is not None:
+        watch = watch._replace(given=(_sparse.alike(watch.given[0], x), *watch.given[1:]))
     problem = _problem.of(network, y, labels, sample_weight, class_weight)
     problem = penalties._replace(weights=problem.weights, dropout=rates)
     remembered = None if state is None else _state.chosen_l2(state)

@@ -153,7 +153,9 @@ class Trials:
             quiet=True,  # what goes wrong costs much on the rows held out
         )
         x, y, held = self.data(part.held)
-        if not (np.isfinite(x).all() and np.isfinite(y).all()):  # with check_finite=False
+        if not (
+            np.isfinite(x.values if isinstance(x, _core.Csr) else x).all() and np.isfinite(y).all()
+        ):  # with check_finite=False
             return math.inf
         if l2 == 0.0:
             own = result.cost - least(self.network, self.y[part.rows], learned)

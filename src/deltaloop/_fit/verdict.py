@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from deltaloop import _losses
+from deltaloop import _core, _losses
 from deltaloop._activations import ROWS
 from deltaloop.losses import _parts
 
 if TYPE_CHECKING:
-    from deltaloop import _core
     from deltaloop.solvers import Solver
 
 # Parts of what there is to learn, which is the cost of predicting the means of the targets less the
@@ -229,7 +228,7 @@ def unscaled(
     n = len(x) if rows is None else len(rows)
     few = np.arange(0, n, max(1, -(-n // SAMPLE)))
     few = few if rows is None else rows[few]
-    parts = [("X", x)]
+    parts = [] if isinstance(x, _core.Csr) else [("X", x)]
     plain = _parts(network.loss)[0] in _losses.ANY_OUTPUT
     if y.ndim > 1 and plain and network.output == "identity":
         parts.append(("Y", y))

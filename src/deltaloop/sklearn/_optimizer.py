@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from deltaloop import _core
 from deltaloop._arguments import problem as _problem
 from deltaloop._arguments import seeds as _seeds
+from deltaloop._arguments import sparse as _sparse
 from deltaloop._fit import state as _state
 from deltaloop._fit.arguments import check_stage
 from deltaloop._fit.run import FIRST_WORK, adapted
@@ -62,11 +63,12 @@ class Optimizer:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.learning_rate = settings.learning_rate_init
-        self.passes = 0  # calls of C: one an epoch, or one a block of sparse rows
+        self.passes = 0  # calls of C: one an epoch
         self._arrays: dict[str, object] | None = None
         self._run: _core.Fit | None = None
         self._network: Network | None = None
         self._batch_size = 0
+        self._is_sparse = False  # the rows that it is for
         self._slices = _Slices()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -92,6 +94,7 @@ class Optimizer:
         same = (
             self._run is not None
             and self._network is network
+            and self._is_sparse == isinstance(rows.X, _core.Csr)
             and batch_size <= self._batch_size == settings.batch(self._batch_size)
             and _options(settings) == _options(old)
         )
@@ -99,16 +102,16 @@ class Optimizer:
             self.suspend()
             self._batch_size = batch_size
             self._network = network
+            self._is_sparse = isinstance(rows.X, _core.Csr)
             self._run = self._start(network, settings, rows)
         assert self._run is not None
         self._run.set_rate(self.learning_rate)
 
     def _start(self, network: Network, settings: Settings, rows: Rows) -> _core.Fit:
-        first = next(rows.blocks(None, self._batch_size))
         run = _core.Fit(
             network,
-            first.x,
-            first.y,
+            rows.X,
+            rows.y,
             labels=rows.labels,
             solver=_solver(settings, self._batch_size),
             problem=_problem.penalised(0.0, settings.alpha),
@@ -129,24 +132,23 @@ class Optimizer:
 
     def epoch(self, rows: Rows, order: NDArray[np.uintp] | None) -> float:
         """Train on all rows once; the mean over them of the loss of their batches."""
-        run, total = self._run, 0.0
+        run = self._run
         assert run is not None
         try:
-            for block in rows.blocks(order, self._batch_size):
-                run.replace(block.x, block.y, rows.labels, block.weights, block.order)
-                self.passes += 1
-                cost = self._slices.epoch(run, self.passes)[1]
-                assert cost is not None
-                total += cost
+            run.replace(rows.X, rows.y, rows.labels, rows.weights, order)
+            self.passes += 1
+            cost = self._slices.epoch(run, self.passes)[1]
+            assert cost is not None
         except BaseException:
             self.suspend()
             raise
-        return total / rows.n
+        return cost / rows.n
 
     def close(self, rows: Rows) -> None:
         """Let go of the rows."""
         if self._run is not None:
-            self._run.replace(np.zeros((1, rows.X.shape[1])), rows.y[:1].copy(), rows.labels, None)
+            none = _sparse.alike(np.zeros((1, rows.X.shape[1])), rows.X)
+            self._run.replace(none, rows.y[:1].copy(), rows.labels, None)
 
     def epoch_ends(self, t: int) -> None:
         """Follow the schedule, when t rows have been seen."""
@@ -226,7 +228,7 @@ class FullBatch:
         self.stopped = ""  # why
         self._slices = _Slices()
         self._last: float | None = None
-        x = rows.dense()
+        x = rows.X
         self._data = network, rows, x, problem
         self._run = _core.Fit(
             network,

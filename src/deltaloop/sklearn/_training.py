@@ -24,7 +24,7 @@ from deltaloop._fit.run import callers
 from deltaloop.network import Network
 from deltaloop.sklearn import _settings, _verdict
 from deltaloop.sklearn._optimizer import DivergedError, FullBatch, Optimizer
-from deltaloop.sklearn._rows import Array, Rows, dense_blocks
+from deltaloop.sklearn._rows import Array, Rows
 
 if TYPE_CHECKING:
     from deltaloop.losses import Loss
@@ -105,9 +105,7 @@ class Training(BaseEstimator):
 
     def _predict_blocks(self, X: Any) -> Array:
         """Return a^(L) of valid instances, dense or sparse."""
-        predict = self.network_.predict
-        parts = [predict(_arrays.numbers("X", block)) for block in dense_blocks(X)]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return self.network_.predict(_arrays.rows("X", X))
 
     def _validation_score(self, rows: Rows) -> float:
         a = self._predict_blocks(rows.X)
@@ -148,7 +146,6 @@ class Training(BaseEstimator):
             rows, held = self._set_aside(settings, rows)
         elif self.best_loss_ is None:
             self.best_loss_, self._best_parameters = np.inf, None
-        rows.X = rows.X if not isinstance(rows.X, np.ndarray) else _arrays.numbers("X", rows.X)
         if settings.solver is not None:
             self._optimizer = None
             self._train_full_batch(settings, rows, held)

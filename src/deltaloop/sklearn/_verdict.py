@@ -8,13 +8,12 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from deltaloop import _core
-from deltaloop._arguments import arrays as _arrays
 from deltaloop._arguments import problem as _problem
 from deltaloop._arguments import seeds as _seeds
 from deltaloop._fit import verdict
 from deltaloop._fit.run import callers
 from deltaloop.network import Network
-from deltaloop.sklearn._rows import Array, Rows
+from deltaloop.sklearn._rows import Rows
 from deltaloop.sklearn._settings import Settings
 from deltaloop.solvers import Rprop, Solver
 
@@ -36,7 +35,7 @@ def warn(
     sample = rows[chosen]
     if sample.total_weight == 0:
         return
-    x: Array = _arrays.numbers("X", sample.dense())
+    x = sample.X
     l2 = _penalty(settings, rows) * sample.total_weight if "l2" in solver._takes else 0.0
     problem = _problem.penalised(0.0, l2)._replace(weights=sample.weights)
     threads = settings.n_threads if most > SAMPLE else 1

@@ -65,6 +65,8 @@ static inline struct mlp_matrix matrix(const double *data, size_t columns)
                                0,
                                NULL,
                                NULL,
+                               NULL,
+                               NULL,
                                NULL};
 }
 
