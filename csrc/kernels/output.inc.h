@@ -30,6 +30,17 @@ INLINE v_f64 apply(enum mlp_activation g, v_f64 z)
 #undef ROW
 }
 
+/* apply(), where one result waits for the one before: without the two operations that hold sigmoid's argument to
+ * its limits, unless it is beyond them. */
+INLINE v_f64 apply_next(enum mlp_activation g, v_f64 z)
+{
+    v_f64 t, rest;
+    if (g != MLP_SIGMOID || v_any(~v_lt(v_abs(z), v_set(40.0))))
+        return apply(g, z);
+    const v_f64 r = exp_parts(-1.0, z, &t, &rest);
+    return sigmoid_of_parts(z, r, t, rest);
+}
+
 /* delta g'(z) from a, as multiply_derivative */
 INLINE v_f64 derive(enum mlp_activation g, v_f64 a, v_f64 delta)
 {

@@ -8,6 +8,7 @@
 #include "kernels/blocks.inc.h"
 #include "kernels/caches.h"
 #include "kernels/kernels.h"
+#include "kernels/narrow.inc.h"
 #include "kernels/pack.inc.h"
 #include "kernels/sparse.inc.h"
 #include "kernels/tile.inc.h"
@@ -266,6 +267,16 @@ static void product(size_t m, size_t n, size_t k, const double *a, ptrdiff_t a_r
         s.w_row = e->w_row;
         s.alpha = e->alpha;
         s.store = e->store;
+    }
+    if (!far && b_col == 1 && m >= MR && n > 1 && n <= VL + 4) {
+        const size_t rows = narrow(m, n, k, &s, a, b, c0, c, w);
+        m -= rows;
+        if (m == 0)
+            return;
+        a += (ptrdiff_t)rows * a_row;
+        c0 = c0 ? c0 + (ptrdiff_t)rows * c0_row : NULL;
+        c += (ptrdiff_t)rows * c_row;
+        w = w ? w + (ptrdiff_t)rows * s.w_row : NULL;
     }
     if (may_be_sparse(m, n, k) && (a_row == 1 || a_col == 1) &&
         is_sparse(m, n, k, a, a_row, a_col)) {

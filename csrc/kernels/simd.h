@@ -17,7 +17,9 @@
  * v_any: whether the sign bit of any lane is set; a mask has it where it is true
  * v_nonzero: of AVX2 alone, with HAS_NONZERO
  * v_transpose: x[i][j] <- x[j][i]
- * v_load_n, v_store_n: the first n elements, 0 < n <= VL; the others read as 0, are not touched. */
+ * v_load_n, v_store_n: the first n elements, 0 < n <= VL; the others read as 0, are not touched.
+ * v_two, v_four: of AVX-512 alone, with HAS_SHORT: a vector's first two or four lanes, two_of and four_of, and
+ *     for them fma, load and store; with `edge` of the first n elements, else of all. */
 #if defined(__FMA__) && VL == 4
 #include "kernels/simd_avx2.h"
 #elif defined(__AVX512F__) && VL == 8

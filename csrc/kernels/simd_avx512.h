@@ -27,6 +27,33 @@ INLINE v_f64 v_load_n(const double *p, size_t n)
     return (v_f64)_mm512_maskz_loadu_pd(first_lanes(n), p);
 }
 INLINE void v_store_n(double *p, size_t n, v_f64 v) { _mm512_mask_storeu_pd(p, first_lanes(n), v); }
+#define HAS_SHORT
+#define SHORT_VECTOR(T, f, bits, lanes)                                                            \
+    typedef double T __attribute__((vector_size(8 * lanes)));                                      \
+    INLINE T f##_of(v_f64 x) { return (T)_mm512_castpd512_pd##bits((__m512d)x); }                  \
+    INLINE T f##_fma(T a, T b, T c) { return (T)MM(bits, fmadd_pd)(a, b, c); }                     \
+    INLINE T f##_load(const int edge, const double *p, size_t n)                                   \
+    {                                                                                              \
+        if (edge)                                                                                  \
+            return (T)MM(bits, maskz_loadu_pd)(first_lanes(n), p);                                 \
+        return (T)MM(bits, loadu_pd)(p);                                                           \
+    }                                                                                              \
+    INLINE void f##_store(const int edge, double *p, size_t n, T x)                                \
+    {                                                                                              \
+        if (edge)                                                                                  \
+            MM(bits, mask_storeu_pd)(p, first_lanes(n), x);                                        \
+        else                                                                                       \
+            MM(bits, storeu_pd)(p, x);                                                             \
+    }
+#define MM(bits, name) MM_##bits(name)
+#define MM_128(name) _mm_##name
+#define MM_256(name) _mm256_##name
+SHORT_VECTOR(v_two, two, 128, 2)
+SHORT_VECTOR(v_four, four, 256, 4)
+#undef MM_256
+#undef MM_128
+#undef MM
+#undef SHORT_VECTOR
 #define HAS_TRANSPOSE
 /* The even or the odd quarters of a, then of b. */
 #define EVEN_QUARTERS(a, b) _mm512_shuffle_f64x2(a, b, 0x88)

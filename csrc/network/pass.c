@@ -379,8 +379,12 @@ static void forward_and_deltas(struct chunk_context *c)
 {
     const struct mlp_pass *pass = c->pass;
     const size_t L = pass->net->n_layers;
-    if (by_columns(c, 0))
-        run_phase(c, read_task);
+    if (by_columns(c, 0)) {
+        if (pass->order == NULL && mlp_rows_in_place(pass->x, c->rows) != NULL)
+            c->x = mlp_rows(pass->x, NULL, pass->begin + c->row, c->rows, NULL);
+        else
+            run_phase(c, read_task);
+    }
     for (size_t l = 0; l < L || !c->output;) {
         c->from = l;
         if (l < L && by_columns(c, l)) {
