@@ -340,14 +340,17 @@ class FitResult:
                 raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
             return self.__dict__.setdefault(name, LATER[name](self))
 
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *LATER} - OWN)
+
     def __getstate__(self) -> dict[str, Any]:
-        for name in LATER:
+        for name in LATER if self.__dict__.keys() >= OWN else ():
             getattr(self, name)
-        own = ("_series", "_state")
-        return {name: value for name, value in self.__dict__.items() if name not in own}
+        return {name: value for name, value in self.__dict__.items() if name not in OWN}
 
 
-# The fields of a result that are made of what `result_of` has put beside them.
+# What `result_of` has put beside the fields of a result, and those that are made of it.
+OWN = {"_series", "_state"}
 LATER: dict[str, Callable[[FitResult], object]] = {
     "history": lambda result: History(*result.__dict__["_series"]),
     "cost_history": lambda result: result.history.cost,

@@ -282,6 +282,18 @@ def test_results_are_frozen():
         result.stages[0].cost = 0.0
 
 
+def test_later_fields_are_listed():
+    names = dir(later()[1])
+    assert {field.name for field in dataclasses.fields(dl.FitResult)} < set(names)
+    assert not {"_series", "_state"} & set(names)
+
+
+def test_a_result_without_all_fields_is_copied_as_it_is():
+    old = object.__new__(dl.FitResult)
+    old.__dict__.update(cost=1.0, epochs=2)
+    assert copy.copy(old).__dict__ == {"cost": 1.0, "epochs": 2}
+
+
 def test_a_result_without_the_fields_says_so():
     empty = object.__new__(dl.FitResult)
     with pytest.raises(AttributeError, match="'FitResult' object has no attribute 'state'"):
