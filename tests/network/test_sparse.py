@@ -249,6 +249,37 @@ def test_matrices_that_are_broken(part, value, message):
             dl.Network([5, 3, 1], seed=0).predict(like)
 
 
+@pytest.mark.parametrize(
+    ("index", "value"), [(np.uint32, 2**31 + 1), (np.int64, 2**40), (np.int64, -(2**40))]
+)
+def test_columns_that_are_no_int32_are_named_as_they_are(index, value):
+    X = matrix(6, 5, 0.9, seed=3)
+    X.indices = X.indices.astype(index)
+    X.indices[X.indptr[2]] = value
+    with pytest.raises(ValueError, match=rf"X.indices holds column {value} in row 2;"):
+        dl.Network([5, 3, 1], seed=0).predict(X)
+
+
+@pytest.mark.parametrize("index", [np.uint8, np.int32, np.uint32, np.int64])
+def test_terms_that_no_row_has_do_not_matter(index):
+    X = matrix(6, 5, 0.9, seed=3)
+    net = dl.Network([5, 3, 1], seed=0)
+    expected = net.predict(X)
+    X.indices = np.append(X.indices, [99, 7]).astype(index)
+    X.data = np.append(X.data, [np.nan, 1.0])
+    assert_bits(net.predict(X), expected)
+    net.fit(X, np.ones(6), solver=dl.Rprop(), max_epochs=1)
+
+
+def test_values_that_are_not_aligned():
+    X = matrix(6, 5, 0.9, seed=3)
+    net = dl.Network([5, 3, 1], seed=0)
+    expected = net.predict(X)
+    X.data = np.frombuffer(b"0" + X.data.tobytes(), offset=1)
+    assert not X.data.flags.aligned
+    assert_bits(net.predict(X), expected)
+
+
 def test_what_is_refused():
     net, X = dl.Network([5, 3, 1], seed=0), matrix(10, 5, 0.5)
     with pytest.raises(ValueError, match=r"X must have shape \(n, 5\)"):

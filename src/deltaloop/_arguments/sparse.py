@@ -54,12 +54,11 @@ def rows(name: str, matrix: Any) -> _core.Csr:
         )
     # Copies, so that they stay as they were checked.
     starts = np.array(indptr, np.int64)
-    if indices.dtype.itemsize > 4 and indices.size:
-        wrong = np.flatnonzero((indices < 0) | (indices >= columns))
-        if wrong.size:
-            row = max(int(np.searchsorted(starts, wrong[0], "right")) - 1, 0)
-            raise _outside(name, row, int(indices[wrong[0]]), columns)
-    places = np.array(indices, np.int32)
+    near = indices
+    if not np.can_cast(indices.dtype, np.int32):  # what lies outside stays there
+        near = np.minimum(indices, indices.dtype.type(columns))
+        near = near if near.dtype.kind == "u" else np.maximum(near, -1)
+    places = np.array(near, np.int32)
     row, place, canonical = _core.survey_csr(places, starts, columns)
     if row >= 0 and place < 0 and not _is_within(starts, row, len(places)):
         raise ValueError(
@@ -67,11 +66,15 @@ def rows(name: str, matrix: Any) -> _core.Csr:
             f"{starts[row]}, {starts[row + 1]} at row {row}"
         )
     if row >= 0:
-        raise _outside(name, row, place, columns)
+        own = indices[starts[row] : starts[row + 1]]
+        wrong = own[np.argmax((own < 0) | (own >= columns))]
+        raise ValueError(
+            f"{name}.indices holds column {wrong} in row {row}; the columns are 0..{columns - 1}"
+        )
     values = data
     if data.dtype != np.float64 or not data.flags.carray:
         with np.errstate(all="ignore"):
-            values = np.ascontiguousarray(data, np.float64)
+            values = np.require(data, np.float64, "CA")
     if not canonical:
         places, values, starts = _canonical(places, values, starts)
     return _core.Csr(values, places, starts, columns)
@@ -79,12 +82,6 @@ def rows(name: str, matrix: Any) -> _core.Csr:
 
 def _is_within(starts: NDArray[np.int64], row: int, n_terms: int) -> bool:
     return bool(0 <= starts[row] <= starts[row + 1] <= n_terms)
-
-
-def _outside(name: str, row: int, place: int, columns: int) -> ValueError:
-    return ValueError(
-        f"{name}.indices holds column {place} in row {row}; the columns are 0..{columns - 1}"
-    )
 
 
 def _canonical(
