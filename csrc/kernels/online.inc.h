@@ -134,7 +134,8 @@ static void outer_product(size_t m_in, size_t m_out, const double *a, const doub
 
 /* previous_j' <- sum_j delta_j w_j'j, ascending j, with the w before the step; and the step. Four
  * blocks of rows take turns, so that their chains overlap, or two where rows are so long that more
- * of them, 4 KB apart, would not fit into a set of the L1 cache (64-512-512-10: half the time). */
+ * of them, 4 KB apart, would not fit into a set of the L1 cache (64-512-512-10: half the time). The
+ * last rows first: the forward pass has just read them, so that they are in the caches still. */
 static void inner_layer(double alpha, size_t m_in, size_t m_out, const double *a,
                         const double *delta, double *w, double *previous, double *g)
 {
@@ -142,8 +143,8 @@ static void inner_layer(double alpha, size_t m_in, size_t m_out, const double *a
     for (size_t k = 0; k < m_in; k += VL)
         v_store(previous + k, v_set(0.0));
     const size_t group = (m_out < 256 ? 4 : 2) * VL;
-    for (size_t k = 0; k < m_in; k += group) {
-        const size_t end = m_in - k < group ? m_in : k + group;
+    for (size_t end = m_in, k = 0; end > 0; end = k) {
+        k = (end - 1) / group * group;
         for (size_t j = 0; j < m_out; j += VL) {
             const size_t columns = m_out - j < VL ? m_out - j : VL;
             for (size_t i = k; i < end; i += VL) {
