@@ -2,6 +2,7 @@
  * core, and with machine.c for the peak. */
 #include "kernels/caches.h"
 #include "kernels/kernels.h"
+#include "network/clock.h"
 #include "network/memory.h"
 #include "network/threads.h"
 

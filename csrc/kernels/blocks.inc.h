@@ -96,21 +96,43 @@ INLINE void fetch_tile(const double *c, ptrdiff_t row)
 }
 
 /* A whole tile which, AHEAD of its end, asks for the lines of the tiles at `start` and `end` unless they
- * are NULL. */
+ * are NULL. `packed` is a constant after inlining: both operands are packed panels, whose strides are
+ * constants then. With AVX2 that saves a load and an addition of the 26 operations of a term: up to 2 %
+ * of a product, and 4 to 10 % while the other thread of the core is busy (Zen 4). */
+INLINE void whole_tile(const int packed, size_t k, const struct layout *layout, const double *a,
+                       const double *b, const double *c0, double *c, double *w, const double *start,
+                       const double *end)
+{
+    struct layout s = *layout;
+    const size_t before = k > AHEAD ? k - AHEAD : 0;
+    v_f64 acc[2 * MR];
+    if (packed) {
+        s.a_row = 1;
+        s.a_col = MR;
+        s.b_row = NR;
+    }
+    load_tile(MR, 2, 0, VL, &s, c0, acc);
+    add_terms(MR, 2, 0, VL, before, &s, a, b, acc);
+    if (start)
+        fetch_tile(start, s.c0_row);
+    if (end)
+        fetch_tile(end, w ? s.w_row : s.c_row);
+    add_terms(MR, 2, 0, VL, k - before, &s, a + (ptrdiff_t)before * s.a_col,
+              b + (ptrdiff_t)before * s.b_row, acc);
+    store_tile(MR, 2, 0, VL, &s, acc, c, w);
+}
+
 APART void far_tile(size_t k, const struct layout *s, const double *a, const double *b,
                     const double *c0, double *c, double *w, const double *start, const double *end)
 {
-    const size_t before = k > AHEAD ? k - AHEAD : 0;
-    v_f64 acc[2 * MR];
-    load_tile(MR, 2, 0, VL, s, c0, acc);
-    add_terms(MR, 2, 0, VL, before, s, a, b, acc);
-    if (start)
-        fetch_tile(start, s->c0_row);
-    if (end)
-        fetch_tile(end, w ? s->w_row : s->c_row);
-    add_terms(MR, 2, 0, VL, k - before, s, a + (ptrdiff_t)before * s->a_col,
-              b + (ptrdiff_t)before * s->b_row, acc);
-    store_tile(MR, 2, 0, VL, s, acc, c, w);
+    whole_tile(0, k, s, a, b, c0, c, w, start, end);
+}
+
+APART void packed_tile(size_t k, const struct layout *s, const double *a, const double *b,
+                       const double *c0, double *c, double *w, const double *start,
+                       const double *end)
+{
+    whole_tile(1, k, s, a, b, c0, c, w, start, end);
 }
 
 /* Tiles of the last rows, less than MR. */
@@ -150,6 +172,7 @@ APART void group(size_t m, size_t n, size_t k, const struct layout *layout, int 
     struct layout s = *layout;
     const double *const right = c0 ? c0 + GROUP : NULL;
     const ptrdiff_t c0_tile = MR * s.c0_row;
+    const int packed = s.a_row == 1 && s.a_col == MR;
     for (size_t i = 0; i < m; i += MR) {
         const size_t mr = at_most(m - i, MR);
         for (size_t j = 0; j < n; j += NR) {
@@ -162,7 +185,10 @@ APART void group(size_t m, size_t n, size_t k, const struct layout *layout, int 
             if (fetch && mr == MR && nr == NR) {
                 if (c0 && s.c0_row)
                     start = j + NR < n ? c0j + NR : i + MR < m ? c0 + c0_tile : right;
-                far_tile(k, &s, a, bj, c0j, c + j, wj, start, w ? wj : start ? NULL : c + j);
+                (packed ? packed_tile : far_tile)(k, &s, a, bj, c0j, c + j, wj, start,
+                                                  w       ? wj
+                                                  : start ? NULL
+                                                          : c + j);
             } else if (mr == MR) {
                 tile_row(MR, nr > VL ? 2 : 1, nr > VL ? nr - VL : nr, k, &s, a, bj, c0j, c + j, wj);
             } else {
