@@ -9,14 +9,22 @@
 #include "kernels/activations.h"
 #include "mlp.h"
 
-/* What a product does with the elements of C that are complete: w_ij <- w_ij - alpha C_ij as in
- * descend(), w_ij = w[i w_row + j]. Without `store` the product leaves anything in C. It pays where
- * c0 is NULL and k is at most 256; else C goes through memory, and a pass of its own is faster. */
+struct mlp_adam_step;
+
+/* What a product does with the elements of C that are complete: w_ij takes its step with C_ij as its
+ * gradient, w_ij = w[i w_row + j]. That is adam() where `adam` is not NULL, with m and v that lie as w does;
+ * else descend_momentum() where v is not NULL; else descend(). Without `store` the product leaves anything in
+ * C. It pays where c0 is NULL and k is at most 256; else C goes through memory, and a pass of its own is
+ * faster. */
 struct mlp_epilogue {
     double *w;
     ptrdiff_t w_row;
     double alpha;
     int store;
+    double mu; /* of momentum */
+    int nesterov;
+    double *m, *v;
+    const struct mlp_adam_step *adam;
 };
 
 struct mlp_layer {

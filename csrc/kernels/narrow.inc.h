@@ -38,7 +38,17 @@
             }                                                                                      \
         }                                                                                          \
         const v_f64 step = v_set(-s->alpha);                                                       \
-        if (w) {                                                                                   \
+        if (w && s->e) {                                                                           \
+            double g[MR * NR];                                                                     \
+            UNROLL                                                                                 \
+            for (size_t r = 0; r < MR; r++) {                                                      \
+                v_store(g + r * NR, acc[r]);                                                       \
+                f##_store(0, g + r * NR + first, last, rest[r]);                                   \
+            }                                                                                      \
+            update_rows(MR, first + last, g, NR, s->e, w);                                         \
+            if (!s->store)                                                                         \
+                return;                                                                            \
+        } else if (w) {                                                                            \
             UNROLL                                                                                 \
             for (size_t r = 0; r < MR; r++) {                                                      \
                 double *p = w + (ptrdiff_t)r * s->w_row;                                           \

@@ -249,7 +249,7 @@ static void product(size_t m, size_t n, size_t k, const double *a, ptrdiff_t a_r
     if (m == 1 && b_col != 1) {
         one_column(n, k, b, b_col, a, a_col, c0, 1, c);
         if (e)
-            descend(n, e->alpha, c, e->w);
+            update_rows(1, n, c, 0, e, e->w);
         return;
     }
     if (k == 1 && m > 1 && b_col == 1 && !e && (!c0 || c0_row == 0)) {
@@ -260,13 +260,14 @@ static void product(size_t m, size_t n, size_t k, const double *a, ptrdiff_t a_r
     const int across = m >= B_ROWS && n >= A_COLUMNS_ACROSS && k >= ACROSS_TERMS &&
                        at_most(k, ACROSS_TERMS_MOST) * (size_t)a_col >= A_SPAN;
     const int packs_b = b_col != 1 || (m >= B_ROWS && (n > NR || b_row > NR));
-    struct layout s = {a_row, a_col, MR * a_row, b_row, c0_row, c_row, 0, 0.0, 1};
+    struct layout s = {a_row, a_col, MR * a_row, b_row, c0_row, c_row, 0, 0.0, 1, NULL};
     double *w = NULL;
     if (e) {
         w = e->w;
         s.w_row = e->w_row;
         s.alpha = e->alpha;
         s.store = e->store;
+        s.e = e->adam || e->v ? e : NULL;
     }
     if (!far && b_col == 1 && m >= MR && n > 1 && n <= VL + 4) {
         const size_t rows = narrow(m, n, k, &s, a, b, c0, c, w);
@@ -296,7 +297,7 @@ static void product(size_t m, size_t n, size_t k, const double *a, ptrdiff_t a_r
 static void gram(size_t m, size_t n, size_t k, const double *x, ptrdiff_t x_row, const double *c0,
                  double *c, ptrdiff_t c_row, double *panel)
 {
-    struct layout s = {1, x_row, MR, x_row, c_row, c_row, 0, 0.0, 1};
+    struct layout s = {1, x_row, MR, x_row, c_row, c_row, 0, 0.0, 1, NULL};
     if (m == 1)
         one_row(n, k, &s, x, x, c0, c, NULL);
     else /* A is packed where panel_size() leaves room for it: its columns are used often */

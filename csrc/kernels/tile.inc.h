@@ -3,7 +3,9 @@
 #ifndef MLP_TILE_INC_H
 #define MLP_TILE_INC_H
 
+#include "kernels/kernels.h"
 #include "kernels/loops.inc.h"
+#include "kernels/updates.inc.h"
 
 #include <stddef.h>
 
@@ -16,11 +18,12 @@
 static size_t multiple(size_t n, size_t of) { return (n + of - 1) / of * of; }
 
 /* How the operands of a product lie: row i of A starts at a + i a_row, tile t of MR rows at
- * a + t a_tile. Where w is not NULL, w <- w - alpha C. */
+ * a + t a_tile. Where w is not NULL, w <- w - alpha C, or the step of `e` unless that is NULL. */
 struct layout {
     ptrdiff_t a_row, a_col, a_tile, b_row, c0_row, c_row, w_row;
     double alpha;
     int store; /* with w: C too */
+    const struct mlp_epilogue *e;
 };
 
 /* acc <- C0 (mr, n), or 0. mr, nv and edge are constants after inlining; n = nv VL, or with edge the last
@@ -41,11 +44,19 @@ INLINE void load_tile(const size_t mr, const size_t nv, const int edge, size_t l
     }
 }
 
-/* w <- w - alpha acc unless w is NULL, and C <- acc where it is wanted. */
+/* w takes its step along acc unless w is NULL, and C <- acc where it is wanted. */
 INLINE void store_tile(const size_t mr, const size_t nv, const int edge, size_t last,
                        const struct layout *s, const v_f64 *acc, double *c, double *w)
 {
-    if (w) {
+    if (w && s->e) {
+        double g[16 * VL];
+        UNROLL
+        for (size_t i = 0; i < mr * nv; i++)
+            v_store(g + i * VL, acc[i]);
+        update_rows(mr, edge ? (nv - 1) * VL + last : nv * VL, g, nv * VL, s->e, w);
+        if (!s->store)
+            return;
+    } else if (w) {
         const v_f64 alpha = v_set(-s->alpha);
         UNROLL
         for (size_t r = 0; r < mr; r++) {

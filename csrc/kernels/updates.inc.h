@@ -23,14 +23,20 @@ INLINE v_f64 momentum(double alpha, double mu, int nesterov, v_f64 g, v_f64 *v)
     return nesterov ? v_fma(v_set(mu), *v, -t) : *v;
 }
 
-static void descend_momentum(size_t n, double alpha, double mu, int nesterov, const double *g,
-                             double *v, double *w)
+INLINE void momentum_all(size_t n, double alpha, double mu, int nesterov, const double *g,
+                         double *v, double *w)
 {
     BY_VECTORS(n, {
         v_f64 vi = LOAD(v);
         STORE(w, LOAD(w) + momentum(alpha, mu, nesterov, LOAD(g), &vi));
         STORE(v, vi);
     });
+}
+
+static void descend_momentum(size_t n, double alpha, double mu, int nesterov, const double *g,
+                             double *v, double *w)
+{
+    momentum_all(n, alpha, mu, nesterov, g, v, w);
 }
 
 /* The new m and v; returns the new w. */
@@ -43,16 +49,44 @@ INLINE v_f64 adam_step(const struct mlp_adam_step *o, v_f64 gradient, v_f64 *m, 
     return v_fma(v_set(o->keep), w, -(v_set(o->rate) * *m / d));
 }
 
-static void adam(size_t n, const struct mlp_adam_step *o, const double *g, double *m, double *v,
-                 double *w)
+INLINE void adam_all(size_t n, const struct mlp_adam_step *o, const double *g, double *m, double *v,
+                     double *w)
 {
-    const struct mlp_adam_step step = *o; /* the stores below cannot change a copy */
     BY_VECTORS(n, {
         v_f64 mi = LOAD(m), vi = LOAD(v);
-        STORE(w, adam_step(&step, LOAD(g), &mi, &vi, LOAD(w)));
+        STORE(w, adam_step(o, LOAD(g), &mi, &vi, LOAD(w)));
         STORE(m, mi);
         STORE(v, vi);
     });
+}
+
+static void adam(size_t n, const struct mlp_adam_step *o, const double *g, double *m, double *v,
+                 double *w)
+{
+    const struct mlp_adam_step step = *o; /* the stores cannot change a copy */
+    adam_all(n, &step, g, m, v, w);
+}
+
+/* Rows of parameters at w, among those of e, take their step along g, whose rows are g_row apart. */
+APART void update_rows(size_t rows, size_t n, const double *g, size_t g_row,
+                       const struct mlp_epilogue *e, double *w)
+{
+    const ptrdiff_t at = w - e->w, row = e->w_row;
+    if (e->adam) {
+        const struct mlp_adam_step step = *e->adam;
+        double *m = e->m + at, *v = e->v + at;
+        for (size_t r = 0; r < rows; r++, g += g_row, m += row, v += row, w += row)
+            adam_all(n, &step, g, m, v, w);
+    } else if (e->v) {
+        const double alpha = e->alpha, mu = e->mu;
+        const int nesterov = e->nesterov;
+        double *v = e->v + at;
+        for (size_t r = 0; r < rows; r++, g += g_row, v += row, w += row)
+            momentum_all(n, alpha, mu, nesterov, g, v, w);
+    } else {
+        for (size_t r = 0; r < rows; r++, g += g_row, w += row)
+            descend(n, e->alpha, g, w);
+    }
 }
 
 /* The new p and delta; returns the new w. Signs are compared, since p g may underflow. */

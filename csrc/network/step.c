@@ -83,6 +83,24 @@ void mlp_step_take(const struct mlp_step *step, const struct mlp_network *net, s
                                        step->velocity + begin, net->parameters + begin);
 }
 
+struct mlp_epilogue mlp_step_epilogue(const struct mlp_step *step, const struct mlp_network *net,
+                                      size_t begin, size_t row, int store)
+{
+    const int adam = step->m != NULL;
+    double *v = adam ? step->v : step->velocity;
+    return (struct mlp_epilogue){
+        .w = net->parameters + begin,
+        .w_row = (ptrdiff_t)row,
+        .alpha = step->rate * step->scale,
+        .store = store,
+        .mu = step->options.momentum,
+        .nesterov = step->options.nesterov,
+        .m = adam ? step->m + begin : NULL,
+        .v = v == NULL ? NULL : v + begin,
+        .adam = adam ? &step->next : NULL,
+    };
+}
+
 struct step_context {
     const struct mlp_step *step;
     const struct mlp_network *net;

@@ -32,6 +32,9 @@ void mlp_step_prepare(struct mlp_step *step);
 /* Parameters begin .. begin + n - 1 take the step. */
 void mlp_step_take(const struct mlp_step *step, const struct mlp_network *net, size_t begin,
                    size_t n);
+/* The same as part of a product: of rows of parameters from number `begin` on, `row` apart. */
+struct mlp_epilogue mlp_step_epilogue(const struct mlp_step *step, const struct mlp_network *net,
+                                      size_t begin, size_t row, int store);
 /* All parameters do. */
 void mlp_step_take_all(const struct mlp_step *step, const struct mlp_network *net,
                        const struct mlp_team *team);

@@ -503,6 +503,7 @@ SOLVERS = {
     "plain": dl.GradientDescent(0.01),
     "clip": dl.GradientDescent(0.01, momentum=0.9, clip_norm=0.5),
     "clip_value": dl.GradientDescent(0.01, clip_value=0.1),
+    "nesterov": dl.GradientDescent(0.01, momentum=0.9, nesterov=True),
     "adam": dl.Adam(0.01),
     "adamw, clip": dl.AdamW(0.01, weight_decay=0.1, clip_norm=0.5),
     "cosine": dl.Adam(schedules.Cosine(0.01, epochs=5, warmup=2)),
@@ -514,6 +515,7 @@ SOLVERS = {
 SHAPES = {  # layers, n, batch_size
     "small": ((3, 5, 2), 23, 5),
     "wide": ((20, 45, 70, 3), 90, 32),
+    "columns": ((64, 75, 10), 40, 20),
     "column": ((300, 1), 40, 9),
     "ranges": ((3, 5, 2), 4999, 4500),
 }
