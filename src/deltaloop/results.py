@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 
 Made = TypeVar("Made")
+_new, _set = object.__new__, object.__setattr__
 
 
 class DivergenceWarning(RuntimeWarning):
@@ -370,6 +371,6 @@ def result_of(
 
 def made(kind: type[Made], fields: dict[str, Any]) -> Made:
     """Return a frozen object with these fields, which it keeps; ``__init__`` takes far longer."""
-    instance = object.__new__(kind)
-    object.__setattr__(instance, "__dict__", fields)
+    instance = _new(kind)
+    _set(instance, "__dict__", fields)
     return instance

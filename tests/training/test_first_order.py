@@ -818,3 +818,25 @@ class TestCommandLine:
         status, out, err = self.run(capsys, *argv)
         assert (status, out) == (2, "")
         assert message in err
+
+
+def test_a_network_that_has_met_other_solvers_is_trained_as_a_new_one():
+    rng = np.random.default_rng(0)
+    X, Y = rng.random((8, 3)), rng.random((8, 2))
+    plain = dl.GradientDescent(0.1)
+    solvers = [
+        plain,
+        dl.GradientDescent(0.1, momentum=0.5),
+        plain,
+        plain,
+        dl.GradientDescent(schedules.Exponential(0.1, 0.5)),
+        plain,
+        dl.Adam(0.01, batch_size=4, shuffle=False),
+        plain,
+    ]
+    used = dl.Network([3, 4, 2], seed=0)
+    for solver in solvers:
+        fresh = dl.Network.from_weights(used.weights, used.biases)
+        for net in (used, fresh):
+            net.fit(X, Y, solver=solver, max_epochs=3, tol=0)
+        np.testing.assert_array_equal(used.parameters, fresh.parameters)

@@ -27,6 +27,8 @@ cdef class Core:
     cdef double grain
     cdef bint residual_
     cdef bint plain  # of _build
+    cdef object described  # the solver that `description` is of, or None
+    cdef mlp_fit_options description
     cdef public object _position  # words drawn from the stream of the seed
 
     def __cinit__(self, *args, **kwargs):
@@ -357,6 +359,19 @@ cdef class Core:
         if not self.finite(&m, n):
             return False
         exact_matrix(Y, self.n_outputs, &m)
+        return self.finite(&m, n)
+
+    def _reads_rows(self, X):
+        """Whether C can read X as instances (n, m0) as they are: exact, finite, at least one, few."""
+        cdef mlp_matrix m
+        cdef size_t n
+        if not is_exact(X) or cnp.PyArray_NDIM(X) != 2:
+            return False
+        n = cnp.PyArray_DIM(X, 0)
+        if (n == 0 or <size_t>cnp.PyArray_DIM(X, 1) != self.n_inputs
+                or <double>n * <double>self.n_inputs >= GIL_WORK):
+            return False
+        exact_matrix(X, self.n_inputs, &m)
         return self.finite(&m, n)
 
     cdef bint takes(self, object out, cnp.ndarray x, int ndim, cnp.npy_intp *shape) noexcept:

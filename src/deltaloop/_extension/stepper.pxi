@@ -20,7 +20,7 @@ cdef class Stepper:
         cdef mlp_fit_options options
         self.trainer = NULL
         network.ready()
-        describe_solver(solver, &options)
+        describe_solver(network, solver, &options)
         describe_problem(problem, Weights(None, 0), &options.problem)
         options.problem.dropout = dropout_of(problem)
         options.stream = stream.stream

@@ -68,20 +68,17 @@ def check_stage(network: _core.Core, solver: Solver, n: int, problem: Problem) -
         raise ValueError(
             f"batch_size must be at most the number of instances, {n}, got {solver.batch_size}"
         )
-    solver._check_problem(problem)
+    if problem is not _problem.PLAIN:
+        solver._check_problem(problem)
     solver._check(network, n, problem)
 
 
-def check_stages(
-    network: _core.Core, solvers: Sequence[Solver], n: int, problem: Problem, chained: bool
-) -> None:
+def check_stages(network: _core.Core, solvers: Sequence[Solver], n: int, problem: Problem) -> None:
     """Refuse solvers that cannot train this network on so many instances, saying which one."""
     for i, solver in enumerate(solvers):
         try:
             check_stage(network, solver, n, problem)
         except ValueError as error:
-            if not chained:
-                raise
             raise ValueError(f"solver[{i}], {solver!r}: {error}") from None
 
 
@@ -109,6 +106,8 @@ def check_trainer(network: _core.Core, solver: object) -> Solver:
 
 def check_epochs(max_epochs: object, n_stages: int, chained: bool) -> tuple[int, ...]:
     """Return the most epochs of each stage: one number for all, or with several stages a list."""
+    if type(max_epochs) is int and 0 < max_epochs < 2**63:
+        return (max_epochs,) * n_stages
     if max_epochs is None:
         return (MAX_EPOCHS,) * n_stages
     if not (chained and _scalars.is_list(max_epochs)):
@@ -129,6 +128,8 @@ def check_limits(
     max_epochs: tuple[int, ...], max_time: object, callback: object, callback_every: object
 ) -> Limits:
     """Return the limits of a fit, validated."""
+    if max_time is None and callback is None and type(callback_every) is int and callback_every > 0:
+        return tuple.__new__(Limits, (max_epochs, math.inf, None, callback_every))
     seconds = math.inf
     if max_time is not None:
         seconds = _scalars.real("max_time", max_time)
@@ -146,9 +147,9 @@ def check_limits(
 
 def check_tolerance(tol: object, goal: object) -> tuple[float, float]:
     """Return tol and goal; no goal is minus infinity."""
+    if goal is None and type(tol) is float and tol >= 0:
+        return tol, NO_GOAL
     tolerance = _scalars.real("tol", tol)
-    if goal is None and tolerance >= 0:
-        return tolerance, NO_GOAL
     if not tolerance >= 0:
         raise ValueError(f"tol must be a number of at least 0, got {tol!r}")
     target = NO_GOAL if goal is None else _scalars.real("goal", goal)

@@ -10,10 +10,9 @@ from __future__ import annotations
 import math
 import sys
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +32,7 @@ from deltaloop._fit.arguments import (
     check_parts,
     check_resumed,
     check_solvers,
+    check_stage,
     check_stages,
     check_tolerance,
     check_validation,
@@ -51,6 +51,7 @@ from deltaloop._fit.stages import (
     train_stage,
 )
 from deltaloop.results import ConvergenceWarning, DivergenceWarning, FitResult, result_of
+from deltaloop.solvers import Solver
 
 __all__ = [
     "COPIED",
@@ -112,33 +113,43 @@ def fit(
 ) -> FitResult:
     """Train a network; the arguments are those of ``Network.fit``. `quiet`: without warnings."""
     course = Course(network)
-    course.warn = silence if quiet else warnings.warn
-    course.chained = chained = isinstance(solver, list | tuple)
-    course.solvers = solvers = () if solver is None else check_solvers(solver)
+    if quiet:
+        course.warn = silence
+    chained = not isinstance(solver, Solver) and isinstance(solver, list | tuple)
+    solvers = () if solver is None else check_solvers(solver)
+    course.chained, course.solvers = chained, solvers
     course.tolerance, course.goal = check_tolerance(tol, goal)
-    show = _scalars.flag("progress", progress)
+    show = progress is not False and _scalars.flag("progress", progress)
     course.threads = _scalars.threads(n_threads)
-    checked = _scalars.flag("check_finite", check_finite)
-    course.kind = _scaling.check_kind(scale)
+    checked = check_finite is True or _scalars.flag("check_finite", check_finite)
+    if scale is not None:
+        course.kind = _scaling.check_kind(scale)
     # From here to the batch: what may run code of the caller's. X becomes an array as the last one,
     # before the first array is checked.
-    course.callback = callback
+    if callback is not None:
+        course.callback = callback
     course.every = _scalars.integer("callback_every", callback_every, at_least=1)
-    course.seconds = None if max_time is None else _scalars.real("max_time", max_time)
+    if max_time is not None:
+        course.seconds = _scalars.real("max_time", max_time)
     problem = _problem.penalised(l1, l2)
     rates = _problem.dropout(network, dropout)
-    course.class_weight = class_weight = _problem.plain_classes(class_weight)
+    if class_weight is not None:
+        course.class_weight = class_weight = _problem.plain_classes(class_weight)
     if patience is not None:
         patience = _scalars.integer("patience", patience, at_least=1)
     if max_epochs is not None:
-        most = check_epochs(max_epochs, max(len(solvers), 1), chained)
-        max_epochs = list(most) if chained else most[0]
-    course.max_epochs, course.own_epochs = max_epochs, max_epochs is None and not solvers
-    _seeds.check_seed(seed)
-    course.seed = seed
-    course.state = None if resume is None else _state.check(resume)
-    course.sample_weight = sample_weight = _arrays.plain("sample_weight", sample_weight)
-    validation = plain_validation(validation)
+        course.most = check_epochs(max_epochs, len(solvers) or 1, chained)
+    elif not solvers:
+        course.own_epochs = True
+    if seed is not None:
+        _seeds.check_seed(seed)
+        course.seed = seed
+    if resume is not None:
+        course.state = _state.check(resume)
+    if sample_weight is not None:
+        course.sample_weight = sample_weight = _arrays.plain("sample_weight", sample_weight)
+    if validation is not None:
+        validation = plain_validation(validation)
     Y = _arrays.plain("Y", Y)
     course.x, course.y, course.labels = _arrays.batch(network, X, Y, check_finite=checked)
     if course.kind is not None and isinstance(course.x, _core.Csr):
@@ -147,11 +158,15 @@ def fit(
             "its columns by factors alone before, as sklearn.preprocessing.MaxAbsScaler does, or "
             "use X.toarray()"
         )
-    watch = check_validation(network, validation, patience, course.n, checked)
-    if watch.given is not None and type(course.x) is not type(watch.given[0]):
-        watch = watch._replace(given=(_sparse.alike(watch.given[0], course.x), *watch.given[1:]))
-    course.watch = watch
-    weights = _problem.of(network, course.y, course.labels, sample_weight, class_weight).weights
+    if validation is not None or patience is not None:
+        watch = check_validation(network, validation, patience, course.n, checked)
+        if watch.given is not None and type(course.x) is not type(watch.given[0]):
+            given = (_sparse.alike(watch.given[0], course.x), *watch.given[1:])
+            watch = watch._replace(given=given)
+        course.watch = watch
+    weights = None
+    if sample_weight is not None or class_weight is not None:
+        weights = _problem.of(network, course.y, course.labels, sample_weight, class_weight).weights
     if course.state is not None:
         course.remembered = _state.chosen_l2(course.state)
     if weights is not None or rates is not None or course.remembered:
@@ -161,7 +176,7 @@ def fit(
     with exclusive(network):
         settle(course)
         outcome = carry_out(course, show)
-    return conclude(course, outcome)
+    return conclude(course, *outcome)
 
 
 def silence(*_: object, **__: object) -> None:
@@ -170,18 +185,21 @@ def silence(*_: object, **__: object) -> None:
 
 def settle(course: Course) -> None:
     """Fill in what depends on the network as it is now, and refuse what does not go together."""
-    network, held = course.network, course.watch.held
+    network, n = course.network, course.n - course.watch.held
     if not course.solvers:
         choose(course)
     solvers, chained = course.solvers, course.chained
-    most = check_epochs(course.max_epochs, len(solvers), chained)
+    most = course.most or check_epochs(None, len(solvers), chained)
     limits = check_limits(most, course.seconds, course.callback, course.every)
     course.limits = limits
     if course.state is not None:
         course.resumed = check_resumed(
-            network, course.state, course.seed, limits, chained, held > 0, course.kind
+            network, course.state, course.seed, limits, chained, course.watch.held > 0, course.kind
         )
-    check_stages(network, solvers, course.n - held, course.problem, chained)
+    if chained:
+        check_stages(network, solvers, n, course.problem)
+    else:
+        check_stage(network, solvers[0], n, course.problem)
 
 
 def choose(course: Course) -> None:
@@ -190,7 +208,7 @@ def choose(course: Course) -> None:
 
     network, x, problem, held = course.network, course.x, course.problem, course.watch.held
     check_limits((1,), course.seconds, course.callback, course.every)
-    given = None if course.max_epochs is None else check_epochs(course.max_epochs, 1, False)[0]
+    given = course.most[0] if course.most else None
     trials = Trials(
         fit, network, x, course.y, problem, given, course.kind, course.threads, course.seconds
     )
@@ -198,21 +216,17 @@ def choose(course: Course) -> None:
     learned = None if held == 0 else set_aside(len(x), held, source, source.position)[1]
     patience = course.watch.patience
     choice = trials.choose(learned, course.state, course.remembered, course.goal, patience, source)
-    course.choice, course.solvers, course.max_epochs = choice, (choice.solver,), choice.max_epochs
+    course.choice, course.solvers = choice, (choice.solver,)
+    course.most = check_epochs(choice.max_epochs, 1, False)
     course.remembered = choice.chosen
     course.problem = problem._replace(l2=choice.l2)
 
 
-class Outcome(NamedTuple):
-    """How a fit has ended, before anybody is warned."""
-
-    i: int  # the last stage
-    report: _core.Report
-    epochs: NDArray[np.float64]  # (5, epochs)
-    asked: _verdict.Ask
-    doubts: list[str]
-    end: _verdict.End
-    wrong: str
+# How a fit has ended, before anybody is warned: its last stage, the report of that, all epochs
+# (5, epochs), what the targets ask for, doubts from the start, the end, and what is wrong with it.
+Outcome: TypeAlias = tuple[
+    int, _core.Report, NDArray[np.float64], _verdict.Ask, list[str], _verdict.End, str
+]
 
 
 def carry_out(course: Course, show: bool) -> Outcome:
@@ -264,7 +278,8 @@ def train_stages(course: Course, stream: _core.Stream, first: int) -> Outcome:
     network, solvers, problem = course.network, course.solvers, course.problem
     tolerance, goal, most = course.tolerance, course.goal, course.limits.max_epochs
     resumed = course.resumed
-    for i in range(first, len(solvers)):
+    stages, last = course.stages, len(solvers) - 1
+    for i in range(first, last + 1):
         run = _core.Fit(
             network,
             course.x,
@@ -286,24 +301,32 @@ def train_stages(course: Course, stream: _core.Stream, first: int) -> Outcome:
             for text in doubts if resumed is None else ():
                 course.warn(text, ConvergenceWarning, stacklevel=callers())
         report = train_stage(course, i, run, resumed if i == first else None)
-        if course.stages[-1].stop_reason in FINAL or i + 1 == len(solvers):
+        if i == last or stages[-1].stop_reason in FINAL:
             break
         stream = _core.Stream(report.key, report.position)
     parts = course.epochs
     epochs = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
-    end = ending(course, epochs[0], report.gradient_norm)
+    end = ending(course, epochs, report.gradient_norm)
     wrong = ""
     if end.reason != "diverged":
         searched = course.remembered is not None
         wrong = _verdict.trouble(network, run, asked, end, tolerance, goal, searched)
         wrong = wrong or _verdict.unscaled(network, asked, end, course.x, course.y, course.parts)
-    return Outcome(i, report, epochs, asked, doubts, end, wrong)
+    return i, report, epochs, asked, doubts, end, wrong
 
 
-def conclude(course: Course, outcome: Outcome) -> FitResult:
+def conclude(
+    course: Course,
+    i: int,
+    report: _core.Report,
+    epochs: NDArray[np.float64],
+    asked: _verdict.Ask,
+    doubts: list[str],
+    end: _verdict.End,
+    wrong: str,
+) -> FitResult:
     """Warn of what is wrong with the end of a fit, and return its result."""
-    i, report, epochs, asked, doubts, end, wrong = outcome
-    solvers, reason, n_validation = course.solvers, end.reason, course.watch.n
+    solvers, reason = course.solvers, end.reason
     if reason == "diverged":
         before = solvers[i].batch_size is None and not math.isfinite(report.initial_cost)
         message = divergence(course, before, solvers[i]._smaller)
@@ -325,9 +348,9 @@ def conclude(course: Course, outcome: Outcome) -> FitResult:
             "cost": end.cost,
             "loss": course.network.loss,
             "initial_cost": course.initial_cost,
-            "epochs": epochs.shape[1],
+            "epochs": end.total,
             "n_instances": course.n,
-            "n_validation": n_validation,
+            "n_validation": course.watch.n,
             "converged": well and not wrong,
             "stop_reason": reason,
             "gradient_norm": report.gradient_norm,
@@ -343,24 +366,20 @@ def conclude(course: Course, outcome: Outcome) -> FitResult:
     )
 
 
-def ending(course: Course, costs: NDArray[np.float64], gradient_norm: float) -> _verdict.End:
-    """Return how the last stage has ended, after epochs of these costs."""
-    stage, before = course.stages[-1], course.initial_cost
-    initial = before if not math.isnan(before) or len(costs) < 2 else float(costs[0])
+def ending(course: Course, epochs: NDArray[np.float64], gradient_norm: float) -> _verdict.End:
+    """Return how the last stage has ended, after these epochs (5, epochs)."""
+    stage, initial, total = course.stages[-1], course.initial_cost, epochs.shape[1]
+    before = initial
+    if total > 1:
+        before = float(epochs[0, -2])
+        if math.isnan(initial):
+            initial = float(epochs[0, 0])
     # Those of a fit that is resumed, or drops units, are not comparable with the last one.
-    if course.resumed is not None or course.drops:
+    if course.resumed is not None or course.problem.dropout is not None:
         initial = math.nan
-    return _verdict.End(
-        stage.solver,
-        stage.stop_reason,
-        stage.epochs,
-        len(costs),
-        initial,
-        float(costs[-2]) if len(costs) > 1 else before,
-        stage.cost,
-        gradient_norm,
-        course.own_epochs,
-    )
+    solver, reason, done, cost = stage.solver, stage.stop_reason, stage.epochs, stage.cost
+    parts = (solver, reason, done, total, initial, before, cost, gradient_norm, course.own_epochs)
+    return tuple.__new__(_verdict.End, parts)
 
 
 def callers(*packages: str) -> int:

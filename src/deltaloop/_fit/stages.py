@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from deltaloop import _core
 from deltaloop._fit import checkpoint as _checkpoint
 from deltaloop._fit import state as _state
+from deltaloop._fit.arguments import NO_VALIDATION
 from deltaloop.results import EpochInfo, Stage, made
 from deltaloop.solvers import Solver
 
@@ -54,27 +56,30 @@ class Course:
     def __init__(self, network: _core.Core) -> None:
         self.network = network
         self.began = time.perf_counter()
+        self.watch, self.resumed = NO_VALIDATION, None
         self.epochs: list[NDArray[np.float64]] = []  # of each stage
         self.stages: list[Stage] = []
 
+    # What few fits have stands here, and is set where it differs: an object with more than 30
+    # attributes of its own is slow to make.
     # ---- the arguments ----
-    warn: Callable[..., object]
+    warn: Callable[..., object] = staticmethod(warnings.warn)
     solvers: tuple[Solver, ...]  # none: to be chosen
     chained: bool  # a list of solvers was given
-    max_epochs: object
-    seconds: float | None
-    callback: object
+    most: tuple[int, ...] = ()  # epochs of each stage, where they are given or chosen
+    seconds: float | None = None
+    callback: object = None
     every: int
-    sample_weight: object
-    class_weight: object
-    kind: str | None  # of the scaling to measure
-    seed: object
-    state: dict[str, object] | None  # to go on from
+    sample_weight: object = None
+    class_weight: object = None
+    kind: str | None = None  # of the scaling to measure
+    seed: object = None
+    state: dict[str, object] | None = None  # to go on from
     remembered: float | None = None  # the penalty that was chosen, now or by the fit that goes on
     tolerance: float
     goal: float
     threads: int
-    own_epochs: bool  # the fit chooses their number
+    own_epochs: bool = False  # the fit chooses their number
     # ---- what follows from them, at last with the network held ----
     x: NDArray[Any]
     y: NDArray[Any]
@@ -83,7 +88,7 @@ class Course:
     problem: Problem
     choice: Choice | None = None  # what was chosen where no solver was given
     limits: Limits
-    resumed: _state.Resumed | None = None
+    resumed: _state.Resumed | None
     parts: NDArray[np.uintp] | None = None  # the rows to learn from, None for all of x
     split: int | None = None  # the position of the stream before a fraction was set aside
     bar: ProgressBar | None = None
@@ -111,8 +116,10 @@ class Course:
         """Why the next stage has nothing to do."""
         if self.asked:
             return "callback"
+        if not self.stages:
+            return ""
         late = time.perf_counter() - self.began >= self.limits.max_time
-        return "max_time" if self.stages and late else ""
+        return "max_time" if late else ""
 
 
 def train_stage(
@@ -121,14 +128,12 @@ def train_stage(
     """Run stage i, from a state if it is resumed; what C reports at its end."""
     began, solver, most = time.perf_counter(), course.solvers[i], course.limits.max_epochs[i]
     before, done = course.epoch, resumed.stage_epochs if resumed else 0
-    start = before - done
-    if course.watch.given is not None:
+    start, watch, watched = before - done, course.watch, course.watch.given is not None
+    if watch.given is not None:
         when = 0 if course.best_epoch is None else course.best_epoch - start
-        run.validate(
-            *course.watch.given, course.watch.rows, course.watch.patience, course.best, when
-        )
+        run.validate(*watch.given, watch.rows, watch.patience, course.best, when)
     if resumed is not None:
-        _state.check_parts(resumed, course.n, course.watch.n)
+        _state.check_parts(resumed, course.n, watch.n)
         run.resume(_state.match(resumed.arrays, run.report().arrays), done)
         course.trained = True  # its parameters are the state's
     # Nothing is left to do where the fit is over, or the state is that of the stage's last epoch.
@@ -136,9 +141,9 @@ def train_stage(
     trains = not reason
     if course.own:
         course.network._position = run.position  # from now on `run` keeps it up to date
-    report, watched = None, course.watch.given is not None
+    report = None
     # The costs of its epochs are C of all instances and of the whole network.
-    exact = solver.batch_size is None and not course.drops
+    exact = solver.batch_size is None and course.problem.dropout is None
     try:
         if trains:
             course.trained = True
@@ -146,7 +151,7 @@ def train_stage(
         course.epochs.append(run.history)
         report = run.report()
         cost, course.validation_cost = report.cost, report.validation
-        if not (trains and exact) or course.watch.patience or (watched and course.epoch == before):
+        if not (trains and exact) or watch.patience or (watched and course.epoch == before):
             cost, course.validation_cost = final_costs(run)
     except KeyboardInterrupt as interrupt:
         so_far = _checkpoint.interrupted(course, i, run, report, before)

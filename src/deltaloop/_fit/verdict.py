@@ -42,6 +42,8 @@ COARSE = 0.01
 FLAT, LAST = 1e-3, 1e-6
 # The ends that a caller asks for: of a single epoch they promise nothing.
 ASKED = ("max_epochs", "max_time", "callback")
+# With those that are not the solver's own.
+GIVEN = (*ASKED, "patience")
 # The outputs that have bounds.
 LIMITS = {row.name: row.range for row in ROWS if row.range != (-math.inf, math.inf)}
 # What sets the scale right, of a network without a scaling and of one that has one.
@@ -50,18 +52,17 @@ RESCALE = "see whether net.scaling suits these data"
 
 
 class Ask(NamedTuple):
-    """What the targets ask for: their extremes, the least cost, that of predicting their means."""
+    """What the targets ask for: their extremes, the least cost, that of predicting their means.
+
+    `room` is what there is to learn, the difference; not positive, or NaN, if there is nothing.
+    """
 
     lowest: float
     highest: float
     least: float
     mean: float
-    vanishing: bool = False  # they vary, but by so little that its square is 0
-
-    @property
-    def room(self) -> float:
-        """What there is to learn; not positive, or NaN, if there is nothing."""
-        return self.mean - self.least
+    room: float
+    vanishing: bool  # they vary, but by so little that its square is 0
 
 
 class End(NamedTuple):
@@ -88,10 +89,9 @@ def ask(network: _core.Core, run: _core.Fit) -> Ask:
     loss = _parts(network.loss)[0]
     bounded = network.output in LIMITS and loss in _losses.ANY_OUTPUT
     lowest, highest, least, mean = run.targets(bounded)
-    asked = Ask(lowest, highest, least, mean, run.vanishing)
-    if "entropy" in loss and asked.room < ONE_CLASS:
-        return asked._replace(mean=asked.least)
-    return asked
+    if "entropy" in loss and mean - least < ONE_CLASS:
+        mean = least
+    return tuple.__new__(Ask, (lowest, highest, least, mean, mean - least, run.vanishing))
 
 
 def advice(network: _core.Core) -> str:
@@ -104,7 +104,8 @@ def at_start(network: _core.Core, asked: Ask, tol: float, goal: float) -> list[s
     found = []
     if asked.lowest < math.inf:
         low, high = LIMITS[network.output]
-        slack = 1e-6 * max(abs(asked.lowest), abs(asked.highest))
+        beyond = asked.lowest < low or asked.highest > high
+        slack = 1e-6 * max(abs(asked.lowest), abs(asked.highest)) if beyond else 0.0
         if asked.lowest < low - slack or asked.highest > high + slack:
             scaled = " as net.scaling scales it" if network._scaling is not None else ""
             both = math.isfinite(low) and math.isfinite(high)
@@ -260,8 +261,7 @@ def share(left: float, asked: Ask) -> str:
 
 def at_least(asked: Ask, end: End) -> bool:
     """Return whether the solver ended by itself where no cost is lower."""
-    ended = end.reason not in (*ASKED, "patience")
-    return ended and end.cost <= asked.least and not asked.vanishing
+    return end.reason not in GIVEN and end.cost <= asked.least and not asked.vanishing
 
 
 def flat(network: _core.Core, asked: Ask, end: End) -> bool:

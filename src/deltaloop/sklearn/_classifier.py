@@ -275,10 +275,10 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         a, _ = self._outputs(X)
         kind = self._label_binarizer.y_type_
         if kind == "multiclass":
-            classes: Array = np.take(self.classes_, a.argmax(axis=1))
+            classes: Array = self.classes_.take(a.argmax(1))
             return classes
         if kind == "binary" and len(self.classes_) == 2:
-            classes = np.take(self.classes_, (a[:, 0] > 0.5).view(np.int8))
+            classes = self.classes_.take((a[:, 0] > 0.5).view(np.int8))
             return classes
         result: Array = self._label_binarizer.inverse_transform(a[:, 0] if a.shape[1] == 1 else a)
         return result
@@ -298,7 +298,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):
             float32, else float64.
         """
         a, dtype = self._probabilities(X)
-        return a.astype(dtype, copy=False)
+        return a if a.dtype is dtype else a.astype(dtype, copy=False)
 
     def _probabilities(self, X: Any) -> tuple[Array, np.dtype[Any]]:
         """Return the probabilities of all classes in float64, and the type to show them in."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+from operator import is_
 from typing import Any, Self
 
 import numpy as np
@@ -70,15 +71,8 @@ class Perceptron(Training):
         if network is None:
             check_is_fitted(self)
             raise AssertionError
-        i = 0
-        views = self._views
-        for shown in (self.coefs_, self.intercepts_):
-            for array in shown:
-                if i >= len(views) or array is not views[i]:
-                    self._adopt()
-                    return network
-                i += 1
-        if i < len(views):
+        shown, views = [*self.coefs_, *self.intercepts_], self._views
+        if len(shown) != len(views) or not all(map(is_, shown, views)):
             self._adopt()
         return network
 
@@ -145,13 +139,14 @@ class Perceptron(Training):
 
         They take a thousand times as long as a prediction of a small network.
         """
-        return (
+        if "feature_names_in_" in self.__dict__:
+            return False
+        return network._reads_rows(X) or (
             type(X) is np.ndarray
             and X.ndim == 2
             and X.dtype == _FLOAT64
             and X.shape[1] == network.layers[0]
             and X.shape[0] > 0
-            and "feature_names_in_" not in self.__dict__
             and _core.is_direct(X)
             and _core.find_nonfinite(X) is None
         )

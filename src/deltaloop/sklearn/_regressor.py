@@ -184,7 +184,9 @@ class MLPRegressor(RegressorMixin, Perceptron):
             Float32 if the model was fitted to float32 and X is float32, else float64.
         """
         a, dtype = self._outputs(X)
-        return (a.ravel() if a.shape[1] == 1 else a).astype(dtype, copy=False)
+        if a.shape[1] == 1:
+            a = a.ravel()
+        return a if a.dtype is dtype else a.astype(dtype, copy=False)
 
     def to_onnx(self, path: str | os.PathLike[str]) -> None:
         """Write the model as an ONNX file in float64: see ``deltaloop.Network.to_onnx``.
