@@ -7,6 +7,9 @@ import warnings
 
 import numpy as np
 import pytest
+
+pytest.importorskip("sklearn")
+
 from sklearn.exceptions import DataConversionWarning
 
 from deltaloop.sklearn import MLPClassifier, MLPRegressor

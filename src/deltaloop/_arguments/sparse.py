@@ -74,7 +74,7 @@ def rows(name: str, matrix: Any) -> _core.Csr:
     values = data
     if data.dtype != np.float64 or not data.flags.carray:
         with np.errstate(all="ignore"):
-            values = np.require(data, np.float64, "CA")
+            values = np.require(data, np.float64, ["C", "A"])
     if not canonical:
         places, values, starts = _canonical(places, values, starts)
     return _core.Csr(values, places, starts, columns)
