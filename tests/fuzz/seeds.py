@@ -229,6 +229,7 @@ def csv_file() -> Iterator[bytes]:
     yield b"\n\n,\n,\n"
     yield b't,d\nt,d\n""\n'
     yield b"a,b\n1,2,"  # more entries than names, of which the last was left out
+    yield b'\nab;\n" "'  # a quoted space is an entry
 
 
 def _npz(**arrays: object) -> bytes:
