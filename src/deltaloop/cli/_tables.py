@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
@@ -34,14 +35,28 @@ from deltaloop.tabular import TabularModel, _frames
 from deltaloop.tabular._columns import Column
 from deltaloop.tabular._description import check_size
 from deltaloop.tabular._kinds import KINDS, listed
+from deltaloop.tabular._options import Options
 from deltaloop.tabular._target import Target
 from deltaloop.tabular._training import Prepared
 
-__all__ = ["columns_text", "description", "predict", "train"]
+__all__ = ["READING", "columns_text", "description", "predict", "train"]
+
+
+# The options on how the text of a file is read, as `TabularModel` calls them, and those that only
+# the reading of files has.
+READING = ("decimal", "thousands", "dates", "missing", "text", "keep")
+_OF_FILES = ("separator", "encoding")
+
+
+def _read(args: argparse.Namespace, path: str, options: Options, text: Sequence[str] = ()) -> Any:
+    return _table_files.read(
+        path, text, options=options, separator=args.separator, encoding=args.encoding
+    )
 
 
 def train(args: argparse.Namespace) -> None:
-    frame = _table_files.read(args.data)
+    options = Options.of({name: getattr(args, name) for name in READING if getattr(args, name)})
+    frame = _read(args, args.data, options)
     names = list(frame.columns)
     if not args.target:
         args.usage_error(
@@ -61,7 +76,10 @@ def train(args: argparse.Namespace) -> None:
     args.solver = args.solver or [AUTO]
     check_patience(args)
     try:
+        model._reading = replace(options, untyped=frozenset(names), flags=True)
         data = model._prepare(frame, target, args.drop)
+        for notice in data.notices:
+            note(f"deltaloop: {notice}")
         check_class_weight(args, args.data, data.target.classes)
         if args.output_model is not None:
             check_size(data.table, data.target)
@@ -83,6 +101,7 @@ def train(args: argparse.Namespace) -> None:
         **fit_report(model.network, model.result),
         **model.report,
         "ignored": model.ignored,
+        "notices": list(model.notices),
         "isa": dl.runtime()["isa"],
         "version": dl.__version__,
         "classes": None if data.target.classes is None else list(data.target.classes),
@@ -139,10 +158,10 @@ def predict(args: argparse.Namespace, model: TabularModel) -> None:
         raise ValueError(
             f"{args.file}: expected a table ({kinds}), as {args.model} was trained on one"
         )
-    text = [column.name for column in model.columns if KINDS[column.kind].text]
-    if target.classes is not None and isinstance(target.classes[0], str):
+    text = [column.name for column in model.columns if KINDS[column.kind].text or column.notation]
+    if target.notations or (target.classes is not None and isinstance(target.classes[0], str)):
         text += target.names
-    frame = _table_files.read(args.file, text)
+    frame = _read(args, args.file, Options(), text)
     try:
         predictions = model.predict(frame)
         report = {
@@ -166,7 +185,7 @@ def _score(model: TabularModel, target: Target, frame: Any) -> dict[str, Any]:
     """Return what a report says of the rows with a target; a note if there is no score."""
     try:
         found = _frames.frame(frame)
-        rows = target.encode({name: _frames.column(found[name]) for name in target.names})[1]
+        rows = target.encode(target.read({name: found[name] for name in target.names}))[1]
         score = model.score(frame)
     except (TypeError, ValueError) as error:
         note(f"deltaloop: no {score_label(target.task)}: {error}")
