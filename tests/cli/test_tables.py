@@ -294,7 +294,7 @@ class TestMessages:
 
         monkeypatch.setattr(pl, "read_parquet", read)
         line = fails("train", path, "--target", "y")
-        assert line == f"{path}: damaged, polars cannot read it: called unwrap"
+        assert line == f"{path}: damaged, it cannot be read: called unwrap"
 
     def test_of_packed_files(self, fails, tmp_path, model):
         packed = gzip.compress(b"a,y\n1,2\n")

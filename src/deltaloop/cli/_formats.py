@@ -136,7 +136,7 @@ def _book(source: Source) -> Any:
             "reading Excel and OpenDocument files needs fastexcel: pip install 'deltaloop[excel]'"
         ) from None
     try:
-        book = fastexcel.read_excel(source.content)
+        book: Any = fastexcel.read_excel(source.content)
         names = book.sheet_names
         if source.part is not None and source.part not in names:
             raise ValueError(f"has no sheet {source.part!r}; its sheets are {', '.join(names)}")
@@ -148,10 +148,18 @@ def _book(source: Source) -> Any:
                 f"has the sheets {', '.join(filled)}; name one after the file, as in "
                 f"book.xlsx#{filled[0]}"
             )
-        sheet = book.load_sheet(
-            filled[0], schema_sample_rows=None, dtype_coercion="coerce", whitespace_as_null=True
-        )
-        frame = sheet.to_polars()
+        how = {"schema_sample_rows": None, "whitespace_as_null": True}
+        frame = book.load_sheet(filled[0], **how).to_polars()
+        # Text among dates or numbers may be lost in a column of these: such a column is text.
+        gaps = {
+            name: "string"
+            for name, dtype in frame.schema.items()
+            if dtype != pl.String and frame[name].null_count()
+        }
+        if gaps:
+            texts = book.load_sheet(filled[0], **how, dtypes=gaps).to_polars()
+            lost = [name for name in gaps if texts[name].null_count() < frame[name].null_count()]
+            frame = frame.with_columns(texts[name] for name in lost)
     except fastexcel.FastExcelError as error:
         raise ValueError(f"cannot be read: {str(error).partition(chr(10))[0]}") from error
     return frame.select(
@@ -184,8 +192,8 @@ FORMATS = (
     ),
     Format("Excel", (".xlsx", ".xlsm", ".xlsb", ".xls"), _book, (_ZIP, _OLE), parts=True),
     Format("OpenDocument", (".ods",), _book, (_ZIP,), parts=True),
-    Format("JSON", (".json",), _json, text=True),
-    Format("JSON lines", (".ndjson", ".jsonl"), _lines, text=True),
+    Format("JSON", (".json",), _json),
+    Format("JSON lines", (".ndjson", ".jsonl"), _lines),
     Format("Avro", (".avro",), _avro, (b"Obj\x01",)),
     Format(
         "SQLite", (".db", ".sqlite", ".sqlite3"), _database, (b"SQLite format 3\0",), parts=True

@@ -13,7 +13,7 @@ def read(content: bytes, table: str | None) -> Any:
     connection = sqlite3.connect(":memory:")
     connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
     try:
-        connection.deserialize(_readable(content))
+        _load(connection, content)
         found = [
             name
             for (name,) in connection.execute(
@@ -38,6 +38,14 @@ def read(content: bytes, table: str | None) -> Any:
         raise ValueError(f"cannot be read as an SQLite database: {error}") from error
     finally:
         connection.close()
+
+
+def _load(connection: sqlite3.Connection, content: bytes) -> None:
+    """Take the bytes of a file as the database. ValueError if it is damaged."""
+    try:
+        connection.deserialize(_readable(content))
+    except MemoryError as error:  # what it raises for half a header
+        raise ValueError("is damaged, or no SQLite database") from error
 
 
 def _readable(content: bytes) -> bytes:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import operator
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,8 +21,19 @@ from deltaloop.cli import _formats, _packed
 from deltaloop.tabular._frames import first_line
 from deltaloop.tabular._notations import EVERYWHERE
 from deltaloop.tabular._options import Options
+from deltaloop.tabular._values import entries_text
 
-__all__ = ["DATA", "SUFFIXES", "WRITTEN", "check_known", "is_table", "is_written", "read", "write"]
+__all__ = [
+    "DATA",
+    "SUFFIXES",
+    "WRITTEN",
+    "check_known",
+    "has_types",
+    "is_table",
+    "is_written",
+    "read",
+    "write",
+]
 
 _TABS = (".tsv", ".tab")
 _PARQUET = (".parquet", ".pq")
@@ -57,7 +68,8 @@ def check_known(path: str) -> None:
         raise ValueError(f"{path}: files of this kind are not read; {what}")
     if path.lower().endswith(_packed.SUFFIXES):
         raise ValueError(
-            f"{path}: is compressed; expected a name that tells what is in it, as in data.csv.gz"
+            f"{path}: is compressed; expected a name that tells what is in it, as in data.csv"
+            f"{path[len(_packed.inner(path)) :]}"
         )
 
 
@@ -76,9 +88,11 @@ def read(
     options: Options | None = None,
     separator: str | None = None,
     encoding: str | None = None,
+    told: dict[str, str] | None = None,
 ) -> Any:
     """Return the file as a polars frame; of a file of text the columns `text` stay text.
 
+    `told` gets what is to be told about entries that count as missing, by column.
     ValueError if it cannot be read as a table; OSError if it cannot be read at all.
     """
     pl = _polars()
@@ -91,21 +105,29 @@ def read(
         _formats.check(row, content)
         frame = row.read(_formats.Source(content, part, separator, encoding))
         if row.text:
-            frame = _typed(frame, text, options or Options())
+            frame = _typed(frame, text, options or Options(), {} if told is None else told)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise ValueError(f"{path}: {first_line(error)}") from error
-    except pl.exceptions.PanicException as error:  # no Exception; one in 150 damaged Parquet files
-        raise ValueError(f"{path}: damaged, polars cannot read it: {first_line(error)}") from error
     except RecursionError as error:
         raise ValueError(f"{path}: is nested too deeply") from error
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # of one in 150 damaged Parquet files
+            raise
+        raise ValueError(f"{path}: damaged, it cannot be read: {first_line(error)}") from error
     if not frame.height:
         raise ValueError(f"{path}: holds no rows")
     return frame
 
 
-def _typed(frame: Any, text: Collection[str], options: Options) -> Any:
+def has_types(path: str) -> bool:
+    """Whether text in a file is a choice of its owner: there are other types."""
+    row = _formats.of_path(path)
+    return row is not None and not row.text
+
+
+def _typed(frame: Any, text: Collection[str], options: Options, told: dict[str, str]) -> Any:
     """Give columns of text the types of their values, all columns in a few steps.
 
     Entries that say nothing in any column are none.
@@ -114,10 +136,14 @@ def _typed(frame: Any, text: Collection[str], options: Options) -> Any:
 
     strings = [name for name, dtype in frame.schema.items() if dtype == pl.String]
     trimmed = pl.col(strings).str.strip_chars()
-    absent = ["", *EVERYWHERE, *options.missing]
-    frame = frame.with_columns(
-        pl.when(trimmed.is_in(absent)).then(None).otherwise(trimmed).name.keep()
-    )
+    absent = [*EVERYWHERE, *options.missing]
+    frame = frame.with_columns(trimmed)
+    some = frame.select(pl.col(strings).is_in(absent).any()).row(0) if strings else ()
+    for name, found in zip(strings, some, strict=True):
+        if found:
+            told[name] = _counts_as_missing(frame[name], absent)
+    blank = pl.col(strings).is_in(["", *absent])
+    frame = frame.with_columns(pl.when(blank).then(None).otherwise(pl.col(strings)).name.keep())
     text = {*text, *options.text}
     left = [name for name in strings if name not in text]
 
@@ -150,6 +176,15 @@ def _typed(frame: Any, text: Collection[str], options: Options) -> Any:
     frame = frame.with_columns(pl.col(words).str.to_lowercase() == "true")
     columns = {series.name: series for series in [*frame.get_columns(), *typed]}
     return pl.DataFrame(list(columns.values()))
+
+
+def _counts_as_missing(series: Any, absent: Sequence[str]) -> str:
+    """Say which entries of a column count as missing."""
+    rows = series.is_in(absent).arg_true()
+    found: dict[str, list[int]] = {}
+    for row, entry in zip(rows, series.gather(rows), strict=True):
+        found.setdefault(entry, []).append(row)
+    return f"column {series.name!r}: {entries_text(found)} counts as missing"
 
 
 def _in_groups(frame: Any, names: list[str], options: Options) -> list[bool]:

@@ -42,21 +42,26 @@ from deltaloop.tabular._training import Prepared
 __all__ = ["READING", "columns_text", "description", "predict", "train"]
 
 
-# The options on how the text of a file is read, as `TabularModel` calls them, and those that only
-# the reading of files has.
+# The options on how text is read, as `TabularModel` calls them.
 READING = ("decimal", "thousands", "dates", "missing", "text", "keep")
-_OF_FILES = ("separator", "encoding")
 
 
-def _read(args: argparse.Namespace, path: str, options: Options, text: Sequence[str] = ()) -> Any:
+def _read(
+    args: argparse.Namespace,
+    path: str,
+    options: Options,
+    text: Sequence[str] = (),
+    told: dict[str, str] | None = None,
+) -> Any:
     return _table_files.read(
-        path, text, options=options, separator=args.separator, encoding=args.encoding
+        path, text, options=options, separator=args.separator, encoding=args.encoding, told=told
     )
 
 
 def train(args: argparse.Namespace) -> None:
     options = Options.of({name: getattr(args, name) for name in READING if getattr(args, name)})
-    frame = _read(args, args.data, options)
+    told: dict[str, str] = {}
+    frame = _read(args, args.data, options, told=told)
     names = list(frame.columns)
     if not args.target:
         args.usage_error(
@@ -76,9 +81,12 @@ def train(args: argparse.Namespace) -> None:
     args.solver = args.solver or [AUTO]
     check_patience(args)
     try:
-        model._reading = replace(options, untyped=frozenset(names), flags=True)
+        untyped = frozenset(() if _table_files.has_types(args.data) else names)
+        model._reading = replace(options, untyped=untyped, flags=True)
         data = model._prepare(frame, target, args.drop)
-        for notice in data.notices:
+        missing = [line for name, line in told.items() if name not in args.drop]
+        data = replace(data, notices=(*missing, *data.notices))
+        for notice in () if args.json else data.notices:
             note(f"deltaloop: {notice}")
         check_class_weight(args, args.data, data.target.classes)
         if args.output_model is not None:

@@ -12,13 +12,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from deltaloop._files.paths import short
 from deltaloop.tabular import _dates, _notations
 from deltaloop.tabular._applied import as_numbers, without
 from deltaloop.tabular._dates import DATES, Dates
 from deltaloop.tabular._notations import PLAIN, Numbers, is_missing
 from deltaloop.tabular._options import DAY_FIRST, MONTH_FIRST, Options
-from deltaloop.tabular._values import Notation, Values, where
+from deltaloop.tabular._values import Notation, Values, entries_text, where
 
 __all__ = ["KEPT_AS_TEXT", "Reading", "of_table"]
 
@@ -31,7 +30,6 @@ FEWEST = 4
 SAMPLE = 500
 # What str() makes of a missing value: text of these and plain numbers was made text on purpose.
 KEPT_AS_TEXT = ("nan", "None", "<NA>", "NaT")
-_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -306,13 +304,10 @@ class _Column:
 
     def _list(self, entries: Sequence[str]) -> str:
         """Return how messages show entries, their first rows and how many rows have them."""
-        shown = []
-        for entry in entries[:_SHOWN]:
-            row, n = self.rows[entry]
-            rows = f"row {row}" if n == 1 else f"{n} rows, the first is {row}"
-            shown.append(f"{short(entry.strip())} ({rows})")
-        more = len(entries) - len(shown)
-        return ", ".join(shown) + (f" and {more} more" if more else "")
+        rows = self.rows
+        return entries_text(
+            {e.strip(): range(rows[e][0], rows[e][0] + rows[e][1]) for e in entries}
+        )
 
     def _odd(self, found: _Found, odd: Sequence[str]) -> str:
         what = "dates" if isinstance(found.way, Dates) else "numbers"

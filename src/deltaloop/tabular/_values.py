@@ -5,6 +5,7 @@ A column is numbers, with NaN for what is missing, or text, with None for it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,6 +18,7 @@ __all__ = [
     "NOTHING",
     "Notation",
     "Values",
+    "entries_text",
     "kept",
     "not_a_number",
     "numbers_as_text",
@@ -111,6 +113,16 @@ def where(name: str, row: int | np.integer[Any]) -> str:
 def quote(item: object) -> str:
     """Return how messages show an entry and its type."""
     return f"{_short(item)} ({type(item).__name__})"
+
+
+def entries_text(found: Mapping[str, Sequence[int]], most: int = 3) -> str:
+    """Return how messages show entries and the rows that have them: at most so many entries."""
+    shown = []
+    for entry, rows in list(found.items())[:most]:
+        there = f"row {rows[0]}" if len(rows) == 1 else f"{len(rows)} rows, the first is {rows[0]}"
+        shown.append(f"{_short(entry)} ({there})")
+    more = len(found) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
 
 
 def not_a_number(values: Values) -> int:
