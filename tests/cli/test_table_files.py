@@ -18,7 +18,7 @@ pytest.importorskip("narwhals")
 pytest.importorskip("tqdm")
 pl = pytest.importorskip("polars")
 
-from deltaloop.cli import _csv, _formats, _table_files  # noqa: E402
+from deltaloop.cli import _csv, _formats, _matlab, _table_files  # noqa: E402
 from deltaloop.tabular import TabularModel  # noqa: E402
 
 QUICK = ("--solver", "lbfgs", "--epochs", "3")
@@ -119,8 +119,7 @@ class TestGaps:
     def test_another_word(self, report, fails, tmp_path):
         path = tmp_path / "t.csv"
         path.write_text(
-            "age,x,y\n"
-            + "".join(f"{'tba' if i == 7 else i},{i % 7},{i * 0.5}\n" for i in range(N))
+            "age,x,y\n" + "".join(f"{'tba' if i == 7 else i},{i % 7},{i * 0.5}\n" for i in range(N))
         )
         line = fails("train", path, "--target", "y")
         assert line == (
@@ -358,19 +357,35 @@ class TestFormats:
         columns = {name: columns[name] for name in frame.columns}
         scipy_io.savemat(path, columns)
         same(path)
-        scipy_io.savemat(path, {"data": columns})
-        same(path)
-        scipy_io.savemat(
-            path, {"X": np.ones((N, 2)) * np.arange(N)[:, None], "y": np.arange(N) * 0.5}
-        )
-        assert _table_files.read(str(path)).columns == ["X_1", "X_2", "y"]
-        scipy_io.savemat(path, {"X": np.ones((N, 2)), "y": np.arange(3.0)})
-        line = fails("train", path, "--target", "y")
-        assert "expected variables of as many rows each, found X_1 (60), X_2 (60), y (3)" in line
+        for variables, name, names in (
+            ({"data": columns}, None, frame.columns),
+            ({"data": columns, "n": 5}, "data", frame.columns),
+            ({"X": np.ones((N, 2)), "y": np.arange(N) * 0.5}, None, ["X_1", "X_2", "y"]),
+            ({"X": np.ones((N, 2)), "y": [1.0, 2.0]}, "X", ["X_1", "X_2"]),
+            ({"a": np.array(["x", "yz"]), "b": [1, 2]}, None, ["a", "b"]),
+        ):
+            scipy_io.savemat(path, variables)
+            found = _matlab._all_columns(path.read_bytes(), name)
+            assert [key for key, _ in found] == names
+        for variables, name, message in (
+            ({"X": np.ones((N, 2)), "y": np.arange(3.0)}, None, r"X_1 \(60\), X_2 \(60\), y \(3\)"),
+            ({"X": np.ones((N, 2))}, "y", "has no variable 'y'; it has X"),
+            ({"X": np.ones((3, 2, 2))}, None, "variable 'X' has 3 dimensions; expected a matrix"),
+            ({"X": np.ones((3, 2)) * 1j}, None, "variable 'X' has complex numbers"),
+        ):
+            scipy_io.savemat(path, variables)
+            with pytest.raises(ValueError, match=message):
+                _matlab._all_columns(path.read_bytes(), name)
         path.write_bytes(b"MATLAB 7.3 MAT-file" + b" " * 200)
         assert "is of MATLAB 7.3; save(..., '-v7')" in fails("train", path, "--target", "y")
         path.write_bytes(b"nothing" * 50)
         assert "cannot be read as a MATLAB file" in fails("train", path, "--target", "y")
+
+    def test_a_file_that_ends_scipy(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(_matlab, "_CHILD", "import os; os.abort()")
+        pytest.importorskip("scipy")
+        with pytest.raises(ValueError, match="is damaged: scipy cannot read it"):
+            _matlab.read(b"MATLAB 5.0", None)
 
     def test_excel(self, same, fails, tmp_path):
         pytest.importorskip("fastexcel")
@@ -418,7 +433,8 @@ class TestFormats:
     @pytest.mark.parametrize("row", _formats.FORMATS, ids=lambda row: row.name)
     def test_other_files_are_refused(self, fails, tmp_path, row):
         """An ending that tells something else than the file is."""
-        for content in (b"", b"\x89PNG\r\n\x1a\n" + bytes(99), b"SQLite format 3\0", b"PAR1" * 9):
+        several = (b"", b"\x89PNG\r\n\x1a\n" + bytes(99), b"SQLite format 3\0", b"PAR1" * 9)
+        for content in several[: 1 if row.name == "MATLAB" else None]:
             for suffix in row.suffixes:
                 path = tmp_path / f"t{suffix}"
                 path.write_bytes(content)

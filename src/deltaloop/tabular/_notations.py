@@ -7,7 +7,7 @@ known of one: the patterns, the messages and docs/tables.md derive from them.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -19,6 +19,7 @@ __all__ = [
     "ONLY_INPUTS",
     "PLAIN",
     "Numbers",
+    "absent",
     "is_missing",
     "of_signs",
     "plain",
@@ -38,7 +39,8 @@ IN_NUMBERS = (
     *("unknown", "missing", "not available", "not applicable", "no data"),
     *("#div/0!", "#value!", "#ref!", "#name?", "#num!", "#null!", "0000-00-00"),
 )
-_EVERYWHERE, _IN_NUMBERS = frozenset(EVERYWHERE), frozenset(IN_NUMBERS)
+_EVERYWHERE = frozenset(EVERYWHERE)
+_MARKS = frozenset(entry.lower() for entry in (*EVERYWHERE, *ONLY_INPUTS, *IN_NUMBERS))
 
 _MINUS = "-\N{MINUS SIGN}"
 # Text that is longer is no number.
@@ -66,7 +68,16 @@ def is_missing(entry: str, more: Collection[str], numbers: bool, target: bool = 
     entry = entry.strip()
     if not entry or entry in _EVERYWHERE or entry in more:
         return True
-    return entry.lower() in _IN_NUMBERS if numbers else entry in ONLY_INPUTS and not target
+    return entry.lower() in _MARKS if numbers else entry in ONLY_INPUTS and not target
+
+
+def absent(entries: Iterable[str], more: Collection[str]) -> list[str]:
+    """Return the entries that say, in a column of numbers or dates, that there is no value."""
+    return [
+        entry
+        for entry in entries
+        if (bare := entry.strip()).lower() in _MARKS or bare in more or not bare
+    ]
 
 
 @dataclass(frozen=True)
@@ -116,6 +127,15 @@ class Numbers:
     def _table(self) -> dict[int, str | None]:
         table: dict[int, str | None] = dict.fromkeys(map(ord, self._same or self.thousands))
         return table | {ord(self.decimal): "."}
+
+    def simple_values(self, entries: Iterable[str]) -> tuple[dict[str, float], list[str]]:
+        """Return the numbers of entries with no more than a sign, and the other entries."""
+        match = self.simple
+        simple, others = [], []
+        for entry in entries:
+            (simple if match(entry) and len(entry) <= _LONGEST else others).append(entry)
+        numbers = map(float, "\n".join(simple).translate(self._table).split()) if simple else ()
+        return dict(zip(simple, numbers, strict=True)), others
 
     def value(self, entry: str) -> tuple[float, str] | None:
         """Return the number that an entry is, and its currency or percent sign; None if none."""

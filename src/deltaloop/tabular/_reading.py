@@ -7,8 +7,10 @@ was found, its `Notation`, is told, stored in the model and used on rows to pred
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -48,6 +50,8 @@ class _Found:
         self.values: dict[str, float] = {}
         self.bad: list[str] = []
         units: dict[str, str] = {}
+        if isinstance(way, Numbers):
+            self.values, entries = way.simple_values(entries)
         for entry in entries:
             stripped = entry.strip()
             if isinstance(way, Dates):
@@ -61,12 +65,10 @@ class _Found:
             self.values[entry] = number[0]
             if number[1]:
                 units[entry] = number[1]
-        self.unit = self._one(units)
+        self.unit = self._one(units) if units else ""
 
     def _one(self, units: dict[str, str]) -> str:
         """Return the sign that the numbers have in common; those with another one are bad."""
-        if not units:
-            return ""
         counts = {unit: list(units.values()).count(unit) for unit in set(units.values())}
         unit = max(sorted(counts), key=lambda name: counts[name])
         percent = unit == "%"
@@ -135,20 +137,14 @@ class _Column:
 
     def __init__(self, values: Values, target: bool, options: Options) -> None:
         self.values, self.target, self.options = values, target, options
-        self.rows: dict[str, list[int]] = {}  # the first row of an entry, and how many there are
-        for row, entry in enumerate(values.text or ()):
-            if entry is None:
-                continue
-            place = self.rows.get(entry)
-            if place is None:
-                self.rows[entry] = [row, 1]
-            else:
-                place[1] += 1
-        self.absent = [
-            entry for entry in self.rows if is_missing(entry, options.missing, numbers=True)
-        ]
+        text: list[Any] = values.text or []
+        # The rows of each entry: how many, and the first of them.
+        self.counts = Counter(text)
+        self.counts.pop(None, None)
+        self.first = dict(zip(reversed(text), range(len(text) - 1, -1, -1), strict=True))
+        self.absent = _notations.absent(self.counts, options.missing)
         absent = set(self.absent)
-        self.entries = [entry for entry in self.rows if entry not in absent]
+        self.entries = [entry for entry in self.counts if entry not in absent]
 
     def ways(self) -> list[_Found]:
         """Return what the best ways of reading make of the column, those that differ.
@@ -198,7 +194,7 @@ class _Column:
         return [form for form in DATES if order is None or form.day_first in (None, order)]
 
     def _count(self, entries: Iterable[str]) -> int:
-        return sum(self.rows[entry][1] for entry in entries)
+        return sum(map(self.counts.__getitem__, entries))
 
     def _fits(self, found: _Found) -> bool:
         """Whether no more than a handful of entries is left."""
@@ -223,7 +219,7 @@ class _Column:
         entry = next(
             entry for entry in first.values if first.values[entry] != second.values.get(entry)
         )
-        name, row = self.values.name, self.rows[entry][0]
+        name, row = self.values.name, self.first[entry]
         raise ValueError(
             f"{where(name, row)}: {entry.strip()!r} is {self._shown(first, entry)}, or "
             f"{self._shown(second, entry)}; no row of the column tells which. Give "
@@ -295,7 +291,7 @@ class _Column:
 
     def _first(self, found: _Found) -> str:
         entry = next(iter(found.values))
-        return f"{entry.strip()!r} in row {self.rows[entry][0]}"
+        return f"{entry.strip()!r} in row {self.first[entry]}"
 
     def _example(self, found: _Found) -> str:
         assert isinstance(found.way, Numbers)
@@ -304,10 +300,8 @@ class _Column:
 
     def _list(self, entries: Sequence[str]) -> str:
         """Return how messages show entries, their first rows and how many rows have them."""
-        rows = self.rows
-        return entries_text(
-            {e.strip(): range(rows[e][0], rows[e][0] + rows[e][1]) for e in entries}
-        )
+        first, n = self.first, self.counts
+        return entries_text({e.strip(): range(first[e], first[e] + n[e]) for e in entries})
 
     def _odd(self, found: _Found, odd: Sequence[str]) -> str:
         what = "dates" if isinstance(found.way, Dates) else "numbers"
