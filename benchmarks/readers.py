@@ -250,7 +250,7 @@ def table(times: bool) -> str:
                 "yes" if right(read, content, meant, folder) else "-" for read, _ in there.values()
             ]
             lines.append(f"| {case} | " + " | ".join(marks) + " |")
-        if times:
+        if times:  # each reader after the others, in one process
             path = Path(folder) / "large.csv"
             large(path, german=False)
             shown = [

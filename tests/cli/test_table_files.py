@@ -8,6 +8,7 @@ import lzma
 import sqlite3
 import warnings
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -422,6 +423,12 @@ class TestFormats:
             tmp_path / "t.ods", index=False, engine="odf"
         )
         same(tmp_path / "t.ods")
+
+    def test_the_list_of_the_docs(self):
+        page = (Path(__file__).resolve().parents[2] / "docs" / "tables.md").read_text()
+        for row in _formats.FORMATS:
+            assert row.name.partition(" ")[0] in page or row.text
+            assert all(f"`{suffix}`" in page for suffix in row.suffixes)
 
     @pytest.mark.parametrize("suffix", _formats.REFUSED)
     def test_what_is_not_read(self, fails, tmp_path, suffix):

@@ -3,6 +3,7 @@
 import datetime
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -463,3 +464,13 @@ class TestIdentifiers:
     def test_the_only_column_stays(self):
         frame = {"id": list(range(N)), "y": np.arange(N) * 0.5}
         assert TabularModel().fit(frame, "y", **QUICK).ignored == {}
+
+
+def test_the_rules_of_the_docs():
+    page = (Path(__file__).resolve().parents[2] / "docs" / "tables.md").read_text()
+    for row in _notations.NUMBERS:
+        assert f"| {row.called} | `{row.example}` |" in page
+    for form in _dates.DATES:
+        assert f"| {form.name} | " in page
+    for entry in (*_notations.EVERYWHERE, *_notations.ONLY_INPUTS, *_notations.IN_NUMBERS):
+        assert f"`{entry}`" in page

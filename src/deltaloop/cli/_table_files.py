@@ -139,11 +139,16 @@ def _typed(frame: Any, text: Collection[str], options: Options, told: dict[str, 
     absent = [*EVERYWHERE, *options.missing]
     frame = frame.with_columns(trimmed)
     some = frame.select(pl.col(strings).is_in(absent).any()).row(0) if strings else ()
-    for name, found in zip(strings, some, strict=True):
-        if found:
-            told[name] = _counts_as_missing(frame[name], absent)
-    blank = pl.col(strings).is_in(["", *absent])
-    frame = frame.with_columns(pl.when(blank).then(None).otherwise(pl.col(strings)).name.keep())
+    marked = [name for name, found in zip(strings, some, strict=True) if found]
+    told |= {name: _counts_as_missing(frame[name], absent) for name in marked}
+    said = set(marked)
+    frame = frame.with_columns(
+        pl.when(pl.col(name).is_in(["", *absent]) if name in said else pl.col(name) == "")
+        .then(None)
+        .otherwise(pl.col(name))
+        .name.keep()
+        for name in strings
+    )
     text = {*text, *options.text}
     left = [name for name in strings if name not in text]
 

@@ -131,7 +131,8 @@ class Numbers:
     def simple_values(self, entries: Iterable[str]) -> tuple[dict[str, float], list[str]]:
         """Return the numbers of entries with no more than a sign, and the other entries."""
         match = self.simple
-        simple, others = [], []
+        simple: list[str] = []
+        others: list[str] = []
         for entry in entries:
             (simple if match(entry) and len(entry) <= _LONGEST else others).append(entry)
         numbers = map(float, "\n".join(simple).translate(self._table).split()) if simple else ()
