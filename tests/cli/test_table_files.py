@@ -216,10 +216,17 @@ class TestText:
         with pytest.raises(ValueError, match=message):
             _csv.read(text.encode(), None)
 
-    def test_separator(self, report, run, tmp_path):
+    def test_separator(self, report, run, fails, tmp_path):
         path = tmp_path / "t.csv"
         path.write_text("a:y\n" + "".join(f"{i}:{i * 0.5}\n" for i in range(N)))
         assert report("train", path, "--target", "y", "--separator", ":", *QUICK)["n_train"] == 48
+        path.write_text(path.read_text().replace(":", " "))
+        line = fails("train", path, "--target", "y")
+        assert line.endswith(
+            "has one column alone, 'a y'; --separator says what stands between "
+            "entries, as in --separator ' '"
+        )
+        assert report("train", path, "--target", "y", "--separator", " ", *QUICK)["n_train"] == 48
         status, _, err = run("train", path, "--target", "y", "--separator", "::")
         assert status == 2
         assert "argument --separator: expected one sign, such as ; or tab, got '::'" in err

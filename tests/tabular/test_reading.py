@@ -139,6 +139,10 @@ class TestNumbers:
             "column 'c': '1.234,50 €' is read as 1234.5 (decimal ',', thousands '.', €)"
         ]
 
+    def test_brackets_are_told(self):
+        _, notices = read(["(5)", "7", "9"], untyped=True)
+        assert notices == ["column 'c': '(5)' is read as -5 (decimal '.')"]
+
     def test_percent_is_in_all_entries_or_in_none(self):
         with pytest.raises(ValueError, match=r"20 of 21 entries are numbers .*but not '0.12'"):
             read(["12%", "15%"] * 10 + ["0.12"])

@@ -31,13 +31,14 @@ from deltaloop.cli._solvers import (
 )
 from deltaloop.cli._streams import note, say
 from deltaloop.losses import _of_text as of_text
-from deltaloop.tabular import TabularModel, _frames
+from deltaloop.tabular import TabularModel, _applied, _frames
 from deltaloop.tabular._columns import Column
 from deltaloop.tabular._description import check_size
 from deltaloop.tabular._kinds import KINDS, listed
 from deltaloop.tabular._options import Options
 from deltaloop.tabular._target import Target
 from deltaloop.tabular._training import Prepared
+from deltaloop.tabular._values import Notation
 
 __all__ = ["READING", "columns_text", "description", "predict", "train"]
 
@@ -68,6 +69,11 @@ def train(args: argparse.Namespace) -> None:
             f"argument --target: expected a column of {args.data}, which has {listed(names)}"
         )
     target = args.target[0] if len(args.target) == 1 else args.target
+    if len(names) == 1 and target != names[0]:
+        raise ValueError(
+            f"{args.data}: has one column alone, {names[0]!r}; --separator says what stands "
+            "between entries, as in --separator ' '"
+        )
     model = TabularModel(
         task=args.task,
         hidden=args.hidden,
@@ -208,7 +214,10 @@ def description(model: TabularModel) -> dict[str, Any]:
         "task": model.task,
         "target": model.target,
         "classes": None if classes is None else list(classes),
-        "columns": [asdict(column) for column in model.columns],
+        "columns": [
+            asdict(column) | {"notation": _applied.to_json(column.notation)}
+            for column in model.columns
+        ],
     }
 
 
@@ -218,5 +227,9 @@ def columns_text(columns: list[dict[str, Any]]) -> str:
     for column in columns:
         values = ", ".join(map(repr, column["categories"]))
         missing = ", may be missing" if column["missing"] else ""
-        lines.append(f"{column['name']!r}: {column['kind']}{' ' * bool(values)}{values}{missing}")
+        notation = column["notation"]
+        called = Notation(**notation).called if notation and not values else ""
+        how = f", read with {called}" if called not in ("", Notation().called) else ""
+        kind = f"{column['kind']}{' ' * bool(values)}"
+        lines.append(f"{column['name']!r}: {kind}{values}{how}{missing}")
     return "\n".join(lines)

@@ -52,6 +52,7 @@ class _Found:
         units: dict[str, str] = {}
         if isinstance(way, Numbers):
             self.values, entries = way.simple_values(entries)
+        self.decorated: list[str] = []  # those with more than a sign before them
         for entry in entries:
             stripped = entry.strip()
             if isinstance(way, Dates):
@@ -63,6 +64,7 @@ class _Found:
                 self.bad.append(entry)
                 continue
             self.values[entry] = number[0]
+            self.decorated.append(entry)
             if number[1]:
                 units[entry] = number[1]
         self.unit = self._one(units) if units else ""
@@ -270,7 +272,7 @@ class _Column:
                     missing=self.options.missing,
                     decided=any(way.decimal in entry for entry in found.values),
                 )
-                if way is not PLAIN or found.unit:
+                if way is not PLAIN or found.decorated:
                     told.append(f"{self._example(found)} ({notation.called})")
             impossible = [entry for entry in found.bad if self._impossible(found, entry)]
             if impossible:
@@ -295,7 +297,8 @@ class _Column:
 
     def _example(self, found: _Found) -> str:
         assert isinstance(found.way, Numbers)
-        longest = max(found.values, key=lambda entry: (len(entry), entry))
+        there = [entry for entry in found.decorated if entry in found.values] or found.values
+        longest = max(there, key=lambda entry: (len(entry), entry))
         return f"{longest.strip()!r} is read as {found.values[longest]:.12g}"
 
     def _list(self, entries: Sequence[str]) -> str:
