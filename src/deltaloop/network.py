@@ -275,9 +275,8 @@ class Network(_core.Core):
         if isinstance(scaling, Mapping):
             scaling = Scaling(**scaling)
         shape = (sum((m_in + 1) * m_out for m_in, m_out in pairwise(sizes)),)
-        if not isinstance(parameters, np.ndarray) or parameters.shape != shape:
-            found = getattr(parameters, "shape", type(parameters).__name__)
-            raise ValueError(f"parameters must have shape {shape}, got {found}")
+        if np.shape(parameters) != shape:
+            raise ValueError(f"parameters must have shape {shape}, got {np.shape(parameters)}")
         self._configure(sizes, activation, output, loss, residual)
         self._parameters[:] = parameters
         self._set_origin(init, _seeds.resolve_seed(seed), words)

@@ -117,8 +117,9 @@ class Perceptron(Training):
             self._dtype = np.dtype(self._dtype)
             if self._dtype not in (np.float32, np.float64):
                 raise ValueError(f"_dtype must be float32 or float64, got {self._dtype}")
-        if isinstance(self.__dict__.get("_optimizer"), dict):  # pickles of 0.1.0 hold the object
-            self._optimizer = Optimizer.of_plain(self._optimizer)
+        kept: Any = self.__dict__.get("_optimizer")
+        if isinstance(kept, dict):  # pickles of 0.1.0 hold the object
+            self._optimizer = Optimizer.of_plain(kept)
         for name, parameter in inspect.signature(type(self).__init__).parameters.items():
             if name != "self" and name not in self.__dict__:  # of a version that had it not
                 self.__dict__[name] = parameter.default

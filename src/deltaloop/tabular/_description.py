@@ -19,7 +19,7 @@ from deltaloop.tabular._columns import Column, Table
 from deltaloop.tabular._kinds import KINDS
 from deltaloop.tabular._target import MAX_WHOLE, Label, Target
 
-__all__ = ["check_network", "check_size", "of_text", "to_text"]
+__all__ = ["check_network", "check_size", "of_found", "of_text", "to_text"]
 
 VERSION = 1
 
@@ -50,7 +50,11 @@ def check_size(table: Table, target: Target) -> None:
 
 def of_text(text: str) -> tuple[Table, Target]:
     """Read a description. ValueError if anything about it is unexpected."""
-    found = strict_json.parse(text, "the table's description", MAX_PARTS)
+    return of_found(strict_json.parse(text, "the table's description", MAX_PARTS))
+
+
+def of_found(found: object) -> tuple[Table, Target]:
+    """Read a description from the objects that its JSON stands for, of any size."""
     version = found.get("version") if isinstance(found, dict) else None
     if type(version) is int and version > VERSION:
         raise ValueError(
@@ -58,6 +62,7 @@ def of_text(text: str) -> tuple[Table, Target]:
             "it was written by a newer deltaloop, which is needed to read it"
         )
     _check_keys("the table's description", found, ("version", "target", "classes", "columns"))
+    assert isinstance(found, dict)
     if type(version) is not int or version != VERSION:
         raise ValueError(
             f"expected version {VERSION} of the table's description, found {short(str(version))}"
