@@ -136,4 +136,5 @@ def test_exact_arrays_alone_without_the_subclass_that_knows_others():
     with pytest.raises(TypeError, match="exact arrays"):
         core.predict([[0.0, 1.0]])
     with pytest.raises(TypeError, match="exact arrays"):
-        _core.Stepper._step_any(dl.Network([2, 1], seed=0).trainer(dl.Adam()), [0], [0], None)
+        trainer = dl.Network([2, 1], seed=0).trainer(dl.Adam())
+        _core.Stepper._step_any(trainer, [0], [0], None, None)
