@@ -25,6 +25,7 @@ from deltaloop import _core
 from tests.helpers.capsules import (
     ROWS,
     SCALAR,
+    get_context,
     get_name,
     get_pointer,
     rows_function,
@@ -354,6 +355,7 @@ def run_examples(title):
 def test_page_and_its_examples_with_ctypes():
     assert {title for title, text in SECTIONS.items() if "```pycon" in text} == {
         "ctypes",
+        "numba",
         "Cython",
         "SciPy",
     }
@@ -400,6 +402,33 @@ def test_examples_with_cython(built):
     capsule = network((2, 1)).predictor().capsule(SCALAR)
     with pytest.raises(ValueError, match="incorrect name"):
         walk(capsule, np.zeros(2), np.zeros(2), 1)
+
+
+@needs_page
+def test_examples_with_numba():
+    pytest.importorskip("numba")
+    run_examples("numba")
+
+
+def test_a_function_compiled_by_numba_takes_any_network():
+    """The context alone says which one, whether it is trained meanwhile, and how many rows."""
+    numba = pytest.importorskip("numba")
+    first, second = network((3, 5, 2)), network((4, 300, 1))
+    capsules = [first.predictor(7).capsule(), second.predictor(3).capsule()]
+    kind = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
+    function = kind(get_pointer(capsules[0], ROWS.encode()))
+
+    @numba.njit(nogil=True)
+    def call(x, y, context):
+        function(x.ctypes, y.ctypes, context)
+
+    for net, capsule, n in zip((first, second), capsules, (7, 3), strict=True):
+        x = np.random.default_rng(0).normal(size=(n, net.layers[0]))
+        y = np.empty((n, net.layers[-1]))
+        for _ in range(2):
+            call(x, y, get_context(capsule))
+            assert same(y, net.predict(x))
+            net.parameters[:] *= 0.5
 
 
 @needs_page

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -121,6 +124,17 @@ def test_tables_say_it_all():
     lines = text.splitlines()
     start = lines.index("layer 1, sigmoid")
     assert len({len(line) for line in lines[start + 1 : start + 4]}) == 1
+
+
+def test_the_page_shows_what_is_printed(capsys):
+    page = Path(__file__).resolve().parents[2] / "docs" / "training.md"
+    code, text = re.search(
+        r"^```python\n([^`]*explain[^`]*)^```\n\n```text\n(.*?)^```",
+        page.read_text("utf-8"),
+        re.M | re.S,
+    ).groups()
+    exec(code, {})
+    assert capsys.readouterr().out == text
 
 
 def test_wide_layers_are_cut_in_tables_alone():

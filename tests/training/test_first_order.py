@@ -492,11 +492,12 @@ class TestSchedules:
         common = {"parameters", "epochs", "key", "position", "cost"}
         assert set(result.state) == common | {"m", "v", "powers", "steps"}
 
-    def test_no_schedule_for_a_trainer(self):
+    def test_no_plateau_for_a_trainer(self):
         net = dl.Network([2, 1], seed=0)
         for solver in (dl.GradientDescent, dl.Adam, dl.AdamW):
-            with pytest.raises(ValueError, match="must have a number as its learning_rate"):
-                net.trainer(solver(schedules.Exponential(0.1, 0.9)))
+            assert net.trainer(solver(schedules.Exponential(0.1, 0.9))).learning_rate == 0.1
+            with pytest.raises(ValueError, match="must have a number or another schedule"):
+                net.trainer(solver(schedules.Plateau(0.1)))
 
 
 SOLVERS = {

@@ -135,5 +135,6 @@ def test_exact_arrays_alone_without_the_subclass_that_knows_others():
     assert core.predict(np.zeros((3, 2))).shape == (3, 1)
     with pytest.raises(TypeError, match="exact arrays"):
         core.predict([[0.0, 1.0]])
+    trainer = dl.Network([2, 1], seed=0).trainer(dl.Adam())
     with pytest.raises(TypeError, match="exact arrays"):
-        _core.Stepper._step_any(dl.Network([2, 1], seed=0).trainer(dl.Adam()), [0], [0], None)
+        _core.Stepper._step_any(trainer, [0], [0], None, None)
