@@ -17,6 +17,8 @@
  * v_any: whether the sign bit of any lane is set; a mask has it where it is true
  * v_nonzero: of AVX2 alone, with HAS_NONZERO
  * v_transpose: x[i][j] <- x[j][i]
+ * v_zip: a_0, b_0, a_1, b_1, .. into low and high; v_unzip: those of a and b, one after the other, with even
+ *     numbers into even, with odd ones into odd
  * v_load_n, v_store_n: the first n elements, 0 < n <= VL; the others read as 0, are not touched.
  * v_two, v_four: of AVX-512 alone, with HAS_SHORT: a vector's first two or four lanes, two_of and four_of, and
  *     for them fma, load and store; with `edge` of the first n elements, else of all. */

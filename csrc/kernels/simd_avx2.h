@@ -69,5 +69,20 @@ INLINE void v_transpose(v_f64 x[VL])
     x[2] = (v_f64)_mm256_permute2f128_pd(a, c, 0x31);
     x[3] = (v_f64)_mm256_permute2f128_pd(b, d, 0x31);
 }
+#define HAS_ZIP
+INLINE void v_zip(v_f64 a, v_f64 b, v_f64 *low, v_f64 *high)
+{
+    const __m256d even = _mm256_unpacklo_pd((__m256d)a, (__m256d)b);
+    const __m256d odd = _mm256_unpackhi_pd((__m256d)a, (__m256d)b);
+    *low = (v_f64)_mm256_permute2f128_pd(even, odd, 0x20);
+    *high = (v_f64)_mm256_permute2f128_pd(even, odd, 0x31);
+}
+INLINE void v_unzip(v_f64 a, v_f64 b, v_f64 *even, v_f64 *odd)
+{
+    const __m256d low = _mm256_permute2f128_pd((__m256d)a, (__m256d)b, 0x20);
+    const __m256d high = _mm256_permute2f128_pd((__m256d)a, (__m256d)b, 0x31);
+    *even = (v_f64)_mm256_unpacklo_pd(low, high);
+    *odd = (v_f64)_mm256_unpackhi_pd(low, high);
+}
 
 #endif

@@ -78,5 +78,20 @@ INLINE void v_transpose(v_f64 x[VL])
         x[i + 6] = (v_f64)ODD_QUARTERS(c, d);
     }
 }
+#define HAS_ZIP
+INLINE v_f64 lanes_of(v_f64 a, v_f64 b, __m512i places)
+{
+    return (v_f64)_mm512_permutex2var_pd((__m512d)a, places, (__m512d)b);
+}
+INLINE void v_zip(v_f64 a, v_f64 b, v_f64 *low, v_f64 *high)
+{
+    *low = lanes_of(a, b, _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11));
+    *high = lanes_of(a, b, _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15));
+}
+INLINE void v_unzip(v_f64 a, v_f64 b, v_f64 *even, v_f64 *odd)
+{
+    *even = lanes_of(a, b, _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14));
+    *odd = lanes_of(a, b, _mm512_setr_epi64(1, 3, 5, 7, 9, 11, 13, 15));
+}
 
 #endif

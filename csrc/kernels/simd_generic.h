@@ -67,6 +67,31 @@ INLINE void v_transpose(v_f64 x[VL])
 }
 #endif
 
+#ifndef HAS_ZIP
+INLINE void v_zip(v_f64 a, v_f64 b, v_f64 *low, v_f64 *high)
+{
+    double t[2 * VL];
+    for (size_t i = 0; i < VL; i++) {
+        t[2 * i] = v_lane(a, i);
+        t[2 * i + 1] = v_lane(b, i);
+    }
+    *low = v_load(t);
+    *high = v_load(t + VL);
+}
+INLINE void v_unzip(v_f64 a, v_f64 b, v_f64 *even, v_f64 *odd)
+{
+    double t[2 * VL], e[VL], o[VL];
+    v_store(t, a);
+    v_store(t + VL, b);
+    for (size_t i = 0; i < VL; i++) {
+        e[i] = t[2 * i];
+        o[i] = t[2 * i + 1];
+    }
+    *even = v_load(e);
+    *odd = v_load(o);
+}
+#endif
+
 #ifndef HAS_ANY
 INLINE int v_any(v_i64 mask)
 {

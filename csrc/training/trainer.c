@@ -18,7 +18,6 @@
 struct mlp_trainer {
     struct mlp_network *net; /* the caller's, or `dropping` */
     struct mlp_network *dropping;
-    struct mlp_penalty penalty;
     struct mlp_stream stream;
     size_t n_threads;
     struct mlp_step step;
@@ -26,6 +25,7 @@ struct mlp_trainer {
     struct mlp_schedule schedule; /* whose epochs are steps */
     struct mlp_workspace space;   /* for batches of up to `largest` */
     size_t largest, room;         /* so many; of CSR instances */
+    struct mlp_pass pass;         /* of a step: 10 KB, which a small step has no time to clear */
 };
 
 enum mlp_status mlp_trainer_new(struct mlp_trainer **trainer, struct mlp_network *network,
@@ -36,7 +36,6 @@ enum mlp_status mlp_trainer_new(struct mlp_trainer **trainer, struct mlp_network
         return MLP_NO_MEMORY;
     t->net = network;
     t->n_threads = n_threads;
-    t->penalty = (struct mlp_penalty){options->problem.l1, options->problem.l2};
     t->stream = options->stream;
     t->clipping = (struct mlp_clipping){options->clip_norm, options->clip_value};
     t->schedule = options->schedule;
@@ -55,6 +54,11 @@ enum mlp_status mlp_trainer_new(struct mlp_trainer **trainer, struct mlp_network
         free(t);
         return status;
     }
+    t->pass.net = t->net;
+    t->pass.space = &t->space;
+    t->pass.penalty = (struct mlp_penalty){options->problem.l1, options->problem.l2};
+    t->pass.gradient = t->step.gradient;
+    t->pass.step = mlp_clips(&t->clipping) ? NULL : &t->step;
     *trainer = t;
     return MLP_OK;
 }
@@ -103,39 +107,35 @@ enum mlp_status mlp_trainer_step(struct mlp_trainer *trainer, const struct mlp_m
     struct mlp_matrix inputs, targets;
     x = mlp_inputs(net, x, &inputs);
     y = mlp_targets(net, y, &targets);
-    struct mlp_team team = {.n_threads = 1};
-    struct mlp_pass pass = {.net = net,
-                            .space = &trainer->space,
-                            .team = &team,
-                            .x = x,
-                            .y = y,
-                            .weights = weights,
-                            .penalty = trainer->penalty,
-                            .gradient = step->gradient,
-                            .step = mlp_clips(&trainer->clipping) ? NULL : step};
     struct mlp_pair sum = {0.0, 0.0};
     const uint64_t saved = mlp_fp_enter();
     if (trainer->schedule.kind != MLP_CONSTANT)
         step->rate = next_rate(trainer);
-    if (n == 1 && step->plain && pass.step != NULL && weights == NULL &&
-        !mlp_penalises(&trainer->penalty) &&
+    if (n == 1 && step->plain && trainer->pass.step != NULL && weights == NULL &&
+        !mlp_penalises(&trainer->pass.penalty) &&
         mlp_online(net, &trainer->space.arenas[0], x, y, NULL, 0, 1, step->rate, NULL, &sum)) {
         *cost = sum.high;
         mlp_step_count(step);
         mlp_fp_leave(saved);
         return MLP_OK;
     }
+    struct mlp_team team = {.n_threads = 1};
+    struct mlp_pass *pass = &trainer->pass;
+    pass->team = &team;
+    pass->x = x;
+    pass->y = y;
+    pass->weights = weights;
     if (shares(trainer, 3.0 * (double)n * (double)net->n_parameters))
         mlp_team_open(&team, trainer->n_threads);
     mlp_step_prepare(step);
     if (trainer->dropping != NULL)
-        pass.masks = mlp_masks_take(net, &trainer->stream, n);
-    mlp_pass_start(&pass, NULL, 0, n);
-    while (!mlp_pass_advance(&pass)) {
+        pass->masks = mlp_masks_take(net, &trainer->stream, n);
+    mlp_pass_start(pass, NULL, 0, n);
+    while (!mlp_pass_advance(pass)) {
     }
-    *cost = pass.cost.high;
+    *cost = pass->cost.high;
     if (isfinite(*cost)) {
-        if (pass.step == NULL) {
+        if (pass->step == NULL) {
             mlp_clip(&trainer->clipping, net, step->gradient);
             mlp_step_take_all(step, net, &team);
         }
@@ -157,8 +157,8 @@ void mlp_trainer_apply(struct mlp_trainer *trainer, const double *gradient)
         mlp_team_open(&team, trainer->n_threads);
     step->rate = next_rate(trainer);
     memcpy(step->gradient, gradient, P * sizeof *gradient);
-    if (mlp_penalises(&trainer->penalty))
-        mlp_penalise(net, &trainer->penalty, 0, P, step->gradient);
+    if (mlp_penalises(&trainer->pass.penalty))
+        mlp_penalise(net, &trainer->pass.penalty, 0, P, step->gradient);
     if (mlp_clips(&trainer->clipping))
         mlp_clip(&trainer->clipping, net, step->gradient);
     mlp_step_prepare(step);

@@ -148,6 +148,14 @@ static void test_memory(void)
         for (size_t j = 0; j < VL; j++)
             CHECK(element(rows[i], j) == x[j][i]);
     }
+    const v_f64 a = v_load(x[0]), b = v_load(x[VL - 1]);
+    v_f64 low, high, even, odd;
+    v_zip(a, b, &low, &high);
+    v_unzip(low, high, &even, &odd);
+    for (size_t i = 0; i < 2 * VL; i++)
+        CHECK(element(i < VL ? low : high, i % VL) == x[i % 2 ? VL - 1 : 0][i / 2]);
+    for (size_t i = 0; i < VL; i++)
+        CHECK(element(even, i) == x[0][i] && element(odd, i) == x[VL - 1][i]);
 }
 
 static void test_all(void)
