@@ -23,6 +23,7 @@ from deltaloop.tabular import _description, _frames, _training
 from deltaloop.tabular._columns import Column, Table
 from deltaloop.tabular._options import Options
 from deltaloop.tabular._target import Target
+from deltaloop.tabular._travel import Travels
 
 __all__ = ["Column", "TabularModel"]
 
@@ -30,7 +31,7 @@ __all__ = ["Column", "TabularModel"]
 METADATA = "table"
 
 
-class TabularModel:
+class TabularModel(Travels):
     """A network for a table: encodes its columns, trains, and predicts raw rows.
 
     Numbers, booleans, dates and durations are inputs, standardised; text and categories one input a
