@@ -1,8 +1,9 @@
 """Files of another kind than expected: what a message says that they are."""
 
-from __future__ import os
+from __future__ import annotations
 
 import gzip
+import os
 
 import numpy as np
 import pytest
