@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 
 import numpy as np
 import pytest
@@ -52,7 +53,10 @@ def test_the_command_line_says_what_it_found(files, fails):
     assert line.startswith(f"{path}: expected a model file (safetensors), found text")
     assert line.endswith("is MODEL the first argument?")
     path = str(files / "m.csv.gz")
-    packed = f"{path}: is compressed; unpack it first"
+    assert "has the class 2 alone" in fails("train", path, "--target", "y")  # it was read
+    os.rename(path, files / "m.gz")
+    path = str(files / "m.gz")
+    packed = f"{path}: is compressed; expected a name that tells what is in it, as in data.csv.gz"
     assert fails("train", path, "--target", "y") == packed
     assert fails("predict", files / "m.safetensors", path) == packed
     line = fails("train", files / "m.safetensors")

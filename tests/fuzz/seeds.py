@@ -225,6 +225,8 @@ def csv_file() -> Iterator[bytes]:
     yield b"x|y\r1|2\r"
     yield "é,ü\n1e400,-inf\n9223372036854775808,0x10\n".encode()
     yield "x,y\n1,2\n".encode("utf-16")
+    yield "Fläche;Preis;Seit\n12,5;1.234,50 €;03.02.2024\n7;950,00 €;28.02.2024\n".encode()
+    yield b'a,b,c\n(12),10 %,03/02/2024 1:30 PM\n-,5%,28/02/2024\n"1,234",n/a,31/02/2024\n'
     yield b"x,y\n1,2\n\0"
     yield b"\n\n,\n,\n"
     yield b't,d\nt,d\n""\n'

@@ -18,13 +18,15 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 import deltaloop as dl
 from deltaloop._onnx import read as _onnx_read
 from deltaloop.cli import _csv, _npz, _table_files
-from deltaloop.tabular import TabularModel, _description
+from deltaloop.tabular import TabularModel, _applied, _description, _frames, _reading
+from deltaloop.tabular._options import Options
 from tests.helpers.files import parts, saved_state
 
 # Of one input; those of the seeds take some milliseconds and 10 MB at most.
@@ -198,25 +200,44 @@ def csv_file(content: bytes) -> None:
     holds(frame.height > 0 and frame.width > 0, "a table without rows or columns")
     holds(len(set(frame.columns)) == frame.width, "two columns of one name")
     _same_entries(content, _csv.read(content, None))
+    _read_again(frame)
+
+
+def _read_again(frame: Any) -> None:
+    """What a table's text is read as is finite, and each row says the same by itself."""
+    try:
+        columns = {name: _frames.column(_frames.frame(frame)[name]) for name in frame.columns}
+        found = _reading.of_table(columns, [], Options(untyped=frozenset(columns))).columns
+    except (TypeError, ValueError):
+        return
+    for name, values in found.items():
+        if values.text is not None or columns[name].text is None or not values.notation:
+            continue
+        assert values.numbers is not None
+        holds(not np.isinf(values.numbers).any(), "a number that is not finite")
+        kind = "date" if values.form == "date" else "number"
+        known = columns[name].take(np.flatnonzero(~values.missing))
+        again = _applied.apply(known, kind, values.notation).numbers
+        holds(np.array_equal(again, values.numbers[~values.missing]), f"{name!r} read otherwise")
 
 
 def _same_entries(content: bytes, frame: object) -> None:
     """The rows are those that the csv module of Python reads, where no blank line is in doubt."""
-    text = content.removeprefix(b"\xef\xbb\xbf").decode()
+    text = _csv._utf8(content, None).decode()
     if "\r" in text or len(frame.columns) == 1:
         return
     start = text.lstrip("\n").partition("\n")[0]
     opening = [i for i, mark in enumerate(start) if mark == '"'][::2]
     if any(i > 0 and start[i - 1] not in ",;\t|" for i in opening):
         return  # a quotation mark within an entry: it quotes nothing
-    separator = max(
-        ",;\t|", key=lambda mark: sum(part.count(mark) for part in start.split('"')[::2])
-    )
+    separator = _csv._separator(text.encode())
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     try:
         rows = [row for row in lines if row]
     except csv.Error:  # such as text behind a closed quotation mark: readers differ
         return
+    if len(rows[0]) != len(frame.columns):
+        return  # a column without a name and entries is left out
     blank = [len(row) == 1 and row[0] != "" and not row[0].strip(" ") for row in rows]
     if any(blank) and '" ' in text:
         return  # spaces in quotation marks are an entry; the csv module hides which spaces were

@@ -170,7 +170,9 @@ def _slowly(content: bytes, separator: str, n: int) -> Any:
                 f"name{'s' * (n > 1)}; expected as many entries a line as there are names, with "
                 f"{separator!r} between them"
             )
-        if not began or (n > 1 and (not entries or (len(entries) == 1 and not entries[0].strip()))):
+        # Two quotation marks are an entry; nothing, or spaces, are a blank line.
+        blank = not entries or (len(entries) == 1 and entries[0] and not entries[0].strip(" "))
+        if not began or (n > 1 and blank):
             began = began or bool(entries)
             continue
         filled: list[str | None] = [entry or None for entry in entries]

@@ -148,7 +148,7 @@ def _book(source: Source) -> Any:
                 f"has the sheets {', '.join(filled)}; name one after the file, as in "
                 f"book.xlsx#{filled[0]}"
             )
-        how = {"schema_sample_rows": None, "whitespace_as_null": True}
+        how: dict[str, Any] = {"schema_sample_rows": None}  # all of them
         frame = book.load_sheet(filled[0], **how).to_polars()
         # Text among dates or numbers may be lost in a column of these: such a column is text.
         gaps = {
