@@ -28,6 +28,7 @@ KEYS = {
     *("task", "data", "target", "n_train", "n_test", "n_without_target", "layers", "activation"),
     *("output", "loss", "init", "residual", "seed", "n_parameters", "solver", "epochs", "cost"),
     *("l2", "seconds", "stop_reason", "isa", "version", "classes", "model", "ignored"),
+    *("metrics", "baseline", "verdict", "warnings", "stopped", "date", "times", "options"),
 }
 
 
@@ -68,7 +69,7 @@ class TestTrain:
 
     def test_classification_json(self, report, csv):
         result = report("train", csv, "--target", "dear", "--drop", "rent")
-        assert set(result) == KEYS | {"choice", "accuracy"}
+        assert set(result) == KEYS | {"choice", "accuracy", "per_class"}
         assert (result["task"], result["classes"]) == ("classification", ["no", "yes"])
         assert result["accuracy"] > 0.8
 

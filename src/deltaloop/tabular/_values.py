@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from deltaloop._scaling import Floats
 
-__all__ = ["NOTHING", "Values", "not_a_number", "numbers_as_text", "quote", "where"]
+__all__ = ["NOTHING", "Values", "not_a_number", "numbers_as_text", "numeric", "quote", "where"]
 
 NOTHING = "nothing"
 
@@ -67,26 +67,27 @@ def quote(item: object) -> str:
 def not_a_number(values: Values) -> int:
     """Return the first row of text that is no number, or, if all are, that is not missing."""
     row = int(np.argmin(values.missing))
-    return next((i for i, text in enumerate(values.text or ()) if not _numeric(text)), row)
+    return next((i for i, text in enumerate(values.text or ()) if not numeric(text)), row)
 
 
 def numbers_as_text(values: Values) -> str:
     """Say which entry made a column text whose entries look like numbers; else return nothing."""
     known = [(row, text) for row, text in enumerate(values.text or ()) if text is not None]
-    n = sum(_numeric(text) for _, text in known)
+    n = sum(numeric(text) for _, text in known)
     if known and n == len(known):
         return f", all of them numbers as text, as {known[0][1]!r} in row {known[0][0]}"
     if 2 * n > len(known):
         row = not_a_number(values)
         assert values.text is not None
         return f", most of them numbers, but row {row} holds {_short(values.text[row])}"
-    if known and all(_numeric(text.replace(",", ".")) for _, text in known):
+    if known and all(numeric(text.replace(",", ".")) for _, text in known):
         row, text = known[0]
         return f", numbers with decimal commas, as {text!r} in row {row}"
     return ""
 
 
-def _numeric(text: str | None) -> bool:
+def numeric(text: str | None) -> bool:
+    """Whether a text is a number, or missing."""
     try:
         return text is None or float(text) is not None
     except ValueError:
