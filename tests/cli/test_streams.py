@@ -202,7 +202,7 @@ class TestOutputs:
         null = "/dev/null"
         status, out, err = speak(*QUICK.split(), "--output-model", null, "--plot", null)
         assert (status, err) == (0, "")
-        assert b"model     /dev/null" in out
+        assert b"model  /dev/null\n" in out
         status, out, _ = shell("predict table table.csv --output /dev/stdout")
         assert (status, out) == (
             0,

@@ -83,26 +83,109 @@ class TestTrain:
         status, out, err = run(*argv)
         assert (status, err) == (0, "")
         found = report(*argv)
-        lines = [line for line in out.splitlines() if not line.startswith("seconds")]
+        lines = out.splitlines()
         left = found["n_without_target"]
         assert left == (frame["town"] == "Ulm").sum()
-        assert lines == [
-            f"data     {csv}: 120 rows, target rent (values)",
-            "inputs   7, of 2 numbers, 1 category, 1 date",
-            f"ignored  id (text with {120 - left} different values)",
-            f"rows     {found['n_train']} to train on, {found['n_test']} held out, "
+        assert re.match(
+            r"times     reading \d\.\d s, preparing the columns \d\.\d s, ", lines.pop(4)
+        )
+        assert lines[:5] == [
+            f"data      {csv}: 120 rows; predicts rent (a number) from 4 columns: 2 numbers, "
+            "1 category, 1 date",
+            f"left out  id (text with {120 - left} different values)",
+            f"rows      {found['n_train']} to learn from, {found['n_test']} held out to measure, "
             f"{left} without a target",
-            "layers   7-64-1 (tanh, identity), 577 parameters",
+            f"stopped   after {found['epochs']:,} rounds: {found['stopped']}",
+            "",
+        ]
+        assert lines[5] == found["verdict"]
+        assert lines[5].startswith("The model explains 9")
+        own, base = found["metrics"], found["baseline"]
+        mean = f"always the mean, {base['guess']:.4g}"
+        side = len(mean)
+        assert lines[7:11] == [
+            f"of the rows held out  model  {mean}",
+            f"R^2                   {own['r2']:.3f}  {base['r2']:>{side}.3f}  the part of the "
+            "variation that is explained; 1 is best",
+            f"RMSE                  {own['rmse']:>5.4g}  {base['rmse']:>{side}.4g}  how far off, "
+            "where large errors count more; lower is better (in the units of rent)",
+            f"MAE                   {own['mae']:>5.4g}  {base['mae']:>{side}.4g}  how far off on "
+            "average; lower is better (in the units of rent)",
+        ]
+        assert lines[11:] == ["", "model  not saved; --output-model PATH saves it"]
+
+    def test_verbose(self, run, csv, report):
+        argv = ("train", csv, "--target", "rent", "--drop", "dear")
+        found, lines = report(*argv), run(*argv, "--verbose")[1].splitlines()
+        plain = run(*argv)[1].splitlines()
+        assert lines[4:11] == [
+            "layers   8-64-1 (tanh, identity), 641 parameters",
             "solver   LBFGS",
             f"penalty  l2 {found['l2']:g}",
             f"choice   {found['choice']}",
             "seed     0",
-            f"epochs   {found['epochs']}, stopped by converged",
+            f"epochs   {found['epochs']}, stopped by {found['stop_reason']}",
             f"cost     {found['cost']:.6g} (squared_error, sum over the training rows, in "
             "standardised units)",
-            f"R^2      {found['r2']:.4f} on the held-out rows",
-            "model    not saved; --output-model PATH saves it",
         ]
+        assert lines[11] == f"ISA      {found['isa']}"
+        assert lines[12:] == plain[4:]
+
+    def test_classes_as_text(self, run, csv, report):
+        argv = ("train", csv, "--target", "dear", "--drop", "rent")
+        found, lines = report(*argv), run(*argv)[1].splitlines()
+        assert lines[5] == found["verdict"]
+        guess = f"always {found['baseline']['guess']!r}"
+        assert lines[7].split("  ") == ["of the rows held out", "model", guess]
+        for line, name in zip(
+            lines[8:12], ("accuracy", "balanced_accuracy", "log_loss", "roc_auc"), strict=True
+        ):
+            numbers = re.findall(r" (\d\.\d{3})", line)
+            assert numbers == [f"{found[part][name]:.3f}" for part in ("metrics", "baseline")]
+        assert lines[13].split() == ["class", "precision", "recall", "rows"]
+        assert [line.split()[0] for line in lines[14:16]] == ["no", "yes"]
+        assert [int(line.split()[-1]) for line in lines[14:16]] == [
+            row["rows"] for row in found["per_class"]
+        ]
+        assert lines[16].startswith("precision: how many of the rows predicted as the class are")
+
+    def test_notes(self, run, csv, report):
+        pl.DataFrame({"x": range(30), "y": ["a"] * 27 + ["b"] * 3}).write_csv(csv)
+        argv = ("train", csv, "--target", "y", *QUICK)
+        lines = [line for line in run(*argv)[1].splitlines() if line.startswith("Note: ")]
+        few, uneven = report(*argv)["warnings"]
+        assert lines[0] == f"Note: {few}."
+        assert few.startswith("30 rows are few")
+        assert uneven.startswith("the classes are imbalanced: 'a' has 27 of 30 rows, 'b' 3;")
+        assert lines[1].endswith("; --class-weight balanced makes all classes count the same.")
+
+    def test_many_classes(self, run, csv):
+        pl.DataFrame({"x": range(250), "y": [f"c{i // 10}" for i in range(250)]}).write_csv(csv)
+        argv = ("train", csv, "--target", "y", *QUICK)
+        text = run(*argv)[1]
+        assert text.count("\nc") == 21
+        assert "\nand 5 smaller classes, which --verbose shows\n" in text
+        assert run(*argv, "--verbose")[1].count("\nc") >= 26
+
+    def test_several_values_as_text(self, run, csv):
+        both = ("--target", "rent", "--target", "area")
+        text = run("train", csv, *both, "--drop", "dear", *QUICK)[1]
+        assert "predicts rent and area (numbers) from 3 columns" in text
+        for name in ("rent", "area"):
+            assert re.search(rf"\n{name}:\nof the rows held out +model  always the mean, ", text)
+
+    def test_a_fit_that_learned_nothing(self, run, report, csv):
+        """It says so in the report, in words for those who write no Python."""
+        argv = ("train", csv, "--target", "rent", "--target", "area", "--drop", "dear")
+        text = (
+            "the network predicts the same for every row, while the target varies, since the "
+            "penalty that suits rows held out leaves nothing else"
+        )
+        assert report(*argv)["warnings"] == [text]
+        status, out, err = run(*argv)
+        assert (status, err) == (0, "")
+        assert f"\n\nNote: {text}.\n\nmodel " in out
+        assert out.count("No better than always guessing the mean, ") == 2
 
     def test_is_what_tabular_model_does(self, report, csv, tmp_path):
         for target, other in (("rent", "dear"), ("dear", "rent")):
@@ -178,7 +261,9 @@ class TestTrain:
             result = report(*argv)
             name = "accuracy" if result["task"] == "classification" else "r2"
             assert (result["n_train"], result["n_test"], result[name]) == (n, 0, None)
-            assert re.search(r"^(accuracy|R\^2) +none held out$", run(*argv)[1], re.MULTILINE)
+            lines = run(*argv)[1].splitlines()
+            assert "Not measured: no rows were held out." in lines
+            assert not [line for line in lines if line.startswith("of the rows held out")]
 
     def test_losses(self, report, csv):
         argv = ("train", csv, "--target", "rent", "--drop", "dear", "--hidden", 4, "--loss")

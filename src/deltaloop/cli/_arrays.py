@@ -26,6 +26,8 @@ from deltaloop._scores import r2
 from deltaloop._splits import shuffled, split, too_few
 from deltaloop.cli import _npz, _pictures, _table_files, _tables
 from deltaloop.cli._npz import Data
+from deltaloop.cli._outcome import told_later, train_text, trouble
+from deltaloop.cli._progress import Progress
 from deltaloop.cli._reports import (
     aligned,
     description,
@@ -34,7 +36,6 @@ from deltaloop.cli._reports import (
     print_predictions,
     score_name,
     to_json,
-    train_text,
 )
 from deltaloop.cli._signals import save_so_far
 from deltaloop.cli._solvers import (
@@ -51,8 +52,10 @@ from deltaloop.losses import Loss
 from deltaloop.losses import _of_text as of_text
 from deltaloop.losses import _parts as parts
 from deltaloop.network import _read
+from deltaloop.results import stopped
 from deltaloop.tabular import TabularModel
 from deltaloop.tabular._model import METADATA
+from deltaloop.tabular._report import measure, warnings_of
 from deltaloop.tabular._target import Label
 
 __all__ = ["info", "predict", "train"]
@@ -75,7 +78,17 @@ def train(args: argparse.Namespace) -> None:
             args.usage_error(
                 f"argument --{flag}: it is for tables ({kinds}), {args.data} has no named columns"
             )
+    with Progress() as progress:
+        report, data = _trained(args, progress)
+    report["times"] = progress.times
+    text = to_json(report) if args.json else train_text(report, _data_text(data), {}, args.verbose)
+    say(text)
+
+
+def _trained(args: argparse.Namespace, progress: Progress) -> tuple[dict[str, Any], Data]:
+    """Read, train, save and draw; return the report and the data."""
     _set_defaults(args)
+    progress.stage("reading")
     data = _npz.digits() if args.data == "digits" else _npz.training(args.data)
     n, fraction = len(data.X), args.test_fraction
     rows, held_out = split(n, fraction, args.seed)
@@ -89,29 +102,39 @@ def train(args: argparse.Namespace) -> None:
     check_class_weight(args, data.name, data.classes)
     check_patience(args)
     try:
-        result = _fit(network, data, rows, arguments | fit_options(args))
+        options = arguments | fit_options(args) | {"progress": progress}
+        with told_later():
+            result = _fit(network, data, rows, options)
     except KeyboardInterrupt as interrupt:
         save_so_far(args, interrupt, lambda: network.save(args.output_model, _metadata(data)))
         raise
     if args.output_model is not None:
         network.save(args.output_model, metadata=_metadata(data))
+    progress.stage("measuring")
+    measured = _measured(network, data, rows, held_out)
+    weighted = args.class_weight is not None
     report = {
         "task": data.task,
         "data": data.name,
         "n_train": len(rows),
         "n_test": len(held_out),
         **fit_report(network, result),
-        score_name(data.task): _score(network, data, held_out) if len(held_out) else None,
+        "stopped": stopped(result),
+        score_name(data.task): measured["metrics"][score_name(data.task)],
+        **measured,
+        "warnings": trouble(result)
+        + warnings_of(data.y, data.classes, _names(data), data.task, weighted),
         "isa": dl.runtime()["isa"],
         "version": dl.__version__,
         "classes": data.classes,
         "model": args.output_model,
     }
     if args.plot is not None:
+        progress.stage("drawing")
         X, y = data.X[held_out], data.y[held_out]
         predicted = network.predict(X) if data.classes is None else network.classify(X)
         _pictures.draw(args.plot, result, y, np.asarray(predicted), data.classes)
-    say(to_json(report) if args.json else train_text(report, _data_text(data), {}))
+    return report, data
 
 
 def _set_defaults(args: argparse.Namespace) -> None:
@@ -176,11 +199,23 @@ def _fit(
     return fit(network, X, y, inputs, outputs, arguments)
 
 
-def _score(network: dl.Network, data: Data, rows: NDArray[np.intp]) -> float:
-    X, y = data.X[rows], data.y[rows]
-    if data.classes is None:
-        return r2(y, network.predict(X))
-    return float(np.mean(network.classify(X) == y))
+def _measured(
+    network: dl.Network, data: Data, rows: NDArray[np.intp], held_out: NDArray[np.intp]
+) -> dict[str, Any]:
+    """Return what the rows held out say of the network, beside the simplest guess."""
+    X, y = data.X[held_out], data.y[held_out]
+    outputs, guess = np.empty((0, network.layers[-1])), np.empty(0, np.intp)
+    if len(X):
+        outputs = network.predict(X)
+        guess = guess if data.classes is None else np.asarray(network.classify(X))
+    return measure(data.y[rows], y, outputs, guess, data.classes, _names(data))
+
+
+def _names(data: Data) -> list[str]:
+    """Return what the outputs of values are called."""
+    if data.classes is not None or data.y.shape[1] == 1:
+        return ["y"]
+    return [f"y.{i}" for i in range(data.y.shape[1])]
 
 
 def _metadata(data: Data) -> dict[str, str]:
@@ -192,9 +227,10 @@ def _metadata(data: Data) -> dict[str, str]:
 
 def _data_text(data: Data) -> str:
     n, m = data.X.shape
+    start = f"{n:,} rows, {m:,} input{'s' * (m != 1)}"
     if data.classes is not None:
-        return f"{n} rows, {m} inputs, {len(data.classes)} classes"
-    return f"{n} rows, {m} inputs, {data.y.shape[1]} output{'s' * (data.y.shape[1] > 1)}"
+        return f"{start}, {len(data.classes)} classes"
+    return f"{start}, {data.y.shape[1]} output{'s' * (data.y.shape[1] > 1)}"
 
 
 def predict(args: argparse.Namespace) -> None:

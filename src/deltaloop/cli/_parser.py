@@ -353,6 +353,11 @@ def _add_train(train: argparse.ArgumentParser) -> None:
         help="save the model as a safetensors file; after Ctrl-C or SIGTERM the model so far",
     )
     add(
+        "--verbose",
+        action="store_true",
+        help="also print the layers, the solver, the penalty and the cost",
+    )
+    add(
         "--plot",
         metavar="PATH",
         help="draw the learning curve and how held-out rows are predicted: .png, .svg or .pdf",

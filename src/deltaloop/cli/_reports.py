@@ -28,7 +28,6 @@ __all__ = [
     "solver_text",
     "stages_report",
     "to_json",
-    "train_text",
     "validation_text",
 ]
 
@@ -74,32 +73,6 @@ def fit_report(network: dl.Network, result: dl.FitResult) -> dict[str, Any]:
         **({} if result.choice is None else {"l2": result.l2, "choice": result.choice}),
         **stages_report(result),
     }
-
-
-def train_text(report: Mapping[str, Any], data: str, more: Mapping[str, str]) -> str:
-    """Return a training's report as text; `data` and `more` say what its data are like."""
-    units = ", in standardised units" if report["output"] == "identity" else ""
-    held_out = f"{report['n_train']} to train on, {report['n_test']} held out"
-    left = report.get("n_without_target")
-    rows = {
-        "data": f"{report['data']}: {data}",
-        **more,
-        "rows": f"{held_out}, {left} without a target" if left else held_out,
-        "layers": layers_text(report),
-        "solver": solver_text(report["solver"]),
-        **({"penalty": f"l2 {report['l2']:g}"} if report.get("l2") else {}),
-        **({"choice": report["choice"]} if "choice" in report else {}),
-        "seed": report["seed"],
-        "epochs": f"{report['epochs']}, stopped by {report['stop_reason']}",
-        "cost": f"{report['cost']:.6g} ({report['loss']}, sum over the training rows{units})",
-        **validation_text(report),
-        "seconds": f"{report['seconds']:.2f} ({report['isa']})",
-        score_label(report["task"]): score_text(
-            report[score_name(report["task"])], "the held-out rows"
-        ),
-        "model": report["model"] or "not saved; --output-model PATH saves it",
-    }
-    return aligned(rows)
 
 
 def layers_text(description: Mapping[str, Any]) -> str:

@@ -11,13 +11,14 @@ import numpy as np
 
 import deltaloop as dl
 from deltaloop.cli import _pictures, _table_files
+from deltaloop.cli._outcome import as_flags, told_later, train_text, trouble
+from deltaloop.cli._progress import Progress
 from deltaloop.cli._reports import (
     fit_report,
     print_predictions,
     score_label,
     score_name,
     to_json,
-    train_text,
 )
 from deltaloop.cli._signals import save_so_far
 from deltaloop.cli._solvers import (
@@ -41,6 +42,22 @@ __all__ = ["columns_text", "description", "predict", "train"]
 
 
 def train(args: argparse.Namespace) -> None:
+    with Progress() as progress:
+        report, data, n_rows = _trained(args, progress)
+    report["times"] = progress.times
+    if args.json:
+        say(to_json(report))
+        return
+    more = {}
+    if report["ignored"]:
+        reasons = [f"{name} ({reason})" for name, reason in report["ignored"].items()]
+        more["left out"] = ", ".join(reasons)
+    say(train_text(report, _data_text(data, n_rows), more, args.verbose))
+
+
+def _trained(args: argparse.Namespace, progress: Progress) -> tuple[dict[str, Any], Prepared, int]:
+    """Read, train, save and draw; return the report, what was prepared, and the file's rows."""
+    progress.stage("reading")
     frame = _table_files.read(args.data)
     names = list(frame.columns)
     if not args.target:
@@ -60,20 +77,20 @@ def train(args: argparse.Namespace) -> None:
     )
     args.solver = args.solver or [AUTO]
     check_patience(args)
+    progress.stage("preparing")
     try:
         data = model._prepare(frame, target, args.drop)
         check_class_weight(args, args.data, data.target.classes)
         if args.output_model is not None:
             check_size(data.table, data.target)
-        arguments = fit_arguments(args, len(data.train), args.data)
-        model._train(data, arguments | fit_options(args))
+        arguments = fit_arguments(args, len(data.train), args.data) | fit_options(args)
+        with told_later():
+            model._train(data, arguments | {"progress": progress})
     except KeyboardInterrupt as interrupt:
         save_so_far(args, interrupt, partial(_save, model, data, interrupt, args.output_model))
         raise
     except (TypeError, ValueError) as error:
-        message = str(error).replace("task='regression'", "--task regression")
-        message = message.replace("test_fraction=0", "--test-fraction 0")
-        raise ValueError(f"{args.data}: {message}") from error
+        raise ValueError(f"{args.data}: {as_flags(str(error))}") from error
     assert model.network is not None
     assert model.result is not None
     assert model.report is not None
@@ -82,27 +99,20 @@ def train(args: argparse.Namespace) -> None:
         "data": args.data,
         **fit_report(model.network, model.result),
         **model.report,
-        "ignored": model.ignored,
+        "warnings": trouble(model.result) + model.report["warnings"],
         "isa": dl.runtime()["isa"],
-        "version": dl.__version__,
         "classes": None if data.target.classes is None else list(data.target.classes),
         "model": args.output_model,
     }
     if args.output_model is not None:
         model.save(args.output_model)
     if args.plot is not None:
+        progress.stage("drawing")
         X, y = data.X[data.test], data.y[data.test]
         classes = data.target.classes
         guess = model.network.predict(X) if classes is None else model.network.classify(X)
         _pictures.draw(args.plot, model.result, y, np.asarray(guess), classes, data.target.names)
-    if args.json:
-        say(to_json(report))
-        return
-    more = {"inputs": f"{data.table.n_inputs}, of {_kinds(model.columns)}"}
-    if model.ignored:
-        reasons = [f"{name} ({reason})" for name, reason in model.ignored.items()]
-        more["ignored"] = ", ".join(reasons)
-    say(train_text(report, _data_text(data, frame.height), more))
+    return report, data, frame.height
 
 
 def _save(model: TabularModel, data: Prepared, interrupt: Any, path: str) -> None:
@@ -126,10 +136,16 @@ def _kinds(columns: tuple[Column, ...]) -> str:
 
 
 def _data_text(data: Prepared, n: int) -> str:
-    names = ", ".join(data.target.names)
+    names = " and ".join(data.target.names)
     classes = data.target.classes
-    what = f"{len(classes)} classes" if classes is not None else "values"
-    return f"{n} rows, target {names} ({what})"
+    what = f"{len(classes)} classes" if classes is not None else "a number"
+    what = what if len(data.target.names) == 1 else "numbers"
+    columns = data.table.columns
+    plural = "s" if len(columns) != 1 else ""
+    return (
+        f"{n:,} rows; predicts {names} ({what}) from {len(columns)} column{plural}: "
+        f"{_kinds(columns)}"
+    )
 
 
 def predict(args: argparse.Namespace, model: TabularModel) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deltaloop import _core, _scalars, _scaling, _scores, _splits
+from deltaloop._fit.progress import Stages
 from deltaloop._losses import LOSSES, of_task
 from deltaloop._scaling import Floats, Scaling
 from deltaloop.losses import _parts as parts
@@ -172,7 +173,13 @@ def train(
     inputs, outputs = data.table.scaling(X), None
     if network.output == "identity":
         outputs = Scaling.of(y, _called(data.target))
+    stages = options.get("progress")
+    if not isinstance(stages, Stages):
+        stages = Stages()
+        if not options.get("progress"):
+            options["progress"] = stages
     result = _scaling.fit(network, X, y, inputs, outputs, options)
+    stages.stage("measuring")
     found = {
         "task": data.target.task,
         "target": data.target.names[0] if data.target.single else list(data.target.names),
@@ -189,16 +196,12 @@ def train(
         "version": _core.__version__,
     }
     try:
-        measuring = time.perf_counter()
         found |= measure(network, data)
     except KeyboardInterrupt as interrupt:
         interrupt.result, interrupt.network = result, network  # type: ignore[attr-defined]
         raise
-    found["times"] = {
-        "training": measuring - began,
-        "measuring": time.perf_counter() - measuring,
-    }
-    return result, found
+    stages.end()
+    return result, found | {"times": stages.times}
 
 
 def measure(network: Network, data: Prepared) -> dict[str, Any]:
