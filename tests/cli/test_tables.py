@@ -527,6 +527,7 @@ class TestPredict:
             "n": 120,
             "target": "dear",
             "predictions": expected,
+            "learned_from": None,
         }
         assert run("predict", model, new) == (0, "\n".join(expected) + "\n", "")
 
@@ -536,7 +537,12 @@ class TestPredict:
         result = report("predict", model, csv)
         right = np.mean(np.array(result["predictions"]) == frame["dear"].to_numpy())
         assert (result["accuracy"], result["n_with_target"]) == (right, 120)
-        assert run("predict", model, csv)[2] == f"accuracy {right:.4f} on 120 rows\n"
+        guess = result["baseline"]["guess"]
+        simplest = (frame["dear"] == guess).mean()
+        expected = f"accuracy {right:.4f} on 120 rows; always guessing {guess!r}: {simplest:.4f}\n"
+        assert run("predict", model, csv)[2] == expected
+        assert result["metrics"]["accuracy"] == right
+        assert result["baseline"]["accuracy"] == simplest
         frame[:3].with_columns(dear=pl.lit(None)).write_csv(csv)
         status, out, err = run("predict", model, csv, "--json")
         assert status == 0
@@ -576,7 +582,8 @@ class TestPredict:
         assert (status, out) == expected[:2]
         assert err.startswith("deltaloop: no R^2: ")
         assert note in err
-        assert err.count("\n") == 1
+        assert err.count("\n") == 2
+        assert err.endswith(expected[2])  # what it says of rows that the model learned from
 
     def test_nan_is_no_target(self, report, csv, tmp_path):
         model, path = tmp_path / "m", tmp_path / "t.parquet"
@@ -589,13 +596,97 @@ class TestPredict:
         assert result["r2"] == TabularModel.load(model).score(frame[2:])
 
     @pytest.mark.parametrize("suffix", ["csv", "tsv", "parquet"])
-    def test_output(self, run, report, model, csv, tmp_path, suffix):
+    def test_only_predictions(self, run, report, model, csv, tmp_path, suffix):
         out = tmp_path / f"out.{suffix}"
-        status, printed, _ = run("predict", model, csv, "--output", out)
+        status, printed, _ = run("predict", model, csv, "--output", out, "--only-predictions")
         assert (status, printed) == (0, "")
         frame = _table_files.read(str(out))
         assert frame.columns == ["dear"]
         assert frame["dear"].to_list() == report("predict", model, csv)["predictions"]
+
+    @pytest.mark.parametrize("suffix", ["csv", "tsv", "parquet"])
+    def test_output(self, run, report, model, csv, tmp_path, suffix):
+        """The rows as they were written, ids included, and behind them what is predicted."""
+        lines = csv.read_text().splitlines()
+        head, first = "id," + lines[0], "007, " + lines[1]
+        second = "011,NA," + lines[2].partition(",")[2]
+        new, out = tmp_path / "new.csv", tmp_path / f"out.{suffix}"
+        new.write_text("\n".join([head + ",predicted_dear", first + ",x", second + ",?"]))
+        status, printed, _ = run("predict", model, new, "--output", out, "--probabilities")
+        assert (status, printed) == (0, "")
+        result = report("predict", model, new, "--probabilities")
+        frame = pl.read_parquet(out) if suffix == "parquet" else None
+        if frame is None:
+            separator = "\t" if suffix == "tsv" else ","
+            frame = pl.read_csv(out, separator=separator, infer_schema=False)
+        names = ["predicted_dear", "predicted_dear_2", "probability_no", "probability_yes"]
+        assert frame.columns == ["id", *lines[0].split(","), *names]
+        assert frame["id"].to_list() == ["007", "011"]
+        assert frame["predicted_dear_2"].to_list() == result["predictions"]
+        found = frame.select(names[2:]).cast(pl.Float64).to_numpy()
+        assert found.tolist() == result["probabilities"]
+        if suffix == "parquet":
+            assert frame.schema["rent"] == pl.Float64
+            assert frame.schema["built"] == pl.Date
+        else:
+            assert frame["predicted_dear"].to_list() == ["x", "?"]
+            assert frame["area"].to_list()[1] == "NA"
+
+    def test_output_of_parquet(self, run, model, csv, tmp_path):
+        """Types stay, in both directions."""
+        frame = _table_files.read(str(csv)).with_columns(id=pl.int_range(120))
+        frame.write_parquet(tmp_path / "new.parquet")
+        for suffix in ("parquet", "csv"):
+            out = tmp_path / f"out.{suffix}"
+            assert run("predict", model, tmp_path / "new.parquet", "--output", out)[0] == 0
+            found = _table_files.read(str(out)).drop("predicted_dear")
+            assert found.equals(frame)
+
+    def test_probabilities(self, run, report, model, csv):
+        result = report("predict", model, csv, "--probabilities")
+        assert result["classes"] == ["no", "yes"]
+        expected = TabularModel.load(model).predict_proba(_table_files.read(str(csv)))
+        assert result["probabilities"] == expected.tolist()
+        lines = run("predict", model, csv, "--probabilities")[1].splitlines()
+        assert lines[0] == "dear,probability_no,probability_yes"
+        label, no, yes = lines[1].split(",")
+        assert (label, [float(no), float(yes)]) == (result["predictions"][0], expected[0].tolist())
+        assert len(lines) == 121
+
+    def test_no_probabilities_of_values(self, fails, report, csv, tmp_path):
+        report("train", csv, "--target", "rent", "--output-model", tmp_path / "m", *QUICK)
+        line = fails("predict", tmp_path / "m", csv, "--probabilities")
+        assert line == f"{csv}: predict_proba is for classes, this model predicts values"
+
+    def test_only_predictions_needs_an_output(self, run, model, csv):
+        status, out, err = run("predict", model, csv, "--only-predictions")
+        assert (status, out) == (2, "")
+        assert "argument --only-predictions: it needs --output" in err
+
+    def test_rows_that_the_model_learned_from(self, run, report, model, csv):
+        said = "; how well it predicts them says little about rows that are new\n"
+        err = run("predict", model, csv)[2].splitlines(keepends=True)
+        assert err[-1] == "deltaloop: the model learned from about 80 % of these rows" + said
+        assert report("predict", model, csv)["learned_from"] == 0.8
+        flats(seed=9).write_csv(csv)
+        assert "learned" not in run("predict", model, csv)[2]
+        assert report("predict", model, csv)["learned_from"] is None
+
+    def test_error_of_values(self, run, report, csv, tmp_path):
+        model = tmp_path / "m"
+        train = report("train", csv, "--target", "rent", "--drop", "dear", "--output-model", model)
+        frame = flats(seed=3)
+        frame.write_csv(csv)
+        result, err = report("predict", model, csv), run("predict", model, csv)[2]
+        y = frame["rent"].to_numpy()
+        mean = train["baseline"]["guess"]
+        assert result["metrics"]["mae"] == pytest.approx(np.abs(y - result["predictions"]).mean())
+        assert result["baseline"]["mae"] == pytest.approx(np.abs(y - mean).mean())
+        assert err == (
+            f"R^2 {result['r2']:.4f} on 120 rows; off by {result['metrics']['mae']:.4g} on "
+            f"average, always guessing the mean of the training, {mean:.4g}, by "
+            f"{result['baseline']['mae']:.4g}\n"
+        )
 
     def test_output_of_a_model_of_arrays(self, run, report, tmp_path):
         model, out = tmp_path / "digits", tmp_path / "out.csv"

@@ -155,11 +155,13 @@ class TestFingerprints:
     def test_all_rows(self):
         X = np.random.default_rng(0).normal(size=(300, 4))
         known = Fingerprints.of(X[:200], X[200:])
-        assert (known.all, known.usual, len(known.kept)) == (True, 0.0, 200)
+        assert (known.all, known.usual, len(known.kept)) == (True, 1 / 102, 200)
         assert known.seen(X[200:]) is None
         assert known.seen(X[:200]) == 1.0
         assert known.seen(X) == pytest.approx(2 / 3)
-        assert known.seen(X[199:]) == pytest.approx(1 / 101)
+        assert known.seen(X[199:]) is None
+        assert known.seen(X[190:]) == pytest.approx(10 / 110)
+        assert known.seen(X[:1]) == 1.0
         assert known.seen(X[:0]) is None
 
     def test_a_sample(self):
@@ -181,7 +183,7 @@ class TestFingerprints:
         assert known.seen(X[:400]) == 1.0
 
     def test_zeros_of_either_sign(self):
-        known = Fingerprints.of(np.array([[0.0, 1.0]]), np.empty((0, 2)))
+        known = Fingerprints.of(np.array([[0.0, 1.0]]), np.full((20, 2), 7.0))
         assert known.seen(np.array([[-0.0, 1.0]])) == 1.0
         assert known.seen(np.array([[1.0, 0.0]])) is None
 

@@ -27,6 +27,7 @@ from deltaloop._splits import shuffled, split, too_few
 from deltaloop.cli import _npz, _pictures, _table_files, _tables
 from deltaloop.cli._npz import Data
 from deltaloop.cli._outcome import told_later, train_text, trouble
+from deltaloop.cli._predictions import columns_of
 from deltaloop.cli._progress import Progress
 from deltaloop.cli._reports import (
     aligned,
@@ -240,6 +241,8 @@ def predict(args: argparse.Namespace) -> None:
     ):
         kinds = ", ".join(_table_files.SUFFIXES)
         args.usage_error(f"argument --output: expected a name that ends in {kinds}")
+    if args.only_predictions and args.output is None:
+        args.usage_error("argument --only-predictions: it needs --output")
     network, notes = _model(args)
     _table_files.check_unpacked(args.file)
     if METADATA in notes.user:
@@ -262,15 +265,31 @@ def predict(args: argparse.Namespace) -> None:
             f"{args.file}: X has {X.shape[1]} columns, the model takes {network.layers[0]} inputs"
         )
     outputs = np.asarray(network.predict(X) if task == "regression" else network.classify(X))
+    p = _probabilities(args, network, X, task) if args.probabilities else None
     predictions = outputs.tolist() if classes is None else [classes[i] for i in outputs]
     report = {"task": task, "model": args.model, "n": len(X), "predictions": predictions}
     if "y" in arrays:
         report[score_name(task)] = _file_score(args.file, arrays["y"], outputs, task, classes)
+    labels = range(2 if network.layers[-1] == 1 else network.layers[-1])
+    if p is not None:
+        report |= {"classes": classes, "probabilities": p.tolist()}
+    found = np.array(predictions)
+    k = found[0].size
+    names = ["y"] if k == 1 else [f"y.{i}" for i in range(k)]
+    columns = columns_of(names, found, labels if classes is None else classes, p)
     if args.output is not None:
-        columns = np.array(predictions).reshape(len(X), -1).T
-        names = ["y"] if len(columns) == 1 else [f"y.{i}" for i in range(len(columns))]
-        _table_files.write(args.output, dict(zip(names, columns, strict=True)))
-    print_predictions(args, report)
+        _table_files.write(args.output, columns)
+    print_predictions(args, report, columns if args.probabilities else None)
+
+
+def _probabilities(
+    args: argparse.Namespace, network: dl.Network, X: NDArray[np.float64], task: str
+) -> NDArray[np.float64]:
+    """Return the probability of each class, or of each independent output."""
+    if task == "regression":
+        raise ValueError(f"--probabilities: {args.model} predicts values, which have none")
+    p = network.predict(X)
+    return np.hstack([1.0 - p, p]) if p.shape[1] == 1 else p
 
 
 def _model(args: argparse.Namespace) -> tuple[dl.Network, Notes]:

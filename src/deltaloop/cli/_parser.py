@@ -124,7 +124,18 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument(
         "--output",
         metavar="PATH",
-        help="write the predictions to a table (.csv, .tsv, .parquet) instead of printing them",
+        help="write the rows and, behind their columns, the predictions to a table (.csv, .tsv, "
+        ".parquet) instead of printing them",
+    )
+    predict.add_argument(
+        "--only-predictions",
+        action="store_true",
+        help="write the predictions to --output without the columns of FILE",
+    )
+    predict.add_argument(
+        "--probabilities",
+        action="store_true",
+        help="also give the probability of each class; printed, the lines have commas and a header",
     )
     info_text = "Describe the installation, or a model file."
     info = _command(

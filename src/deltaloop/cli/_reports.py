@@ -9,8 +9,12 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
+from numpy.typing import NDArray
+
 import deltaloop as dl
+from deltaloop.cli._predictions import measures_text
 from deltaloop.cli._streams import note, say
+from deltaloop.cli._table_files import text_of
 from deltaloop.schedules import Schedule
 from deltaloop.solvers import Solver
 
@@ -175,12 +179,21 @@ def flat(value: Any) -> str:
     return str(value)
 
 
-def print_predictions(args: argparse.Namespace, report: Mapping[str, Any]) -> None:
-    """Print predictions, one a line, and a score, if there is one, on the standard error."""
+def print_predictions(
+    args: argparse.Namespace,
+    report: Mapping[str, Any],
+    columns: Mapping[str, NDArray[Any]] | None = None,
+) -> None:
+    """Print predictions, one a line, and a score, if there is one, on the standard error.
+
+    With `columns` the lines of a CSV file that has them, with their names above.
+    """
     if args.json:
         say(to_json(report))
         return
-    if args.output is None:
+    if args.output is None and columns is not None:
+        say(text_of(columns))
+    elif args.output is None:
         for prediction in report["predictions"]:
             values = prediction if isinstance(prediction, list) else [prediction]
             say(" ".join(map(str, values)))
@@ -188,4 +201,4 @@ def print_predictions(args: argparse.Namespace, report: Mapping[str, Any]) -> No
     if score_name(task) in report:
         n = report.get("n_with_target", report["n"])
         text = score_text(report[score_name(task)], "1 row" if n == 1 else f"{n} rows")
-        note(f"{score_label(task)} {text}")
+        note(f"{score_label(task)} {text}{measures_text(report)}")

@@ -20,7 +20,16 @@ from deltaloop._files.atomic import write_bytes
 from deltaloop.cli import _csv
 from deltaloop.tabular._frames import first_line
 
-__all__ = ["DATA", "SUFFIXES", "check_unpacked", "is_table", "read", "write"]
+__all__ = [
+    "DATA",
+    "SUFFIXES",
+    "check_unpacked",
+    "has_types",
+    "is_table",
+    "read",
+    "text_of",
+    "write",
+]
 
 _TABS = (".tsv", ".tab")
 _TEXT = (".csv", *_TABS, ".txt")
@@ -54,9 +63,10 @@ def _polars() -> Any:
     return polars
 
 
-def read(path: str, text: Collection[str] = ()) -> Any:
+def read(path: str, text: Collection[str] = (), *, entries: dict[str, Any] | None = None) -> Any:
     """Return the file as a polars frame; of a CSV or TSV file the columns `text` stay text.
 
+    `entries` gets what is written in such a file: its columns as series of text.
     ValueError if it cannot be read as a table; OSError if it cannot be read at all.
     """
     pl = _polars()
@@ -70,7 +80,10 @@ def read(path: str, text: Collection[str] = ()) -> Any:
             frame = pl.read_parquet(io.BytesIO(content))
         else:
             tabs = path.lower().endswith(_TABS)
-            frame = _typed(_csv.read(content, "\t" if tabs else None), text)
+            frame = _csv.read(content, "\t" if tabs else None)
+            if entries is not None:
+                entries |= {series.name: series for series in frame.get_columns()}
+            frame = _typed(frame, text)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise ValueError(f"{path}: {first_line(error)}") from error
     except pl.exceptions.PanicException as error:  # no Exception; one in 150 damaged Parquet files
@@ -137,14 +150,31 @@ def _dates(series: Any) -> Any:
     return series
 
 
-def write(path: str, columns: Mapping[str, NDArray[Any]]) -> None:
-    """Write columns to a CSV, TSV or Parquet file, completely or not at all. OSError names it."""
+def has_types(path: str) -> bool:
+    """Whether files of this name hold numbers as numbers."""
+    return path.lower().endswith(_PARQUET)
+
+
+def write(path: str, columns: Mapping[str, NDArray[Any]] | Any) -> None:
+    """Write columns, or a polars frame, to a CSV, TSV or Parquet file, completely or not at all.
+
+    OSError names the file.
+    """
     pl = _polars()
-    frame = pl.DataFrame({name: np.asarray(values) for name, values in columns.items()})
+    frame: Any = columns
+    if isinstance(columns, Mapping):
+        frame = pl.DataFrame({name: np.asarray(values) for name, values in columns.items()})
     content = io.BytesIO()
-    if path.lower().endswith(_PARQUET):
+    if has_types(path):
         frame.write_parquet(content)
     else:
         tabs = path.lower().endswith(_TABS)
         frame.write_csv(content, separator="\t" if tabs else ",")
     write_bytes(path, content.getbuffer())
+
+
+def text_of(columns: Mapping[str, NDArray[Any]]) -> str:
+    """Return columns as the text of a CSV file."""
+    frame = _polars().DataFrame({name: np.asarray(values) for name, values in columns.items()})
+    text: str = frame.write_csv()
+    return text.removesuffix("\n")

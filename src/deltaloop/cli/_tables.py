@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 import deltaloop as dl
-from deltaloop.cli import _pictures, _table_files
+from deltaloop.cli import _pictures, _predictions, _table_files
 from deltaloop.cli._outcome import as_flags, told_later, train_text, trouble
 from deltaloop.cli._progress import Progress
 from deltaloop.cli._reports import (
@@ -158,7 +158,9 @@ def predict(args: argparse.Namespace, model: TabularModel) -> None:
     text = [column.name for column in model.columns if KINDS[column.kind].text]
     if target.classes is not None and isinstance(target.classes[0], str):
         text += target.names
-    frame = _table_files.read(args.file, text)
+    entries: dict[str, Any] = {}
+    frame = _table_files.read(args.file, text, entries=entries)
+    probabilities = None
     try:
         predictions = model.predict(frame)
         report = {
@@ -168,26 +170,40 @@ def predict(args: argparse.Namespace, model: TabularModel) -> None:
             "target": model.target,
             "predictions": predictions.tolist(),
         }
+        if args.probabilities:
+            probabilities = model.predict_proba(frame)
+            report |= {"classes": target.classes, "probabilities": probabilities.tolist()}
+        report["learned_from"] = _predictions.seen(model, frame)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{args.file}: {error}") from error
     if set(target.names) <= set(frame.columns):
         report |= _score(model, target, frame)
-    if args.output is not None:
-        columns = predictions.reshape(len(predictions), -1).T
-        _table_files.write(args.output, dict(zip(target.names, columns, strict=True)))
-    print_predictions(args, report)
+    taken = None if args.only_predictions or args.output is None else frame.columns
+    columns = _predictions.columns_of(
+        target.names, predictions, target.classes, probabilities, taken
+    )
+    if args.output is not None and taken is None:
+        _table_files.write(args.output, columns)
+    elif args.output is not None:
+        written = type(frame)(list(entries.values())) if entries else None
+        typed = _table_files.has_types(args.output)
+        _table_files.write(args.output, _predictions.beside(frame, written, columns, typed))
+    print_predictions(args, report, columns if args.probabilities else None)
+    if report["learned_from"] is not None and not args.json:
+        note(f"deltaloop: {_predictions.seen_text(report['learned_from'])}")
 
 
 def _score(model: TabularModel, target: Target, frame: Any) -> dict[str, Any]:
     """Return what a report says of the rows with a target; a note if there is no score."""
     try:
         found = _frames.frame(frame)
-        rows = target.encode({name: _frames.column(found[name]) for name in target.names})[1]
+        y, rows = target.encode({name: _frames.column(found[name]) for name in target.names})
         score = model.score(frame)
     except (TypeError, ValueError) as error:
         note(f"deltaloop: no {score_label(target.task)}: {error}")
         return {}
-    return {"n_with_target": len(rows), score_name(target.task): score}
+    more = _predictions.measures(model, frame, y, rows)
+    return {"n_with_target": len(rows), score_name(target.task): score, **more}
 
 
 def description(model: TabularModel) -> dict[str, Any]:

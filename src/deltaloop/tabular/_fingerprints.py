@@ -31,7 +31,8 @@ class Fingerprints(NamedTuple):
     """The smallest fingerprints of the training rows, ascending, and whether they are all.
 
     `usual` is the part of new rows that equal a training row by themselves, as those that were
-    held out did: tables of few columns hold the same rows again and again.
+    held out did: tables of few columns hold the same rows again and again. It is the rule of
+    succession's: of no rows held out one half.
     """
 
     kept: NDArray[np.uint64]
@@ -43,7 +44,8 @@ class Fingerprints(NamedTuple):
         """Return those of the inputs of training rows; `held` are rows that were held out."""
         found = np.unique(_hashes(learned))
         kept = cls(found[:KEPT], len(found) <= KEPT, 0.0)
-        return kept._replace(usual=kept.part(held)[0])
+        part, n = kept.part(held)
+        return kept._replace(usual=(part * n + 1.0) / (n + 2.0))
 
     def part(self, X: Floats) -> tuple[float, int]:
         """Return which part of rows equal training rows, and of how many rows that is known."""

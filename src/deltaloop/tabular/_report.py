@@ -51,10 +51,10 @@ def measure(
     k = len(classes)
     shares = np.bincount(learned, minlength=k) / len(learned)
     common = int(np.argmax(shares))
-    base = np.broadcast_to(shares, (len(y), k)), np.full(len(y), common)
+    same, always = np.broadcast_to(shares, (len(y), k)), np.full(len(y), common)
     found = {
         "metrics": measured(CLASSES, y, outputs, guess),
-        "baseline": {"guess": classes[common], **measured(CLASSES, y, *base)},
+        "baseline": {"guess": classes[common], **measured(CLASSES, y, same, always)},
         "per_class": _per_class(y, guess, classes),
     }
     return found | {"verdict": _class_verdict(found, y == guess, y == common)}
@@ -74,7 +74,7 @@ def _per_class(
 def _values(
     learned: NDArray[Any], y: NDArray[Any], outputs: NDArray[Any], names: Sequence[str]
 ) -> dict[str, Any]:
-    targets = []
+    targets: list[dict[str, Any]] = []
     for j, name in enumerate(names):
         mean = float(learned[:, j].mean())
         base = np.full(len(y), mean)
@@ -92,10 +92,10 @@ def _values(
         return {key: targets[0][key] for key in ("metrics", "baseline", "verdict")}
     # Errors in different units have no mean.
     whole = r2(y, outputs)
-    base = r2(y, np.broadcast_to(learned.mean(axis=0), y.shape))
+    simplest = r2(y, np.broadcast_to(learned.mean(axis=0), y.shape))
     return {
         "metrics": {"r2": whole if math.isfinite(whole) else None},
-        "baseline": {"guess": None, "r2": base if math.isfinite(base) else None},
+        "baseline": {"guess": None, "r2": simplest if math.isfinite(simplest) else None},
         "verdict": " ".join(target["verdict"] for target in targets),
         "per_target": targets,
     }
