@@ -748,13 +748,40 @@ class TestPredict:
         result = report("info", model)
         assert (result["target"], result["classes"]) == ("dear", ["no", "yes"])
         assert [column["name"] for column in result["columns"]] == ["area", "town", "built", "lift"]
-        lines = run("info", model)[1].splitlines()
-        assert lines[-4:] == [
-            "columns       'area': number, may be missing",
-            "              'town': category 'Aachen', 'Bonn', 'Ulm', may be missing",
-            "              'built': date",
-            "              'lift': number",
+        training = TabularModel.load(model).report
+        assert result["training"] == training
+        text = run("info", model)[1]
+        assert (
+            "columns       'area': number, may be missing\n"
+            "              'town': category 'Aachen', 'Bonn', 'Ulm', may be missing\n"
+            "              'built': date\n"
+            "              'lift': number\n"
+        ) in text
+        lines = text.splitlines()
+        assert lines[:4] == [
+            f"model         {model}",
+            "predicts      dear (2 classes: 'no', 'yes')",
+            f"trained       on {training['date']} by deltaloop {dl.__version__}, from 96 rows; 24 "
+            "were held out",
+            "options       hidden=[64], activation=tanh, test_fraction=0.2, seed=0, drop=['rent']",
         ]
+        measured = lines[lines.index("What the training measured:") + 1 :]
+        assert measured[0] == training["verdict"]
+        assert f"accuracy              {training['accuracy']:.3f}" in text
+        assert measured[-2].startswith("yes  ")
+
+    def test_info_of_a_file_without_a_report(self, run, report, model):
+        """As version 0.1.0 wrote them; and with notes of its owner."""
+        loaded = TabularModel.load(model)
+        loaded.report = None
+        loaded.save(model, metadata={"author": "Ada"})
+        assert report("info", model)["training"] is None
+        text = run("info", model)[1]
+        assert "predicts      dear (2 classes: 'no', 'yes')\n" in text
+        assert "note: author  Ada\n" in text
+        assert "trained" not in text
+        assert "measured" not in text
+        assert "learned" not in run("predict", model, model.with_name("flats.csv"))[2]
 
 
 class TestPlot:

@@ -26,7 +26,7 @@ from deltaloop._scores import r2
 from deltaloop._splits import shuffled, split, too_few
 from deltaloop.cli import _npz, _pictures, _table_files, _tables
 from deltaloop.cli._npz import Data
-from deltaloop.cli._outcome import told_later, train_text, trouble
+from deltaloop.cli._outcome import result_text, told_later, train_text, trouble
 from deltaloop.cli._predictions import columns_of
 from deltaloop.cli._progress import Progress
 from deltaloop.cli._reports import (
@@ -364,10 +364,17 @@ def info(args: argparse.Namespace) -> None:
     if args.json:
         say(to_json(report))
         return
-    rows = {key: flat(report[key]) for key in report}
+    training = report.get("training")
+    hidden = () if "columns" not in report else ("training", "metadata", "target", "classes")
+    rows = {key: flat(report[key]) for key in report if key not in hidden}
     if "columns" in report:
-        rows["columns"] = _tables.columns_text(report["columns"])
-    say(aligned(rows))
+        columns = {"columns": _tables.columns_text(report["columns"])}
+        rows = {"model": rows.pop("model"), **_tables.history(report), **columns, **rows}
+        rows["columns"] = columns["columns"]
+    text = aligned(rows)
+    if training:
+        text += "\n\nWhat the training measured:\n" + result_text({**training, "warnings": []})
+    say(text)
 
 
 def _model_report(path: str) -> dict[str, Any]:

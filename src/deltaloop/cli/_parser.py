@@ -32,13 +32,19 @@ __all__ = ["main"]
 _TRAIN_DESCRIPTION = """\
 Train a network on rows and measure it on rows held out.
 
-DATA is a table, the word digits (1,797 handwritten digits that ship with the
-package) or a NumPy file.
+DATA is a table, a NumPy file, or a word for data that ship with the package:
+penguins, a table of 344 birds, or digits, 1,797 images of handwritten digits.
 
 A table is a .csv, .tsv or .parquet file with names of columns; --target names
 the one to predict. Text, booleans and whole numbers of few different values
 are classes, other numbers values. Categories, dates and missing values in the
-other columns are encoded (docs/tables.md). A saved model takes raw rows.
+other columns are encoded (docs/tables.md). A saved model takes raw rows. Try:
+
+    deltaloop train penguins --target species --output-model penguins.model
+    deltaloop predict penguins.model penguins
+
+The report says how good the model is on rows that it has not seen, beside the
+simplest guess there is: always the commonest class, or the mean.
 
 A .npz file has two arrays: X, shape (n, inputs), and y. Integers, strings or
 booleans in y, shape (n,), are classes: softmax outputs, cross-entropy. Floats
@@ -182,7 +188,7 @@ def _add_train(train: argparse.ArgumentParser) -> None:
     add(
         "data",
         metavar="DATA",
-        help="digits, a table (.csv, .tsv, .parquet), or a .npz file with arrays X and y",
+        help="a table (.csv, .tsv, .parquet), a .npz file with arrays X and y, penguins or digits",
     )
     add(
         "--target",

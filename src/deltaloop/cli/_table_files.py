@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from deltaloop._files import signatures
 from deltaloop._files.atomic import write_bytes
 from deltaloop.cli import _csv
+from deltaloop.datasets import _TABLES as SHIPPED
+from deltaloop.datasets import _table
 from deltaloop.tabular._frames import first_line
 
 __all__ = [
@@ -45,8 +47,8 @@ _DATE = r"^\d{4}-\d{2}-\d{2}"
 
 
 def is_table(path: str) -> bool:
-    """Whether a file's name is that of a table."""
-    return path.lower().endswith(SUFFIXES)
+    """Whether a file's name is that of a table, or of one that ships with the package."""
+    return path in SHIPPED or path.lower().endswith(SUFFIXES)
 
 
 def check_unpacked(path: str) -> None:
@@ -70,8 +72,11 @@ def read(path: str, text: Collection[str] = (), *, entries: dict[str, Any] | Non
     ValueError if it cannot be read as a table; OSError if it cannot be read at all.
     """
     pl = _polars()
-    with open(path, "rb") as file:  # once: polars opens and maps files by their names
-        content = file.read()
+    if path in SHIPPED:
+        content = _table(path)
+    else:
+        with open(path, "rb") as file:  # once: polars opens and maps files by their names
+            content = file.read()
     try:
         if path.lower().endswith(_PARQUET):
             kind = signatures.found(content)

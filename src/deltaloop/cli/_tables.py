@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -15,6 +16,7 @@ from deltaloop.cli._outcome import as_flags, told_later, train_text, trouble
 from deltaloop.cli._progress import Progress
 from deltaloop.cli._reports import (
     fit_report,
+    flat,
     print_predictions,
     score_label,
     score_name,
@@ -38,7 +40,7 @@ from deltaloop.tabular._kinds import KINDS, listed
 from deltaloop.tabular._target import Target
 from deltaloop.tabular._training import Prepared
 
-__all__ = ["columns_text", "description", "predict", "train"]
+__all__ = ["columns_text", "description", "history", "predict", "train"]
 
 
 def train(args: argparse.Namespace) -> None:
@@ -214,7 +216,33 @@ def description(model: TabularModel) -> dict[str, Any]:
         "target": model.target,
         "classes": None if classes is None else list(classes),
         "columns": [asdict(column) for column in model.columns],
+        "training": model.report,
+        "metadata": model.metadata,
     }
+
+
+def history(report: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a model predicts, and when and on what it was trained, where its file says so."""
+    target, classes = report["target"], report["classes"]
+    names = [target] if isinstance(target, str) else target
+    what = f"{len(classes)} classes: {listed(classes)}" if classes else "a number"
+    what = what if len(names) == 1 else "numbers"
+    rows = {"predicts": f"{' and '.join(names)} ({what})"}
+    training = report["training"] or {}
+    if {"date", "version", "n_train", "n_test"} <= set(training):
+        left = training.get("n_without_target")
+        rows["trained"] = (
+            f"on {training['date']} by deltaloop {training['version']}, from "
+            f"{training['n_train']:,} rows; {training['n_test']:,} were held out"
+            + (f", {left:,} had no target" if left else "")
+        )
+    if training.get("options"):
+        rows["options"] = flat(training["options"])
+    if training.get("ignored"):
+        reasons = [f"{name} ({reason})" for name, reason in training["ignored"].items()]
+        rows["left out"] = ", ".join(reasons)
+    rows |= {f"note: {key}": text for key, text in report["metadata"].items()}
+    return rows
 
 
 def columns_text(columns: list[dict[str, Any]]) -> str:
