@@ -826,6 +826,34 @@ class TestPlot:
         assert report(*argv, "--plot", path)["n_test"] == 0
         assert path.read_bytes().startswith(b"\x89PNG")
 
+    def test_importance_and_calibration(self, report, csv, tmp_path, monkeypatch):
+        import matplotlib as mpl
+
+        monkeypatch.setitem(mpl.rcParams, "svg.fonttype", "none")
+        path = tmp_path / "picture.svg"
+        report("train", csv, "--target", "dear", "--drop", "rent", *QUICK, "--plot", path)
+        text = path.read_text()
+        for part in ("how much the accuracy falls without", "probability of the predicted", "town"):
+            assert part in text
+        report("train", csv, "--target", "rent", "--drop", "dear", *QUICK, "--plot", path)
+        for part in ("how much R² falls without", "true minus predicted rent"):
+            assert part in path.read_text()
+
+    def test_many_classes(self, report, csv, tmp_path, monkeypatch):
+        """At most 20 are drawn, and the accuracy is that of all."""
+        import matplotlib as mpl
+
+        monkeypatch.setitem(mpl.rcParams, "svg.fonttype", "none")
+        path = tmp_path / "picture.svg"
+        y = [f"c{i // 10}." for i in range(250)]
+        pl.DataFrame({"x": range(250), "y": y}).write_csv(csv)
+        found = report("train", csv, "--target", "y", *QUICK, "--plot", path)
+        text = path.read_text()
+        assert "6 others" in text
+        assert len(set(re.findall(r">(c\d+\.)<", text))) == 19
+        right = round(found["accuracy"] * 50)
+        assert f"({right} of 50)" in text
+
     def test_arrays(self, report, tmp_path):
         path, data = tmp_path / "picture.png", tmp_path / "data.npz"
         report("train", "digits", "--epochs", 1, "--plot", path)

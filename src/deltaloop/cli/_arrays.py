@@ -133,8 +133,8 @@ def _trained(args: argparse.Namespace, progress: Progress) -> tuple[dict[str, An
     if args.plot is not None:
         progress.stage("drawing")
         X, y = data.X[held_out], data.y[held_out]
-        predicted = network.predict(X) if data.classes is None else network.classify(X)
-        _pictures.draw(args.plot, result, y, np.asarray(predicted), data.classes)
+        inputs = {f"input {j}": slice(j, j + 1) for j in range(X.shape[1])}
+        _pictures.draw(args.plot, result, network, X, y, data.classes, _names(data), inputs)
     return report, data
 
 

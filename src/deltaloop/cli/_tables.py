@@ -8,8 +8,6 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 import deltaloop as dl
 from deltaloop.cli import _pictures, _predictions, _table_files
 from deltaloop.cli._outcome import as_flags, told_later, train_text, trouble
@@ -111,9 +109,9 @@ def _trained(args: argparse.Namespace, progress: Progress) -> tuple[dict[str, An
     if args.plot is not None:
         progress.stage("drawing")
         X, y = data.X[data.test], data.y[data.test]
-        classes = data.target.classes
-        guess = model.network.predict(X) if classes is None else model.network.classify(X)
-        _pictures.draw(args.plot, model.result, y, np.asarray(guess), classes, data.target.names)
+        classes, names = data.target.classes, data.target.names
+        columns = data.table.inputs
+        _pictures.draw(args.plot, model.result, model.network, X, y, classes, names, columns)
     return report, data, frame.height
 
 
