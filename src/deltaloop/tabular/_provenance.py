@@ -91,7 +91,7 @@ def of_text(text: str) -> tuple[dict[str, Any], Fingerprints | None]:
     rows, everything, usual = found.get("rows"), found.get("all_rows"), found.get("usual")
     if rows is None:
         return report, None
-    if not (isinstance(rows, str) and type(everything) is bool and _number(usual)):
+    if not (isinstance(rows, str) and type(everything) is bool and _part(usual)):
         raise ValueError("expected fingerprints of rows to be base64, with all_rows and usual")
     assert usual is not None
     return report, Fingerprints.of_text(rows, everything, float(usual))
@@ -113,8 +113,8 @@ def plain(value: Any) -> Any:
     return repr(value)
 
 
-def _number(value: object) -> bool:
-    return type(value) in (int, float)
+def _part(value: object) -> bool:
+    return isinstance(value, int | float) and 0 <= value <= 1
 
 
 def _count(value: object) -> bool:
