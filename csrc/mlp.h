@@ -20,7 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum mlp_status { MLP_OK = 0, MLP_NO_MEMORY, MLP_TOO_LARGE };
+enum mlp_status { MLP_OK = 0, MLP_NO_MEMORY, MLP_TOO_LARGE, MLP_STOPPED };
 
 /* ---- names ---- */
 
@@ -218,6 +218,10 @@ void mlp_network_set_scaling(struct mlp_network *network, const double *scaling)
 /* Instances per chunk and thread, and the multiply-adds from which another thread is worth waking; 0
  * lets the network choose. Tuning only: no result depends on them. */
 void mlp_network_set_tuning(struct mlp_network *network, size_t chunk, double grain);
+/* NULL, or what mlp_predict and mlp_input_gradient ask every 50 ms, in the thread that called them and with the
+ * caller's floating-point state. Where the answer is not 0 they return MLP_STOPPED soon after, with results
+ * that are not complete. */
+void mlp_network_set_poll(struct mlp_network *network, int (*poll)(void));
 
 /* out (n, m^(L)) <- a^(L), or z^(L) when linear != 0. out must not overlap x. Here and below
  * n_threads >= 1 is the most that are used; fewer, where more would not pay or others have them. */

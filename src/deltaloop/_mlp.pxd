@@ -10,6 +10,7 @@ cdef extern from "mlp.h" nogil:
     ctypedef enum mlp_status "enum mlp_status":
         MLP_OK
         MLP_NO_MEMORY
+        MLP_STOPPED
         MLP_TOO_LARGE
 
     ctypedef enum mlp_activation "enum mlp_activation":
@@ -150,6 +151,7 @@ cdef extern from "mlp.h" nogil:
     size_t MLP_SCALING(size_t, size_t)
     void mlp_network_set_scaling(mlp_network *, const double *)
     void mlp_network_set_tuning(mlp_network *, size_t, double)
+    void mlp_network_set_poll(mlp_network *, int (*)() noexcept)
     mlp_status mlp_predict(const mlp_network *, const mlp_matrix *, size_t, int, size_t,
                            double *)
     int mlp_predict_shares(const mlp_network *, size_t)
