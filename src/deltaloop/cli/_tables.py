@@ -109,9 +109,9 @@ def _trained(args: argparse.Namespace, progress: Progress) -> tuple[dict[str, An
     if args.plot is not None:
         progress.stage("drawing")
         X, y = data.X[data.test], data.y[data.test]
-        classes, names = data.target.classes, data.target.names
-        columns = data.table.inputs
-        _pictures.draw(args.plot, model.result, model.network, X, y, classes, names, columns)
+        known, columns = data.target, data.table.inputs
+        picture = (X, y, known.classes, known.names, columns)
+        _pictures.draw(args.plot, model.result, model.network, *picture)
     return report, data, frame.height
 
 

@@ -80,8 +80,8 @@ def importance(
     axes = _axes.axes(ax)
     order = np.argsort(-losses, kind="stable")[:MOST]
     at = np.arange(len(order))
-    bars = {"xerr": errors[order]} if error is not None else {}
-    axes.barh(at, losses[order], color=_axes.shades(2)[1], ecolor="black", capsize=2, **bars)
+    spread = errors[order] if error is not None else None
+    axes.barh(at, losses[order], color=_axes.shades(2)[1], ecolor="black", capsize=2, xerr=spread)
     axes.axvline(0.0, color="black", linewidth=0.8)
     size = min(9.0, 0.75 * _axes.extent(axes)[1] / len(order))
     shown = [_axes.shorten(names[i]) for i in order]
