@@ -519,7 +519,7 @@ cdef class Core:
         x = self.seen(x)
         pinned = pin(x), pin(y)
         rows_of(x, n, self.n_inputs, &mx)
-        matrix_of(y, n, self.n_outputs, labels, &my)
+        targets_of(y, n, self.n_outputs, labels, problem, &my)
         describe_problem(problem, weights, &p)
         gradient = None
         if with_gradient:

@@ -67,7 +67,7 @@ def _kept(values: Any, entries: Any) -> Any:
     """Return a column with its type, or as text if a whole number would lose how it is written."""
     import polars as pl
 
-    if values.dtype != pl.Int64:
+    if values.dtype != pl.Int64 or entries.dtype != pl.String:
         return values
     trimmed = entries.str.strip_chars()
     same = (values.cast(pl.String) == trimmed) | values.is_null()
