@@ -7,10 +7,12 @@ their arguments by ``_arguments`` and hand them to the core, to ``_fit``, or to 
 from __future__ import annotations
 
 import copy
+import copyreg
 import importlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from itertools import pairwise, zip_longest
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, cast, overload
 
@@ -38,6 +40,13 @@ if TYPE_CHECKING:
     from deltaloop.results import EpochInfo, FitResult
     from deltaloop.solvers import Solver
     from deltaloop.trainer import Trainer
+
+
+# The arguments of `_restore`, and with a subclass's "attributes" the keys of a network's state.
+STATE = (
+    "layers", "activation", "output", "loss", "residual", "init", "seed", "position",
+    "parameters", "scaling",
+)  # fmt: skip
 
 
 @cache
@@ -262,23 +271,42 @@ class Network(_core.Core):
 
         Validated like the constructor's arguments, but for values: a copy may hold NaN.
         """
+        network = cls.__new__(cls)
+        network._initialise(
+            layers, activation, output, loss, residual, init, seed, position, parameters, scaling
+        )
+        return network
+
+    def _initialise(
+        self,
+        layers: Sequence[int],
+        activation: str | Sequence[str],
+        output: str | None,
+        loss: Loss,
+        residual: bool,
+        init: Init | None,
+        seed: int | np.random.Generator | None,
+        position: int,
+        parameters: NDArray[np.float64],
+        scaling: Scaling | Mapping[str, Any] | None = None,
+    ) -> None:
+        """Do what `_restore` says, in a network that has nothing yet."""
         sizes = _layers.sizes(layers)
         if init is not None:
             init = inits.check(init)
         words = _scalars.integer("position", position, at_least=0)
         if words >= 2**64:
             raise ValueError(f"position must be below 2**64, got {position}")
-        network = cls.__new__(cls)
-        network._configure(sizes, activation, output, loss, residual)
-        if parameters.shape != (network.n_parameters,):
-            raise ValueError(
-                f"parameters must have shape ({network.n_parameters},), got {parameters.shape}"
-            )
-        network._parameters[:] = parameters
-        network._set_origin(init, _seeds.resolve_seed(seed), words)
+        if isinstance(scaling, Mapping):
+            scaling = Scaling(**scaling)
+        shape = (sum((m_in + 1) * m_out for m_in, m_out in pairwise(sizes)),)
+        if np.shape(parameters) != shape:
+            raise ValueError(f"parameters must have shape {shape}, got {np.shape(parameters)}")
+        self._configure(sizes, activation, output, loss, residual)
+        self._parameters[:] = parameters
+        self._set_origin(init, _seeds.resolve_seed(seed), words)
         if scaling is not None:
-            _scaling.put(network, _scaling.check(scaling, network))
-        return network
+            _scaling.put(self, _scaling.check(scaling, self))
 
     # ---- parameters ----
 
@@ -1352,11 +1380,25 @@ class Network(_core.Core):
         twin.__dict__.update(copy.deepcopy(self.__dict__, memo))
         return twin
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _unpickle, (type(self), *self._state()), self.__dict__ or None
+    def __getstate__(self) -> dict[str, Any]:
+        """Return all that distinguishes it, as plain values and arrays: the keys of STATE.
 
-    def __setstate__(self, attributes: dict[str, Any]) -> None:
-        self.__dict__.update(attributes)
+        Tools that do without pickle keep it: skops, for one.
+        """
+        state = dict(zip_longest(STATE, self._state()))
+        if state["scaling"] is not None:
+            state["scaling"] = vars(state["scaling"]).copy()
+        return state | {"attributes": self.__dict__.copy()}  # what a subclass keeps
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if set(state) != {*STATE, "attributes"}:  # a pickle of version 0.1.0, made by `_unpickle`
+            self.__dict__.update(state)
+            return
+        self._initialise(*map(state.get, STATE))  # type: ignore[arg-type]
+        self.__dict__.update(state["attributes"])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return copyreg.__newobj__, (type(self),), self.__getstate__()  # type: ignore[attr-defined]
 
     def __repr__(self) -> str:
         hidden = self.activation
@@ -1382,6 +1424,7 @@ class Network(_core.Core):
 
 
 def _unpickle(cls: type[Network], *state: Any) -> Network:
+    """Make what a pickle of version 0.1.0 holds."""
     return cls._restore(*state)
 
 

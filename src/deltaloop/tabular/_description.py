@@ -21,7 +21,7 @@ from deltaloop.tabular._kinds import KINDS
 from deltaloop.tabular._target import MAX_WHOLE, Label, Target
 from deltaloop.tabular._values import Notation
 
-__all__ = ["check_network", "check_size", "of_text", "to_text"]
+__all__ = ["check_network", "check_size", "of_found", "of_text", "to_text"]
 
 # Version 2 has notations; version 1 is written where there are none.
 VERSION = 2
@@ -67,7 +67,11 @@ def check_size(table: Table, target: Target) -> None:
 
 def of_text(text: str) -> tuple[Table, Target]:
     """Read a description. ValueError if anything about it is unexpected."""
-    found = strict_json.parse(text, "the table's description", MAX_PARTS)
+    return of_found(strict_json.parse(text, "the table's description", MAX_PARTS))
+
+
+def of_found(found: object) -> tuple[Table, Target]:
+    """Read a description from the objects that its JSON stands for, of any size."""
     version = found.get("version") if isinstance(found, dict) else None
     if type(version) is int and version > VERSION:
         raise ValueError(
@@ -77,6 +81,7 @@ def of_text(text: str) -> tuple[Table, Target]:
     _check_keys(
         "the table's description", found, ("version", "target", "classes", "columns"), "notations"
     )
+    assert isinstance(found, dict)
     if type(version) is not int or version < 1:
         raise ValueError(
             f"expected version 1 to {VERSION} of the table's description, found "

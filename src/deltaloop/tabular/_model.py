@@ -25,11 +25,12 @@ from deltaloop.tabular._fingerprints import Fingerprints
 from deltaloop.tabular._options import Options
 from deltaloop.tabular._storing import METADATA
 from deltaloop.tabular._target import Target
+from deltaloop.tabular._travel import Travels
 
 __all__ = ["METADATA", "Column", "TabularModel"]
 
 
-class TabularModel:
+class TabularModel(Travels):
     """A network for a table: encodes its columns, trains, and predicts raw rows.
 
     Numbers, booleans, dates and durations are inputs, standardised; text and categories one input a
