@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import struct
 
 import numpy as np
@@ -65,6 +66,14 @@ class TestFile:
             model.save(tmp_path / "m")
             contents.append((tmp_path / "m").read_bytes())
         assert contents[0] == contents[2] != contents[1]
+
+    def test_pickles_keep_all_of_it(self, model, tmp_path):
+        copy = pickle.loads(pickle.dumps(model))
+        assert copy.report == model.report
+        model.save(tmp_path / "m", metadata={"author": "Ada"})
+        copy = pickle.loads(pickle.dumps(TabularModel.load(tmp_path / "m")))
+        copy.save(tmp_path / "again")
+        assert (tmp_path / "again").read_bytes() == (tmp_path / "m").read_bytes()
 
     def test_metadata(self, model, tmp_path):
         path = tmp_path / "m"

@@ -152,9 +152,6 @@ class TabularModel(Travels):
         self.metadata: dict[str, str] = {}
         self._fingerprints: Fingerprints | None = None
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update({"metadata": {}, "_fingerprints": None} | state)  # of version 0.1.0
-
     @property
     def task(self) -> str | None:
         """``"classification"`` or ``"regression"``: what was asked for, or was found out."""
