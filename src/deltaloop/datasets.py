@@ -5,12 +5,17 @@
 
 from __future__ import annotations
 
+import csv
 from importlib.resources import files
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["load_digits"]
+__all__ = ["load_digits", "load_penguins"]
+
+# What the command line calls the tables that ship, and their files.
+_TABLES = {"penguins": "penguins.csv"}
 
 
 def load_digits() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -57,3 +62,59 @@ def load_digits() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     source = files("deltaloop") / "data" / "digits.npz"
     with source.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         return arrays["X"].astype(np.float64), arrays["y"].astype(np.int64)
+
+
+def load_penguins() -> dict[str, list[Any]]:
+    """Load the Palmer penguins: 344 birds of three species, measured on three islands.
+
+    Collected by K. Gorman and the Palmer Station Antarctica LTER, in the public domain (CC0). The
+    command line has the table as ``deltaloop train penguins``.
+
+    Returns
+    -------
+    dict of str to list
+        The columns ``species``, ``island``, ``bill_length_mm``, ``bill_depth_mm``,
+        ``flipper_length_mm``, ``body_mass_g``, ``sex`` and ``year``, 344 entries each; lengths in
+        millimetres and masses in grams. None stands for what is missing: four measures of two
+        birds, and the sex of eleven.
+
+    Notes
+    -----
+    Every call returns new lists, which may be written to.
+
+    References
+    ----------
+    .. [1] K. B. Gorman, T. D. Williams, W. R. Fraser, "Ecological Sexual Dimorphism and
+       Environmental Variability within a Community of Antarctic Penguins (Genus Pygoscelis)", PLoS
+       ONE 9(3), e90081, 2014, https://doi.org/10.1371/journal.pone.0090081.
+
+    Examples
+    --------
+    >>> from deltaloop.datasets import load_penguins
+    >>> penguins = load_penguins()
+    >>> [(name, column[0]) for name, column in penguins.items()][:3]
+    [('species', 'Adelie'), ('island', 'Torgersen'), ('bill_length_mm', 39.1)]
+    >>> sum(sex is None for sex in penguins["sex"])
+    11
+    """
+    text = _table("penguins").decode()
+    names, *rows = csv.reader(text.splitlines())
+    columns = dict(zip(names, zip(*rows, strict=True), strict=True))
+    return {name: [_value(entry) for entry in column] for name, column in columns.items()}
+
+
+def _value(entry: str) -> Any:
+    """Return a number, a text, or None for what is missing."""
+    if entry == "NA":
+        return None
+    for kind in (int, float):
+        try:
+            return kind(entry)
+        except ValueError:
+            continue
+    return entry
+
+
+def _table(name: str) -> bytes:
+    """Return the CSV file of a table that ships."""
+    return (files("deltaloop") / "data" / _TABLES[name]).read_bytes()

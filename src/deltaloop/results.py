@@ -356,6 +356,32 @@ class FitResult:
         return {name: value for name, value in self.__dict__.items() if name not in OWN}
 
 
+# Why a fit ended, in the words of people who never trained a network; of solvers the reasons that
+# say that the cost is as low as it gets.
+STOPPED = {
+    "converged": "the cost no longer fell",
+    "min_gradient": "the cost no longer fell",
+    "min_step": "the cost no longer fell",
+    "line_search": "the cost no longer fell",
+    "goal": "the cost reached its goal",
+    "max_epochs": "all rounds were done",
+    "max_time": "the time was over",
+    "callback": "the callback asked for it",
+    "diverged": "the cost became infinite",
+    "interrupted": "it was interrupted",
+}
+
+
+def stopped(result: FitResult) -> str:
+    """Return in plain words why a fit ended; a round is an epoch, one pass over the rows."""
+    reason = result.stop_reason
+    if reason == "patience" and result.best_epoch is not None:
+        rounds = int(result.state["epochs"]) - result.best_epoch
+        return f"no better for {rounds:,} round{'' if rounds == 1 else 's'}"
+    text = STOPPED.get(reason) or result.message.partition(".")[0]
+    return text[:1].lower() + text[1:]
+
+
 # What `result_of` has put beside the fields of a result, and those that are made of it.
 OWN = {"_series", "_state"}
 LATER: dict[str, Callable[[FitResult], object]] = {

@@ -38,6 +38,12 @@ TRAIN_KEYS = {
     "epochs",
     "cost",
     "seconds",
+    "stopped",
+    "times",
+    "metrics",
+    "baseline",
+    "verdict",
+    "warnings",
     "stop_reason",
     "isa",
     "version",
@@ -57,7 +63,7 @@ class TestDigits:
 
     def test_json(self, report):
         result = report("train", "digits")
-        assert set(result) == TRAIN_KEYS | {"accuracy"}
+        assert set(result) == TRAIN_KEYS | {"accuracy", "per_class"}
         assert result["task"] == "classification"
         assert result["data"] == "digits"
         assert (result["n_train"], result["n_test"]) == (1438, 359)
@@ -88,22 +94,26 @@ class TestDigits:
         status, out, err = run("train", "digits", "--seed", 3)
         assert (status, err) == (0, "")
         result = report("train", "digits", "--seed", 3)
-        lines = dict(re.split(r"  +", line, maxsplit=1) for line in out.splitlines())
-        seconds = lines.pop("seconds")
-        assert re.fullmatch(rf"\d+\.\d\d \({result['isa']}\)", seconds)
-        assert lines == {
-            "data": "digits: 1797 rows, 64 inputs, 10 classes",
-            "rows": "1438 to train on, 359 held out",
-            "layers": "64-64-10 (tanh, softmax), 4810 parameters",
-            "solver": "GradientDescent, learning rate 0.0015625, momentum 0.9, batch size 32",
-            "seed": "3",
-            "epochs": "100, stopped by max_epochs",
-            "cost": f"{result['cost']:.6g} (cross_entropy, sum over the training rows)",
-            "accuracy": f"{result['accuracy']:.4f} on the held-out rows",
-            "model": "not saved; --output-model PATH saves it",
-        }
-        columns = {re.match(r"\S+ +", line).end() for line in out.splitlines()}
-        assert len(columns) == 1
+        lines = out.splitlines()
+        assert lines.pop(3).startswith("times    reading ")
+        assert lines[:4] == [
+            "data     digits: 1,797 rows, 64 inputs, 10 classes",
+            "rows     1,438 to learn from, 359 held out to measure",
+            "stopped  after 100 rounds: all rounds were done",
+            "",
+        ]
+        assert lines[4] == result["verdict"]
+        assert lines[4].startswith("Right for 9")
+        verbose = run("train", "digits", "--seed", 3, "--verbose")[1].splitlines()
+        assert verbose[4:10] == [
+            "layers   64-64-10 (tanh, softmax), 4810 parameters",
+            "solver   GradientDescent, learning rate 0.0015625, momentum 0.9, batch size 32",
+            "seed     3",
+            "epochs   100, stopped by max_epochs",
+            f"cost     {result['cost']:.6g} (cross_entropy, sum over the training rows)",
+            f"ISA      {result['isa']}",
+        ]
+        assert verbose[-1] == "model  not saved; --output-model PATH saves it"
 
     def test_the_model_has_the_accuracy_that_was_reported(self, report, tmp_path):
         path = tmp_path / "model"
@@ -122,7 +132,9 @@ class TestOptions:
         assert result["accuracy"] > 0.6
         assert result["solver"]["name"] == "LevenbergMarquardt"
         assert result["solver"]["damping_rule"] == "nielsen"
-        assert re.search(r"^solver +LevenbergMarquardt$", run(*options)[1], re.MULTILINE)
+        assert re.search(
+            r"^solver +LevenbergMarquardt$", run(*options, "--verbose")[1], re.MULTILINE
+        )
 
     def test_options_reach_the_fit(self, report, npz):
         """The model and its cost are those of the same fit in Python."""
@@ -175,7 +187,7 @@ class TestOptions:
         assert result["epochs"] == result["best_epoch"] + 2
         assert report("train", path, "--goal", 50, "--tol", 0)["stop_reason"] == "goal"
         assert report("train", path, "--max-time", 1e-9)["stop_reason"] == "max_time"
-        text = run("train", path, "--validation", 0.3)[1]
+        text = run("train", path, "--validation", 0.3, "--verbose")[1]
         assert re.search(r"^validation +[0-9.]+; lowest after epoch [0-9]+$", text, re.MULTILINE)
 
     def test_solver_that_does_not_take_the_loss(self, run):
@@ -241,7 +253,7 @@ class TestOptions:
         result = report(*argv, "--output-model", model)
         assert (result["loss"], result["output"]) == ("poisson", "exp")
         assert result["r2"] > 0.9
-        assert "(poisson, sum over the training rows)\n" in run(*argv)[1]
+        assert "(poisson, sum over the training rows)\n" in run(*argv, "--verbose")[1]
         assert report("predict", model, data)["r2"] > 0.9
 
     def test_epochs(self, report, npz):
@@ -282,7 +294,7 @@ class TestOptions:
         result = report(*argv, "--epochs", 30)
         assert result["solver"] == {"name": solver.__name__, **vars(solver())}
         assert result["accuracy" if task == "classes" else "r2"] >= 0.9
-        assert re.search(rf"^solver +{solver.__name__}$", run(*argv)[1], re.MULTILINE)
+        assert re.search(rf"^solver +{solver.__name__}$", run(*argv, "--verbose")[1], re.MULTILINE)
 
     def test_momentum(self, report, npz):
         X, y = blobs()
@@ -311,7 +323,7 @@ class TestOptions:
             results.append(report("train", data, "--epochs", 5, "--output-model", path, *seeded))
             contents.append(path.read_bytes())
         for result in results:
-            del result["seconds"], result["model"]
+            del result["seconds"], result["times"], result["model"]
         assert contents[0] == contents[1] != contents[2]
         assert results[0] == results[1] != results[2]
         assert contents[3] == contents[4]
@@ -334,7 +346,7 @@ class TestOptions:
         assert result["model"] == str(path)
         assert metadata_of(path) == {"task": "classification", "classes": "[0, 1, 2]"}
         _, out, _ = run("train", npz(X=X, y=y), "--output-model", path)
-        assert re.search(rf"^model +{re.escape(str(path))}$", out, re.MULTILINE)
+        assert re.search(rf"^model  {re.escape(str(path))};", out, re.MULTILINE)
 
 
 class TestTraining:
@@ -381,7 +393,8 @@ class TestTraining:
         y = Y[:, 0] if shape == (200,) else Y[:, : shape[1]]
         assert y.shape == shape
         result = report("train", npz(X=X, y=y))
-        assert set(result) == TRAIN_KEYS | {"r2"}
+        several = {"per_target"} if shape == (200, 2) else set()
+        assert set(result) == TRAIN_KEYS | {"r2"} | several
         assert result["task"] == "regression"
         assert (result["output"], result["loss"]) == ("identity", "squared_error")
         assert result["layers"] == [3, 64, y.size // 200]
@@ -390,10 +403,10 @@ class TestTraining:
 
     def test_regression_text(self, run, npz):
         X, Y = smooth(k=2)
-        status, out, _ = run("train", npz(X=X, y=Y))
+        status, out, _ = run("train", npz(X=X, y=Y), "--verbose")
         assert status == 0
         assert "200 rows, 3 inputs, 2 outputs\n" in out
-        assert re.search(r"^R\^2 +0\.9\d\d\d on the held-out rows$", out, re.MULTILINE)
+        assert re.search(r"^R\^2 +0\.9\d\d +-0\.\d+ ", out, re.MULTILINE)
         assert "(squared_error, sum over the training rows, in standardised units)\n" in out
 
     @pytest.mark.parametrize(
@@ -438,9 +451,9 @@ class TestTraining:
         y = rng.integers(0, 2, 100)
         X = (rng.integers(0, 20, (100, 3)) + 50 * y[:, np.newaxis]).astype(dtype)
         result = report("train", npz("other", X=X, y=y))
-        del result["seconds"], result["data"]
+        del result["seconds"], result["times"], result["data"]
         expected = report("train", npz("float", X=X.astype(float), y=y))
-        del expected["seconds"], expected["data"]
+        del expected["seconds"], expected["times"], expected["data"]
         assert result == expected
 
     @pytest.mark.parametrize("value", [0.0, 0.1, -1e300])

@@ -52,7 +52,7 @@ def test_one_row_has_no_variance(run, report, rows, tmp_path):
     report("train", many, "--output-model", model, *options(many))
     assert report("predict", model, one)["r2"] is None
     assert run("predict", model, one)[2] == "R^2 of 1 row: too few rows to measure\n"
-    assert run("predict", model, many)[2].endswith(" on 30 rows\n")
+    assert " on 30 rows" in run("predict", model, many)[2]
 
 
 def test_tables_in_python():

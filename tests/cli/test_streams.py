@@ -48,7 +48,8 @@ def shell(folder):
         )
         assert b"Traceback" not in done.stderr
         assert b"Exception" not in done.stderr
-        return done.returncode, done.stdout, done.stderr.decode()
+        encoding = environment.get("PYTHONIOENCODING", "utf-8")
+        return done.returncode, done.stdout, done.stderr.decode(encoding)
 
     return shell
 
@@ -202,8 +203,8 @@ class TestOutputs:
         null = "/dev/null"
         status, out, err = speak(*QUICK.split(), "--output-model", null, "--plot", null)
         assert (status, err) == (0, "")
-        assert b"model     /dev/null" in out
-        status, out, _ = shell("predict table table.csv --output /dev/stdout")
+        assert b"model  /dev/null\n" in out
+        status, out, _ = shell("predict table table.csv --output /dev/stdout --only-predictions")
         assert (status, out) == (
             0,
             "t\nKöln\n≈\n".encode() + "Köln\n≈\n".encode() * 19,

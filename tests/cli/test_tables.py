@@ -28,6 +28,7 @@ KEYS = {
     *("task", "data", "target", "n_train", "n_test", "n_without_target", "layers", "activation"),
     *("output", "loss", "init", "residual", "seed", "n_parameters", "solver", "epochs", "cost"),
     *("l2", "seconds", "stop_reason", "isa", "version", "classes", "model", "ignored"),
+    *("metrics", "baseline", "verdict", "warnings", "stopped", "date", "times", "options"),
     "notices",
 }
 
@@ -69,7 +70,7 @@ class TestTrain:
 
     def test_classification_json(self, report, csv):
         result = report("train", csv, "--target", "dear", "--drop", "rent")
-        assert set(result) == KEYS | {"choice", "accuracy"}
+        assert set(result) == KEYS | {"choice", "accuracy", "per_class"}
         assert (result["task"], result["classes"]) == ("classification", ["no", "yes"])
         assert result["accuracy"] > 0.8
 
@@ -83,26 +84,109 @@ class TestTrain:
         status, out, err = run(*argv)
         assert (status, err) == (0, "")
         found = report(*argv)
-        lines = [line for line in out.splitlines() if not line.startswith("seconds")]
+        lines = out.splitlines()
         left = found["n_without_target"]
         assert left == (frame["town"] == "Ulm").sum()
-        assert lines == [
-            f"data     {csv}: 120 rows, target rent (values)",
-            "inputs   7, of 2 numbers, 1 category, 1 date",
-            f"ignored  id (text with {120 - left} different values)",
-            f"rows     {found['n_train']} to train on, {found['n_test']} held out, "
+        assert re.match(
+            r"times     reading \d\.\d s, preparing the columns \d\.\d s, ", lines.pop(4)
+        )
+        assert lines[:5] == [
+            f"data      {csv}: 120 rows; predicts rent (a number) from 4 columns: 2 numbers, "
+            "1 category, 1 date",
+            f"left out  id (text with {120 - left} different values)",
+            f"rows      {found['n_train']} to learn from, {found['n_test']} held out to measure, "
             f"{left} without a target",
-            "layers   7-64-1 (tanh, identity), 577 parameters",
+            f"stopped   after {found['epochs']:,} rounds: {found['stopped']}",
+            "",
+        ]
+        assert lines[5] == found["verdict"]
+        assert lines[5].startswith("The model explains 9")
+        own, base = found["metrics"], found["baseline"]
+        mean = f"always the mean, {base['guess']:.4g}"
+        side = len(mean)
+        assert lines[7:11] == [
+            f"of the rows held out  model  {mean}",
+            f"R^2                   {own['r2']:.3f}  {base['r2']:>{side}.3f}  the part of the "
+            "variation that is explained; 1 is best",
+            f"RMSE                  {own['rmse']:>5.4g}  {base['rmse']:>{side}.4g}  how far off, "
+            "where large errors count more; lower is better (in the units of rent)",
+            f"MAE                   {own['mae']:>5.4g}  {base['mae']:>{side}.4g}  how far off on "
+            "average; lower is better (in the units of rent)",
+        ]
+        assert lines[11:] == ["", "model  not saved; --output-model PATH saves it"]
+
+    def test_verbose(self, run, csv, report):
+        argv = ("train", csv, "--target", "rent", "--drop", "dear")
+        found, lines = report(*argv), run(*argv, "--verbose")[1].splitlines()
+        plain = run(*argv)[1].splitlines()
+        assert lines[4:11] == [
+            "layers   8-64-1 (tanh, identity), 641 parameters",
             "solver   LBFGS",
             f"penalty  l2 {found['l2']:g}",
             f"choice   {found['choice']}",
             "seed     0",
-            f"epochs   {found['epochs']}, stopped by converged",
+            f"epochs   {found['epochs']}, stopped by {found['stop_reason']}",
             f"cost     {found['cost']:.6g} (squared_error, sum over the training rows, in "
             "standardised units)",
-            f"R^2      {found['r2']:.4f} on the held-out rows",
-            "model    not saved; --output-model PATH saves it",
         ]
+        assert lines[11] == f"ISA      {found['isa']}"
+        assert lines[12:] == plain[4:]
+
+    def test_classes_as_text(self, run, csv, report):
+        argv = ("train", csv, "--target", "dear", "--drop", "rent")
+        found, lines = report(*argv), run(*argv)[1].splitlines()
+        assert lines[5] == found["verdict"]
+        guess = f"always {found['baseline']['guess']!r}"
+        assert lines[7].split("  ") == ["of the rows held out", "model", guess]
+        for line, name in zip(
+            lines[8:12], ("accuracy", "balanced_accuracy", "log_loss", "roc_auc"), strict=True
+        ):
+            numbers = re.findall(r" (\d\.\d{3})", line)
+            assert numbers == [f"{found[part][name]:.3f}" for part in ("metrics", "baseline")]
+        assert lines[13].split() == ["class", "precision", "recall", "rows"]
+        assert [line.split()[0] for line in lines[14:16]] == ["no", "yes"]
+        assert [int(line.split()[-1]) for line in lines[14:16]] == [
+            row["rows"] for row in found["per_class"]
+        ]
+        assert lines[16].startswith("precision: how many of the rows predicted as the class are")
+
+    def test_notes(self, run, csv, report):
+        pl.DataFrame({"x": range(30), "y": ["a"] * 27 + ["b"] * 3}).write_csv(csv)
+        argv = ("train", csv, "--target", "y", *QUICK)
+        lines = [line for line in run(*argv)[1].splitlines() if line.startswith("Note: ")]
+        few, uneven = report(*argv)["warnings"]
+        assert lines[0] == f"Note: {few}."
+        assert few.startswith("30 rows are few")
+        assert uneven.startswith("the classes are imbalanced: 'a' has 27 of 30 rows, 'b' 3;")
+        assert lines[1].endswith("; --class-weight balanced makes all classes count the same.")
+
+    def test_many_classes(self, run, csv):
+        pl.DataFrame({"x": range(250), "y": [f"c{i // 10}" for i in range(250)]}).write_csv(csv)
+        argv = ("train", csv, "--target", "y", *QUICK)
+        text = run(*argv)[1]
+        assert text.count("\nc") == 21
+        assert "\nand 5 smaller classes, which --verbose shows\n" in text
+        assert run(*argv, "--verbose")[1].count("\nc") >= 26
+
+    def test_several_values_as_text(self, run, csv):
+        both = ("--target", "rent", "--target", "area")
+        text = run("train", csv, *both, "--drop", "dear", *QUICK)[1]
+        assert "predicts rent and area (numbers) from 3 columns" in text
+        for name in ("rent", "area"):
+            assert re.search(rf"\n{name}:\nof the rows held out +model  always the mean, ", text)
+
+    def test_a_fit_that_learned_nothing(self, run, report, csv):
+        """It says so in the report, in words for those who write no Python."""
+        argv = ("train", csv, "--target", "rent", "--target", "area", "--drop", "dear")
+        text = (
+            "the network predicts the same for every row, while the target varies, since the "
+            "penalty that suits rows held out leaves nothing else"
+        )
+        assert report(*argv)["warnings"] == [text]
+        status, out, err = run(*argv)
+        assert (status, err) == (0, "")
+        assert f"\n\nNote: {text}.\n\nmodel " in out
+        assert out.count("No better than always guessing the mean, ") == 2
 
     def test_is_what_tabular_model_does(self, report, csv, tmp_path):
         for target, other in (("rent", "dear"), ("dear", "rent")):
@@ -178,7 +262,9 @@ class TestTrain:
             result = report(*argv)
             name = "accuracy" if result["task"] == "classification" else "r2"
             assert (result["n_train"], result["n_test"], result[name]) == (n, 0, None)
-            assert re.search(r"^(accuracy|R\^2) +none held out$", run(*argv)[1], re.MULTILINE)
+            lines = run(*argv)[1].splitlines()
+            assert "Not measured: no rows were held out." in lines
+            assert not [line for line in lines if line.startswith("of the rows held out")]
 
     def test_losses(self, report, csv):
         argv = ("train", csv, "--target", "rent", "--drop", "dear", "--hidden", 4, "--loss")
@@ -441,6 +527,7 @@ class TestPredict:
             "n": 120,
             "target": "dear",
             "predictions": expected,
+            "learned_from": None,
         }
         assert run("predict", model, new) == (0, "\n".join(expected) + "\n", "")
 
@@ -450,7 +537,12 @@ class TestPredict:
         result = report("predict", model, csv)
         right = np.mean(np.array(result["predictions"]) == frame["dear"].to_numpy())
         assert (result["accuracy"], result["n_with_target"]) == (right, 120)
-        assert run("predict", model, csv)[2] == f"accuracy {right:.4f} on 120 rows\n"
+        guess = result["baseline"]["guess"]
+        simplest = (frame["dear"] == guess).mean()
+        expected = f"accuracy {right:.4f} on 120 rows; always guessing {guess!r}: {simplest:.4f}\n"
+        assert run("predict", model, csv)[2] == expected
+        assert result["metrics"]["accuracy"] == right
+        assert result["baseline"]["accuracy"] == simplest
         frame[:3].with_columns(dear=pl.lit(None)).write_csv(csv)
         status, out, err = run("predict", model, csv, "--json")
         assert status == 0
@@ -490,7 +582,8 @@ class TestPredict:
         assert (status, out) == expected[:2]
         assert err.startswith("deltaloop: no R^2: ")
         assert note in err
-        assert err.count("\n") == 1
+        assert err.count("\n") == 2
+        assert err.endswith(expected[2])  # what it says of rows that the model learned from
 
     def test_nan_is_no_target(self, report, csv, tmp_path):
         model, path = tmp_path / "m", tmp_path / "t.parquet"
@@ -503,13 +596,97 @@ class TestPredict:
         assert result["r2"] == TabularModel.load(model).score(frame[2:])
 
     @pytest.mark.parametrize("suffix", ["csv", "tsv", "parquet"])
-    def test_output(self, run, report, model, csv, tmp_path, suffix):
+    def test_only_predictions(self, run, report, model, csv, tmp_path, suffix):
         out = tmp_path / f"out.{suffix}"
-        status, printed, _ = run("predict", model, csv, "--output", out)
+        status, printed, _ = run("predict", model, csv, "--output", out, "--only-predictions")
         assert (status, printed) == (0, "")
         frame = _table_files.read(str(out))
         assert frame.columns == ["dear"]
         assert frame["dear"].to_list() == report("predict", model, csv)["predictions"]
+
+    @pytest.mark.parametrize("suffix", ["csv", "tsv", "parquet"])
+    def test_output(self, run, report, model, csv, tmp_path, suffix):
+        """The rows as they were written, ids included, and behind them what is predicted."""
+        lines = csv.read_text().splitlines()
+        head, first = "id," + lines[0], "007, " + lines[1]
+        second = "011,NA," + lines[2].partition(",")[2]
+        new, out = tmp_path / "new.csv", tmp_path / f"out.{suffix}"
+        new.write_text("\n".join([head + ",predicted_dear", first + ",x", second + ",?"]))
+        status, printed, _ = run("predict", model, new, "--output", out, "--probabilities")
+        assert (status, printed) == (0, "")
+        result = report("predict", model, new, "--probabilities")
+        frame = pl.read_parquet(out) if suffix == "parquet" else None
+        if frame is None:
+            separator = "\t" if suffix == "tsv" else ","
+            frame = pl.read_csv(out, separator=separator, infer_schema=False)
+        names = ["predicted_dear", "predicted_dear_2", "probability_no", "probability_yes"]
+        assert frame.columns == ["id", *lines[0].split(","), *names]
+        assert frame["id"].to_list() == ["007", "011"]
+        assert frame["predicted_dear_2"].to_list() == result["predictions"]
+        found = frame.select(names[2:]).cast(pl.Float64).to_numpy()
+        assert found.tolist() == result["probabilities"]
+        if suffix == "parquet":
+            assert frame.schema["rent"] == pl.Float64
+            assert frame.schema["built"] == pl.Date
+        else:
+            assert frame["predicted_dear"].to_list() == ["x", "?"]
+            assert frame["area"].to_list()[1] == "NA"
+
+    def test_output_of_parquet(self, run, model, csv, tmp_path):
+        """Types stay, in both directions."""
+        frame = _table_files.read(str(csv)).with_columns(id=pl.int_range(120))
+        frame.write_parquet(tmp_path / "new.parquet")
+        for suffix in ("parquet", "csv"):
+            out = tmp_path / f"out.{suffix}"
+            assert run("predict", model, tmp_path / "new.parquet", "--output", out)[0] == 0
+            found = _table_files.read(str(out)).drop("predicted_dear")
+            assert found.equals(frame)
+
+    def test_probabilities(self, run, report, model, csv):
+        result = report("predict", model, csv, "--probabilities")
+        assert result["classes"] == ["no", "yes"]
+        expected = TabularModel.load(model).predict_proba(_table_files.read(str(csv)))
+        assert result["probabilities"] == expected.tolist()
+        lines = run("predict", model, csv, "--probabilities")[1].splitlines()
+        assert lines[0] == "dear,probability_no,probability_yes"
+        label, no, yes = lines[1].split(",")
+        assert (label, [float(no), float(yes)]) == (result["predictions"][0], expected[0].tolist())
+        assert len(lines) == 121
+
+    def test_no_probabilities_of_values(self, fails, report, csv, tmp_path):
+        report("train", csv, "--target", "rent", "--output-model", tmp_path / "m", *QUICK)
+        line = fails("predict", tmp_path / "m", csv, "--probabilities")
+        assert line == f"{csv}: predict_proba is for classes, this model predicts values"
+
+    def test_only_predictions_needs_an_output(self, run, model, csv):
+        status, out, err = run("predict", model, csv, "--only-predictions")
+        assert (status, out) == (2, "")
+        assert "argument --only-predictions: it needs --output" in err
+
+    def test_rows_that_the_model_learned_from(self, run, report, model, csv):
+        said = "; how well it predicts them says little about rows that are new\n"
+        err = run("predict", model, csv)[2].splitlines(keepends=True)
+        assert err[-1] == "deltaloop: the model learned from about 80 % of these rows" + said
+        assert report("predict", model, csv)["learned_from"] == 0.8
+        flats(seed=9).write_csv(csv)
+        assert "learned" not in run("predict", model, csv)[2]
+        assert report("predict", model, csv)["learned_from"] is None
+
+    def test_error_of_values(self, run, report, csv, tmp_path):
+        model = tmp_path / "m"
+        train = report("train", csv, "--target", "rent", "--drop", "dear", "--output-model", model)
+        frame = flats(seed=3)
+        frame.write_csv(csv)
+        result, err = report("predict", model, csv), run("predict", model, csv)[2]
+        y = frame["rent"].to_numpy()
+        mean = train["baseline"]["guess"]
+        assert result["metrics"]["mae"] == pytest.approx(np.abs(y - result["predictions"]).mean())
+        assert result["baseline"]["mae"] == pytest.approx(np.abs(y - mean).mean())
+        assert err == (
+            f"R^2 {result['r2']:.4f} on 120 rows; off by {result['metrics']['mae']:.4g} on "
+            f"average, always guessing the mean of the training, {mean:.4g}, by "
+            f"{result['baseline']['mae']:.4g}\n"
+        )
 
     def test_output_of_a_model_of_arrays(self, run, report, tmp_path):
         model, out = tmp_path / "digits", tmp_path / "out.csv"
@@ -571,13 +748,40 @@ class TestPredict:
         result = report("info", model)
         assert (result["target"], result["classes"]) == ("dear", ["no", "yes"])
         assert [column["name"] for column in result["columns"]] == ["area", "town", "built", "lift"]
-        lines = run("info", model)[1].splitlines()
-        assert lines[-4:] == [
-            "columns       'area': number, may be missing",
-            "              'town': category 'Aachen', 'Bonn', 'Ulm', may be missing",
-            "              'built': date",
-            "              'lift': number",
+        training = TabularModel.load(model).report
+        assert result["training"] == training
+        text = run("info", model)[1]
+        assert (
+            "columns       'area': number, may be missing\n"
+            "              'town': category 'Aachen', 'Bonn', 'Ulm', may be missing\n"
+            "              'built': date\n"
+            "              'lift': number\n"
+        ) in text
+        lines = text.splitlines()
+        assert lines[:4] == [
+            f"model         {model}",
+            "predicts      dear (2 classes: 'no', 'yes')",
+            f"trained       on {training['date']} by deltaloop {dl.__version__}, from 96 rows; 24 "
+            "were held out",
+            "options       hidden=[64], activation=tanh, test_fraction=0.2, seed=0, drop=['rent']",
         ]
+        measured = lines[lines.index("What the training measured:") + 1 :]
+        assert measured[0] == training["verdict"]
+        assert f"accuracy              {training['accuracy']:.3f}" in text
+        assert measured[-2].startswith("yes  ")
+
+    def test_info_of_a_file_without_a_report(self, run, report, model):
+        """As version 0.1.0 wrote them; and with notes of its owner."""
+        loaded = TabularModel.load(model)
+        loaded.report = None
+        loaded.save(model, metadata={"author": "Ada"})
+        assert report("info", model)["training"] is None
+        text = run("info", model)[1]
+        assert "predicts      dear (2 classes: 'no', 'yes')\n" in text
+        assert "note: author  Ada\n" in text
+        assert "trained" not in text
+        assert "measured" not in text
+        assert "learned" not in run("predict", model, model.with_name("flats.csv"))[2]
 
 
 class TestPlot:
@@ -621,6 +825,34 @@ class TestPlot:
         argv = ("train", csv, "--target", target, *QUICK, "--test-fraction", 0)
         assert report(*argv, "--plot", path)["n_test"] == 0
         assert path.read_bytes().startswith(b"\x89PNG")
+
+    def test_importance_and_calibration(self, report, csv, tmp_path, monkeypatch):
+        import matplotlib as mpl
+
+        monkeypatch.setitem(mpl.rcParams, "svg.fonttype", "none")
+        path = tmp_path / "picture.svg"
+        report("train", csv, "--target", "dear", "--drop", "rent", *QUICK, "--plot", path)
+        text = path.read_text()
+        for part in ("how much the accuracy falls without", "probability of the predicted", "town"):
+            assert part in text
+        report("train", csv, "--target", "rent", "--drop", "dear", *QUICK, "--plot", path)
+        for part in ("how much R² falls without", "true minus predicted rent"):
+            assert part in path.read_text()
+
+    def test_many_classes(self, report, csv, tmp_path, monkeypatch):
+        """At most 20 are drawn, and the accuracy is that of all."""
+        import matplotlib as mpl
+
+        monkeypatch.setitem(mpl.rcParams, "svg.fonttype", "none")
+        path = tmp_path / "picture.svg"
+        y = [f"c{i // 10}." for i in range(250)]
+        pl.DataFrame({"x": range(250), "y": y}).write_csv(csv)
+        found = report("train", csv, "--target", "y", *QUICK, "--plot", path)
+        text = path.read_text()
+        assert "6 others" in text
+        assert len(set(re.findall(r">(c\d+\.)<", text))) == 19
+        right = round(found["accuracy"] * 50)
+        assert f"({right} of 50)" in text
 
     def test_arrays(self, report, tmp_path):
         path, data = tmp_path / "picture.png", tmp_path / "data.npz"

@@ -6,8 +6,9 @@ import hashlib
 from importlib.resources import files
 
 import numpy as np
+import pytest
 
-from deltaloop.datasets import load_digits
+from deltaloop.datasets import load_digits, load_penguins
 
 
 def test_shapes_and_types():
@@ -47,3 +48,42 @@ def test_source_and_licence_are_named():
     text = (files("deltaloop") / "data" / "README.md").read_text(encoding="utf-8")
     for part in ("Alpaydin", "Kaynak", "10.24432/C50P49", "CC BY 4.0", "digits.npz"):
         assert part in text
+
+
+def test_penguins_are_those_of_the_source():
+    content = (files("deltaloop") / "data" / "penguins.csv").read_bytes()
+    assert hashlib.sha256(content).hexdigest() == (
+        "f204db2c753b0937caac3cb35258562c14f073e4bbc76be24b4c51ce22767a93"
+    )
+    text = (files("deltaloop") / "data" / "README.md").read_text(encoding="utf-8")
+    for part in ("Gorman", "10.1371/journal.pone.0090081", "CC0", "penguins.csv"):
+        assert part in text
+
+
+def test_penguins():
+    penguins = load_penguins()
+    assert {len(column) for column in penguins.values()} == {344}
+    counts = {name: penguins["species"].count(name) for name in ("Adelie", "Chinstrap", "Gentoo")}
+    assert counts == {"Adelie": 152, "Chinstrap": 68, "Gentoo": 124}
+    assert [sum(value is None for value in column) for column in penguins.values()] == [
+        *(0, 0, 2, 2, 2, 2, 11, 0)
+    ]
+    assert sum(mass for mass in penguins["body_mass_g"] if mass is not None) == 1437000
+    penguins["year"][:] = []
+    assert len(load_penguins()["year"]) == 344
+
+
+def test_penguins_on_the_command_line_are_the_same(capsys, tmp_path):
+    pytest.importorskip("polars")
+    pytest.importorskip("narwhals")
+    from deltaloop.cli import main
+    from deltaloop.tabular import TabularModel
+
+    path = tmp_path / "m"
+    argv = ["penguins", "--target", "sex", "--l2", "1", "--output-model", str(path)]
+    assert main(["train", *argv]) == 0
+    assert "penguins: 344 rows; predicts sex (2 classes) from 7 columns" in capsys.readouterr().out
+    TabularModel().fit(load_penguins(), "sex", l2=1.0).save(tmp_path / "python")
+    assert path.read_bytes() == (tmp_path / "python").read_bytes()
+    assert main(["predict", str(path), "penguins"]) == 0
+    assert capsys.readouterr().out.count("\n") == 344

@@ -221,6 +221,14 @@ def n_parts(network: _core.Core, n: int) -> int:
     return max(1, min(_penalty.PARTS, int(SEARCH_WORK / (n * network.n_parameters))))
 
 
+def most_trials(network: _core.Core, n: int) -> int:
+    """Return how many trials a search over n rows makes at most."""
+    several = n_parts(network, n)
+    strengths = _penalty.STRENGTHS if several > 1 else _penalty.FEW_STRENGTHS
+    parts = several * _penalty.n_cuts(n, several)
+    return parts * len(strengths) + min(parts, _penalty.PARTS)
+
+
 def trial_of(
     network: _core.Core, n: int, l2: float, max_epochs: int | None, weight: float
 ) -> tuple[Solver, int, float]:

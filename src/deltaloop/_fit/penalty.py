@@ -148,12 +148,17 @@ def parts_of(
     kept = sample(len(y) if rows is None else len(rows), stream)
     if rows is not None:
         kept = rows[kept]
-    cuts = 1 if n_parts < PARTS else min(CUTS, -(-JUDGED // len(kept)))
+    cuts = n_cuts(len(kept), n_parts)
     for _ in range(cuts):
         for part, held in folds(y, kept, stream):
             if len(parts) < cuts * n_parts:
                 parts.append(Part(part, held, start(network, stream)))
     return parts
+
+
+def n_cuts(n: int, n_parts: int) -> int:
+    """Return how often n rows are cut into parts."""
+    return 1 if n_parts < PARTS else min(CUTS, -(-JUDGED // n))
 
 
 def sample(n: int, stream: _core.Stream) -> Rows:

@@ -42,7 +42,7 @@ from deltaloop._fit.arguments import (
     set_aside,
     weights_of_parts,
 )
-from deltaloop._fit.progress import ProgressBar, progress_bar
+from deltaloop._fit.progress import ProgressBar, Stages, progress_bar
 from deltaloop._fit.stages import (
     FIRST_WORK,
     SLICE,
@@ -122,7 +122,9 @@ def fit(
     solvers = () if solver is None else check_solvers(solver)
     course.chained, course.solvers = chained, solvers
     course.tolerance, course.goal = check_tolerance(tol, goal)
-    show = progress is not False and _scalars.flag("progress", progress)
+    show = progress is not False and (
+        progress if isinstance(progress, Stages) else _scalars.flag("progress", progress)
+    )
     course.threads = _scalars.threads(n_threads)
     checked = check_finite is True or _scalars.flag("check_finite", check_finite)
     skip = _gaps.check(missing_targets)
@@ -191,7 +193,7 @@ def fit(
         problem = _problem.Problem(weights, problem.l1, strength, rates)
     course.problem = problem._replace(targets=_core.GAPS) if course.missing else problem
     with exclusive(network):
-        settle(course)
+        settle(course, show)
         outcome = carry_out(course, show)
     return conclude(course, *outcome)
 
@@ -200,11 +202,11 @@ def silence(*_: object, **__: object) -> None:
     """Say nothing, in the place of ``warnings.warn``, whose filters all threads share."""
 
 
-def settle(course: Course) -> None:
+def settle(course: Course, show: bool | Stages = False) -> None:
     """Fill in what depends on the network as it is now, and refuse what does not go together."""
     network, n = course.network, course.n - course.watch.held
     if not course.solvers:
-        choose(course)
+        choose(course, show)
     solvers, chained = course.solvers, course.chained
     most = course.most or check_epochs(None, len(solvers), chained)
     limits = check_limits(most, course.seconds, course.callback, course.every)
@@ -219,7 +221,7 @@ def settle(course: Course) -> None:
         check_stage(network, solvers[0], n, course.problem)
 
 
-def choose(course: Course) -> None:
+def choose(course: Course, show: bool | Stages) -> None:
     """Choose the solver, its epochs and the penalty, where none is given."""
     from deltaloop._fit.trials import Trials
 
@@ -229,6 +231,7 @@ def choose(course: Course) -> None:
     trials = Trials(
         fit, network, x, course.y, problem, given, course.kind, course.threads, course.seconds
     )
+    trials.show = show
     source = stream_of(network, course.seed, None)[0]
     learned = None if held == 0 else set_aside(len(x), held, source, source.position)[1]
     patience = course.watch.patience
@@ -246,7 +249,7 @@ Outcome: TypeAlias = tuple[
 ]
 
 
-def carry_out(course: Course, show: bool) -> Outcome:
+def carry_out(course: Course, show: bool | Stages) -> Outcome:
     """Train while the network is held, with a bar if it is to be shown."""
     resumed = course.resumed
     if resumed is not None:

@@ -15,6 +15,7 @@ from deltaloop import scaling as _scaling
 from deltaloop._arguments.problem import Problem
 from deltaloop._fit import choice as _choice
 from deltaloop._fit.penalty import Part, Rows
+from deltaloop._fit.progress import PENALTY, ProgressBar, Stages, progress_bar
 from deltaloop.results import FitResult
 from deltaloop.solvers import LBFGS
 
@@ -41,6 +42,8 @@ class Trials:
         self.problem, self.weights, self.max_epochs = problem, problem.weights, max_epochs
         self.scale, self.n_threads = scale, n_threads
         self.scaling: _scaling.Scaling | None = None
+        self.show: bool | Stages = False
+        self.bar: ProgressBar | None = None
         self.end = np.inf if max_time is None else time.perf_counter() + SHARE * float(max_time)
 
     def choose(
@@ -93,20 +96,22 @@ class Trials:
             self.scaling = _scaling.measure(
                 self.scale, self.network, self.x, self.y, labels, None, these, missing=missing
             )
-        return _choice.pick(
-            self.network,
-            count,
-            self.y,
-            rows,
-            self.problem,
-            stream=stream,
-            trial=self.cost,
-            mean=self.mean,
-            late=self.late,
-            reason=why,
-            penalised=remembered is not None,
-            max_epochs=self.max_epochs,
-        )
+        most = 0 if why else _choice.most_trials(self.network, count)
+        with progress_bar(self.show if most else False, most, 0, "trial", PENALTY) as self.bar:
+            return _choice.pick(
+                self.network,
+                count,
+                self.y,
+                rows,
+                self.problem,
+                stream=stream,
+                trial=self.cost,
+                mean=self.mean,
+                late=self.late,
+                reason=why,
+                penalised=remembered is not None,
+                max_epochs=self.max_epochs,
+            )
 
     def late(self) -> bool:
         """Whether the time for trials is used up."""
@@ -154,6 +159,8 @@ class Trials:
             missing_targets="skip" if self.problem.targets else "raise",
             quiet=True,  # what goes wrong costs much on the rows held out
         )
+        if self.bar is not None:
+            self.bar.update(1)
         x, y, held = self.data(part.held)
         if not (
             np.isfinite(x.values if isinstance(x, _core.Csr) else x).all() and self._whole(y)

@@ -26,6 +26,9 @@ from deltaloop._scores import r2
 from deltaloop._splits import shuffled, split, too_few
 from deltaloop.cli import _npz, _pictures, _table_files, _tables
 from deltaloop.cli._npz import Data
+from deltaloop.cli._outcome import result_text, told_later, train_text, trouble
+from deltaloop.cli._predictions import columns_of
+from deltaloop.cli._progress import Progress
 from deltaloop.cli._reports import (
     aligned,
     description,
@@ -34,7 +37,6 @@ from deltaloop.cli._reports import (
     print_predictions,
     score_name,
     to_json,
-    train_text,
 )
 from deltaloop.cli._signals import save_so_far
 from deltaloop.cli._solvers import (
@@ -51,8 +53,10 @@ from deltaloop.losses import Loss
 from deltaloop.losses import _of_text as of_text
 from deltaloop.losses import _parts as parts
 from deltaloop.network import _read
+from deltaloop.results import stopped
 from deltaloop.tabular import TabularModel
 from deltaloop.tabular._model import METADATA
+from deltaloop.tabular._report import measure, warnings_of
 from deltaloop.tabular._target import Label
 
 __all__ = ["info", "predict", "train"]
@@ -75,7 +79,17 @@ def train(args: argparse.Namespace) -> None:
             args.usage_error(
                 f"argument --{flag}: it is for tables ({kinds}), {args.data} has no named columns"
             )
+    with Progress() as progress:
+        report, data = _trained(args, progress)
+    report["times"] = progress.times
+    text = to_json(report) if args.json else train_text(report, _data_text(data), {}, args.verbose)
+    say(text)
+
+
+def _trained(args: argparse.Namespace, progress: Progress) -> tuple[dict[str, Any], Data]:
+    """Read, train, save and draw; return the report and the data."""
     _set_defaults(args)
+    progress.stage("reading")
     data = _npz.digits() if args.data == "digits" else _npz.training(args.data)
     n, fraction = len(data.X), args.test_fraction
     rows, held_out = split(n, fraction, args.seed)
@@ -89,29 +103,39 @@ def train(args: argparse.Namespace) -> None:
     check_class_weight(args, data.name, data.classes)
     check_patience(args)
     try:
-        result = _fit(network, data, rows, arguments | fit_options(args))
+        options = arguments | fit_options(args) | {"progress": progress}
+        with told_later():
+            result = _fit(network, data, rows, options)
     except KeyboardInterrupt as interrupt:
         save_so_far(args, interrupt, lambda: network.save(args.output_model, _metadata(data)))
         raise
     if args.output_model is not None:
         network.save(args.output_model, metadata=_metadata(data))
+    progress.stage("measuring")
+    measured = _measured(network, data, rows, held_out)
+    weighted = args.class_weight is not None
     report = {
         "task": data.task,
         "data": data.name,
         "n_train": len(rows),
         "n_test": len(held_out),
         **fit_report(network, result),
-        score_name(data.task): _score(network, data, held_out) if len(held_out) else None,
+        "stopped": stopped(result),
+        score_name(data.task): measured["metrics"][score_name(data.task)],
+        **measured,
+        "warnings": trouble(result)
+        + warnings_of(data.y, data.classes, _names(data), data.task, weighted),
         "isa": dl.runtime()["isa"],
         "version": dl.__version__,
         "classes": data.classes,
         "model": args.output_model,
     }
     if args.plot is not None:
+        progress.stage("drawing")
         X, y = data.X[held_out], data.y[held_out]
-        predicted = network.predict(X) if data.classes is None else network.classify(X)
-        _pictures.draw(args.plot, result, y, np.asarray(predicted), data.classes)
-    say(to_json(report) if args.json else train_text(report, _data_text(data), {}))
+        inputs = {f"input {j}": slice(j, j + 1) for j in range(X.shape[1])}
+        _pictures.draw(args.plot, result, network, X, y, data.classes, _names(data), inputs)
+    return report, data
 
 
 def _set_defaults(args: argparse.Namespace) -> None:
@@ -176,11 +200,23 @@ def _fit(
     return fit(network, X, y, inputs, outputs, arguments)
 
 
-def _score(network: dl.Network, data: Data, rows: NDArray[np.intp]) -> float:
-    X, y = data.X[rows], data.y[rows]
-    if data.classes is None:
-        return r2(y, network.predict(X))
-    return float(np.mean(network.classify(X) == y))
+def _measured(
+    network: dl.Network, data: Data, rows: NDArray[np.intp], held_out: NDArray[np.intp]
+) -> dict[str, Any]:
+    """Return what the rows held out say of the network, beside the simplest guess."""
+    X, y = data.X[held_out], data.y[held_out]
+    outputs, guess = np.empty((0, network.layers[-1])), np.empty(0, np.intp)
+    if len(X):
+        outputs = network.predict(X)
+        guess = guess if data.classes is None else np.asarray(network.classify(X))
+    return measure(data.y[rows], y, outputs, guess, data.classes, _names(data))
+
+
+def _names(data: Data) -> list[str]:
+    """Return what the outputs of values are called."""
+    if data.classes is not None or data.y.shape[1] == 1:
+        return ["y"]
+    return [f"y.{i}" for i in range(data.y.shape[1])]
 
 
 def _metadata(data: Data) -> dict[str, str]:
@@ -192,9 +228,10 @@ def _metadata(data: Data) -> dict[str, str]:
 
 def _data_text(data: Data) -> str:
     n, m = data.X.shape
+    start = f"{n:,} rows, {m:,} input{'s' * (m != 1)}"
     if data.classes is not None:
-        return f"{n} rows, {m} inputs, {len(data.classes)} classes"
-    return f"{n} rows, {m} inputs, {data.y.shape[1]} output{'s' * (data.y.shape[1] > 1)}"
+        return f"{start}, {len(data.classes)} classes"
+    return f"{start}, {data.y.shape[1]} output{'s' * (data.y.shape[1] > 1)}"
 
 
 def predict(args: argparse.Namespace) -> None:
@@ -204,6 +241,8 @@ def predict(args: argparse.Namespace) -> None:
     ):
         kinds = ", ".join(_table_files.WRITTEN)
         args.usage_error(f"argument --output: expected a name that ends in {kinds}")
+    if args.only_predictions and args.output is None:
+        args.usage_error("argument --only-predictions: it needs --output")
     network, notes = _model(args)
     _table_files.check_known(args.file)
     if METADATA in notes.user:
@@ -226,15 +265,31 @@ def predict(args: argparse.Namespace) -> None:
             f"{args.file}: X has {X.shape[1]} columns, the model takes {network.layers[0]} inputs"
         )
     outputs = np.asarray(network.predict(X) if task == "regression" else network.classify(X))
+    p = _probabilities(args, network, X, task) if args.probabilities else None
     predictions = outputs.tolist() if classes is None else [classes[i] for i in outputs]
     report = {"task": task, "model": args.model, "n": len(X), "predictions": predictions}
     if "y" in arrays:
         report[score_name(task)] = _file_score(args.file, arrays["y"], outputs, task, classes)
+    labels = range(2 if network.layers[-1] == 1 else network.layers[-1])
+    if p is not None:
+        report |= {"classes": classes, "probabilities": p.tolist()}
+    found = np.array(predictions)
+    k = found[0].size
+    names = ["y"] if k == 1 else [f"y.{i}" for i in range(k)]
+    columns = columns_of(names, found, labels if classes is None else classes, p)
     if args.output is not None:
-        columns = np.array(predictions).reshape(len(X), -1).T
-        names = ["y"] if len(columns) == 1 else [f"y.{i}" for i in range(len(columns))]
-        _table_files.write(args.output, dict(zip(names, columns, strict=True)))
-    print_predictions(args, report)
+        _table_files.write(args.output, columns)
+    print_predictions(args, report, columns if args.probabilities else None)
+
+
+def _probabilities(
+    args: argparse.Namespace, network: dl.Network, X: NDArray[np.float64], task: str
+) -> NDArray[np.float64]:
+    """Return the probability of each class, or of each independent output."""
+    if task == "regression":
+        raise ValueError(f"--probabilities: {args.model} predicts values, which have none")
+    p = network.predict(X)
+    return np.hstack([1.0 - p, p]) if p.shape[1] == 1 else p
 
 
 def _model(args: argparse.Namespace) -> tuple[dl.Network, Notes]:
@@ -309,10 +364,17 @@ def info(args: argparse.Namespace) -> None:
     if args.json:
         say(to_json(report))
         return
-    rows = {key: flat(report[key]) for key in report}
+    training = report.get("training")
+    hidden = () if "columns" not in report else ("training", "metadata", "target", "classes")
+    rows = {key: flat(report[key]) for key in report if key not in hidden}
     if "columns" in report:
-        rows["columns"] = _tables.columns_text(report["columns"])
-    say(aligned(rows))
+        columns = {"columns": _tables.columns_text(report["columns"])}
+        rows = {"model": rows.pop("model"), **_tables.history(report), **columns, **rows}
+        rows["columns"] = columns["columns"]
+    text = aligned(rows)
+    if training:
+        text += "\n\nWhat the training measured:\n" + result_text({**training, "warnings": []})
+    say(text)
 
 
 def _model_report(path: str) -> dict[str, Any]:

@@ -32,14 +32,20 @@ __all__ = ["main"]
 _TRAIN_DESCRIPTION = """\
 Train a network on rows and measure it on rows held out.
 
-DATA is a table, the word digits (1,797 handwritten digits that ship with the
-package) or a NumPy file.
+DATA is a table, a NumPy file, or a word for data that ship with the package:
+penguins, a table of 344 birds, or digits, 1,797 images of handwritten digits.
 
 A table is a file with names of columns: CSV and other text, Parquet, Feather,
 Excel, OpenDocument, JSON, SQLite or MATLAB, compressed or not; --target names
 the one to predict. Text, booleans and whole numbers of few different values
 are classes, other numbers values. Categories, dates and missing values in the
-other columns are encoded (docs/tables.md). A saved model takes raw rows.
+other columns are encoded (docs/tables.md). A saved model takes raw rows. Try:
+
+    deltaloop train penguins --target species --output-model penguins.model
+    deltaloop predict penguins.model penguins
+
+The report says how good the model is on rows that it has not seen, beside the
+simplest guess there is: always the commonest class, or the mean.
 
 A .npz file has two arrays: X, shape (n, inputs), and y. Integers, strings or
 booleans in y, shape (n,), are classes: softmax outputs, cross-entropy. Floats
@@ -126,7 +132,18 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument(
         "--output",
         metavar="PATH",
-        help="write the predictions to a table (.csv, .tsv, .parquet) instead of printing them",
+        help="write the rows and, behind their columns, the predictions to a table (.csv, .tsv, "
+        ".parquet) instead of printing them",
+    )
+    predict.add_argument(
+        "--only-predictions",
+        action="store_true",
+        help="write the predictions to --output without the columns of FILE",
+    )
+    predict.add_argument(
+        "--probabilities",
+        action="store_true",
+        help="also give the probability of each class; printed, the lines have commas and a header",
     )
     info_text = "Describe the installation, or a model file."
     info = _command(
@@ -184,7 +201,8 @@ def _add_train(train: argparse.ArgumentParser) -> None:
     add(
         "data",
         metavar="DATA",
-        help="digits, a table (.csv, .xlsx, .parquet, ...), or a .npz file with arrays X and y",
+        help="a table (.csv, .xlsx, .parquet, ...), a .npz file with arrays X and y, penguins or "
+        "digits",
     )
     add(
         "--target",
@@ -405,6 +423,11 @@ def _add_train(train: argparse.ArgumentParser) -> None:
         "--output-model",
         metavar="PATH",
         help="save the model as a safetensors file; after Ctrl-C or SIGTERM the model so far",
+    )
+    add(
+        "--verbose",
+        action="store_true",
+        help="also print the layers, the solver, the penalty and the cost",
     )
     add(
         "--plot",

@@ -9,8 +9,12 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
+from numpy.typing import NDArray
+
 import deltaloop as dl
+from deltaloop.cli._predictions import measures_text
 from deltaloop.cli._streams import note, say
+from deltaloop.cli._table_files import text_of
 from deltaloop.schedules import Schedule
 from deltaloop.solvers import Solver
 
@@ -28,7 +32,6 @@ __all__ = [
     "solver_text",
     "stages_report",
     "to_json",
-    "train_text",
     "validation_text",
 ]
 
@@ -74,32 +77,6 @@ def fit_report(network: dl.Network, result: dl.FitResult) -> dict[str, Any]:
         **({} if result.choice is None else {"l2": result.l2, "choice": result.choice}),
         **stages_report(result),
     }
-
-
-def train_text(report: Mapping[str, Any], data: str, more: Mapping[str, str]) -> str:
-    """Return a training's report as text; `data` and `more` say what its data are like."""
-    units = ", in standardised units" if report["output"] == "identity" else ""
-    held_out = f"{report['n_train']} to train on, {report['n_test']} held out"
-    left = report.get("n_without_target")
-    rows = {
-        "data": f"{report['data']}: {data}",
-        **more,
-        "rows": f"{held_out}, {left} without a target" if left else held_out,
-        "layers": layers_text(report),
-        "solver": solver_text(report["solver"]),
-        **({"penalty": f"l2 {report['l2']:g}"} if report.get("l2") else {}),
-        **({"choice": report["choice"]} if "choice" in report else {}),
-        "seed": report["seed"],
-        "epochs": f"{report['epochs']}, stopped by {report['stop_reason']}",
-        "cost": f"{report['cost']:.6g} ({report['loss']}, sum over the training rows{units})",
-        **validation_text(report),
-        "seconds": f"{report['seconds']:.2f} ({report['isa']})",
-        score_label(report["task"]): score_text(
-            report[score_name(report["task"])], "the held-out rows"
-        ),
-        "model": report["model"] or "not saved; --output-model PATH saves it",
-    }
-    return aligned(rows)
 
 
 def layers_text(description: Mapping[str, Any]) -> str:
@@ -202,12 +179,21 @@ def flat(value: Any) -> str:
     return str(value)
 
 
-def print_predictions(args: argparse.Namespace, report: Mapping[str, Any]) -> None:
-    """Print predictions, one a line, and a score, if there is one, on the standard error."""
+def print_predictions(
+    args: argparse.Namespace,
+    report: Mapping[str, Any],
+    columns: Mapping[str, NDArray[Any]] | None = None,
+) -> None:
+    """Print predictions, one a line, and a score, if there is one, on the standard error.
+
+    With `columns` the lines of a CSV file that has them, with their names above.
+    """
     if args.json:
         say(to_json(report))
         return
-    if args.output is None:
+    if args.output is None and columns is not None:
+        say(text_of(columns))
+    elif args.output is None:
         for prediction in report["predictions"]:
             values = prediction if isinstance(prediction, list) else [prediction]
             say(" ".join(map(str, values)))
@@ -215,4 +201,4 @@ def print_predictions(args: argparse.Namespace, report: Mapping[str, Any]) -> No
     if score_name(task) in report:
         n = report.get("n_with_target", report["n"])
         text = score_text(report[score_name(task)], "1 row" if n == 1 else f"{n} rows")
-        note(f"{score_label(task)} {text}")
+        note(f"{score_label(task)} {text}{measures_text(report)}")

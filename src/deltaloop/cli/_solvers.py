@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import MISSING, fields
-from importlib.util import find_spec
 from typing import Any
 
 from deltaloop._losses import WITH_PARAMETER
@@ -74,7 +73,6 @@ def fit_options(args: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(args, name) for name in names} | {
         "dropout": args.dropout[0] if len(args.dropout) == 1 else args.dropout,
         "n_threads": args.threads,
-        "progress": find_spec("tqdm") is not None,
     }
 
 

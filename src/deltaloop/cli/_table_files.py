@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 from deltaloop._files.atomic import write_bytes
 from deltaloop.cli import _formats, _packed
+from deltaloop.datasets import _TABLES as SHIPPED
+from deltaloop.datasets import _table
 from deltaloop.tabular._frames import first_line
 from deltaloop.tabular._notations import EVERYWHERE
 from deltaloop.tabular._options import Options
@@ -32,6 +34,7 @@ __all__ = [
     "is_table",
     "is_written",
     "read",
+    "text_of",
     "write",
 ]
 
@@ -50,8 +53,8 @@ _COMMA = r"^[-+]?\d[\d.]*,\d+$"
 
 
 def is_table(path: str) -> bool:
-    """Whether a file's name is that of a table, compressed or not."""
-    return _formats.of_path(path) is not None
+    """Whether a file's name is that of a table, compressed or not, or of one that ships."""
+    return path in SHIPPED or _formats.of_path(path) is not None
 
 
 def is_written(path: str) -> bool:
@@ -89,21 +92,28 @@ def read(
     separator: str | None = None,
     encoding: str | None = None,
     told: dict[str, str] | None = None,
+    entries: dict[str, Any] | None = None,
 ) -> Any:
     """Return the file as a polars frame; of a file of text the columns `text` stay text.
 
-    `told` gets what is to be told about entries that count as missing, by column.
+    `told` gets what is to be told about entries that count as missing, by column; `entries` what is
+    written in a file of text: its columns as series.
     ValueError if it cannot be read as a table; OSError if it cannot be read at all.
     """
     pl = _polars()
     row = _formats.of_path(path) or _formats.FORMATS[0]
     name, part = _formats.split(path)
-    with open(name, "rb") as file:  # once: polars opens and maps files by their names
-        content = file.read()
+    if path in SHIPPED:
+        content = _table(path)
+    else:
+        with open(name, "rb") as file:  # once: polars opens and maps files by their names
+            content = file.read()
     try:
         content = _packed.unpack(name, content)
         _formats.check(row, content)
         frame = row.read(_formats.Source(content, part, separator, encoding))
+        if row.text and entries is not None:
+            entries |= {series.name: series for series in frame.get_columns()}
         if row.text:
             frame = _typed(frame, text, options or Options(), {} if told is None else told)
     except (pl.exceptions.PolarsError, OSError) as error:
@@ -238,14 +248,26 @@ def _dates(series: Any) -> Any:
     return series
 
 
-def write(path: str, columns: Mapping[str, NDArray[Any]]) -> None:
-    """Write columns to a CSV, TSV or Parquet file, completely or not at all. OSError names it."""
+def write(path: str, columns: Mapping[str, NDArray[Any]] | Any) -> None:
+    """Write columns, or a polars frame, to a CSV, TSV or Parquet file, completely or not at all.
+
+    OSError names the file.
+    """
     pl = _polars()
-    frame = pl.DataFrame({name: np.asarray(values) for name, values in columns.items()})
+    frame: Any = columns
+    if isinstance(columns, Mapping):
+        frame = pl.DataFrame({name: np.asarray(values) for name, values in columns.items()})
     content = io.BytesIO()
-    if path.lower().endswith(_PARQUET):
+    if has_types(path):
         frame.write_parquet(content)
     else:
         tabs = path.lower().endswith(_TABS)
         frame.write_csv(content, separator="\t" if tabs else ",")
     write_bytes(path, content.getbuffer())
+
+
+def text_of(columns: Mapping[str, NDArray[Any]]) -> str:
+    """Return columns as the text of a CSV file."""
+    frame = _polars().DataFrame({name: np.asarray(values) for name, values in columns.items()})
+    text: str = frame.write_csv()
+    return text.removesuffix("\n")

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 import deltaloop as dl
-from deltaloop.cli import _pictures, _table_files
+from deltaloop.cli import _pictures, _predictions, _table_files
+from deltaloop.cli._outcome import as_flags, told_later, train_text, trouble
+from deltaloop.cli._progress import Progress
 from deltaloop.cli._reports import (
     fit_report,
+    flat,
     print_predictions,
     score_label,
     score_name,
     to_json,
-    train_text,
 )
 from deltaloop.cli._signals import save_so_far
 from deltaloop.cli._solvers import (
@@ -40,7 +40,7 @@ from deltaloop.tabular._target import Target
 from deltaloop.tabular._training import Prepared
 from deltaloop.tabular._values import Notation
 
-__all__ = ["READING", "columns_text", "description", "predict", "train"]
+__all__ = ["READING", "columns_text", "description", "history", "predict", "train"]
 
 
 # The options on how text is read, as `TabularModel` calls them.
@@ -53,13 +53,36 @@ def _read(
     options: Options,
     text: Sequence[str] = (),
     told: dict[str, str] | None = None,
+    entries: dict[str, Any] | None = None,
 ) -> Any:
     return _table_files.read(
-        path, text, options=options, separator=args.separator, encoding=args.encoding, told=told
+        path,
+        text,
+        options=options,
+        separator=args.separator,
+        encoding=args.encoding,
+        told=told,
+        entries=entries,
     )
 
 
 def train(args: argparse.Namespace) -> None:
+    with Progress() as progress:
+        report, data, n_rows = _trained(args, progress)
+    report["times"] = progress.times
+    if args.json:
+        say(to_json(report))
+        return
+    more = {}
+    if report["ignored"]:
+        reasons = [f"{name} ({reason})" for name, reason in report["ignored"].items()]
+        more["left out"] = ", ".join(reasons)
+    say(train_text(report, _data_text(data, n_rows), more, args.verbose))
+
+
+def _trained(args: argparse.Namespace, progress: Progress) -> tuple[dict[str, Any], Prepared, int]:
+    """Read, train, save and draw; return the report, what was prepared, and the file's rows."""
+    progress.stage("reading")
     options = Options.of({name: getattr(args, name) for name in READING if getattr(args, name)})
     told: dict[str, str] = {}
     frame = _read(args, args.data, options, told=told)
@@ -86,6 +109,7 @@ def train(args: argparse.Namespace) -> None:
     )
     args.solver = args.solver or [AUTO]
     check_patience(args)
+    progress.stage("preparing")
     try:
         untyped = frozenset(() if _table_files.has_types(args.data) else names)
         model._reading = replace(options, untyped=untyped, flags=True)
@@ -97,15 +121,14 @@ def train(args: argparse.Namespace) -> None:
         check_class_weight(args, args.data, data.target.classes)
         if args.output_model is not None:
             check_size(data.table, data.target)
-        arguments = fit_arguments(args, len(data.train), args.data)
-        model._train(data, arguments | fit_options(args))
+        arguments = fit_arguments(args, len(data.train), args.data) | fit_options(args)
+        with told_later():
+            model._train(data, arguments | {"progress": progress})
     except KeyboardInterrupt as interrupt:
         save_so_far(args, interrupt, partial(_save, model, data, interrupt, args.output_model))
         raise
     except (TypeError, ValueError) as error:
-        message = str(error).replace("task='regression'", "--task regression")
-        message = message.replace("test_fraction=0", "--test-fraction 0")
-        raise ValueError(f"{args.data}: {message}") from error
+        raise ValueError(f"{args.data}: {as_flags(str(error))}") from error
     assert model.network is not None
     assert model.result is not None
     assert model.report is not None
@@ -114,28 +137,21 @@ def train(args: argparse.Namespace) -> None:
         "data": args.data,
         **fit_report(model.network, model.result),
         **model.report,
-        "ignored": model.ignored,
+        "warnings": trouble(model.result) + model.report["warnings"],
         "notices": list(model.notices),
         "isa": dl.runtime()["isa"],
-        "version": dl.__version__,
         "classes": None if data.target.classes is None else list(data.target.classes),
         "model": args.output_model,
     }
     if args.output_model is not None:
         model.save(args.output_model)
     if args.plot is not None:
+        progress.stage("drawing")
         X, y = data.X[data.test], data.y[data.test]
-        classes = data.target.classes
-        guess = model.network.predict(X) if classes is None else model.network.classify(X)
-        _pictures.draw(args.plot, model.result, y, np.asarray(guess), classes, data.target.names)
-    if args.json:
-        say(to_json(report))
-        return
-    more = {"inputs": f"{data.table.n_inputs}, of {_kinds(model.columns)}"}
-    if model.ignored:
-        reasons = [f"{name} ({reason})" for name, reason in model.ignored.items()]
-        more["ignored"] = ", ".join(reasons)
-    say(train_text(report, _data_text(data, frame.height), more))
+        known, columns = data.target, data.table.inputs
+        picture = (X, y, known.classes, known.names, columns)
+        _pictures.draw(args.plot, model.result, model.network, *picture)
+    return report, data, frame.height
 
 
 def _save(model: TabularModel, data: Prepared, interrupt: Any, path: str) -> None:
@@ -159,10 +175,16 @@ def _kinds(columns: tuple[Column, ...]) -> str:
 
 
 def _data_text(data: Prepared, n: int) -> str:
-    names = ", ".join(data.target.names)
+    names = " and ".join(data.target.names)
     classes = data.target.classes
-    what = f"{len(classes)} classes" if classes is not None else "values"
-    return f"{n} rows, target {names} ({what})"
+    what = f"{len(classes)} classes" if classes is not None else "a number"
+    what = what if len(data.target.names) == 1 else "numbers"
+    columns = data.table.columns
+    plural = "s" if len(columns) != 1 else ""
+    return (
+        f"{n:,} rows; predicts {names} ({what}) from {len(columns)} column{plural}: "
+        f"{_kinds(columns)}"
+    )
 
 
 def predict(args: argparse.Namespace, model: TabularModel) -> None:
@@ -175,7 +197,9 @@ def predict(args: argparse.Namespace, model: TabularModel) -> None:
     text = [column.name for column in model.columns if KINDS[column.kind].text or column.notation]
     if target.notations or (target.classes is not None and isinstance(target.classes[0], str)):
         text += target.names
-    frame = _read(args, args.file, Options(), text)
+    entries: dict[str, Any] = {}
+    frame = _read(args, args.file, Options(), text, entries=entries)
+    probabilities = None
     try:
         predictions = model.predict(frame)
         report = {
@@ -185,26 +209,40 @@ def predict(args: argparse.Namespace, model: TabularModel) -> None:
             "target": model.target,
             "predictions": predictions.tolist(),
         }
+        if args.probabilities:
+            probabilities = model.predict_proba(frame)
+            report |= {"classes": target.classes, "probabilities": probabilities.tolist()}
+        report["learned_from"] = _predictions.seen(model, frame)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{args.file}: {error}") from error
     if set(target.names) <= set(frame.columns):
         report |= _score(model, target, frame)
-    if args.output is not None:
-        columns = predictions.reshape(len(predictions), -1).T
-        _table_files.write(args.output, dict(zip(target.names, columns, strict=True)))
-    print_predictions(args, report)
+    taken = None if args.only_predictions or args.output is None else frame.columns
+    columns = _predictions.columns_of(
+        target.names, predictions, target.classes, probabilities, taken
+    )
+    if args.output is not None and taken is None:
+        _table_files.write(args.output, columns)
+    elif args.output is not None:
+        written = type(frame)(list(entries.values())) if entries else None
+        typed = _table_files.has_types(args.output)
+        _table_files.write(args.output, _predictions.beside(frame, written, columns, typed))
+    print_predictions(args, report, columns if args.probabilities else None)
+    if report["learned_from"] is not None and not args.json:
+        note(f"deltaloop: {_predictions.seen_text(report['learned_from'])}")
 
 
 def _score(model: TabularModel, target: Target, frame: Any) -> dict[str, Any]:
     """Return what a report says of the rows with a target; a note if there is no score."""
     try:
         found = _frames.frame(frame)
-        rows = target.encode(target.read({name: found[name] for name in target.names}))[1]
+        y, rows = target.encode(target.read({name: found[name] for name in target.names}))
         score = model.score(frame)
     except (TypeError, ValueError) as error:
         note(f"deltaloop: no {score_label(target.task)}: {error}")
         return {}
-    return {"n_with_target": len(rows), score_name(target.task): score}
+    more = _predictions.measures(model, frame, y, rows)
+    return {"n_with_target": len(rows), score_name(target.task): score, **more}
 
 
 def description(model: TabularModel) -> dict[str, Any]:
@@ -218,7 +256,33 @@ def description(model: TabularModel) -> dict[str, Any]:
             asdict(column) | {"notation": _applied.to_json(column.notation)}
             for column in model.columns
         ],
+        "training": model.report,
+        "metadata": model.metadata,
     }
+
+
+def history(report: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a model predicts, and when and on what it was trained, where its file says so."""
+    target, classes = report["target"], report["classes"]
+    names = [target] if isinstance(target, str) else target
+    what = f"{len(classes)} classes: {listed(classes)}" if classes else "a number"
+    what = what if len(names) == 1 else "numbers"
+    rows = {"predicts": f"{' and '.join(names)} ({what})"}
+    training = report["training"] or {}
+    if {"date", "version", "n_train", "n_test"} <= set(training):
+        left = training.get("n_without_target")
+        rows["trained"] = (
+            f"on {training['date']} by deltaloop {training['version']}, from "
+            f"{training['n_train']:,} rows; {training['n_test']:,} were held out"
+            + (f", {left:,} had no target" if left else "")
+        )
+    if training.get("options"):
+        rows["options"] = flat(training["options"])
+    if training.get("ignored"):
+        reasons = [f"{name} ({reason})" for name, reason in training["ignored"].items()]
+        rows["left out"] = ", ".join(reasons)
+    rows |= {f"note: {key}": text for key, text in report["metadata"].items()}
+    return rows
 
 
 def columns_text(columns: list[dict[str, Any]]) -> str:

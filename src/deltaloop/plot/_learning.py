@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from deltaloop.losses import Huber, Quantile
 from deltaloop.plot import _axes
+from deltaloop.results import stopped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -111,9 +112,8 @@ def _draw_fit(result: FitResult, ax: Axes) -> None:
     loss = str(result.loss).replace("_", " ")
     ax.set_ylabel(f"cost {'per instance' if watched else '(sum over instances)'}\n{loss}")
     plural = "" if result.epochs == 1 else "s"
-    _axes.title(
-        ax, f"{result.stop_reason} after {result.epochs:,} epoch{plural}, C = {result.cost:.4g}"
-    )
+    why = stopped(result).replace("round", "epoch")
+    _axes.title(ax, f"stopped after {result.epochs:,} epoch{plural}, {why}")
 
 
 def _draw_estimator(estimator: Any, ax: Axes) -> None:

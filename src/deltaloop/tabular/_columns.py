@@ -49,6 +49,13 @@ class Table:
         """Inputs of the network."""
         return sum(column.n_inputs for column in self.columns)
 
+    @property
+    def inputs(self) -> dict[str, slice]:
+        """Which inputs of the network are those of each column."""
+        ends = np.cumsum([column.n_inputs for column in self.columns]).tolist()
+        parts = zip(self.columns, ends, strict=True)
+        return {column.name: slice(end - column.n_inputs, end) for column, end in parts}
+
     def encode(self, columns: Mapping[str, Values]) -> Floats:
         """Return the inputs of all rows, (n, n_inputs)."""
         return np.hstack([column.encode(columns[column.name]) for column in self.columns])
@@ -75,10 +82,9 @@ class Table:
 
     def scaling(self, inputs: Floats) -> Scaling:
         """Return how the inputs of the training rows are scaled."""
-        ends = np.cumsum([column.n_inputs for column in self.columns])
         parts = [
-            column.scaling(inputs[:, end - column.n_inputs : end])
-            for column, end in zip(self.columns, ends.tolist(), strict=True)
+            column.scaling(inputs[:, part])
+            for column, part in zip(self.columns, self.inputs.values(), strict=True)
         ]
         return Scaling(
             np.concatenate([part.mean for part in parts]),

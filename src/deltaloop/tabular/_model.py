@@ -19,16 +19,15 @@ from deltaloop.losses import Loss
 from deltaloop.network import Network, _read
 from deltaloop.results import EpochInfo, FitResult
 from deltaloop.solvers import Solver
-from deltaloop.tabular import _description, _frames, _training
+from deltaloop.tabular import _frames, _storing, _training
 from deltaloop.tabular._columns import Column, Table
+from deltaloop.tabular._fingerprints import Fingerprints
 from deltaloop.tabular._options import Options
+from deltaloop.tabular._storing import METADATA
 from deltaloop.tabular._target import Target
 from deltaloop.tabular._travel import Travels
 
-__all__ = ["Column", "TabularModel"]
-
-# The entry of a file's metadata that describes the table.
-METADATA = "table"
+__all__ = ["METADATA", "Column", "TabularModel"]
 
 
 class TabularModel(Travels):
@@ -83,9 +82,9 @@ class TabularModel(Travels):
     result : FitResult or None
         What the last fit did, in scaled units; None for a model that was loaded.
     report : dict or None
-        What the last fit measured: ``task``, ``target``, ``n_train``, ``n_test``,
-        ``n_without_target``, ``epochs``, ``cost``, ``l2``, ``seconds``, ``stop_reason``, and
-        ``accuracy`` or ``r2`` of the rows held out, None without any.
+        What the last fit measured; docs/tables.md lists it. A file keeps all but the times.
+    metadata : dict of str to str
+        What ``save(metadata=)`` wrote beside a model that was loaded; `save` writes it again.
     train_rows, test_rows : ndarray of int or None
         Numbers of the frame's rows that the last fit learned from and held out.
 
@@ -150,6 +149,8 @@ class TabularModel(Travels):
         self.report: dict[str, Any] | None = None
         self.train_rows: NDArray[np.intp] | None = None
         self.test_rows: NDArray[np.intp] | None = None
+        self.metadata: dict[str, str] = {}
+        self._fingerprints: Fingerprints | None = None
 
     @property
     def task(self) -> str | None:
@@ -291,6 +292,9 @@ class TabularModel(Travels):
         """Train on what was prepared; nothing changes if that fails."""
         network = _training.make_network(data, self._network_options, self._seed)
         result, report = _training.train(data, network, self._seed, options)
+        given = {"task": self._asked, **self._network_options, "test_fraction": self._fraction}
+        given |= {"seed": self._seed, "drop": list(data.dropped), **options}
+        report |= _training.remarks(data, given)
         self._take(data, network, result, report)
         return self
 
@@ -311,6 +315,8 @@ class TabularModel(Travels):
             _target=data.target,
             notices=data.notices,
             ignored={name: ignored.reason for name, ignored in data.ignored.items()},
+            metadata={},
+            _fingerprints=Fingerprints.of(data.X[data.train], data.X[data.test]),
             train_rows=data.rows[data.train],
             test_rows=data.rows[data.test],
         )
@@ -426,16 +432,19 @@ class TabularModel(Travels):
         network, X = self._encoded(found)
         return _training.score(network, X[rows], numbers)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], metadata: Mapping[str, str] | None = None) -> None:
         """Write the model to a safetensors file, completely or not at all.
 
-        It holds the network and, as metadata, the names, kinds, categories and means of the
-        columns; no rows of the table. ``dl.load`` reads the network alone.
+        It holds the network and, as metadata, the columns' names, kinds, categories and means, the
+        report and fingerprints of rows; no rows. ``dl.load`` reads the network alone.
 
         Parameters
         ----------
         path : str or os.PathLike
             The file, by convention ``.safetensors``; an existing one is replaced.
+        metadata : mapping of str to str, optional
+            Notes of your own, by default those that the model was loaded with; not under the keys
+            ``"table"`` and ``"training"``, which the model needs.
 
         Raises
         ------
@@ -452,8 +461,7 @@ class TabularModel(Travels):
         >>> TabularModel.load(path)
         TabularModel(target='y', task='regression', columns=1, layers=[1, 64, 1])
         """
-        network, table, target = self._fitted()
-        network.save(path, metadata={METADATA: _description.to_text(table, target)})
+        _storing.save(self, path, metadata)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -468,8 +476,8 @@ class TabularModel(Travels):
         Returns
         -------
         TabularModel
-            It predicts the same bits; `result`, `report` and the numbers of rows are not in the
-            file.
+            It predicts the same bits. `result`, the times of `report` and the numbers of rows are
+            not in the file; a file of version 0.1.0 has no report.
 
         Raises
         ------
@@ -489,21 +497,13 @@ class TabularModel(Travels):
     @classmethod
     def _of(cls, network: Network, notes: Notes) -> Self:
         """Make the model of what was read from a file."""
-        name, text = notes.name, notes.user.get(METADATA)
-        if text is None:
-            raise ValueError(f"{name}: holds a network, but no table; deltaloop.load reads it")
-        try:
-            table, target = _description.of_text(text)
-            _description.check_network(table, target, network)
-        except ValueError as error:
-            raise ValueError(f"{name}: {error}") from error
         model = cls(
             hidden=network.layers[1:-1],
             activation=network.activation,
             loss=network.loss,
             residual=network.residual,
         )
-        model.network, model._table, model._target = network, table, target
+        model.__dict__.update(_storing.parts(network, notes))
         return model
 
     def _fitted(self) -> tuple[Network, Table, Target]:

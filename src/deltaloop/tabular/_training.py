@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deltaloop import _scalars, _scaling, _scores, _splits
+from deltaloop import _core, _scalars, _scaling, _scores, _splits
+from deltaloop._fit.progress import Stages
 from deltaloop._losses import LOSSES, of_task
 from deltaloop._scaling import Floats, Scaling
 from deltaloop.losses import _parts as parts
 from deltaloop.network import Network
-from deltaloop.results import FitResult
-from deltaloop.tabular import _frames, _identifiers, _reading
+from deltaloop.results import FitResult, stopped
+from deltaloop.tabular import _frames, _identifiers, _provenance, _reading, _report
 from deltaloop.tabular._columns import Table
 from deltaloop.tabular._kinds import Ignored, listed
 from deltaloop.tabular._options import Options
@@ -31,7 +32,9 @@ __all__ = [
     "closest",
     "columns_of",
     "make_network",
+    "measure",
     "prepare",
+    "remarks",
     "score",
     "train",
     "warn",
@@ -77,6 +80,7 @@ class Prepared:
     test: NDArray[np.intp]
     n_without_target: int
     notices: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
 
 
 def prepare(
@@ -139,7 +143,8 @@ def prepare(
         reasons = "; ".join(f"{name!r} is {why.reason}" for name, why in ignored.items())
         raise ValueError(f"no column is left to learn from{': ' if reasons else ''}{reasons}")
     X = table.encode({values.name: values for values in inputs})
-    return Prepared(table, known, ignored, X, y, rows, train, test, unused, tuple(notices))
+    told = tuple(notices)
+    return Prepared(table, known, ignored, X, y, rows, train, test, unused, told, tuple(dropped))
 
 
 def make_network(data: Prepared, options: Mapping[str, Any], seed: int) -> Network:
@@ -187,7 +192,13 @@ def train(
     inputs, outputs = data.table.scaling(X), None
     if network.output == "identity":
         outputs = Scaling.of(y, _called(data.target))
+    stages = options.get("progress")
+    if not isinstance(stages, Stages):
+        stages = Stages()
+        if not options.get("progress"):
+            options["progress"] = stages
     result = _scaling.fit(network, X, y, inputs, outputs, options)
+    stages.stage("measuring")
     found = {
         "task": data.target.task,
         "target": data.target.names[0] if data.target.single else list(data.target.names),
@@ -199,14 +210,41 @@ def train(
         "l2": result.l2,
         "seconds": time.perf_counter() - began,
         "stop_reason": result.stop_reason,
+        "stopped": stopped(result),
+        "date": _provenance.today(),
+        "version": _core.__version__,
     }
-    name = "r2" if data.target.classes is None else "accuracy"
     try:
-        measured = score(network, data.X[data.test], data.y[data.test]) if len(data.test) else None
+        found |= measure(network, data)
     except KeyboardInterrupt as interrupt:
         interrupt.result, interrupt.network = result, network  # type: ignore[attr-defined]
         raise
-    return result, found | {name: measured}
+    stages.end()
+    return result, found | {"times": stages.times}
+
+
+def measure(network: Network, data: Prepared) -> dict[str, Any]:
+    """Return what the rows held out say of a network, beside the simplest guess."""
+    X, y, classes = data.X[data.test], data.y[data.test], data.target.classes
+    shape = (0, data.target.n_outputs)
+    outputs = network.predict(X) if len(X) else np.empty(shape)
+    guess = None
+    if classes is not None:
+        guess = np.asarray(network.classify(X)) if len(X) else np.empty(0, np.intp)
+    found = _report.measure(data.y[data.train], y, outputs, guess, classes, data.target.names)
+    name = "r2" if classes is None else "accuracy"
+    return {name: found["metrics"][name], **found}
+
+
+def remarks(data: Prepared, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a report says of the table and of the options that were given."""
+    classes, names = data.target.classes, data.target.names
+    weighted = given.get("class_weight") is not None
+    return {
+        "warnings": _report.warnings_of(data.y, classes, names, given["task"], weighted),
+        "ignored": {name: ignored.reason for name, ignored in data.ignored.items()},
+        "options": _provenance.options(given),
+    }
 
 
 def score(network: Network, X: Floats, y: NDArray[Any]) -> float:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from deltaloop.network import Network
 from deltaloop.tabular import _description, _graph, _html
+from deltaloop.tabular._fingerprints import Fingerprints
 
 if TYPE_CHECKING:
     from deltaloop.tabular._columns import Table
@@ -29,21 +30,25 @@ class Travels:
         state = self.__dict__.copy()  # all of one fit
         table, target = state.pop("_table"), state.pop("_target")
         text = None if table is None else _description.to_text(table, target)
-        return state | {"table": text}
+        rows = state.pop("_fingerprints", None)
+        known = None if rows is None else [rows.text(), rows.all, rows.usual]
+        return state | {"table": text, "rows": known}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         if "_table" in state:  # a pickle of version 0.1.0, which holds the objects
-            self.__dict__.update(state)
+            self.__dict__.update({"metadata": {}, "_fingerprints": None} | state)
             return
-        state = state.copy()
+        state = {"metadata": {}} | state
         text, network = state.pop("table"), state["network"]
+        known = state.pop("rows", None)
+        rows = None if known is None else Fingerprints.of_text(*known)
         table = target = None
         if text is not None:
             if not isinstance(network, Network):
                 raise ValueError(f"expected a Network, found {type(network).__name__}")
             table, target = _description.of_found(json.loads(text))
             _description.check_network(table, target, network)
-        self.__dict__.update(state, _table=table, _target=target)
+        self.__dict__.update(state, _table=table, _target=target, _fingerprints=rows)
 
     def to_onnx(self, path: str | os.PathLike[str]) -> None:
         """Write the whole model as an ONNX file: encoding, network and classes, in float64.

@@ -22,6 +22,7 @@ __all__ = [
     "kept",
     "not_a_number",
     "numbers_as_text",
+    "numeric",
     "quote",
     "where",
 ]
@@ -128,13 +129,13 @@ def entries_text(found: Mapping[str, Sequence[int]], most: int = 3) -> str:
 def not_a_number(values: Values) -> int:
     """Return the first row of text that is no number, or, if all are, that is not missing."""
     row = int(np.argmin(values.missing))
-    return next((i for i, text in enumerate(values.text or ()) if not _numeric(text)), row)
+    return next((i for i, text in enumerate(values.text or ()) if not numeric(text)), row)
 
 
 def numbers_as_text(values: Values) -> str:
     """Say which entry made a column text whose entries look like numbers; else return nothing."""
     known = [(row, text) for row, text in enumerate(values.text or ()) if text is not None]
-    n = sum(_numeric(text) for _, text in known)
+    n = sum(numeric(text) for _, text in known)
     if known and n == len(known):
         return f", all of them numbers as text, as {known[0][1]!r} in row {known[0][0]}"
     if 2 * n > len(known):
@@ -144,7 +145,8 @@ def numbers_as_text(values: Values) -> str:
     return ""
 
 
-def _numeric(text: str | None) -> bool:
+def numeric(text: str | None) -> bool:
+    """Whether a text is a number, or missing."""
     try:
         return text is None or float(text) is not None
     except ValueError:
