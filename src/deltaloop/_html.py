@@ -1,8 +1,11 @@
-"""A network as a small table of HTML, for notebooks."""
+"""Networks and results as small tables of HTML, for notebooks."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from html import escape
+from typing import Any
 
 from deltaloop import _core, _scalars
 from deltaloop._arguments import layers as _layers
@@ -36,20 +39,70 @@ def table(network: _core.Core) -> str:
     if network.init is not None:
         facts.append(f"init {network.init}")
     facts.append(f"seed {_scalars.shown(network.seed)}")
-    head = _row("th", ("layer", "units", "activation", "parameters"))
-    body = "".join(_row("td", row) for row in rows)
-    total = _row("th", ("total", "", "", f"{network.n_parameters:,}"))
-    caption = f"<b>{escape(type(network).__name__)}</b>: {escape(', '.join(facts))}"
-    return (
-        '<table class="deltaloop">'
-        f'<caption style="text-align: left; color: inherit">{caption}</caption>'
-        f"<thead>{head}</thead><tbody>{body}</tbody><tfoot>{total}</tfoot></table>"
+    return page(
+        type(network).__name__,
+        ", ".join(facts),
+        ("layer", "units", "activation", "parameters"),
+        rows,
+        ("total", "", "", f"{network.n_parameters:,}"),
+        right=(1, 3),
     )
 
 
-def _row(tag: str, cells: tuple[str, str, str, str]) -> str:
+def result(found: Any) -> str:
+    """Return what a fit did: each stage, or each solver, and how it ended."""
+    facts = [f"{found.stop_reason}, cost {found.cost:.6g}"]
+    if math.isfinite(found.initial_cost):
+        facts[0] += f" from {found.initial_cost:.6g}"
+    facts.append(f"{found.n_instances:,} instances")
+    if found.n_validation:
+        facts.append(f"validation cost {found.validation_cost:.6g} of {found.n_validation:,} more")
+    rows = [
+        (
+            repr(stage.solver),
+            f"{stage.epochs:,}",
+            stage.stop_reason,
+            f"{stage.cost:.6g}",
+            f"{stage.seconds:.3g} s",
+        )
+        for stage in found.stages
+    ]
+    total = ("total", f"{found.epochs:,}", found.stop_reason, f"{found.cost:.6g}")
+    return page(
+        type(found).__name__,
+        ", ".join(facts),
+        ("solver", "epochs", "ended by", "cost", "time"),
+        rows,
+        (*total, f"{found.seconds:.3g} s"),
+        right=(1, 3, 4),
+        below=found.message,
+    )
+
+
+def page(
+    name: str,
+    facts: str,
+    head: tuple[str, ...],
+    rows: Iterable[tuple[str, ...]],
+    foot: tuple[str, ...] | None = None,
+    right: tuple[int, ...] = (2,),
+    below: str = "",
+) -> str:
+    """Return a table under its name and facts; the columns `right` are numbers."""
+    caption = f"<b>{escape(name)}</b>: {escape(facts)}"
+    body = "".join(_row("td", row, right) for row in rows)
+    end = "" if foot is None else f"<tfoot>{_row('th', foot, right)}</tfoot>"
+    return (
+        '<table class="deltaloop">'
+        f'<caption style="text-align: left; color: inherit">{caption}</caption>'
+        f"<thead>{_row('th', head, right)}</thead><tbody>{body}</tbody>{end}</table>"
+        + (f"<p>{escape(below)}</p>" if below else "")
+    )
+
+
+def _row(tag: str, cells: tuple[str, ...], right: tuple[int, ...]) -> str:
     """Return a row: names to the left, numbers to the right."""
-    sides = ("left", "right", "left", "right")
+    sides = ["right" if i in right else "left" for i in range(len(cells))]
     parts = [
         f'<{tag} style="text-align: {side}">{escape(cell)}</{tag}>'
         for side, cell in zip(sides, cells, strict=True)

@@ -7,6 +7,7 @@ types pass, so that the checks of a call cost little where there is nothing to c
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import operator
 import sys
@@ -120,3 +121,13 @@ def is_list(value: object) -> TypeGuard[Sequence[Any] | NDArray[Any]]:
     if isinstance(value, np.ndarray):
         return value.ndim > 0
     return isinstance(value, Sequence) and not isinstance(value, str | bytes)
+
+
+def take_state(instance: Any, state: dict[str, Any]) -> None:
+    """Do what ``__setstate__`` of a small immutable object does: its constructor checks the state.
+
+    So a file that says something else than the class allows ends in the constructor's error.
+    """
+    names = {field.name for field in dataclasses.fields(instance)}
+    made = type(instance)(**{name: value for name, value in state.items() if name in names})
+    instance.__dict__.update(state | vars(made))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from deltaloop import _scalars
 
@@ -58,6 +58,9 @@ class Uniform:
 
     def __str__(self) -> str:
         return f"uniform({self.low!r},{self.high!r})"
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        _scalars.take_state(self, state)
 
 
 Init: TypeAlias = str | Uniform

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from deltaloop import _losses, _scalars
 from deltaloop._deprecated import moved
@@ -57,6 +57,9 @@ class Huber:
     def __str__(self) -> str:
         return f"huber({self.delta!r})"
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        _scalars.take_state(self, state)
+
 
 @dataclass(frozen=True)
 class Quantile:
@@ -100,6 +103,9 @@ class Quantile:
 
     def __str__(self) -> str:
         return f"quantile({self.tau!r})"
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        _scalars.take_state(self, state)
 
 
 Loss: TypeAlias = str | Huber | Quantile

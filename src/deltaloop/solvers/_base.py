@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from deltaloop import _scalars
 from deltaloop.schedules import Schedule
@@ -85,6 +85,9 @@ class Solver:
             if f.default is dataclasses.MISSING or value != f.default:
                 parts.append(f"{f.name}={value!r}")
         return f"{type(self).__name__}({', '.join(parts)})"
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        _scalars.take_state(self, state)
 
 
 def positive(name: str, value: object) -> float:

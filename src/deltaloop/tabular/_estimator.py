@@ -20,6 +20,7 @@ from deltaloop import _scalars
 from deltaloop._losses import TASKS
 from deltaloop.network import Network
 from deltaloop.tabular._columns import Column
+from deltaloop.tabular._options import Options
 from deltaloop.tabular._target import Target
 
 __all__ = ["NETWORK", "NEW_CATEGORIES", "Estimator"]
@@ -39,6 +40,7 @@ class Estimator:
     _target: Target | None
     _seen: tuple[str, ...] | None
     network: Network | None
+    _reading: Options
 
     @classmethod
     def _defaults(cls) -> dict[str, Any]:
@@ -103,6 +105,8 @@ class Estimator:
             )
         changed = self._parameters | params
         check(changed)
+        if "reading" in params:
+            self._reading = Options.of(changed["reading"] or {})
         self._parameters = changed
         return self
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Never, Self
 
@@ -18,16 +17,18 @@ from deltaloop.losses import Loss
 from deltaloop.network import Network, _read
 from deltaloop.results import EpochInfo, FitResult
 from deltaloop.solvers import Solver
-from deltaloop.tabular import _estimator, _frames, _given, _html, _storing, _training
+from deltaloop.tabular import _estimator, _frames, _given, _storing, _training
 from deltaloop.tabular._columns import Column, Table
 from deltaloop.tabular._fingerprints import Fingerprints
+from deltaloop.tabular._options import Options
 from deltaloop.tabular._storing import METADATA
 from deltaloop.tabular._target import Target
+from deltaloop.tabular._travel import Travels
 
 __all__ = ["METADATA", "Column", "TabularModel"]
 
 
-class TabularModel(_estimator.Estimator):
+class TabularModel(Travels, _estimator.Estimator):
     """A network for a table: encodes its columns, trains, and predicts raw rows.
 
     Numbers, booleans, dates and durations are inputs, standardised; text and categories one input a
@@ -58,6 +59,11 @@ class TabularModel(_estimator.Estimator):
         seed give the same bits.
     new_categories : {"error", "missing"}, default "error"
         What a category is in rows to predict that no row of the fit had. A file does not keep it.
+    reading : dict, optional
+        How text is read, where its entries leave it open: ``decimal`` and ``thousands``, signs in
+        numbers; ``dates``, ``"day-first"`` or ``"month-first"``; ``missing``, entries that say that
+        there is no value; ``text``, columns that stay text; ``keep``, columns that seem to number
+        the rows, but count. docs/tables.md has the rules.
 
     Attributes
     ----------
@@ -70,6 +76,8 @@ class TabularModel(_estimator.Estimator):
         Those that the model takes, with ``name``, ``kind``, ``categories`` and so on.
     ignored : dict of str to str
         Columns that the last fit found to say nothing, and why.
+    notices : tuple of str
+        What the last fit decided about the text of the columns.
     network : Network or None
         It takes encoded columns, unscaled: the scaling is part of its weights.
     result : FitResult or None
@@ -119,14 +127,17 @@ class TabularModel(_estimator.Estimator):
         test_fraction: float = 0.2,
         seed: int = 0,
         new_categories: str = "error",
+        reading: Mapping[str, Any] | None = None,
     ) -> None:
         given = locals()
         self._parameters = {name: given[name] for name in self._defaults()}
         _estimator.check(self._parameters)
+        self._reading = Options.of({} if reading is None else reading)
         self._table: Table | None = None
         self._target: Target | None = None
         self.network: Network | None = None
         self.ignored: dict[str, str] = {}
+        self.notices: tuple[str, ...] = ()
         self.result: FitResult | None = None
         self.report: dict[str, Any] | None = None
         self.train_rows: NDArray[np.intp] | None = None
@@ -139,7 +150,7 @@ class TabularModel(_estimator.Estimator):
         TabularModel.__init__(self)  # has what a version before had not
         if "_asked" in state:
             self._parameters |= _estimator.of_before(state)
-        self.__dict__.update(state)
+        super().__setstate__(state)
 
     @property
     def task(self) -> str | None:
@@ -172,13 +183,6 @@ class TabularModel(_estimator.Estimator):
             f"TabularModel(target={self.target!r}, task={self.task!r}, "
             f"columns={len(self.columns)}, layers={list(self.network.layers)})"
         )
-
-    def _repr_html_(self) -> str:
-        if self.network is None:
-            return _html.unfitted("TabularModel", self._changed())
-        assert self.target is not None
-        assert self.task is not None
-        return _html.fitted(self.target, self.task, self.columns, self.network, self.report)
 
     def fit(
         self,
@@ -242,7 +246,8 @@ class TabularModel(_estimator.Estimator):
         Warns
         -----
         UserWarning
-            If text is ignored because it has too many different values to be a category.
+            If something had to be decided to read text, or text is ignored because it has too many
+            different values to be a category.
 
         Raises
         ------
@@ -269,19 +274,14 @@ class TabularModel(_estimator.Estimator):
         if validation is not None:
             _scalars.real("validation", validation)
         data = self._prepare(frame, target, drop)
-        for name, ignored in data.ignored.items():
-            if ignored.advice:
-                warnings.warn(
-                    f"column {name!r} is ignored: {ignored.reason}; {ignored.advice}; "
-                    f"drop=[{name!r}] says so without this warning",
-                    stacklevel=2,
-                )
+        _training.warn(data, stacklevel=2)
         return self._train(data, options)
 
     def _prepare(self, frame: object, target: object, drop: object) -> _training.Prepared:
         own = self._parameters
+        fraction = float(own["test_fraction"])
         return _training.prepare(
-            frame, target, drop, own["task"], float(own["test_fraction"]), own["seed"]
+            frame, target, drop, own["task"], fraction, own["seed"], self._reading
         )
 
     def _train(self, data: _training.Prepared, options: dict[str, Any]) -> Self:
@@ -308,6 +308,7 @@ class TabularModel(_estimator.Estimator):
             network=network,
             _table=data.table,
             _target=data.target,
+            notices=data.notices,
             ignored={name: ignored.reason for name, ignored in data.ignored.items()},
             metadata={},
             _fingerprints=Fingerprints.of(data.X[data.train], data.X[data.test]),
@@ -410,9 +411,9 @@ class TabularModel(_estimator.Estimator):
         found = _frames.frame(frame)
         if y is None:
             columns = _given.columns_of(found, "target", list(target.names))
-            truth = {name: _frames.column(found[name]) for name in columns}
+            truth = target.read({name: found[name] for name in columns})
         else:
-            truth = _given.values_of(target.names, y, len(found))
+            truth = target.read(_given.values_of(target.names, y, len(found)))
         numbers, rows = target.encode(truth)
         if not len(rows):
             raise ValueError("there is no row with a target to measure the model on")

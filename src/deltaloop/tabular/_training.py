@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,10 +19,11 @@ from deltaloop._scaling import Floats, Scaling
 from deltaloop.losses import _parts as parts
 from deltaloop.network import Network
 from deltaloop.results import FitResult, stopped
-from deltaloop.tabular import _frames, _provenance, _report
+from deltaloop.tabular import _frames, _identifiers, _provenance, _reading, _report
 from deltaloop.tabular._columns import Table
 from deltaloop.tabular._given import columns_of, target_of
 from deltaloop.tabular._kinds import Ignored, listed
+from deltaloop.tabular._options import Options
 from deltaloop.tabular._skew import skewed
 from deltaloop.tabular._target import Target
 from deltaloop.tabular._values import numbers_as_text
@@ -35,11 +37,12 @@ __all__ = [
     "remarks",
     "score",
     "train",
+    "warn",
 ]
 
 # Updates by mini-batches at least, where nobody gives epochs or a solver: tables of a few thousand
 # rows gain from four times those that `Network.fit` takes (benchmarks/tables.py; R^2 of Computers
-# 0.897 instead of 0.886), and more bring nothing.
+# 0.893 instead of 0.886), and more bring nothing.
 UPDATES = 10_000
 
 # What `Network.fit` takes and a table's model hands on.
@@ -81,6 +84,7 @@ class Prepared:
     n_without_target: int
     dropped: tuple[str, ...]
     seen: tuple[str, ...]
+    notices: tuple[str, ...] = ()
 
 
 def prepare(
@@ -90,17 +94,28 @@ def prepare(
     task: str | None,
     fraction: float,
     seed: int,
+    options: Options | None = None,
 ) -> Prepared:
     """Read the columns of a frame, split its rows and encode them."""
     found = _frames.frame(frame)
     given = target_of(found, target)
-    names, single, columns = list(given.columns), given.single, given.columns
+    names, single = list(given.columns), given.single
     dropped = columns_of(found, "drop", [drop] if isinstance(drop, str) else drop)
     without = set(dropped)
     both = [name for name in names if name in without]
     if both:
         raise ValueError(f"drop names the target column {both[0]!r}")
+    options = options or Options()
+    for name, listed_there in (("text", options.text), ("keep", options.keep)):
+        columns_of(found, name, listed_there)
+    without.update(names)
+    others = [name for name in found.columns if name not in without]
+    read = _reading.of_table(
+        given.columns | {name: _frames.column(found[name]) for name in others}, names, options
+    )
+    columns, notices = read.columns, list(read.notices)
     known = Target.of([columns[name] for name in names], single, task)
+    columns |= known.typed(columns)
     y, rows = known.encode(columns)
     n, unused = len(rows), len(found) - len(rows)
     if fraction == 0.0:
@@ -113,21 +128,26 @@ def prepare(
         verb = "has" if n == 1 else "have"
         what = f" that {verb} a {'target' if single else 'value of each target'}" if unused else ""
         raise _splits.too_few(n, fraction, what)
-    without.update(names)
-    others = [name for name in found.columns if name not in without]
-    whole = {name: _frames.column(found[name]) for name in others}
-    inputs = [values.take(rows) for values in whole.values()]
+    whole = {name: columns[name] for name in others}
+    ids = _identifiers.found(whole, options.keep)
+    notices += [
+        f"column {name!r} {why}, and is left out; {options.option('keep', name)} keeps it"
+        for name, why in ids.items()
+    ]
+    inputs = [values.take(rows) for name, values in whole.items() if name not in ids]
     table, ignored = Table.of(inputs, train)
     for name, why in ignored.items():
         if why.advice:
             hint = numbers_as_text(whole[name])
             ignored[name] = replace(why, reason=why.reason + hint)
+    ignored = {name: Ignored(why) for name, why in ids.items()} | ignored
     if not table.columns:
         reasons = "; ".join(f"{name!r} is {why.reason}" for name, why in ignored.items())
         raise ValueError(f"no column is left to learn from{': ' if reasons else ''}{reasons}")
     X = table.encode({values.name: values for values in inputs})
+    seen, told = tuple(others), tuple(notices)
     return Prepared(
-        table, known, ignored, X, y, rows, train, test, unused, tuple(dropped), tuple(others)
+        table, known, ignored, X, y, rows, train, test, unused, tuple(dropped), seen, told
     )
 
 
@@ -236,11 +256,11 @@ def remarks(data: Prepared, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a report says of the table and of the options that were given."""
     classes, names = data.target.classes, data.target.names
     weighted = given.get("class_weight") is not None
-    warnings = _report.warnings_of(data.y, classes, names, given["task"], weighted)
+    told = _report.warnings_of(data.y, classes, names, given["task"], weighted)
     if classes is None and given["loss"] is None:
-        warnings += skewed(data.y, names)
+        told += skewed(data.y, names)
     return {
-        "warnings": warnings,
+        "warnings": told,
         "ignored": {name: ignored.reason for name, ignored in data.ignored.items()},
         "options": _provenance.options(given),
     }
@@ -251,6 +271,19 @@ def score(network: Network, X: Floats, y: NDArray[Any]) -> float:
     if y.ndim == 2:
         return _scores.r2(y, network.predict(X))
     return float(np.mean(network.classify(X) == y))
+
+
+def warn(data: Prepared, stacklevel: int) -> None:
+    """Tell how text was read, and which columns are ignored though they hold something."""
+    if data.notices:
+        warnings.warn("\n".join(data.notices), stacklevel=stacklevel + 1)
+    for name, ignored in data.ignored.items():
+        if ignored.advice:
+            warnings.warn(
+                f"column {name!r} is ignored: {ignored.reason}; {ignored.advice}; "
+                f"drop=[{name!r}] says so without this warning",
+                stacklevel=stacklevel + 1,
+            )
 
 
 def _called(target: Target) -> str:

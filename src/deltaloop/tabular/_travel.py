@@ -1,0 +1,86 @@
+"""How a table's model travels: as a state of plain values and arrays, and as an ONNX file."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+from deltaloop.network import Network
+from deltaloop.tabular import _description, _graph, _html
+
+if TYPE_CHECKING:
+    from deltaloop.tabular._columns import Table
+    from deltaloop.tabular._target import Target
+
+
+class Travels:
+    """What a model that has been fitted can be turned into."""
+
+    network: Network | None
+    _table: Table | None
+    _target: Target | None
+
+    def _fitted(self) -> tuple[Network, Table, Target]:
+        raise NotImplementedError
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return all of it, with the table as the text that files have."""
+        state = self.__dict__.copy()  # all of one fit
+        table, target = state.pop("_table"), state.pop("_target")
+        text = None if table is None else _description.to_text(table, target)
+        return state | {"table": text}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if "_table" in state:  # a pickle of version 0.1.0, which holds the objects
+            self.__dict__.update(state)
+            return
+        state = state.copy()
+        text, network = state.pop("table"), state["network"]
+        table = target = None
+        if text is not None:
+            if not isinstance(network, Network):
+                raise ValueError(f"expected a Network, found {type(network).__name__}")
+            table, target = _description.of_found(json.loads(text))
+            _description.check_network(table, target, network)
+        self.__dict__.update(state, _table=table, _target=target)
+
+    def to_onnx(self, path: str | os.PathLike[str]) -> None:
+        """Write the whole model as an ONNX file: encoding, network and classes, in float64.
+
+        The graph has one input for each column, by its name, of shape (n, 1): float64 for numbers,
+        booleans (0 and 1), dates and durations (in days), with NaN where a value is missing, and
+        strings for categories, with the empty string where one is missing. Like `predict` it
+        refuses a category that is new. The outputs are ``label`` (n,) and ``probabilities``
+        (n, n_classes), or of values ``Y`` (n, k).
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+            The file, by convention ``.onnx``; an existing one is replaced.
+
+        Raises
+        ------
+        ImportError
+            Without onnx: ``pip install 'deltaloop[onnx]'``.
+        TypeError, ValueError, OSError
+            As for `Network.to_onnx`; ValueError before a fit.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> import numpy as np, onnxruntime
+        >>> from deltaloop.tabular import TabularModel
+        >>> frame = {"x": [0.0, 1.0, 2.0, 3.0] * 9, "unit": ["m", "km"] * 18, "y": range(36)}
+        >>> model = TabularModel().fit(frame, "y", l2=0.001)
+        >>> path = os.path.join(tempfile.mkdtemp(), "model.onnx")
+        >>> model.to_onnx(path)
+        >>> session = onnxruntime.InferenceSession(path)
+        >>> (Y,) = session.run(["Y"], {"x": np.array([[2.5]]), "unit": np.array([["km"]])})
+        >>> bool(abs(Y[:, 0] - model.predict({"x": [2.5], "unit": ["km"]})).max() < 1e-9)
+        True
+        """
+        _graph.write(*self._fitted(), path)
+
+    def _repr_html_(self) -> str:
+        return _html.table(self)
