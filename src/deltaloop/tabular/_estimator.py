@@ -53,6 +53,19 @@ class Estimator:
         """The columns that the model takes."""
         raise NotImplementedError
 
+    @property
+    def task(self) -> str | None:
+        """``"classification"`` or ``"regression"``: what was asked for, or was found out."""
+        asked: str | None = self._parameters["task"]
+        return asked if self._target is None else self._target.task
+
+    @property
+    def classes(self) -> NDArray[Any] | None:
+        """Sorted labels, (n_classes,); None for values and before a fit."""
+        if self._target is None or self._target.classes is None:
+            return None
+        return np.array(self._target.classes)
+
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters that the model was made with, as scikit-learn asks for them.
 

@@ -153,23 +153,11 @@ class TabularModel(Travels, _estimator.Estimator):
         super().__setstate__(state)
 
     @property
-    def task(self) -> str | None:
-        """``"classification"`` or ``"regression"``: what was asked for, or was found out."""
-        return self._parameters["task"] if self._target is None else self._target.task
-
-    @property
     def target(self) -> str | list[str] | None:
         """The column or columns that are predicted, None before a fit."""
         if self._target is None:
             return None
         return self._target.names[0] if self._target.single else list(self._target.names)
-
-    @property
-    def classes(self) -> NDArray[Any] | None:
-        """Sorted labels, (n_classes,); None for values and before a fit."""
-        if self._target is None or self._target.classes is None:
-            return None
-        return np.array(self._target.classes)
 
     @property
     def columns(self) -> tuple[Column, ...]:
