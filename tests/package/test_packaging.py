@@ -169,8 +169,8 @@ def test_public_name_has_an_example(name):
 def test_examples_of_pages(page, examples):
     pyplot = pytest.importorskip("matplotlib.pyplot")
     if page == "docs/tables.md":
-        pytest.importorskip("polars")
-        pytest.importorskip("narwhals")
+        for name in ("polars", "narwhals", "pandas", "sklearn"):
+            pytest.importorskip(name)
     failed, tried = doctest.testfile(str(ROOT / page), module_relative=False)
     pyplot.close("all")
     assert (failed, tried >= examples) == (0, True)

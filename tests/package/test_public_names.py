@@ -150,8 +150,7 @@ def model():
 
 def test_classes_of_a_table(model):
     assert model.classes.tolist() == [False, True]
-    with pytest.warns(DeprecationWarning, match=r"TabularModel\.classes_ is deprecated: use class"):
-        assert model.classes_.tolist() == [False, True]
+    assert model.classes_.tolist() == [False, True]  # scikit-learn's name
 
 
 def test_fit_of_a_table_tells_its_options(model):

@@ -154,3 +154,59 @@ def test_several_targets_of_scikit_learn():
     model = TabularModel().fit(data.frame, list(data.target.columns))
     assert model.task == "regression"
     assert model.predict(data.data).shape == (20, 3)
+
+
+class Exchanged:
+    """A table that has the interchange protocol alone."""
+
+    def __init__(self, table):
+        self._table = table
+
+    def __dataframe__(self, *args, **options):
+        return self._table.__dataframe__(*args, **options)
+
+
+class Streamed:
+    """A table that has an Arrow stream alone."""
+
+    def __init__(self, table):
+        self._table = table
+
+    def __arrow_c_stream__(self, requested_schema=None):
+        return self._table.__arrow_c_stream__(requested_schema)
+
+
+SIMPLE = ["number", "count", "flag", "town", "y"]
+
+
+def duckdb():
+    return pytest.importorskip("duckdb").from_arrow(pyarrow().select(SIMPLE))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        duckdb,
+        lambda: Streamed(pyarrow().select(SIMPLE)),
+        lambda: Streamed(pl.DataFrame(COLUMNS).select(SIMPLE)),
+        lambda: Exchanged(pyarrow().select(SIMPLE)),
+        lambda: pyarrow().select(SIMPLE).to_batches()[0],
+        lambda: pyarrow().select(SIMPLE).to_reader(),
+    ],
+)
+def test_tables_of_other_libraries(make):
+    """Those that give an Arrow stream or the interchange protocol, by which narwhals reads them."""
+    pytest.importorskip("pyarrow")
+    quick = {"l2": 0.01, "max_epochs": 5}
+    usual = TabularModel(hidden=3).fit({name: COLUMNS[name] for name in SIMPLE}, "y", **quick)
+    model = TabularModel(hidden=3).fit(make(), "y", **quick)
+    assert model.network.parameters.tobytes() == usual.network.parameters.tobytes()
+    assert model.predict(make()).tobytes() == usual.predict(COLUMNS).tobytes()
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: pl.Series("a", [1.0]), lambda: pd.Series([1.0]), lambda: pyarrow()["y"]]
+)
+def test_a_column_is_no_table(make):
+    with pytest.raises(TypeError, match="frame must be a table of pandas"):
+        TabularModel().fit(make(), "a")

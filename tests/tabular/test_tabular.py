@@ -358,7 +358,9 @@ class TestPrediction:
             axis=0
         )
         assert model.score(data) == pytest.approx(parts.mean())
-        with pytest.raises(ValueError, match="y is for a single target"):
+        assert model.score(data, truth) == model.score(data)
+        assert model.score(data, {"twice": truth[:, 1], "value": truth[:, 0]}) == model.score(data)
+        with pytest.raises(ValueError, match="y must have 2 targets, as the model, got 1"):
             model.score(data, data["value"])
         with pytest.raises(ValueError, match="this model predicts values"):
             model.predict_proba(data)
@@ -387,8 +389,18 @@ class TestArguments:
             ("vaule", {}, ValueError, "no column 'vaule'; did you mean 'value'"),
             ("q", {}, ValueError, "no column 'q'; the columns are 'x', 'town'"),
             ([], {}, ValueError, "target must name a column, got none"),
-            (3, {}, TypeError, "target must be a name or a list of names, got 3"),
-            ([3], {}, TypeError, "target must be a name or a list of names, got 3"),
+            (
+                3,
+                {},
+                TypeError,
+                "target must be a name or a list of .*, or one value a row, got 3",
+            ),
+            (
+                [3],
+                {},
+                TypeError,
+                "target must be a name or a list of .*, or one value a row, got 3",
+            ),
             (["value", "value"], {}, ValueError, "target names the column 'value' twice"),
             ("value", {"drop": "value"}, ValueError, "drop names the target column 'value'"),
             ("value", {"drop": ["z"]}, ValueError, "drop: there is no column 'z'"),
@@ -415,8 +427,8 @@ class TestArguments:
     @pytest.mark.parametrize(
         ("data", "error", "message"),
         [
-            (np.zeros((3, 3)), TypeError, "frame must be a pandas, .* got numpy.ndarray"),
-            (None, TypeError, "frame must be a pandas, polars or pyarrow table"),
+            (np.zeros(3), ValueError, "Expected 2D array, got 1D array"),
+            (None, TypeError, "frame must be a table of pandas, .* got builtins.NoneType"),
             (pl.LazyFrame({"y": [1]}), TypeError, "LazyFrame; call its collect.. first"),
             ({"x": [1, 2], "y": [1]}, ValueError, "column 'y' has 1 rows, 'x' has 2"),
             ({"x": 3, "y": [1]}, TypeError, "column 'x' must be a list or an array"),

@@ -15,7 +15,7 @@ import pytest
 from deltaloop._files.paths import twice
 from deltaloop.cli import _csv, _table_files
 from deltaloop.plot import _classes
-from deltaloop.tabular import _description, _training
+from deltaloop.tabular import _description, _given, _training
 from deltaloop.tabular._columns import Column, Table
 from deltaloop.tabular._target import Target
 
@@ -98,11 +98,11 @@ def test_types_of_a_text_file(tmp_path):
 def test_columns_that_are_named():
     frame = Frame(NAMES)
     with little_work():
-        assert _training.columns_of(frame, "drop", NAMES[::2]) == NAMES[::2]
+        assert _given.columns_of(frame, "drop", NAMES[::2]) == NAMES[::2]
         with pytest.raises(ValueError, match="names the column 'c7' twice"):
-            _training.columns_of(frame, "drop", [*NAMES, "c7"])
+            _given.columns_of(frame, "drop", [*NAMES, "c7"])
         with pytest.raises(ValueError, match="there is no column 'd'"):
-            _training.columns_of(frame, "drop", [*NAMES, "d"])
+            _given.columns_of(frame, "drop", [*NAMES, "d"])
     assert frame.asked == 3
 
 
@@ -110,8 +110,8 @@ def test_a_name_that_is_long():
     """Names are compared by their letters, each with each."""
     names = ["ab" * 50_000 + str(i) for i in range(20)]
     with little_work():
-        assert _training.closest("ba" * 50_000, names).startswith("the columns are 'abab")
-        assert _training.closest("AB" * 50_000 + "7", names).startswith("did you mean 'abab")
+        assert _given.closest("ba" * 50_000, names).startswith("the columns are 'abab")
+        assert _given.closest("AB" * 50_000 + "7", names).startswith("did you mean 'abab")
 
 
 def test_columns_that_are_absent():

@@ -10,7 +10,7 @@ one kind of column is its class in _kinds.py.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -79,6 +79,17 @@ class Table:
             )
             for column in self.columns
         }
+
+    def without_new(self, columns: Mapping[str, Values]) -> dict[str, Values]:
+        """Return the columns with None in place of categories that the fit did not see."""
+        found = dict(columns)
+        for column in self.columns:
+            values = columns[column.name]
+            if column.categories and values.text is not None:
+                there = set(column.categories)
+                text = [item if item in there else None for item in values.text]
+                found[column.name] = replace(values, text=text)
+        return found
 
     def scaling(self, inputs: Floats) -> Scaling:
         """Return how the inputs of the training rows are scaled."""

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deltaloop._files.paths import twice
+from deltaloop.tabular import _sources
 from deltaloop.tabular._kinds import KINDS, Kind, known
 from deltaloop.tabular._values import NOTHING, Notation, Values, quote, where
 
@@ -38,22 +39,57 @@ class Columns:
         return next(map(len, self._series.values()), 0)
 
 
+class Array(Columns):
+    """The columns of an array (n, columns), called x0, x1 and so on."""
+
+    def __init__(self, array: NDArray[Any]) -> None:
+        super().__init__({f"x{i}": column for i, column in enumerate(array.T)})
+        self._n = len(array)
+
+    def __getitem__(self, name: str) -> Any:
+        numbers = of_array(name, self._series[name])
+        return series(name, self._series[name]) if numbers is None else numbers
+
+    def __len__(self) -> int:
+        return self._n
+
+    def check(self, n: int) -> None:
+        """ValueError unless there are n columns, as of the array that a model learned from."""
+        if len(self.columns) != n:
+            raise ValueError(
+                f"X has {len(self.columns)} features, but TabularModel is expecting {n} features "
+                "as input"
+            )
+
+
+def of_array(name: str, array: NDArray[Any]) -> Values | None:
+    """Read a column of an array of numbers or booleans, which needs no library of frames."""
+    if array.ndim != 1 or array.dtype.kind not in "biuf":
+        return None
+    values = array.astype(np.float64)
+    number = KINDS["number"]
+    dtype = str(array.dtype)
+    return _values(number, name, dtype, values, np.isnan(values), array.dtype.kind == "b")
+
+
 def frame(data: Any) -> Any:
     """Return a narwhals frame, or `Columns` of a dict. TypeError or ValueError for no table."""
     try:
         import narwhals as nw
     except ImportError:
         raise ImportError("tables need narwhals: pip install 'deltaloop[tabular]'") from None
+    if _sources.is_matrix(data):
+        return Array(_sources.matrix(data))
     if isinstance(data, Mapping):
         return _of_mapping(data)
     try:
-        found = nw.from_native(data, eager_only=True)
+        found = nw.from_native(_sources.native(data, _backend), eager_only=True)
     except TypeError:
         what = f"{type(data).__module__.partition('.')[0]}.{type(data).__qualname__}"
         hint = "; call its collect() first" if "LazyFrame" in what else ""
         raise TypeError(
-            "frame must be a pandas, polars or pyarrow table in memory, or a dict of columns, "
-            f"got {what}{hint}"
+            "frame must be a table of pandas, polars, pyarrow, DuckDB or another library with an "
+            f"Arrow stream, a dict of columns or an array, got {what}{hint}"
         ) from None
     except nw.exceptions.DuplicateError as error:
         names = list(data.columns if hasattr(data, "iloc") else data.schema.names)
@@ -67,7 +103,9 @@ def frame(data: Any) -> Any:
 
 
 def column(given: Any) -> Values:
-    """Read a narwhals series, as the first kind does that takes it."""
+    """Read a narwhals series, as the first kind does that takes it; what is read is returned."""
+    if isinstance(given, Values):
+        return given
     name, dtype = given.name, str(given.dtype)
     missing = given.is_null().to_numpy()
     if missing.all():

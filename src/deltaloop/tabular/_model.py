@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Never, Self
 
@@ -12,14 +11,13 @@ from numpy.typing import NDArray
 
 from deltaloop import _scalars
 from deltaloop._files.model import Notes
-from deltaloop._losses import TASKS
 from deltaloop._scaling import Floats
 from deltaloop.inits import Init
 from deltaloop.losses import Loss
 from deltaloop.network import Network, _read
 from deltaloop.results import EpochInfo, FitResult
 from deltaloop.solvers import Solver
-from deltaloop.tabular import _frames, _storing, _training
+from deltaloop.tabular import _estimator, _frames, _given, _storing, _training
 from deltaloop.tabular._columns import Column, Table
 from deltaloop.tabular._fingerprints import Fingerprints
 from deltaloop.tabular._options import Options
@@ -30,13 +28,14 @@ from deltaloop.tabular._travel import Travels
 __all__ = ["METADATA", "Column", "TabularModel"]
 
 
-class TabularModel(Travels):
+class TabularModel(Travels, _estimator.Estimator):
     """A network for a table: encodes its columns, trains, and predicts raw rows.
 
     Numbers, booleans, dates and durations are inputs, standardised; text and categories one input a
     value; what is missing is replaced by a mean, with an input that says so. docs/tables.md has
-    the rules. Frames are those of pandas, polars and pyarrow, and dicts of columns. Needs narwhals:
-    ``pip install 'deltaloop[tabular]'``.
+    the rules. Frames are those of pandas, polars, pyarrow and DuckDB, what has an Arrow stream or
+    ``__dataframe__``, dicts of columns, and arrays. scikit-learn takes a model as an estimator.
+    Needs narwhals: ``pip install 'deltaloop[tabular]'``.
 
     Parameters
     ----------
@@ -58,6 +57,8 @@ class TabularModel(Travels):
     seed : int, default 0
         Of the rows held out, the initial weights and the order of the rows. The same table and
         seed give the same bits.
+    new_categories : {"error", "missing"}, default "error"
+        What a category is in rows to predict that no row of the fit had. A file does not keep it.
     reading : dict, optional
         How text is read, where its entries leave it open: ``decimal`` and ``thousands``, signs in
         numbers; ``dates``, ``"day-first"`` or ``"month-first"``; ``missing``, entries that say that
@@ -125,21 +126,13 @@ class TabularModel(Travels):
         init: Init | None = None,
         test_fraction: float = 0.2,
         seed: int = 0,
+        new_categories: str = "error",
         reading: Mapping[str, Any] | None = None,
     ) -> None:
-        self._asked = None if task is None else _scalars.choice("task", task, TASKS)
-        self._fraction = _scalars.real("test_fraction", test_fraction)
-        if not 0.0 <= self._fraction < 1.0:
-            raise ValueError(f"test_fraction must be in [0, 1), got {test_fraction!r}")
-        self._seed = _scalars.integer("seed", seed, at_least=0)
+        given = locals()
+        self._parameters = {name: given[name] for name in self._defaults()}
+        _estimator.check(self._parameters)
         self._reading = Options.of({} if reading is None else reading)
-        self._network_options = {
-            "hidden": hidden,
-            "activation": activation,
-            "loss": loss,
-            "residual": residual,
-            "init": init,
-        }
         self._table: Table | None = None
         self._target: Target | None = None
         self.network: Network | None = None
@@ -151,11 +144,13 @@ class TabularModel(Travels):
         self.test_rows: NDArray[np.intp] | None = None
         self.metadata: dict[str, str] = {}
         self._fingerprints: Fingerprints | None = None
+        self._seen: tuple[str, ...] | None = None
 
-    @property
-    def task(self) -> str | None:
-        """``"classification"`` or ``"regression"``: what was asked for, or was found out."""
-        return self._asked if self._target is None else self._target.task
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        TabularModel.__init__(self)  # has what a version before had not
+        if "_asked" in state:
+            self._parameters |= _estimator.of_before(state)
+        super().__setstate__(state)
 
     @property
     def target(self) -> str | list[str] | None:
@@ -165,28 +160,13 @@ class TabularModel(Travels):
         return self._target.names[0] if self._target.single else list(self._target.names)
 
     @property
-    def classes(self) -> NDArray[Any] | None:
-        """Sorted labels, (n_classes,); None for values and before a fit."""
-        if self._target is None or self._target.classes is None:
-            return None
-        return np.array(self._target.classes)
-
-    @property
-    def classes_(self) -> NDArray[Any] | None:
-        """Old name of `classes`."""
-        warnings.warn(
-            "TabularModel.classes_ is deprecated: use classes", DeprecationWarning, stacklevel=2
-        )
-        return self.classes
-
-    @property
     def columns(self) -> tuple[Column, ...]:
         """The columns that the model takes; empty before a fit."""
         return () if self._table is None else self._table.columns
 
     def __repr__(self) -> str:
         if self.network is None:
-            return f"TabularModel({'' if self._asked is None else f'task={self._asked!r}'})"
+            return f"TabularModel({self._changed()})"
         return (
             f"TabularModel(target={self.target!r}, task={self.task!r}, "
             f"columns={len(self.columns)}, layers={list(self.network.layers)})"
@@ -195,7 +175,7 @@ class TabularModel(Travels):
     def fit(
         self,
         frame: Any,
-        target: str | Sequence[str],
+        target: Any,
         *,
         drop: str | Iterable[str] = (),
         solver: Solver | Sequence[Solver] | None = None,
@@ -223,9 +203,11 @@ class TabularModel(Travels):
 
         Parameters
         ----------
-        frame : pandas, polars or pyarrow table, or dict of columns
-        target : str or list of str
-            The column to predict; several, for a regression of several values.
+        frame : table, dict of columns, or array of shape (n, columns)
+            Of an array the columns are called ``x0``, ``x1`` and so on.
+        target : str, list of str, or one value a row
+            The column to predict; several, for a regression of several values. Or the values
+            themselves, as a series, list, array (n,) or (n, k), or a frame of several.
         drop : str or iterable of str, optional
             Columns to leave out.
         solver, max_epochs, goal, max_time, callback, callback_every, l1, dropout
@@ -284,17 +266,18 @@ class TabularModel(Travels):
         return self._train(data, options)
 
     def _prepare(self, frame: object, target: object, drop: object) -> _training.Prepared:
+        own = self._parameters
+        fraction = float(own["test_fraction"])
         return _training.prepare(
-            frame, target, drop, self._asked, self._fraction, self._seed, self._reading
+            frame, target, drop, own["task"], fraction, own["seed"], self._reading
         )
 
     def _train(self, data: _training.Prepared, options: dict[str, Any]) -> Self:
         """Train on what was prepared; nothing changes if that fails."""
-        network = _training.make_network(data, self._network_options, self._seed)
-        result, report = _training.train(data, network, self._seed, options)
-        given = {"task": self._asked, **self._network_options, "test_fraction": self._fraction}
-        given |= {"seed": self._seed, "drop": list(data.dropped), **options}
-        report |= _training.remarks(data, given)
+        own = self._parameters
+        network = _training.make_network(data, own, own["seed"])
+        result, report = _training.train(data, network, own["seed"], options)
+        report |= _training.remarks(data, {**own, "drop": list(data.dropped), **options})
         self._take(data, network, result, report)
         return self
 
@@ -317,6 +300,7 @@ class TabularModel(Travels):
             ignored={name: ignored.reason for name, ignored in data.ignored.items()},
             metadata={},
             _fingerprints=Fingerprints.of(data.X[data.train], data.X[data.test]),
+            _seen=data.seen,
             train_rows=data.rows[data.train],
             test_rows=data.rows[data.test],
         )
@@ -353,6 +337,7 @@ class TabularModel(Travels):
         outputs = network.predict(X) if self.task == "regression" else network.classify(X)
         return self._fitted()[2].decode(np.asarray(outputs))
 
+    @_estimator.ForClasses
     def predict_proba(self, frame: Any) -> NDArray[np.float64]:
         """Predict the probability of each class.
 
@@ -378,8 +363,6 @@ class TabularModel(Travels):
         >>> TabularModel().fit(frame, "even").predict_proba({"x": [5, 15]}).shape
         (2, 2)
         """
-        if self._fitted()[2].classes is None:
-            raise ValueError("predict_proba is for classes, this model predicts values")
         network, X = self._encoded(_frames.frame(frame))
         return network.predict(X)
 
@@ -390,9 +373,9 @@ class TabularModel(Travels):
         ----------
         frame
             As for `predict`.
-        y : array_like or series, shape (n,), optional
-            The true values of a single target; by default those of the target's columns in
-            `frame`. Rows without one do not count.
+        y : array_like or series, shape (n,) or (n, k), optional
+            The true values; by default those of the target's columns in `frame`. Rows without one
+            do not count.
 
         Returns
         -------
@@ -415,17 +398,10 @@ class TabularModel(Travels):
         target = self._fitted()[2]
         found = _frames.frame(frame)
         if y is None:
-            columns = _training.columns_of(found, "target", list(target.names))
+            columns = _given.columns_of(found, "target", list(target.names))
             truth = target.read({name: found[name] for name in columns})
-        elif len(target.names) > 1:
-            raise ValueError("y is for a single target; let frame hold the columns of several")
         else:
-            truth = target.read({target.names[0]: _frames.series(target.names[0], y)})
-            if len(truth[target.names[0]]) != len(found):
-                raise ValueError(
-                    f"frame has {len(found)} rows, y has {len(truth[target.names[0]])}; they must "
-                    "be as many"
-                )
+            truth = target.read(_given.values_of(target.names, y, len(found)))
         numbers, rows = target.encode(truth)
         if not len(rows):
             raise ValueError("there is no row with a target to measure the model on")
@@ -510,10 +486,15 @@ class TabularModel(Travels):
         now = self.__dict__.copy()  # all of one fit, where another thread ends one meanwhile
         network, table, target = now["network"], now["_table"], now["_target"]
         if network is None:
-            raise ValueError("this model has not been fitted; call fit first")
+            raise _estimator.not_fitted()
         return network, table, target
 
     def _encoded(self, frame: Any) -> tuple[Network, Floats]:
         """Return the network and the encoded rows of a narwhals frame."""
         network, table, _ = self._fitted()
-        return network, table.encode(table.read(frame))
+        if isinstance(frame, _frames.Array):
+            frame.check(self.n_features_in_)
+        values = table.read(frame)
+        if self._parameters["new_categories"] == "missing":
+            values = table.without_new(values)
+        return network, table.encode(values)

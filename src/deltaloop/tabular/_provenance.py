@@ -27,8 +27,8 @@ VERSION = 1
 TIMES = ("seconds", "times")
 # What is left out where a header would be too long, in this order.
 LONG = ("per_class", "per_target", "options", "ignored", "warnings")
-# Options of a fit that say nothing about its result, and what others are where they do nothing.
-SILENT = ("callback", "callback_every", "progress", "n_threads")
+# Options that say nothing about the result of a fit, and what others are where they do nothing.
+SILENT = ("callback", "callback_every", "progress", "n_threads", "new_categories")
 OFF: dict[str, Any] = {"l1": 0.0, "dropout": 0.0, "residual": False, "drop": []}
 MAX_PARTS = MAX_HEADER_BYTES // 4
 

@@ -177,7 +177,7 @@ def _classes(values: Values) -> tuple[Label, ...]:
         if row is not None and values.numbers is not None:
             raise ValueError(
                 f"target {where(name, row)}: classes are text, booleans or whole numbers, got "
-                f"{values.numbers[row]}; task='regression' predicts values"
+                f"{values.numbers[row]}, so it is continuous; task='regression' predicts values"
             )
         if np.abs(_known(values)).max() >= MAX_WHOLE:
             raise ValueError(f"target column {name!r}: classes as numbers must be below 2**53")
