@@ -20,7 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum mlp_status { MLP_OK = 0, MLP_NO_MEMORY, MLP_TOO_LARGE };
+enum mlp_status { MLP_OK = 0, MLP_NO_MEMORY, MLP_TOO_LARGE, MLP_STOPPED };
 
 /* ---- names ---- */
 
@@ -143,9 +143,20 @@ enum mlp_dtype {
     MLP_UINT64
 };
 
+/* What the elements of an array are. */
+enum mlp_kind {
+    MLP_VALUES = 0,
+    MLP_LABELS, /* class indices 0..columns-1 (n,), which stand for their one-hot rows */
+    /* Targets of which some are missing, NaN: their outputs have no loss, and no part in the gradient. A
+     * softmax layer's are all there or all missing. */
+    MLP_GAPS,
+    /* Instead of targets the caller's own derivatives by the outputs, dC/da^(L), as he has these. The loss of
+     * all instances counts as 0. */
+    MLP_SLOPES
+};
+
 /* An array of instances as the caller has it: element (i, j) of the given type lies at
- * data + i row_stride + j column_stride (bytes, any sign). With labels != 0 it is (n,) of class
- * indices 0..columns-1 and stands for their one-hot rows. Rows are converted to float64, and scaled, a
+ * data + i row_stride + j column_stride (bytes, any sign). Rows are converted to float64, and scaled, a
  * chunk at a time; C-contiguous float64 that is not scaled is used where it lies.
  *
  * With starts != NULL it is a CSR matrix: row i is 0 but for the float64 values data[t] in columns places[t]
@@ -157,8 +168,8 @@ struct mlp_matrix {
     ptrdiff_t row_stride, column_stride;
     size_t columns;
     enum mlp_dtype dtype;
-    int labels;
-    /* (columns,) each, or NULL: without labels an element stands for (itself - offset_j) / scale_j. */
+    enum mlp_kind kind;
+    /* (columns,) each, or NULL: an element that is no label stands for (itself - offset_j) / scale_j. */
     const double *offset, *scale;
     /* NULL, or the rows that this array is: row i of it lies in place rows[i]. */
     const size_t *rows;
@@ -218,6 +229,10 @@ void mlp_network_set_scaling(struct mlp_network *network, const double *scaling)
 /* Instances per chunk and thread, and the multiply-adds from which another thread is worth waking; 0
  * lets the network choose. Tuning only: no result depends on them. */
 void mlp_network_set_tuning(struct mlp_network *network, size_t chunk, double grain);
+/* NULL, or what mlp_predict and mlp_input_gradient ask every 50 ms, in the thread that called them and with the
+ * caller's floating-point state. Where the answer is not 0 they return MLP_STOPPED soon after, with results
+ * that are not complete. */
+void mlp_network_set_poll(struct mlp_network *network, int (*poll)(void));
 
 /* out (n, m^(L)) <- a^(L), or z^(L) when linear != 0. out must not overlap x. Here and below
  * n_threads >= 1 is the most that are used; fewer, where more would not pay or others have them. */
@@ -264,7 +279,8 @@ enum mlp_status mlp_activations(const struct mlp_network *network, const struct 
                                 size_t n, double *const *a);
 
 /* cost <- C of the problem and, unless gradient is NULL, gradient (P,) <- dC/d(parameters). n >= 1; no
- * step units when a gradient is asked for; dropout is not read. */
+ * step units when a gradient is asked for; dropout is not read. y may be MLP_SLOPES, here and in the next
+ * function alone; then weights may have either sign. */
 enum mlp_status mlp_objective(const struct mlp_network *network, const struct mlp_problem *problem,
                               const struct mlp_matrix *x, const struct mlp_matrix *y, size_t n,
                               size_t n_threads, double *cost, double *gradient);
@@ -454,7 +470,7 @@ struct mlp_array {
 #define MLP_MAX_ARRAYS 16
 
 /* One update per call, on the instances of the call, by MLP_GRADIENT_DESCENT or MLP_ADAM; of the
- * options only the solver, its own, the clipping, the stream and the problem's penalty, all of it in
+ * options only the solver, its own, the clipping, the schedule, the stream and the problem's penalty, all of it in
  * each call, and dropout are read. The trainer keeps what the solver remembers. */
 enum mlp_status mlp_trainer_new(struct mlp_trainer **trainer, struct mlp_network *network,
                                 const struct mlp_fit_options *options, size_t n_threads);
@@ -464,6 +480,13 @@ void mlp_trainer_free(struct mlp_trainer *trainer);
 enum mlp_status mlp_trainer_step(struct mlp_trainer *trainer, const struct mlp_matrix *x,
                                  const struct mlp_matrix *y, const struct mlp_matrix *weights,
                                  size_t n, double *cost);
+/* The same with the data's gradient (P,) from the caller: the penalty's is added to it, it is clipped, and
+ * the step taken, whatever it holds. Cannot fail. */
+void mlp_trainer_apply(struct mlp_trainer *trainer, const double *gradient);
+/* alpha of the next step. Setting it ends the options' schedule, whose epochs are the steps; not
+ * MLP_PLATEAU. */
+double mlp_trainer_rate(const struct mlp_trainer *trainer);
+void mlp_trainer_set_rate(struct mlp_trainer *trainer, double rate);
 /* Words drawn from the stream so far; the next step draws from another position on. */
 uint64_t mlp_trainer_position(const struct mlp_trainer *trainer);
 void mlp_trainer_set_position(struct mlp_trainer *trainer, uint64_t position);

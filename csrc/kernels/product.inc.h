@@ -204,21 +204,10 @@ INLINE void simple(size_t m, size_t n, size_t k, struct layout *s, const double 
                    ptrdiff_t b_col, const double *c0, double *c, double *w, double *panel)
 {
     const ptrdiff_t b_row = s->b_row;
-    size_t nr = 0;
-    for (size_t j = 0; j < n; j += nr) {
+    for (size_t j = 0; j < n; j += NR) {
+        const size_t nr = at_most(n - j, NR);
         const double *bj = b + (ptrdiff_t)j * b_col, *c0j = c0 ? c0 + j : NULL;
         double *wj = w ? w + j : NULL;
-        if (m == 1 && !panel) {
-            nr = at_most(n - j, WIDE * VL);
-            if (nr == WIDE * VL)
-                tile(1, WIDE, 0, VL, k, s, a, bj, c0j, c + j, wj);
-            else if (nr == WIDE / 2 * VL)
-                tile(1, WIDE / 2, 0, VL, k, s, a, bj, c0j, c + j, wj);
-            else
-                short_row(nr, k, s, a, bj, c0j, c + j, wj);
-            continue;
-        }
-        nr = at_most(n - j, NR);
         if (panel) {
             s->b_row = pack_columns(k, nr, bj, b_row, b_col, panel);
             bj = panel;
@@ -227,14 +216,23 @@ INLINE void simple(size_t m, size_t n, size_t k, struct layout *s, const double 
     }
 }
 
-/* The product for m = 1, B as it lies. */
-APART void one_row(size_t n, size_t k, struct layout *s, const double *a, const double *b,
-                   const double *c0, double *c, double *w)
+/* The product for m = 1, B as it lies. Nothing is set up beside the tile: a row of the smallest networks is
+ * some ten cycles of work. */
+APART void one_row(size_t n, size_t k, const double *a, ptrdiff_t a_col, const double *b,
+                   ptrdiff_t b_row, const double *c0, double *c)
 {
-    const size_t step = n > WIDE * VL ? ROW_TERMS : k;
-    for (size_t p = 0; p < k; p += step, c0 = c)
-        simple(1, n, at_most(k - p, step), s, a + (ptrdiff_t)p * s->a_col,
-               b + (ptrdiff_t)p * s->b_row, 1, c0, c, k - p <= step ? w : NULL, NULL);
+    const struct layout s = {.a_col = a_col, .b_row = b_row};
+    if (n <= WIDE * VL) {
+        whole_row(n, k, &s, a, b, c0, c, NULL);
+        return;
+    }
+    const size_t step = k > panel_terms() || n >= FAR || b_row >= FAR ? ROW_TERMS : k;
+    for (size_t p = 0; p < k; p += step, c0 = c) {
+        const double *ap = a + (ptrdiff_t)p * a_col, *bp = b + (ptrdiff_t)p * b_row;
+        for (size_t j = 0; j < n; j += WIDE * VL)
+            whole_row(at_most(n - j, WIDE * VL), at_most(k - p, step), &s, ap, bp + j,
+                      c0 ? c0 + j : NULL, c + j, NULL);
+    }
 }
 
 static void product(size_t m, size_t n, size_t k, const double *a, ptrdiff_t a_row, ptrdiff_t a_col,
@@ -246,8 +244,11 @@ static void product(size_t m, size_t n, size_t k, const double *a, ptrdiff_t a_r
         one_column(m, k, a, a_row, b, b_row, c0, c0_row, c);
         return;
     }
-    if (m == 1 && b_col != 1) {
-        one_column(n, k, b, b_col, a, a_col, c0, 1, c);
+    if (m == 1) {
+        if (b_col == 1)
+            one_row(n, k, a, a_col, b, b_row, c0, c);
+        else
+            one_column(n, k, b, b_col, a, a_col, c0, 1, c);
         if (e)
             update_rows(1, n, c, 0, e, e->w);
         return;
@@ -284,8 +285,6 @@ static void product(size_t m, size_t n, size_t k, const double *a, ptrdiff_t a_r
         sparse(m, n, k, &s, a, b, b_col, c0, c, w, panel);
     } else if (!far && !across && k <= panel_terms()) {
         simple(m, n, k, &s, a, b, b_col, c0, c, w, packs_b ? panel : NULL);
-    } else if (m == 1) {
-        one_row(n, k, &s, a, b, c0, c, w);
     } else {
         const int aliased = ALIASED(a_row) || ALIASED(a_col);
         const int packs_a = across || n >= A_COLUMNS || (far && n >= A_COLUMNS_FAR) ||
@@ -299,7 +298,7 @@ static void gram(size_t m, size_t n, size_t k, const double *x, ptrdiff_t x_row,
 {
     struct layout s = {1, x_row, MR, x_row, c_row, c_row, 0, 0.0, 1, NULL};
     if (m == 1)
-        one_row(n, k, &s, x, x, c0, c, NULL);
+        one_row(n, k, x, x_row, x, x_row, c0, c);
     else /* A is packed where panel_size() leaves room for it: its columns are used often */
         blocked(m, n, k, m >= MR && n >= A_COLUMNS_ALIASED, 1, &s, x, x, 1, c0, c, NULL, panel);
 }

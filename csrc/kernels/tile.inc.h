@@ -142,9 +142,17 @@ static size_t block_length(size_t n, size_t most, size_t of)
 }
 
 /* One row of up to WIDE vectors, all of them at once: their chains hide each other's latency. */
-APART void short_row(size_t n, size_t k, const struct layout *s, const double *a, const double *b,
-                     const double *c0, double *c, double *w)
+INLINE void whole_row(size_t n, size_t k, const struct layout *s, const double *a, const double *b,
+                      const double *c0, double *c, double *w)
 {
+    if (n == WIDE * VL) {
+        tile(1, WIDE, 0, VL, k, s, a, b, c0, c, w);
+        return;
+    }
+    if (n == WIDE / 2 * VL) {
+        tile(1, WIDE / 2, 0, VL, k, s, a, b, c0, c, w);
+        return;
+    }
     const size_t last = (n - 1) % VL + 1;
 #define ROW(nv)                                                                                    \
     case nv:                                                                                       \
@@ -163,6 +171,12 @@ APART void short_row(size_t n, size_t k, const struct layout *s, const double *a
         break;
     }
 #undef ROW
+}
+
+APART void short_row(size_t n, size_t k, const struct layout *s, const double *a, const double *b,
+                     const double *c0, double *c, double *w)
+{
+    whole_row(n, k, s, a, b, c0, c, w);
 }
 
 #endif

@@ -3,6 +3,7 @@
  * Predictions share no sum, so threads take ranges of the instances; C and its gradient are a pass. */
 #include "network/evaluate.h"
 
+#include "network/clock.h"
 #include "network/layers.h"
 #include "network/pass.h"
 #include "network/rows.h"
@@ -11,18 +12,68 @@
 #include <math.h>
 #include <stdlib.h>
 
+#if defined(__STDC_NO_ATOMICS__)
+typedef int flag; /* every team is the caller alone */
+#else
+#include <stdatomic.h>
+typedef atomic_int flag;
+#endif
+
+/* Seconds between two questions whether to go on, and the multiply-adds of a chunk at most, 60 ms of a
+ * core, unless it would have fewer than CHUNK_LEAST rows. */
+#define ASK_SECONDS 0.05
+#define CHUNK_WORK 1.5e9
+#define CHUNK_LEAST ((size_t)32)
+
 struct rows_context {
     size_t n, parts;
     struct mlp_arena *arenas; /* (threads,) */
     mlp_rows_task task;
     const void *context;
+    int (*poll)(void);
+    double asked; /* mlp_seconds */
+    uint64_t saved;
+    flag stop;
 };
+
+static void ask(struct rows_context *c)
+{
+    const double now = mlp_seconds();
+    if (now - c->asked < ASK_SECONDS)
+        return;
+    mlp_fp_leave(c->saved);
+    if (c->poll())
+        c->stop = 1;
+    c->saved = mlp_fp_enter();
+    c->asked = mlp_seconds();
+}
 
 static void some_rows(void *context, size_t thread, size_t part)
 {
-    const struct rows_context *c = context;
+    struct rows_context *c = context;
+    if (c->stop)
+        return;
     c->task(c->context, &c->arenas[thread], mlp_part(c->n, c->parts, part),
             mlp_part(c->n, c->parts, part + 1));
+    if (thread == 0 && c->poll != NULL && c->parts > 1)
+        ask(c);
+}
+
+/* Rows of a part, which is a chunk. There are two of them a thread or a multiple of that, which evens out a
+ * little of what the threads differ by. */
+static size_t part_rows(const struct mlp_network *net, size_t room, size_t n, size_t threads)
+{
+    const double row_work = (double)net->n_parameters;
+    const size_t turns = threads > 1 ? 2 * threads : 1;
+    size_t rows = mlp_chunk_rows(net, room, 1, n);
+    if ((double)rows * row_work > CHUNK_WORK && rows > CHUNK_LEAST) {
+        rows = (size_t)(CHUNK_WORK / row_work);
+        rows = rows < CHUNK_LEAST ? CHUNK_LEAST : rows;
+    }
+    if (turns == 1 && n <= rows)
+        return rows;
+    const size_t parts = ((n - 1) / rows / turns + 1) * turns, even = (n / parts / 8 + 1) * 8;
+    return even < rows ? even : rows;
 }
 
 /* mlp_run_rows; with room > 0 of CSR instances. */
@@ -34,18 +85,22 @@ static enum mlp_status run_rows(const struct mlp_network *net, enum mlp_purpose 
     if (work >= 2.0 * net->grain)
         mlp_team_open(&team, n_threads);
     const size_t threads = mlp_team_size(&team, net->grain, work);
-    /* Two parts a thread even out a little of what the threads differ by. */
     struct mlp_arena alone;
-    struct rows_context c = {n, threads > 1 ? 2 * threads : 1, &alone, task, context};
-    const size_t rows = mlp_chunk_rows(net, room, 1, n / c.parts + 8 < n ? n / c.parts + 8 : n);
+    struct rows_context c = {.n = n, .arenas = &alone, .task = task, .context = context};
+    const size_t rows = part_rows(net, room, n, threads), units = n / 8 + (n % 8 != 0);
+    const size_t part = rows < 8 ? 1 : rows / 8;
+    c.parts = n <= rows ? 1 : (units + part - 1) / part;
     enum mlp_status status = MLP_NO_MEMORY;
     if (threads == 1 || (c.arenas = calloc(threads, sizeof *c.arenas)) != NULL)
         status = mlp_arenas_new(c.arenas, threads, net, purpose, rows, rows, room);
     if (status == MLP_OK) {
-        const uint64_t saved = mlp_fp_enter();
+        c.poll = net->poll;
+        c.asked = c.poll != NULL && c.parts > 1 ? mlp_seconds() : 0.0;
+        c.saved = mlp_fp_enter();
         mlp_team_run(&team, threads, c.parts, some_rows, &c);
-        mlp_fp_leave(saved);
+        mlp_fp_leave(c.saved);
         mlp_arenas_free(c.arenas);
+        status = c.stop ? MLP_STOPPED : MLP_OK;
     }
     if (c.arenas != &alone)
         free(c.arenas);

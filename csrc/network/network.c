@@ -119,3 +119,4 @@ void mlp_network_set_tuning(struct mlp_network *network, size_t chunk, double gr
     network->chunk = chunk;
     network->grain = grain > 0.0 ? grain : GRAIN;
 }
+void mlp_network_set_poll(struct mlp_network *network, int (*poll)(void)) { network->poll = poll; }

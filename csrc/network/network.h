@@ -20,6 +20,7 @@ struct mlp_network {
     size_t max_width;      /* max m^(l), l = 1..L */
     size_t chunk;          /* instances per chunk and thread; 0: mlp_chunk_rows chooses */
     double grain;          /* multiply-adds that a thread must have to itself to be worth waking */
+    int (*poll)(void);     /* see mlp_network_set_poll */
     const double *scaling; /* the caller's, or NULL: see scaling.h */
     enum mlp_loss loss;
     double loss_parameter;     /* of the losses that have one */

@@ -8,7 +8,8 @@ size_t mlp_online(const struct mlp_network *net, const struct mlp_arena *arena,
                   const struct mlp_matrix *x, const struct mlp_matrix *y, const size_t *order,
                   size_t begin, size_t n, double alpha, double *gradient, struct mlp_pair *cost)
 {
-    if (net->second > 0 || x->starts != NULL) /* online() keeps no g'(z), and knows no lists */
+    /* online() keeps no g'(z), and knows neither lists nor gaps. */
+    if (net->second > 0 || x->starts != NULL || y->kind > MLP_LABELS)
         return 0;
     const struct mlp_shape shape = mlp_shape_of(net);
     const size_t rows = order != NULL ? SIZE_MAX : begin + n; /* order may name any row */
@@ -34,7 +35,7 @@ size_t mlp_epochs(const struct mlp_network *net, const struct mlp_arena *arena,
                   double *costs, double *squares)
 {
     const struct mlp_shape shape = mlp_shape_of(net);
-    if (net->second > 0 || x->starts != NULL || n > arena->rows || n > 8 ||
+    if (net->second > 0 || x->starts != NULL || y->kind > MLP_LABELS || n > arena->rows || n > 8 ||
         net->n_layers != 2) /* no use in converting */
         return 0;
     return net->kernels->epochs(&shape, alpha, n, mlp_rows(x, NULL, 0, n, arena->x),

@@ -8,6 +8,7 @@
 
 #include "network/dropout.h"
 #include "network/layers.h"
+#include "network/outputs.h"
 #include "network/rows.h"
 
 #include <math.h>
@@ -110,8 +111,12 @@ static void output_layer(const struct mlp_pass *pass, const struct mlp_arena *ar
     const size_t L = net->n_layers, m = last->m_out;
     double *delta = arena->delta[L - 1] + first * m, *c = arena->c + first;
     const double *y = mlp_rows(pass->y, pass->order, pass->begin + row, rows, arena->y + first * m);
-    net->kernels->output(net->loss, net->loss_parameter, last->g, rows, m,
-                         arena->a[L - 1] + first * m, y, delta, arena->terms + first * m, c);
+    if (pass->y->kind > MLP_LABELS)
+        mlp_output_apart(net, pass->y->kind, rows, arena->a[L - 1] + first * m, y, delta,
+                         arena->terms + first * m, c);
+    else
+        net->kernels->output(net->loss, net->loss_parameter, last->g, rows, m,
+                             arena->a[L - 1] + first * m, y, delta, arena->terms + first * m, c);
     if (pass->weights != NULL)
         net->kernels->weigh(
             rows, m,

@@ -38,8 +38,8 @@ static void convert(enum mlp_dtype dtype, const char *p, ptrdiff_t step, size_t 
 /* Whether each row of x is contiguous float64, to be used as it is. */
 static int row_in_place(const struct mlp_matrix *x)
 {
-    return x->dtype == MLP_FLOAT64 && !x->labels && x->starts == NULL && x->scale == NULL &&
-           (x->columns == 1 || x->column_stride == (ptrdiff_t)sizeof(double));
+    return x->dtype == MLP_FLOAT64 && x->kind != MLP_LABELS && x->starts == NULL &&
+           x->scale == NULL && (x->columns == 1 || x->column_stride == (ptrdiff_t)sizeof(double));
 }
 
 const double *mlp_rows_in_place(const struct mlp_matrix *x, size_t n)
@@ -133,7 +133,7 @@ const double *mlp_rows(const struct mlp_matrix *x, const size_t *order, size_t b
     for (size_t i = 0; i < rows; i++) {
         const char *p = place_of(x, order, begin + i);
         double *out = buffer + i * m;
-        if (x->labels) {
+        if (x->kind == MLP_LABELS) {
             double label = -1.0;
             convert(x->dtype, p, 0, 1, &label);
             memset(out, 0, m * sizeof *out);
@@ -158,7 +158,7 @@ enum mlp_status mlp_find_nonfinite(const struct mlp_kernels *kernels, const stru
     if (!mlp_size_multiply(n, m, &total))
         return MLP_TOO_LARGE;
     *index = total;
-    if (x->labels || (x->dtype != MLP_FLOAT64 && x->dtype != MLP_FLOAT32))
+    if (x->kind == MLP_LABELS || (x->dtype != MLP_FLOAT64 && x->dtype != MLP_FLOAT32))
         return MLP_OK;
     const uint64_t saved = mlp_fp_enter();
     const double *in_place = mlp_rows_in_place(x, n);

@@ -22,7 +22,8 @@ const struct mlp_matrix *mlp_inputs(const struct mlp_network *net, const struct 
 const struct mlp_matrix *mlp_targets(const struct mlp_network *net, const struct mlp_matrix *y,
                                      struct mlp_matrix *own)
 {
-    return mlp_scales_outputs(net) && !y->labels ? scaled(y, mlp_output_scaling(net), own) : y;
+    const int targets = y->kind == MLP_VALUES || y->kind == MLP_GAPS;
+    return mlp_scales_outputs(net) && targets ? scaled(y, mlp_output_scaling(net), own) : y;
 }
 
 void mlp_scale_row(const struct mlp_network *net, const double *x, double *out)

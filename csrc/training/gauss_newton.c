@@ -45,18 +45,24 @@ static void cut_all(struct mlp_gauss_newton *m, const struct mlp_fit *fit, struc
     m->s.panels = mlp_cut(c, fit->space.n_threads, m->s.panel);
 }
 
-/* Errors of instances whose weight is not 0: what the data count for. */
+/* Errors of instances whose weight is not 0, and whose targets are there: what the data count for. */
 static double observed(const struct mlp_fit *fit)
 {
     const struct mlp_arena *arena = &fit->space.arenas[0];
-    size_t count = fit->pass.weights == NULL ? fit->n : 0;
-    for (size_t i = 0, rows; fit->pass.weights != NULL && i < fit->n; i += rows) {
+    const size_t m = mlp_n_outputs(fit->net);
+    const int gaps = fit->y.kind == MLP_GAPS;
+    if (fit->pass.weights == NULL && !gaps)
+        return (double)fit->n * (double)m;
+    size_t count = 0;
+    for (size_t i = 0, rows; i < fit->n; i += rows) {
         rows = fit->n - i < arena->rows ? fit->n - i : arena->rows;
-        const double *s = mlp_rows(fit->pass.weights, NULL, i, rows, arena->s);
-        for (size_t k = 0; k < rows; k++)
-            count += s[k] > 0.0;
+        const double *y = gaps ? mlp_rows(&fit->y, NULL, i, rows, arena->y) : NULL, *s = NULL;
+        if (fit->pass.weights != NULL)
+            s = mlp_rows(fit->pass.weights, NULL, i, rows, arena->s);
+        for (size_t k = 0; k < rows * m; k++)
+            count += (s == NULL || s[k / m] > 0.0) && !(gaps && isnan(y[k]));
     }
-    return (double)count * (double)mlp_n_outputs(fit->net);
+    return (double)count;
 }
 
 enum mlp_status mlp_gauss_newton_new(struct mlp_fit *fit, struct mlp_gauss_newton *m)
@@ -122,6 +128,17 @@ static void weigh(size_t rows, size_t m, size_t k, const double *s, double *delt
     }
 }
 
+/* e_k, and delta^(L), of rows whose target k is missing: 0. */
+static void leave_out(size_t rows, size_t m, size_t k, const double *y, double *delta, double *e)
+{
+    for (size_t i = 0; i < rows; i++) {
+        if (!isnan(y[i * m + k]))
+            continue;
+        e[i * m + k] = 0.0;
+        memset(delta + i * m, 0, m * sizeof *delta);
+    }
+}
+
 int mlp_sweep_share(const struct mlp_sweep *sweep, size_t thread, size_t part,
                     struct mlp_share *share)
 {
@@ -175,6 +192,8 @@ static void sweep_task(void *context, size_t thread, size_t part)
         output_rows(net, rows, k, s.a, derivable, y, s.delta, e);
         if (s.weights != NULL)
             weigh(rows, m_out, k, s.weights, s.delta, e);
+        if (c->fit->y.kind == MLP_GAPS)
+            leave_out(rows, m_out, k, y, s.delta, e);
         mlp_deltas(net, net->n_layers - 1, 0, first, rows, arena->a, arena->delta, s.panel);
         net->kernels->jacobian(&shape, first, rows, s.x, arena->a, arena->delta,
                                m->j + (first * m_out + k) * m->j_row, m_out * m->j_row);

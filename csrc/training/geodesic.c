@@ -38,6 +38,11 @@ static void accelerate_task(void *context, size_t thread, size_t part)
         delta[i] = ((delta[i] - a[i]) - (a[i] - back[i])) * (1.0 / (GEODESIC_STEP * GEODESIC_STEP));
     for (size_t i = 0; i < n && s != NULL; i++)
         delta[i] *= m->dual ? sqrt(s[i / m_out]) : s[i / m_out];
+    if (c->fit->y.kind == MLP_GAPS) { /* back is read no more */
+        const double *y = mlp_rows(&c->fit->y, NULL, m->row + first, rows, back);
+        for (size_t i = 0; i < n; i++)
+            delta[i] = isnan(y[i]) ? 0.0 : delta[i];
+    }
     if (m->dual) {
         memcpy(m->work + (m->row + first) * m_out, delta, n * sizeof *delta);
         return;

@@ -5,6 +5,7 @@
 #include "kernels/kernels.h"
 #include "network/layers.h"
 #include "network/memory.h"
+#include "network/outputs.h"
 #include "network/rows.h"
 #include "training/epoch.h"
 
@@ -69,12 +70,17 @@ static double cost_of(const struct mlp_fit *fit, size_t k, const size_t *rows, c
     double sum = 0.0;
     for (size_t i = 0, count; i < k; i += count) {
         count = k - i < arena->rows ? k - i : arena->rows;
-        const double *y = mlp_rows(&fit->y, rows, i, count, arena->y);
         double *z = arena->a[last];
-        for (size_t r = 0; r < count * m; r++)
-            z[r] = inverse(g, mean == NULL ? y[r] : mean[r % m]);
-        net->kernels->output(net->loss, net->loss_parameter, g, count, m, z, y, arena->delta[last],
-                             arena->terms, arena->c);
+        const double *given = mlp_rows(&fit->y, rows, i, count, arena->y);
+        for (size_t r = 0; r < count * m; r++) { /* what is missing costs nothing */
+            const double wanted = mean == NULL ? given[r] : mean[r % m];
+            z[r] = isnan(given[r]) ? 0.0 : inverse(g, wanted);
+        }
+        if (fit->y.kind == MLP_GAPS)
+            mlp_output_gaps(net, g, count, z, given, arena->delta[last], arena->terms, arena->c);
+        else
+            net->kernels->output(net->loss, net->loss_parameter, g, count, m, z, given,
+                                 arena->delta[last], arena->terms, arena->c);
         const double *s = fit->pass.weights == NULL
                               ? NULL
                               : mlp_rows(fit->pass.weights, rows, i, count, arena->s);
@@ -84,15 +90,15 @@ static double cost_of(const struct mlp_fit *fit, size_t k, const size_t *rows, c
     return sum;
 }
 
-/* mean (m,) <- that of the sample's targets; and their extremes. Instances of weight 0 do not count. */
+/* mean (m,) <- that of the sample's targets, total (m,) the weight of those that are there; and their
+ * extremes. Instances of weight 0 do not count. */
 static void means(const struct mlp_fit *fit, size_t k, const size_t *rows, double *mean,
-                  struct mlp_target_survey *t)
+                  double *total, struct mlp_target_survey *t)
 {
     const struct mlp_arena *arena = &fit->space.arenas[0];
     const size_t m = mlp_n_outputs(fit->whole);
-    double total = 0.0;
     for (size_t j = 0; j < m; j++)
-        mean[j] = 0.0;
+        mean[j] = total[j] = 0.0;
     for (size_t i = 0; i < k; i++) {
         const double *y = mlp_rows(&fit->y, rows, i, 1, arena->y);
         double s = 1.0;
@@ -100,13 +106,28 @@ static void means(const struct mlp_fit *fit, size_t k, const size_t *rows, doubl
             s = *mlp_rows(fit->pass.weights, rows, i, 1, arena->s);
         if (!(s > 0.0))
             continue;
-        total += s;
         for (size_t j = 0; j < m; j++) {
-            mean[j] += s / total * (y[j] - mean[j]);
+            if (isnan(y[j]))
+                continue;
+            total[j] += s;
+            mean[j] += s / total[j] * (y[j] - mean[j]);
             t->lowest = y[j] < t->lowest ? y[j] : t->lowest;
             t->highest = y[j] > t->highest ? y[j] : t->highest;
         }
     }
+}
+
+/* first_j <- the first y_j of several instances that is there. */
+static void note(size_t m, const double *y, double *first)
+{
+    for (size_t j = 0; j < m; j++)
+        first[j] = isnan(first[j]) ? y[j] : first[j];
+}
+
+static void forget(size_t m, double *first)
+{
+    for (size_t j = 0; j < m; j++)
+        first[j] = NAN;
 }
 
 /* Whether the sample's targets vary, as the caller has them; first (m,) is overwritten. */
@@ -116,15 +137,15 @@ static int vary(const struct mlp_fit *fit, size_t k, const size_t *rows, double 
     const size_t m = mlp_n_outputs(fit->whole);
     struct mlp_matrix given = fit->y;
     given.offset = given.scale = NULL;
-    for (size_t i = 0, known = 0; i < k; i++) {
+    forget(m, first);
+    for (size_t i = 0; i < k; i++) {
         if (fit->pass.weights != NULL &&
             !(*mlp_rows(fit->pass.weights, rows, i, 1, arena->s) > 0.0))
             continue;
         const double *y = mlp_rows(&given, rows, i, 1, arena->y);
-        if (known++ == 0)
-            memcpy(first, y, m * sizeof *y);
+        note(m, y, first);
         for (size_t j = 0; j < m; j++) {
-            if (y[j] != first[j])
+            if (y[j] != first[j] && !isnan(y[j]))
                 return 1;
         }
     }
@@ -135,15 +156,16 @@ enum mlp_status mlp_fit_targets(struct mlp_fit *fit, struct mlp_target_survey *t
 {
     size_t rows[MOST_ROWS];
     const size_t k = sample(fit, rows);
-    double *mean = mlp_allocate(mlp_n_outputs(fit->whole));
+    const size_t m = mlp_n_outputs(fit->whole);
+    double *mean = mlp_allocate(2 * m);
     if (mean == NULL)
         return MLP_NO_MEMORY;
     const uint64_t saved = mlp_fp_enter();
     const double all = (double)fit->n / (double)k;
     *targets = (struct mlp_target_survey){.lowest = HUGE_VAL, .highest = -HUGE_VAL};
-    means(fit, k, rows, mean, targets);
+    means(fit, k, rows, mean, mean + m, targets);
     targets->mean = all * cost_of(fit, k, rows, mean);
-    if (pair_of(fit->whole) != MLP_IDENTITY && !fit->y.labels) /* of classes it is 0 */
+    if (pair_of(fit->whole) != MLP_IDENTITY && fit->y.kind != MLP_LABELS) /* of classes it is 0 */
         targets->least = all * cost_of(fit, k, rows, NULL);
     if (targets->mean == 0.0 && targets->least == 0.0)
         targets->vanishing = vary(fit, k, rows, mean);
@@ -233,12 +255,12 @@ enum mlp_status mlp_fit_health(struct mlp_fit *fit, struct mlp_health *health)
     double wanted = 0.0, given = 0.0, spread_out = 0.0;
     for (size_t l = 0; l < L; l++)
         seen[l] = l == L - 1 && !bounded(net);
-    for (size_t i = 0, known = 0; i < k; i++) { /* those that count */
+    forget(m, target);
+    for (size_t i = 0; i < k; i++) { /* those that count */
         if (fit->pass.weights != NULL && *mlp_rows(fit->pass.weights, rows, i, 1, arena->s) == 0.0)
             continue;
         const double *y = mlp_rows(&fit->y, rows, i, 1, arena->y);
-        if (known++ == 0)
-            memcpy(target, y, m * sizeof *y);
+        note(m, y, target);
         wanted = fmax(wanted, difference(m, m, y, target));
     }
     size_t sick = L;

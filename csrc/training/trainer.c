@@ -8,10 +8,12 @@
 #include "network/pass.h"
 #include "network/scaling.h"
 #include "training/descent.h"
+#include "training/schedule.h"
 #include "training/state.h"
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct mlp_trainer {
     struct mlp_network *net; /* the caller's, or `dropping` */
@@ -21,8 +23,9 @@ struct mlp_trainer {
     size_t n_threads;
     struct mlp_step step;
     struct mlp_clipping clipping;
-    struct mlp_workspace space; /* for batches of up to `largest` */
-    size_t largest, room;       /* so many; of CSR instances */
+    struct mlp_schedule schedule; /* whose epochs are steps */
+    struct mlp_workspace space;   /* for batches of up to `largest` */
+    size_t largest, room;         /* so many; of CSR instances */
 };
 
 enum mlp_status mlp_trainer_new(struct mlp_trainer **trainer, struct mlp_network *network,
@@ -36,6 +39,7 @@ enum mlp_status mlp_trainer_new(struct mlp_trainer **trainer, struct mlp_network
     t->penalty = (struct mlp_penalty){options->problem.l1, options->problem.l2};
     t->stream = options->stream;
     t->clipping = (struct mlp_clipping){options->clip_norm, options->clip_value};
+    t->schedule = options->schedule;
     enum mlp_status status = MLP_OK;
     if (options->problem.dropout != NULL) {
         t->net = t->dropping = mlp_network_twin(network, network->parameters);
@@ -64,6 +68,19 @@ void mlp_trainer_free(struct mlp_trainer *trainer)
     mlp_network_free(trainer->dropping);
     free(trainer);
 }
+
+/* The learning rate of the next step. */
+static double next_rate(const struct mlp_trainer *t)
+{
+    const struct mlp_step *s = &t->step;
+    if (t->schedule.kind == MLP_CONSTANT)
+        return s->rate;
+    const double own = s->m != NULL ? s->adam.learning_rate : s->options.learning_rate;
+    return mlp_schedule_rate(&t->schedule, t->net->kernels, own, (size_t)s->steps + 1, 0.0, NULL);
+}
+
+/* Whether a step by so many multiply-adds is shared by threads. */
+static int shares(const struct mlp_trainer *t, double work) { return work >= 2.0 * t->net->grain; }
 
 enum mlp_status mlp_trainer_step(struct mlp_trainer *trainer, const struct mlp_matrix *x,
                                  const struct mlp_matrix *y, const struct mlp_matrix *weights,
@@ -98,6 +115,8 @@ enum mlp_status mlp_trainer_step(struct mlp_trainer *trainer, const struct mlp_m
                             .step = mlp_clips(&trainer->clipping) ? NULL : step};
     struct mlp_pair sum = {0.0, 0.0};
     const uint64_t saved = mlp_fp_enter();
+    if (trainer->schedule.kind != MLP_CONSTANT)
+        step->rate = next_rate(trainer);
     if (n == 1 && step->plain && pass.step != NULL && weights == NULL &&
         !mlp_penalises(&trainer->penalty) &&
         mlp_online(net, &trainer->space.arenas[0], x, y, NULL, 0, 1, step->rate, NULL, &sum)) {
@@ -106,7 +125,7 @@ enum mlp_status mlp_trainer_step(struct mlp_trainer *trainer, const struct mlp_m
         mlp_fp_leave(saved);
         return MLP_OK;
     }
-    if (3.0 * (double)n * (double)net->n_parameters >= 2.0 * net->grain)
+    if (shares(trainer, 3.0 * (double)n * (double)net->n_parameters))
         mlp_team_open(&team, trainer->n_threads);
     mlp_step_prepare(step);
     if (trainer->dropping != NULL)
@@ -125,6 +144,42 @@ enum mlp_status mlp_trainer_step(struct mlp_trainer *trainer, const struct mlp_m
     mlp_fp_leave(saved);
     mlp_team_close(&team);
     return MLP_OK;
+}
+
+void mlp_trainer_apply(struct mlp_trainer *trainer, const double *gradient)
+{
+    const struct mlp_network *net = trainer->net;
+    struct mlp_step *step = &trainer->step;
+    const size_t P = net->n_parameters;
+    struct mlp_team team = {.n_threads = 1};
+    const uint64_t saved = mlp_fp_enter();
+    if (shares(trainer, (double)P))
+        mlp_team_open(&team, trainer->n_threads);
+    step->rate = next_rate(trainer);
+    memcpy(step->gradient, gradient, P * sizeof *gradient);
+    if (mlp_penalises(&trainer->penalty))
+        mlp_penalise(net, &trainer->penalty, 0, P, step->gradient);
+    if (mlp_clips(&trainer->clipping))
+        mlp_clip(&trainer->clipping, net, step->gradient);
+    mlp_step_prepare(step);
+    mlp_step_take_all(step, net, &team);
+    mlp_step_count(step);
+    mlp_fp_leave(saved);
+    mlp_team_close(&team);
+}
+
+double mlp_trainer_rate(const struct mlp_trainer *trainer)
+{
+    const uint64_t saved = mlp_fp_enter();
+    const double rate = next_rate(trainer);
+    mlp_fp_leave(saved);
+    return rate;
+}
+
+void mlp_trainer_set_rate(struct mlp_trainer *trainer, double rate)
+{
+    trainer->schedule.kind = MLP_CONSTANT;
+    trainer->step.rate = rate;
 }
 
 uint64_t mlp_trainer_position(const struct mlp_trainer *trainer)

@@ -13,7 +13,7 @@ from deltaloop._runtime import runtime
 from deltaloop.convert import from_onnx, from_sklearn, from_torch
 from deltaloop.inits import Uniform
 from deltaloop.losses import Huber, Quantile
-from deltaloop.network import Network, load
+from deltaloop.network import LayerGradient, Network, load
 from deltaloop.predictor import Predictor
 from deltaloop.scaling import Scaling
 
@@ -21,6 +21,7 @@ if _typing.TYPE_CHECKING:
     from deltaloop import datasets as datasets
     from deltaloop import plot as plot
     from deltaloop._fit.gradient_check import GradientCheck
+    from deltaloop.explain import Explanation, LayerExplanation
     from deltaloop.results import (
         ConvergenceWarning,
         DivergenceWarning,
@@ -50,11 +51,14 @@ __all__ = [
     "ConvergenceWarning",
     "DivergenceWarning",
     "EpochInfo",
+    "Explanation",
     "FitResult",
     "GradientCheck",
     "GradientDescent",
     "History",
     "Huber",
+    "LayerExplanation",
+    "LayerGradient",
     "LevenbergMarquardt",
     "Network",
     "Predictor",
@@ -84,6 +88,7 @@ _MODULES = (
     "_onnx",
     "checks",
     "datasets",
+    "explain",
     "plot",
     "results",
     "schedules",
@@ -93,6 +98,7 @@ _MODULES = (
 )
 _LATER = {
     "_fit.gradient_check": ("GradientCheck",),
+    "explain": ("Explanation", "LayerExplanation"),
     "results": (
         "ConvergenceWarning",
         "DivergenceWarning",

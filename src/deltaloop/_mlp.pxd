@@ -10,6 +10,7 @@ cdef extern from "mlp.h" nogil:
     ctypedef enum mlp_status "enum mlp_status":
         MLP_OK
         MLP_NO_MEMORY
+        MLP_STOPPED
         MLP_TOO_LARGE
 
     ctypedef enum mlp_activation "enum mlp_activation":
@@ -37,13 +38,19 @@ cdef extern from "mlp.h" nogil:
         MLP_UINT32
         MLP_UINT64
 
+    ctypedef enum mlp_kind "enum mlp_kind":
+        MLP_VALUES
+        MLP_LABELS
+        MLP_GAPS
+        MLP_SLOPES
+
     ctypedef struct mlp_matrix "struct mlp_matrix":
         const char *data
         ptrdiff_t row_stride
         ptrdiff_t column_stride
         size_t columns
         mlp_dtype dtype
-        int labels
+        mlp_kind kind
         const double *offset
         const double *scale
         const size_t *rows
@@ -150,6 +157,7 @@ cdef extern from "mlp.h" nogil:
     size_t MLP_SCALING(size_t, size_t)
     void mlp_network_set_scaling(mlp_network *, const double *)
     void mlp_network_set_tuning(mlp_network *, size_t, double)
+    void mlp_network_set_poll(mlp_network *, int (*)() noexcept)
     mlp_status mlp_predict(const mlp_network *, const mlp_matrix *, size_t, int, size_t,
                            double *)
     int mlp_predict_shares(const mlp_network *, size_t)
@@ -182,6 +190,9 @@ cdef extern from "mlp.h" nogil:
     mlp_status mlp_trainer_new(mlp_trainer **, mlp_network *, const mlp_fit_options *,
                                size_t)
     void mlp_trainer_free(mlp_trainer *)
+    void mlp_trainer_apply(mlp_trainer *, const double *gradient) noexcept
+    double mlp_trainer_rate(const mlp_trainer *) noexcept
+    void mlp_trainer_set_rate(mlp_trainer *, double rate) noexcept
     mlp_status mlp_trainer_step(mlp_trainer *, const mlp_matrix *, const mlp_matrix *,
                                 const mlp_matrix *, size_t, double *)
     uint64_t mlp_trainer_position(const mlp_trainer *)

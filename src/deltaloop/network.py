@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from itertools import pairwise, zip_longest
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, cast, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from deltaloop import _core, _scalars, inits, losses
 from deltaloop import scaling as _scaling
 from deltaloop._arguments import arrays as _arrays
+from deltaloop._arguments import gaps as _gaps
 from deltaloop._arguments import layers as _layers
 from deltaloop._arguments import problem as _problem
 from deltaloop._arguments import seeds as _seeds
@@ -35,6 +36,7 @@ from deltaloop.scaling import Scaling
 if TYPE_CHECKING:
     from deltaloop._files import model as _model
     from deltaloop._fit.gradient_check import GradientCheck
+    from deltaloop.explain import Explanation
     from deltaloop.results import EpochInfo, FitResult
     from deltaloop.solvers import Solver
     from deltaloop.trainer import Trainer
@@ -51,6 +53,29 @@ STATE = (
 def _module(name: str) -> ModuleType:
     """Import a module of the package when it is needed: half of all imports only predict."""
     return importlib.import_module(f"deltaloop.{name}")
+
+
+class LayerGradient(NamedTuple):
+    """A gradient by layers, l = 1..L, as views of one buffer: what ``gradient`` can return.
+
+    Attributes
+    ----------
+    weights : tuple of ndarray
+        dC/dw^(l), shapes (m^(l-1), m^(l)).
+    biases : tuple of ndarray
+        dC/db^(l), shapes (m^(l),).
+
+    Examples
+    --------
+    >>> import deltaloop as dl
+    >>> net = dl.Network([2, 3, 1], seed=0)
+    >>> cost, gradient = net.gradient([0.0, 1.0], 1.0, per_layer=True)
+    >>> [dw.shape for dw in gradient.weights]
+    [(2, 3), (3, 1)]
+    """
+
+    weights: tuple[NDArray[np.float64], ...]
+    biases: tuple[NDArray[np.float64], ...]
 
 
 class Network(_core.Core):
@@ -431,6 +456,7 @@ class Network(_core.Core):
         sample_weight: ArrayLike | None = None,
         l1: float = 0.0,
         l2: float = 0.0,
+        missing_targets: str = "raise",
         n_threads: int | None = None,
     ) -> float:
         """Cost C: the loss summed over the instances, never divided by their number.
@@ -451,6 +477,12 @@ class Network(_core.Core):
             s, at least 0, not all of them 0. By default 1 each. For a single instance a scalar.
         l1, l2 : float, default 0.0
             Strength of the penalties, at least 0.
+        missing_targets : str, default "raise"
+            What NaN in Y is: ``"raise"``, an error; ``"skip"``, a target that is missing. Its
+            output has no error: its part of the cost and of the gradient is 0. The others count as
+            without it, for C is a sum, which nothing divides: it is PyTorch's
+            ``(loss * mask).sum()``. A softmax's targets are missing all or none; classes (n,) are
+            then floats, and NaN. An instance whose targets are all missing adds nothing.
         n_threads : int, optional
             As for ``predict``.
 
@@ -475,9 +507,41 @@ class Network(_core.Core):
         """
         threads, penalties = _scalars.threads(n_threads), _problem.penalised(l1, l2)
         s, given = _arrays.plain("sample_weight", sample_weight), _arrays.plain("Y", Y)
-        x, y, labels = _arrays.batch(self, X, given, gradient=False)
-        problem = penalties._replace(weights=_problem.weights(s, x.shape[0]))
+        x, y, labels, missing = _gaps.batch(
+            self, X, given, skip=_gaps.check(missing_targets), gradient=False
+        )
+        problem = penalties._replace(
+            weights=_problem.weights(s, x.shape[0]), targets=_core.GAPS if missing else 0
+        )
         return self._cost(x, y, labels, False, threads, problem)[0]
+
+    @overload
+    def gradient(
+        self,
+        X: ArrayLike,
+        Y: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+        l1: float = 0.0,
+        l2: float = 0.0,
+        missing_targets: str = "raise",
+        per_layer: Literal[False] = False,
+        n_threads: int | None = None,
+    ) -> tuple[float, NDArray[np.float64]]: ...
+
+    @overload
+    def gradient(
+        self,
+        X: ArrayLike,
+        Y: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+        l1: float = 0.0,
+        l2: float = 0.0,
+        missing_targets: str = "raise",
+        per_layer: bool,
+        n_threads: int | None = None,
+    ) -> tuple[float, NDArray[np.float64] | LayerGradient]: ...
 
     def gradient(
         self,
@@ -487,22 +551,28 @@ class Network(_core.Core):
         sample_weight: ArrayLike | None = None,
         l1: float = 0.0,
         l2: float = 0.0,
+        missing_targets: str = "raise",
+        per_layer: bool = False,
         n_threads: int | None = None,
-    ) -> tuple[float, NDArray[np.float64]]:
+    ) -> tuple[float, NDArray[np.float64] | LayerGradient]:
         """Cost C and its gradient with respect to all parameters, by backpropagation.
 
         Parameters
         ----------
-        X, Y, sample_weight, l1, l2
+        X, Y, sample_weight, l1, l2, missing_targets
             As for ``cost``. The derivative of abs(w) at 0 is taken to be 0.
+        per_layer : bool, default False
+            Return the gradient as views of its layers, like ``weights`` and ``biases``.
         n_threads : int, optional
             As for ``predict``.
 
         Returns
         -------
         cost : float
-        gradient : ndarray of float64, shape (P,)
-            In the layout of ``parameters``; a sum over the instances.
+        gradient : ndarray of float64, shape (P,), or LayerGradient
+            In the layout of ``parameters``; a sum over the instances. With `per_layer` a named
+            tuple of ``weights``, dC/dw^(l) of shapes (m^(l-1), m^(l)), and ``biases``, dC/db^(l)
+            of shapes (m^(l),), l = 1..L: views of one new buffer.
 
         Raises
         ------
@@ -515,13 +585,21 @@ class Network(_core.Core):
         >>> net = dl.Network.from_weights([[[2.0]]], [[1.0]], activation="identity")
         >>> net.gradient([[1.0], [2.0]], [3.0, 4.0])
         (0.5, array([2., 1.]))
+        >>> cost, by_layer = net.gradient([[1.0], [2.0]], [3.0, 4.0], per_layer=True)
+        >>> by_layer.weights, by_layer.biases
+        ((array([[2.]]),), (array([1.]),))
         """
         threads, penalties = _scalars.threads(n_threads), _problem.penalised(l1, l2)
         s, given = _arrays.plain("sample_weight", sample_weight), _arrays.plain("Y", Y)
-        x, y, labels = _arrays.batch(self, X, given)
-        problem = penalties._replace(weights=_problem.weights(s, x.shape[0]))
+        split = per_layer is not False and _scalars.flag("per_layer", per_layer)
+        x, y, labels, missing = _gaps.batch(self, X, given, skip=_gaps.check(missing_targets))
+        problem = penalties._replace(
+            weights=_problem.weights(s, x.shape[0]), targets=_core.GAPS if missing else 0
+        )
         cost, gradient = self._cost(x, y, labels, True, threads, problem)
         assert gradient is not None
+        if split:
+            return cost, LayerGradient(*_layers.views(self.layers, gradient))
         return cost, gradient
 
     def jacobian(self, X: ArrayLike, *, wrt: str = "parameters") -> NDArray[np.float64]:
@@ -655,6 +733,58 @@ class Network(_core.Core):
         found: GradientCheck = check(self, X, Y, sample_weight, l1, l2, indices, n_threads)
         return found
 
+    def explain(self, x: ArrayLike, y: ArrayLike) -> Explanation:
+        """Show how backpropagation gets from one instance to the gradient, layer by layer.
+
+        Parameters
+        ----------
+        x : array_like, shape (m0,) or (1, m0)
+            One instance.
+        y : array_like, shape (mL,), or a scalar
+            Its targets, as for ``cost``.
+
+        Returns
+        -------
+        Explanation
+            A table of each layer's z, a, g'(z), delta = dC/dz, dC/db and dC/dw, in text and, in a
+            notebook, in HTML; its attribute ``layers`` has them as arrays. They are the numbers
+            that training works with: where the network has a `scaling`, scaled ones.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As for ``gradient``, and for more than one instance.
+
+        Notes
+        -----
+        Where loss and output match, as softmax and cross-entropy do, delta^(L) is a - y: g'(z) has
+        cancelled. Elsewhere delta^(L) = dC/da g'(z), and for l < L delta^(l) is the sum of
+        delta^(l+1) times w^(l+1), times g'(z^(l)).
+
+        Examples
+        --------
+        >>> import deltaloop as dl
+        >>> net = dl.Network.from_weights(
+        ...     [[[1.0, -1.0]], [[0.5], [2.0]]], [[0.0, 1.0], [0.0]], activation="relu"
+        ... )
+        >>> net.explain([2.0], [3.0])
+        x = (2)
+        y = (3)
+        <BLANKLINE>
+        layer 1, relu
+        j   z  a  g'(z)  delta  dC/db  dC/dw[0, j]
+        0   2  2      1     -1     -1           -2
+        1  -1  0      0      0      0            0
+        <BLANKLINE>
+        layer 2, identity
+        j  z  a  g'(z)  delta  dC/db  dC/dw[0, j]  dC/dw[1, j]
+        0  1  1      1     -2     -2           -4            0
+        <BLANKLINE>
+        C = 2
+        """
+        found: Explanation = _module("explain").explain(self, x, y)
+        return found
+
     # ---- training ----
 
     def fit(
@@ -674,6 +804,7 @@ class Network(_core.Core):
         l1: float = 0.0,
         l2: float = 0.0,
         dropout: float | Sequence[float] = 0.0,
+        missing_targets: str = "raise",
         validation: tuple[ArrayLike, ...] | float | None = None,
         patience: int | None = None,
         resume: Mapping[str, ArrayLike] | None = None,
@@ -745,6 +876,13 @@ class Network(_core.Core):
             that remain are divided by 1 - dropout. Seeded like the order of mini-batches, with a
             new mask in each pass over a batch. The costs during training are those of the thinned
             network; ``result.cost`` is that of the whole one. For `GradientDescent` and `Adam`.
+        missing_targets : str, default "raise"
+            As for ``cost``, for Y and the validation's, with every loss and solver. An instance
+            counts as one of n whatever it lacks: in batches, in the share of the penalty, in rows
+            held out. `Levenberg-Marquardt` and its kin have an error of 0 for what is missing, with
+            a row of zeros in J; `BayesianRegularization` counts the errors that there are. `scale`
+            measures each column of Y by the targets that there are. Y must hold one at least, and
+            so must the validation. Not together with `class_weight`.
         validation : tuple (X, Y) or (X, Y, sample_weight), or float, optional
             Instances that the network does not learn from, whose cost, without the penalty, is
             evaluated after each epoch; or a fraction in (0, 1) of X, rounded to whole instances,
@@ -891,6 +1029,7 @@ class Network(_core.Core):
             l1=l1,
             l2=l2,
             dropout=dropout,
+            missing_targets=missing_targets,
             validation=validation,
             patience=patience,
             resume=resume,
@@ -909,6 +1048,7 @@ class Network(_core.Core):
         l1: float = 0.0,
         l2: float = 0.0,
         dropout: float | Sequence[float] = 0.0,
+        missing_targets: str = "raise",
         resume: Mapping[str, ArrayLike] | None = None,
         n_threads: int | None = None,
         seed: int | np.random.Generator | None = None,
@@ -918,11 +1058,14 @@ class Network(_core.Core):
         Parameters
         ----------
         solver : a solver, such as GradientDescent
-            Its ``batch_size`` must be None: each call brings its own batch.
+            Its ``batch_size`` must be None: each call brings its own batch. A schedule counts
+            steps in the place of epochs; `Plateau` needs epochs.
         l1, l2 : float, default 0.0
             As for ``fit``. Each call's cost holds the whole penalty.
         dropout : float or sequence of float, default 0.0
             As for ``fit``.
+        missing_targets : str, default "raise"
+            As for ``cost``, in each call of ``step``, whose `mask` needs no such permission.
         resume : mapping of str to array_like, optional
             The ``state`` of an earlier trainer. Its parameters are copied into the network, and
             the steps go on with the bits of a trainer that never stopped.
@@ -956,6 +1099,7 @@ class Network(_core.Core):
             l1=l1,
             l2=l2,
             dropout=dropout,
+            missing_targets=missing_targets,
             resume=resume,
             n_threads=n_threads,
             seed=seed,
@@ -992,6 +1136,66 @@ class Network(_core.Core):
         return Predictor(self, n)
 
     # ---- copies and files ----
+
+    def copy_from(self, other: Network, tau: float = 1.0) -> None:
+        """Take the parameters of another network, or go a part of the way to them.
+
+        ``parameters = (1 - tau) parameters + tau other.parameters``, as for the target network of
+        reinforcement learning.
+
+        Parameters
+        ----------
+        other : Network
+            Of the same layers, activations and skips. It is not changed.
+        tau : float, default 1.0
+            How far to go, in [0, 1]; 1 copies all bits, and the `scaling`. With less both networks
+            must have the same `scaling`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is wrong, the networks differ, or a mixture would hold NaN or infinities;
+            this network is then as it was.
+        RuntimeError
+            If one of them is being trained by another thread.
+
+        Examples
+        --------
+        >>> import deltaloop as dl
+        >>> net = dl.Network([2, 3, 1], seed=0)
+        >>> target = net.copy()
+        >>> trainer = net.trainer(dl.GradientDescent(learning_rate=0.1))
+        >>> cost = trainer.step([0.0, 1.0], 1.0)
+        >>> target.copy_from(net, tau=0.01)
+        >>> target.copy_from(net)
+        >>> bool((target.parameters == net.parameters).all())
+        True
+        """
+        part = _scalars.real("tau", tau)
+        if not 0.0 <= part <= 1.0:
+            raise ValueError(f"tau must be in [0, 1], got {tau!r}")
+        if not isinstance(other, Network):
+            raise TypeError(f"other must be a Network, got {type(other).__name__}")
+        for name in ("layers", "activation", "output", "residual"):
+            own, given = getattr(self, name), getattr(other, name)
+            if own != given:
+                raise ValueError(f"other must have the same {name}, {own!r}, got {given!r}")
+        values, _, scaling = other._snapshot()
+        if part < 1.0:
+            if scaling != self._scaling:
+                raise ValueError(
+                    "other must have the same scaling with tau below 1: the parameters of the two "
+                    "networks belong to different numbers; copy_from(other) takes its scaling too"
+                )
+            mine = self._snapshot()[0]
+            with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+                mine *= 1.0 - part
+                values *= part
+                values += mine
+            _arrays.finite("the mixture of both networks' parameters", values)
+        elif scaling is not self._scaling and scaling != self._scaling:
+            self.scaling = scaling
+        self._assign(values)
 
     def save(self, path: str | os.PathLike[str], metadata: Mapping[str, str] | None = None) -> None:
         """Write the network to a safetensors file; `deltaloop.load` reads it back, bit for bit.

@@ -181,11 +181,14 @@ def measure(
     labels: bool,
     weights: Floats | None,
     rows: NDArray[np.uintp] | None = None,
+    *,
+    missing: bool = False,
 ) -> Scaling:
     """Return the scaling of this kind that follows from instances and their targets.
 
     Each counts once whose weight is above 0. With `rows` they are these of x and y alone, and the
-    weights are theirs. ValueError for values that have none.
+    weights are theirs. With `missing` targets that are NaN do not count. ValueError for values that
+    have none.
     """
     offset, scale = _columns(_INPUTS[kind], "X", x, weights, rows)
     m = network.layers[-1]
@@ -199,7 +202,7 @@ def measure(
         of = _DIVIDED[kind]
     else:
         of = _INPUTS[kind]
-    return Scaling(offset, scale, *_columns(of, "Y", y, weights, rows), kind)
+    return Scaling(offset, scale, *_columns(of, "Y", y, weights, rows, missing), kind)
 
 
 def scales_targets(network: _core.Core) -> bool:
@@ -255,9 +258,10 @@ def _columns(
     values: NDArray[Any],
     weights: Floats | None,
     rows: NDArray[np.uintp] | None,
+    missing: bool = False,
 ) -> tuple[Floats, Floats]:
     """Return offsets and scales; that of a constant column is 1."""
-    column = _measured(values, weights, rows)
+    column = (_measured_apart if missing else _measured)(values, weights, rows)
     with np.errstate(all="ignore"):
         offset, scale = of(column)
         scale = np.where(column.constant, 1.0, scale)
@@ -265,7 +269,7 @@ def _columns(
     usable &= np.isfinite(column.low) & np.isfinite(column.high) & ~np.isnan(column.mean)
     if not usable.all():
         j = int(np.argmin(usable))
-        if not _is_finite(values[:, j], weights, rows):
+        if not missing and not _is_finite(values[:, j], weights, rows):
             raise ValueError(
                 f"scale needs finite values, column {j} of {what} holds NaN or infinity"
             )
@@ -319,6 +323,21 @@ def _measured(
         variance = np.maximum((sums[4] + sums[5]) / n - rest * rest, 0.0)
         deviation = np.ldexp(np.sqrt(variance), exponent)
     return _Column(low, high, mean, deviation)
+
+
+def _measured_apart(
+    values: NDArray[Any], weights: Floats | None, rows: NDArray[np.uintp] | None
+) -> _Column:
+    """Return the same of values that are not NaN; of a column without any what 0 alone gives."""
+    nothing = _Column(*np.zeros((4, 1)))
+    columns = []
+    for j in range(values.shape[1]):
+        column = values[:, j : j + 1] if rows is None else values[rows, j : j + 1]
+        there = ~np.isnan(column[:, 0])
+        counts = there.astype(np.float64) if weights is None else np.where(there, weights, 0.0)
+        columns.append(_measured(column, counts, None) if counts.any() else nothing)
+    names = ("low", "high", "mean", "deviation")
+    return _Column(*(np.concatenate([getattr(c, name) for c in columns]) for name in names))
 
 
 def _empty_sums(m: int) -> Floats:

@@ -28,6 +28,7 @@ KEYS = {
     *("task", "data", "target", "n_train", "n_test", "n_without_target", "layers", "activation"),
     *("output", "loss", "init", "residual", "seed", "n_parameters", "solver", "epochs", "cost"),
     *("l2", "seconds", "stop_reason", "isa", "version", "classes", "model", "ignored"),
+    "notices",
 }
 
 
@@ -259,10 +260,8 @@ class TestMessages:
             (b"# comment\na,y\n1,2\n", "line 2 has 2 entries, the first line has 1 name; expected"),
             (b"a,y\n1,2\n\xff,2\n", "expected UTF-8 text, line 3 is not"),
             ("größe,y\n1,2\n".encode("latin-1"), "expected UTF-8 text, line 1 is not"),
-            ("a,y\n1,2\n".encode("utf-16"), "expected UTF-8 text, found text in UTF-16"),
             ("a,y\n1,2\n".encode("utf-16-le"), "expected UTF-8 text, found text in UTF-16"),
             ("größe,y\n1,2\n".encode("utf-16-be"), "expected UTF-8 text, found text in UTF-16"),
-            ("a,y\n1,2\n".encode("utf-32"), "expected UTF-8 text, found text in UTF-32"),
             (b"a,y\n1,2\n3,\x004\n", "expected UTF-8 text, line 3 holds a null character"),
             (b"a,y\n1,2\n\0\0\0\0", "expected UTF-8 text, line 3 holds a null character"),
             (b"\0", "expected UTF-8 text, line 1 holds a null character"),
@@ -273,7 +272,8 @@ class TestMessages:
             (b"PK\x03\x04\x14\0\x06\0", "expected UTF-8 text, found a zip archive (.zip, .xlsx"),
             (b"a,y,y\n1,2,3\n", "the first line names the column 'y' twice; names must differ"),
             (b"y, a ,a\n1,2,3\n", "the first line names the column 'a' twice; names must differ"),
-            (b'a,y\n1,"2\n3,4\n', "a quotation mark is not closed, or stands inside an entry"),
+            (b'a,y\n1,"2\n3,4\n', "line 2 has a quotation mark that is never closed"),
+            (b'a,y\n1,2\n3,"4"5\n', "line 3 has a quotation mark inside a quoted entry; two of"),
         ],
     )
     @pytest.mark.parametrize("suffix", ["csv", "txt"])
@@ -294,7 +294,7 @@ class TestMessages:
 
         monkeypatch.setattr(pl, "read_parquet", read)
         line = fails("train", path, "--target", "y")
-        assert line == f"{path}: damaged, polars cannot read it: called unwrap"
+        assert line == f"{path}: damaged, it cannot be read: called unwrap"
 
     def test_of_packed_files(self, fails, tmp_path, model):
         packed = gzip.compress(b"a,y\n1,2\n")
@@ -555,7 +555,7 @@ class TestPredict:
             assert line.startswith(f"{csv}: ")
             assert message in line
         line = fails("predict", model, tmp_path / "x.npz")
-        assert "x.npz: expected a table (.csv, .tsv, .tab, .txt, .parquet, .pq), as" in line
+        assert "x.npz: expected a table (.csv, .tsv, .tab, .txt, .parquet, .pq, .feather" in line
 
     def test_a_model_of_arrays_takes_no_table(self, fails, report, csv, tmp_path):
         report("train", "digits", "--epochs", 1, "--output-model", tmp_path / "m")

@@ -242,7 +242,7 @@ static inline struct array array(struct input *in, size_t n, size_t columns, enu
                                    .column_stride = column,
                                    .columns = columns,
                                    .dtype = dtype,
-                                   .labels = labels};
+                                   .kind = labels ? MLP_LABELS : MLP_VALUES};
     if (seldom(in, 5)) { /* rows by number, some of them twice */
         size_t *rows = (size_t *)memory(n * sizeof *rows);
         for (size_t i = 0; i < n; i++)
@@ -390,6 +390,32 @@ static inline void subject_free(struct subject *s)
     free(s->parameters);
 }
 
+/* Some targets are missing, of a softmax all of an instance's: where the sizes say so, which costs no byte of the
+ * input. */
+static inline void leave_gaps(const struct subject *s, size_t n, struct array *y)
+{
+    const size_t m = y->matrix.columns;
+    const int narrow = y->matrix.dtype == MLP_FLOAT32;
+    if ((n * 7 + m) % 4 != 0 || y->matrix.kind == MLP_LABELS ||
+        (!narrow && y->matrix.dtype != MLP_FLOAT64))
+        return;
+    y->matrix.kind = MLP_GAPS;
+    for (size_t i = 0; i < n; i++) {
+        uint8_t *p = y->block + (row_of(&y->matrix, i) - (const char *)y->block);
+        for (size_t j = 0; j < m; j++) {
+            const size_t at = s->g[s->L - 1] == MLP_SOFTMAX ? i : i * m + j;
+            if (at * 2654435761u / 64 % 3 != 0)
+                continue;
+            const double gap = (double)NAN;
+            const float narrow_gap = (float)NAN;
+            memcpy(p + (ptrdiff_t)j * y->matrix.column_stride,
+                   narrow ? (const void *)&narrow_gap : (const void *)&gap,
+                   narrow ? sizeof narrow_gap : sizeof gap);
+        }
+    }
+    y->sum = sum_of(y->block, y->size);
+}
+
 /* The targets that the loss takes, or labels. */
 static inline struct array targets(struct input *in, const struct subject *s, size_t n, int wild)
 {
@@ -400,7 +426,9 @@ static inline struct array targets(struct input *in, const struct subject *s, si
         kind = UNIT;
     else if (s->loss == MLP_POISSON)
         kind = POSITIVE;
-    return array(in, n, outputs, kind, labels, wild);
+    struct array y = array(in, n, outputs, kind, labels, wild);
+    leave_gaps(s, n, &y);
+    return y;
 }
 
 /* An allocation from now on is refused, in one of two inputs. */

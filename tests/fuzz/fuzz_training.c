@@ -379,11 +379,14 @@ static void trained(struct input *in, const struct training *t)
     o.batch_size = 0;
     o.mean = 0;
     o.problem.weights = NULL;
-    o.schedule.kind = MLP_CONSTANT;
+    if (o.schedule.kind == MLP_PLATEAU)
+        o.schedule.kind = MLP_CONSTANT;
+    double *own = copied(t->s->parameters, t->s->P);
     HOLDS(net != NULL);
     run_out(in);
     const enum mlp_status status = mlp_trainer_new(&one, net, &o, from_to(in, 1, 3));
     settle();
+    int set = 0; /* whether the rate has been */
     const size_t steps = from_to(in, 1, 6), parting = at_most(in, steps);
     for (size_t k = 0; status == MLP_OK && k < steps; k++) {
         if (k == parting) {
@@ -396,8 +399,23 @@ static void trained(struct input *in, const struct training *t)
             mlp_trainer_set_position(two, mlp_trainer_position(one));
             HOLDS(mlp_trainer_resume(two, arrays, n_arrays) == NULL);
             HOLDS(same(parameters, others, t->s->P));
+            if (set)
+                mlp_trainer_set_rate(two, mlp_trainer_rate(one));
+            const double rate = mlp_trainer_rate(one), other = mlp_trainer_rate(two);
+            HOLDS(same(&rate, &other, 1));
         }
         const size_t n = from_to(in, 1, t->n);
+        if (n % 3 == 0) { /* from outside */
+            set |= n % 2 == 0;
+            if (n % 2 == 0)
+                mlp_trainer_set_rate(one, 1e-3 * (double)n);
+            if (n % 2 == 0 && two != NULL)
+                mlp_trainer_set_rate(two, 1e-3 * (double)n);
+            mlp_trainer_apply(one, own);
+            if (two != NULL)
+                mlp_trainer_apply(two, own);
+            HOLDS(two == NULL || same(parameters, others, t->s->P));
+        }
         const struct mlp_matrix *w = seldom(in, 3) && t->weights_v ? &t->weights_v->matrix : NULL;
         if (w != NULL && n > t->nv)
             w = NULL;
@@ -422,6 +440,7 @@ static void trained(struct input *in, const struct training *t)
     mlp_network_free(twin);
     free(parameters);
     free(others);
+    free(own);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -309,7 +309,7 @@ static void test_matrices(const struct mlp_kernels *k)
                                        .row_stride = 1,
                                        .columns = 3,
                                        .dtype = MLP_UINT8,
-                                       .labels = 1};
+                                       .kind = MLP_LABELS};
     double *g = malloc(p.P * sizeof *g), *h = malloc(p.P * sizeof *h), c, d;
     CHECK(cost_of(p.net, &plain, &hot, ROWS, 1, &c, g) == MLP_OK);
     CHECK(cost_of(p.net, &strided, &classes, ROWS, 1, &d, h) == MLP_OK);

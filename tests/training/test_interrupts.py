@@ -172,6 +172,31 @@ def test_long_calls():
     assert [line for line in lines if float(line.split(":")[1]) > 5] == []
 
 
+HANDLED = """
+import signal
+import numpy as np
+import deltaloop as dl
+
+calls = []
+net = dl.Network([50, 300, 300, 2], seed=0)
+X = np.random.default_rng(0).normal(size=(40_000, 50))
+y = X[:, :2]
+expected = net.predict(X, n_threads=2), net.input_gradient(X, y)
+signal.signal(signal.SIGALRM, lambda *_: calls.append(net.predict(X[:3])))
+signal.setitimer(signal.ITIMER_REAL, 0.03, 0.03)
+found = net.predict(X, n_threads=2), net.input_gradient(X, y)
+signal.setitimer(signal.ITIMER_REAL, 0.0)
+assert all(map(np.array_equal, found, expected))
+assert calls and all(np.array_equal(call, expected[0][:3]) for call in calls)
+print("done")
+"""
+
+
+def test_handlers_that_return():
+    """A handler may use the network in the midst of a prediction, which goes on: the same bits."""
+    assert run_python(HANDLED, timeout=600) == "done\n"
+
+
 # ---- imports ----
 
 IMPORTS = """

@@ -20,12 +20,16 @@ if TYPE_CHECKING:
 
 
 class Problem(NamedTuple):
-    """The parts, validated: weights (n,) or None, l1, l2, and dropout (L - 1,) or None."""
+    """The parts, validated: weights (n,) or None, l1, l2, and dropout (L - 1,) or None.
+
+    And what the targets are where they are not complete: ``_core.GAPS`` or ``_core.SLOPES``.
+    """
 
     weights: NDArray[np.float64] | None = None
     l1: float = 0.0
     l2: float = 0.0
     dropout: NDArray[np.float64] | None = None
+    targets: int = 0
 
 
 def weights(sample_weight: object, n: int, name: str = "sample_weight") -> Any:

@@ -23,7 +23,7 @@ cdef int matrix_of(cnp.ndarray array, size_t n, size_t columns, bint labels,
         raise ValueError(f"an array of {n} rows and {columns} columns is needed here")
     m.data = <const char *>cnp.PyArray_DATA(array)
     m.columns = columns
-    m.labels = labels
+    m.kind = MLP_LABELS if labels else MLP_VALUES
     m.dtype = MLP_FLOAT64 if double else DTYPES[array.dtype.kind, array.dtype.itemsize]
     m.row_stride = cnp.PyArray_STRIDE(array, 0)
     m.column_stride = 0 if labels else cnp.PyArray_STRIDE(array, 1)
@@ -31,6 +31,20 @@ cdef int matrix_of(cnp.ndarray array, size_t n, size_t columns, bint labels,
     m.rows = NULL
     m.starts = NULL
     m.places = NULL
+    return 0
+
+
+# What the targets of a Problem are where they are not complete: see mlp.h.
+GAPS = <int>MLP_GAPS
+SLOPES = <int>MLP_SLOPES
+
+
+cdef int targets_of(cnp.ndarray y, size_t n, size_t columns, bint labels, problem,
+                    mlp_matrix *m) except -1:
+    """As matrix_of, for targets of a Problem."""
+    matrix_of(y, n, columns, labels, m)
+    if not labels and problem.targets:
+        m.kind = <mlp_kind><int>problem.targets
     return 0
 
 
@@ -177,7 +191,7 @@ cdef inline void exact_matrix(cnp.ndarray array, size_t columns, mlp_matrix *m) 
     """As matrix_of, for an exact array of one or two dimensions."""
     m.data = <const char *>cnp.PyArray_DATA(array)
     m.columns = columns
-    m.labels = 0
+    m.kind = MLP_VALUES
     m.dtype = MLP_FLOAT64
     m.row_stride = <ptrdiff_t>(columns * sizeof(double))
     m.column_stride = sizeof(double)

@@ -112,7 +112,7 @@ cdef class Fit:
 
     cdef mlp_fit *fit
     cdef Core core
-    cdef object x, y, others, order, rows
+    cdef object x, y, others, order, rows, problem
     cdef object pinned, others_pinned  # the memory of x, y and others
     cdef Weights weights, other_weights
     cdef cnp.ndarray epochs  # (5, at least as many as there are)
@@ -138,7 +138,8 @@ cdef class Fit:
         x = core.seen(x)
         self.pinned = pin(x), pin(y)
         rows_of(x, x.shape[0], core.n_inputs, &mx)
-        matrix_of(y, x.shape[0], core.n_outputs, labels, &my)
+        targets_of(y, x.shape[0], core.n_outputs, labels, problem, &my)
+        self.problem = problem
         mx.rows = my.rows = order_of(rows, n)
         self.weights = Weights(problem.weights, n)
         describe_problem(problem, self.weights, &options.problem)
@@ -175,7 +176,7 @@ cdef class Fit:
         self.check_kind(x)
         x = self.core.seen(x)
         rows_of(x, x.shape[0], self.core.n_inputs, &mx)
-        matrix_of(y, x.shape[0], self.core.n_outputs, labels, &my)
+        targets_of(y, x.shape[0], self.core.n_outputs, labels, self.problem, &my)
         if not mlp_fit_replace(self.fit, &mx, &my, described.pointer(), x.shape[0],
                                order_of(order, x.shape[0])):
             raise RuntimeError("an epoch over other instances is under way")
@@ -224,7 +225,7 @@ cdef class Fit:
         self.check_kind(x)
         x = self.core.seen(x)
         rows_of(x, x.shape[0], self.core.n_inputs, &mx)
-        matrix_of(y, x.shape[0], self.core.n_outputs, labels, &my)
+        targets_of(y, x.shape[0], self.core.n_outputs, labels, self.problem, &my)
         mx.rows = my.rows = order_of(rows, n)
         self.others, self.others_pinned = (x, y, rows), (pin(x), pin(y))
         self.other_weights = Weights(weights, n)

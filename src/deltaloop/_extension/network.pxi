@@ -95,6 +95,7 @@ cdef class Core:
         mlp_network_set_parameters(network, <double *>cnp.PyArray_DATA(self.buffer))
         self.scaling_memory = space[shift + n:shift + n + extra]
         mlp_network_set_scaling(network, <double *>cnp.PyArray_DATA(self.scaling_memory))
+        mlp_network_set_poll(network, signalled)
         self.layers_, self.activation_ = layers, activation
         self.output_, self.loss_ = output, loss
         self.residual_ = residual
@@ -300,35 +301,17 @@ cdef class Core:
                  double *out) except -1:
         """mlp_predict, without the GIL when it takes long enough; 0 threads: as many as pay."""
         cdef mlp_status status
-        cdef mlp_matrix part
-        cdef size_t begin = 0, rows
-        cdef double before
         if n_threads == 0:
             n_threads = _threads.recent_limit() if mlp_predict_shares(self.network, n) else 1
         if <double>n * <double>self.n_parameters_ < GIL_WORK:
             return check(mlp_predict(self.network, x, n, linear, n_threads, out))
-        rows = first_rows(n, self.row_work() if x.starts == NULL else self.list_work(x, n))
-        while begin < n:
-            before = perf_counter() if rows < n else 0.0
-            begin_at(x, begin, &part)
-            with nogil:
-                status = mlp_predict(self.network, &part, rows, linear, n_threads,
-                                     out + begin * self.n_outputs)
-            check(status)
-            begin += rows
-            rows = next_rows(rows, n - begin, before)
-        return 0
+        with nogil:
+            status = mlp_predict(self.network, x, n, linear, n_threads, out)
+        return check(status)
 
     cdef double row_work(self) noexcept:
         """What a row's way through the network costs, in multiply-adds."""
         return <double>self.n_parameters_ + 32.0 * <double>(self.units + self.n_inputs)
-
-    cdef double list_work(self, const mlp_matrix *x, size_t n) noexcept:
-        """The same of a row of CSR instances, on average."""
-        cdef double units = <double>(<size_t>self.layers_[1]), terms
-        terms = <double>(x.starts[n] - x.starts[0]) / <double>n
-        return (<double>self.n_parameters_ - units * <double>self.n_inputs + terms * units
-                + 32.0 * <double>self.units)
 
     cdef bint finite(self, const mlp_matrix *x, size_t n) noexcept:
         cdef size_t index = 0
@@ -536,7 +519,7 @@ cdef class Core:
         x = self.seen(x)
         pinned = pin(x), pin(y)
         rows_of(x, n, self.n_inputs, &mx)
-        matrix_of(y, n, self.n_outputs, labels, &my)
+        targets_of(y, n, self.n_outputs, labels, problem, &my)
         describe_problem(problem, weights, &p)
         gradient = None
         if with_gradient:
@@ -590,11 +573,9 @@ cdef class Core:
     def _input_gradient(self, x not None, cnp.ndarray y not None, bint labels,
                         size_t n_threads, problem not None):
         """dC/dx (n, m0) of validated x (n, m0) and y (n, mL) or class indices (n,)."""
-        cdef mlp_matrix mx, my, x_part, y_part, s_part
+        cdef mlp_matrix mx, my
         cdef Weights weights = Weights(problem.weights, x.shape[0])
-        cdef const mlp_matrix *s = NULL
-        cdef size_t n = x.shape[0], begin = 0, rows
-        cdef double before
+        cdef size_t n = x.shape[0]
         cdef mlp_status status
         self.ready()
         x = self.seen(x)
@@ -603,20 +584,10 @@ cdef class Core:
         matrix_of(y, n, self.n_outputs, labels, &my)
         cdef cnp.ndarray gradient = np.empty((n, self.n_inputs))
         cdef double *g = <double *>cnp.PyArray_DATA(gradient)
-        rows = first_rows(n, 3.0 * self.row_work())
-        while begin < n:
-            before = perf_counter() if rows < n else 0.0
-            begin_at(&mx, begin, &x_part)
-            begin_at(&my, begin, &y_part)
-            if weights.pointer() != NULL:
-                begin_at(weights.pointer(), begin, &s_part)
-                s = &s_part
-            with nogil:
-                status = mlp_input_gradient(self.network, &x_part, &y_part, s, rows, n_threads,
-                                            g + begin * self.n_inputs)
-            check(status)
-            begin += rows
-            rows = next_rows(rows, n - begin, before)
+        cdef const mlp_matrix *s = weights.pointer()
+        with nogil:
+            status = mlp_input_gradient(self.network, &mx, &my, s, n, n_threads, g)
+        check(status)
         return gradient
 
 

@@ -14,6 +14,9 @@ cdef class Stepper:
     cdef Stream stream  # of dropout, whose position C keeps
     cdef bint thins  # has dropout
     cdef bint draws  # of the network's own stream
+    cdef readonly size_t _n_threads
+    cdef readonly bint _gaps  # NaN in targets are targets that are missing
+    cdef readonly bint _own_rate  # the learning rate has been set
 
     def __cinit__(self, Core network not None, *, solver, problem, Stream stream not None,
                   bint draws, size_t n_threads):
@@ -25,6 +28,9 @@ cdef class Stepper:
         options.problem.dropout = dropout_of(problem)
         options.stream = stream.stream
         self.stream = stream
+        self._n_threads = n_threads
+        self._gaps = problem.targets == GAPS
+        self._own_rate = False
         self.thins = problem.dropout is not None
         self.draws = self.thins and draws
         self.core = network
@@ -40,6 +46,10 @@ cdef class Stepper:
     @property
     def _network(self):
         return self.core
+
+    @property
+    def _drops(self):
+        return self.thins
 
     @property
     def _solver(self):
@@ -73,7 +83,7 @@ cdef class Stepper:
         finally:
             self.core.leave()
 
-    def step(self, x, y, *, sample_weight=None):
+    def step(self, x, y, *, sample_weight=None, mask=None):
         """Update the parameters once, from the instances given.
 
         Parameters
@@ -85,6 +95,14 @@ cdef class Stepper:
             network has one output or the target is a class.
         sample_weight : array_like, shape (n,), or float for one instance, optional
             As for ``Network.cost``.
+        mask : array_like of bool, of the shape of y, optional
+            True (or 1) where a target counts. Where it is False (or 0) the output has no error: its
+            part of the cost and of the gradient is 0, whatever `y` holds there. The cost stays the
+            sum over what is left, and is divided by nothing, so the other targets have the effect
+            that they have without a mask: that of PyTorch's ``(loss * mask).sum()``. For its
+            mean, ``(loss * mask).sum() / mask.sum()``, pass ``sample_weight`` of 1 / mask.sum().
+            A softmax's targets count all or none; of class indices the mask is (n,). Where nothing
+            is left the cost is 0, and the step follows momentum, Adam's averages and the penalty.
 
         Returns
         -------
@@ -107,12 +125,21 @@ cdef class Stepper:
         >>> first = trainer.step([[0.0, 1.0], [1.0, 0.0]], [0.5, -0.5])
         >>> trainer.step([[0.0, 1.0], [1.0, 0.0]], [0.5, -0.5]) < first
         True
+
+        Of three outputs only the last one has a target:
+
+        >>> net = dl.Network([2, 3], activation="identity", seed=0)
+        >>> before = net.predict([0.0, 1.0])
+        >>> trainer = net.trainer(dl.GradientDescent(learning_rate=0.1))
+        >>> cost = trainer.step([0.0, 1.0], [0.0, 0.0, 1.0], mask=[False, False, True])
+        >>> net.predict([0.0, 1.0]) == before
+        array([ True,  True, False])
         """
         cdef mlp_matrix mx, my
         cdef size_t n = 1, m0 = self.core.n_inputs
         cdef double value
         cdef int ndim
-        if is_exact(x) and self.core.plain and sample_weight is None:
+        if is_exact(x) and self.core.plain and sample_weight is None and mask is None:
             ndim = cnp.PyArray_NDIM(x)
             if ndim == 2:
                 n = cnp.PyArray_DIM(x, 0)
@@ -124,14 +151,17 @@ cdef class Stepper:
                     pinned = pin(x), pin(y) if isinstance(y, cnp.ndarray) else None
                 if self.core.finite(&mx, n) and self.core.finite(&my, n):
                     return self.update(&mx, &my, NULL, n)
-        return self._step_any(x, y, sample_weight)
+        return self._step_any(x, y, sample_weight, mask)
 
-    def _step_any(self, x, y, sample_weight):
+    def _step_any(self, x, y, sample_weight, mask):
         """`step` on anything that is no exact array: the subclass supplies it."""
-        raise TypeError("exact arrays, and no sample_weight, are needed here")
+        raise TypeError("exact arrays, and no sample_weight or mask, are needed here")
 
-    def _step(self, x not None, cnp.ndarray y not None, bint labels, weights):
-        """`step` on validated x (n, m0) and y (n, mL) or class indices (n,), weights (n,) or None."""
+    def _step(self, x not None, cnp.ndarray y not None, bint labels, weights, bint gaps):
+        """`step` on validated x (n, m0) and y (n, mL) or class indices (n,), weights (n,) or None.
+
+        With `gaps` NaN in y stand for targets that are missing.
+        """
         cdef mlp_matrix mx, my
         cdef size_t n = x.shape[0]
         cdef Weights described = Weights(weights, n)
@@ -139,7 +169,38 @@ cdef class Stepper:
         pinned = pin(x), pin(y)
         rows_of(x, n, self.core.n_inputs, &mx)
         matrix_of(y, n, self.core.n_outputs, labels, &my)
+        if gaps:
+            my.kind = MLP_GAPS
         return self.update(&mx, &my, described.pointer(), n)
+
+    def _apply(self, cnp.ndarray gradient not None):
+        """One step along an exact, finite gradient (P,)."""
+        cdef const double *g = <const double *>cnp.PyArray_DATA(gradient)
+        cdef bint short_step = <double>self.core.n_parameters_ < GIL_WORK
+        if not is_exact(gradient) or gradient.size != <Py_ssize_t>self.core.n_parameters_:
+            raise ValueError("an exact array of all parameters is needed here")
+        pinned = pin(gradient)
+        self.core.hold()
+        try:
+            if short_step:
+                mlp_trainer_apply(self.trainer, g)
+            else:
+                with nogil:
+                    mlp_trainer_apply(self.trainer, g)
+        finally:
+            self.core.leave()
+
+    @property
+    def _rate(self):
+        """The learning rate of the next step; setting it ends a schedule."""
+        return mlp_trainer_rate(self.trainer)
+
+    @_rate.setter
+    def _rate(self, double rate):
+        self.core.hold()
+        mlp_trainer_set_rate(self.trainer, rate)
+        self.core.leave()
+        self._own_rate = True
 
     cdef bint target(self, object y, size_t n, int ndim, double *value, mlp_matrix *my) noexcept:
         """Describes an exact target, or a float for one instance, to C; False if it is neither."""
@@ -148,7 +209,7 @@ cdef class Stepper:
             value[0] = y
             my.data = <const char *>value
             my.columns = 1
-            my.labels = 0
+            my.kind = MLP_VALUES
             my.dtype = MLP_FLOAT64
             my.row_stride = my.column_stride = sizeof(double)
             my.offset = my.scale = NULL

@@ -31,6 +31,8 @@ cdef int check(mlp_status status) except -1:
         return 0
     if status == MLP_NO_MEMORY:
         raise MemoryError("deltaloop: out of memory")
+    if status == MLP_STOPPED:
+        return -1  # a signal has raised
     raise ValueError("too large: the number of parameters, instances or bytes overflows")
 
 

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from deltaloop import _core, _scalars
 from deltaloop._arguments import arrays as _arrays
+from deltaloop._arguments import gaps as _gaps
 from deltaloop._arguments import problem as _problem
 from deltaloop._fit import state as _state
-from deltaloop.schedules import Schedule
+from deltaloop.schedules import Plateau
 from deltaloop.solvers import SOLVERS, Solver
 
 if TYPE_CHECKING:
@@ -95,9 +96,10 @@ def check_trainer(network: _core.Core, solver: object) -> Solver:
             "solver must have batch_size=None for a trainer, which takes a batch from each call, "
             f"got batch_size={method.batch_size}"
         )
-    if isinstance(getattr(method, "learning_rate", None), Schedule):
+    if isinstance(getattr(method, "learning_rate", None), Plateau):
         raise ValueError(
-            "solver must have a number as its learning_rate for a trainer, which knows no epochs, "
+            "solver must have a number or another schedule as its learning_rate for a trainer, as "
+            "costs of single steps tell no plateau; set trainer.learning_rate where you see one, "
             f"got {method!r}"
         )
     _arrays.differentiable(network)
@@ -197,7 +199,12 @@ def plain_validation(validation: object) -> object:
 
 
 def check_validation(
-    network: _core.Core, validation: object, patience: object, n: int, check_finite: bool
+    network: _core.Core,
+    validation: object,
+    patience: object,
+    n: int,
+    check_finite: bool,
+    skip: bool = False,
 ) -> Validation:
     """Return the validation of a fit to n instances, and its patience (0: none), validated."""
     if validation is None and patience is None:
@@ -213,14 +220,17 @@ def check_validation(
                 "validation must be a tuple (X, Y), (X, Y, sample_weight) or a fraction, got "
                 f"{len(validation)} element{'s' if len(validation) != 1 else ''}"
             )
-        xv, yv, labels = _arrays.batch(
+        xv, yv, labels, missing = _gaps.batch(
             network,
             validation[0],
             validation[1],
             "validation[0]",
             "validation[1]",
+            skip=skip,
             check_finite=check_finite,
         )
+        if missing:
+            _gaps.some(yv, "validation[1]")
         sv = validation[2] if len(validation) == 3 else None
         weights = _problem.weights(sv, xv.shape[0], "validation[2]")
         return Validation((xv, yv, labels, weights), 0, most)
@@ -265,6 +275,15 @@ def check_parts(
             raise ValueError(
                 f"sample_weight is 0 for all {len(part)} instances that validation leaves for "
                 f"{purpose}"
+            )
+
+
+def check_gaps(y: NDArray[Any], held: NDArray[np.uintp], rows: NDArray[np.uintp]) -> None:
+    """Refuse targets that are missing in all instances set aside, or in all others."""
+    for part, purpose in ((held, "validation"), (rows, "training")):
+        if bool(np.isnan(y[part]).all()):
+            raise ValueError(
+                f"Y is NaN in all {len(part)} instances that validation leaves for {purpose}"
             )
 
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from deltaloop import _core, _scalars
 from deltaloop import scaling as _scaling
 from deltaloop._arguments import arrays as _arrays
+from deltaloop._arguments import gaps as _gaps
 from deltaloop._arguments import problem as _problem
 from deltaloop._arguments import seeds as _seeds
 from deltaloop._arguments import sparse as _sparse
@@ -28,6 +29,7 @@ from deltaloop._fit import state as _state
 from deltaloop._fit import verdict as _verdict
 from deltaloop._fit.arguments import (
     check_epochs,
+    check_gaps,
     check_limits,
     check_parts,
     check_resumed,
@@ -109,6 +111,7 @@ def fit(
     n_threads: object,
     seed: object,
     check_finite: object,
+    missing_targets: object = "raise",
     quiet: bool = False,
 ) -> FitResult:
     """Train a network; the arguments are those of ``Network.fit``. `quiet`: without warnings."""
@@ -122,6 +125,7 @@ def fit(
     show = progress is not False and _scalars.flag("progress", progress)
     course.threads = _scalars.threads(n_threads)
     checked = check_finite is True or _scalars.flag("check_finite", check_finite)
+    skip = _gaps.check(missing_targets)
     if scale is not None:
         course.kind = _scaling.check_kind(scale)
     # From here to the batch: what may run code of the caller's. X becomes an array as the last one,
@@ -151,7 +155,13 @@ def fit(
     if validation is not None:
         validation = plain_validation(validation)
     Y = _arrays.plain("Y", Y)
-    course.x, course.y, course.labels = _arrays.batch(network, X, Y, check_finite=checked)
+    if skip:
+        batch = _gaps.batch(network, X, Y, skip=True, check_finite=checked)
+        course.x, course.y, course.labels, course.missing = batch
+        if course.missing:
+            _gaps.some(course.y, "Y")
+    else:
+        course.x, course.y, course.labels = _arrays.batch(network, X, Y, check_finite=checked)
     if course.kind is not None and isinstance(course.x, _core.Csr):
         raise ValueError(
             f"scale={course.kind!r} takes 0 to other values, which would fill sparse X in; scale "
@@ -159,11 +169,18 @@ def fit(
             "use X.toarray()"
         )
     if validation is not None or patience is not None:
-        watch = check_validation(network, validation, patience, course.n, checked)
+        watch = check_validation(network, validation, patience, course.n, checked, skip)
         if watch.given is not None and type(course.x) is not type(watch.given[0]):
             given = (_sparse.alike(watch.given[0], course.x), *watch.given[1:])
             watch = watch._replace(given=given)
         course.watch = watch
+    if skip and not course.missing and course.watch.given is not None:
+        course.missing = course.watch.given[1].ndim > 1 and _gaps.has(course.watch.given[1])
+    if course.missing and class_weight is not None:
+        raise ValueError(
+            "class_weight needs all targets, got missing ones with missing_targets='skip'; give "
+            "sample_weight"
+        )
     weights = None
     if sample_weight is not None or class_weight is not None:
         weights = _problem.of(network, course.y, course.labels, sample_weight, class_weight).weights
@@ -172,7 +189,7 @@ def fit(
     if weights is not None or rates is not None or course.remembered:
         strength = problem.l2 or course.remembered or 0.0
         problem = _problem.Problem(weights, problem.l1, strength, rates)
-    course.problem = problem
+    course.problem = problem._replace(targets=_core.GAPS) if course.missing else problem
     with exclusive(network):
         settle(course)
         outcome = carry_out(course, show)
@@ -261,6 +278,8 @@ def split(course: Course, stream: _core.Stream) -> None:
     course.split = stream.position if known is None else known
     held, rows = set_aside(x.shape[0], watch.held, stream, course.split)
     s, own_weights = weights_of_parts(course.sample_weight, held, rows)
+    if course.missing:
+        check_gaps(y, held, rows)
     if course.class_weight is not None:
         s = _problem.of(course.network, y[rows], labels, s, course.class_weight).weights
     course.problem = course.problem._replace(weights=s)
@@ -402,7 +421,7 @@ def scaled(course: Course) -> Iterator[None]:
         scaling = course.resumed.scaling
     elif course.kind is not None:
         data = course.x, course.y, course.labels, course.problem.weights, course.parts
-        scaling = _scaling.measure(course.kind, network, *data)
+        scaling = _scaling.measure(course.kind, network, *data, missing=course.missing)
     if scaling is not before:
         _scaling.put(network, scaling)
     try:

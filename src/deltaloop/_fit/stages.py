@@ -84,6 +84,7 @@ class Course:
     x: NDArray[Any]
     y: NDArray[Any]
     labels: bool
+    missing: bool = False  # some of the targets are
     watch: Validation
     problem: Problem
     choice: Choice | None = None  # what was chosen where no solver was given

@@ -76,6 +76,10 @@ class Trials:
             weights = self.weights if rows is None else self.weights[rows]
             counting = np.flatnonzero(weights > 0)
             rows = counting if rows is None else rows[counting]
+        if self.problem.targets:  # rows without any target say nothing
+            there = ~np.isnan(self.y if rows is None else self.y[rows]).all(axis=1)
+            counting = np.flatnonzero(there)
+            rows = counting if rows is None else rows[counting]
         count = len(self.y) if rows is None else len(rows)
         why = "" if state is None else "an earlier fit goes on"
         why = why or _choice.obstacle(count, self.problem, goal, patience)
@@ -85,8 +89,9 @@ class Trials:
             # That of the fit itself, for all trials.
             these = None if rows is None else rows.astype(np.uintp)
             labels = self.y.ndim == 1
+            missing = self.problem.targets != 0
             self.scaling = _scaling.measure(
-                self.scale, self.network, self.x, self.y, labels, None, these
+                self.scale, self.network, self.x, self.y, labels, None, these, missing=missing
             )
         return _choice.pick(
             self.network,
@@ -146,11 +151,12 @@ class Trials:
             n_threads=self.n_threads,
             seed=0,
             check_finite=False,
+            missing_targets="skip" if self.problem.targets else "raise",
             quiet=True,  # what goes wrong costs much on the rows held out
         )
         x, y, held = self.data(part.held)
         if not (
-            np.isfinite(x.values if isinstance(x, _core.Csr) else x).all() and np.isfinite(y).all()
+            np.isfinite(x.values if isinstance(x, _core.Csr) else x).all() and self._whole(y)
         ):  # with check_finite=False
             return math.inf
         if l2 == 0.0:
@@ -159,8 +165,14 @@ class Trials:
             # Rows of one class, or of one value, are learned at once, and do count.
             if known > _choice.TRIAL_TOLERANCE * total and not own < _choice.CLEARLY * known:
                 return math.nan
-        cost = float(copy.cost(x, y, sample_weight=held)) - least(self.network, y, held)
+        skip = "skip" if self.problem.targets else "raise"
+        cost = float(copy.cost(x, y, sample_weight=held, missing_targets=skip))
+        cost -= least(self.network, y, held)
         return cost if math.isfinite(cost) else math.inf
+
+    def _whole(self, y: NDArray[Any]) -> bool:
+        """Whether targets are finite, or missing where they may be."""
+        return bool((np.isfinite(y) | (np.isnan(y) if self.problem.targets else False)).all())
 
     def data(self, rows: Rows) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.float64] | None]:
         """Return X, Y and the weights of rows."""
@@ -179,7 +191,7 @@ class Trials:
             y,
             labels=y.ndim == 1,
             solver=LBFGS(),
-            problem=Problem(weights=weights),
+            problem=Problem(weights=weights, targets=self.problem.targets),
             stream=_core.Stream((0, 0), 0),
             tol=0.0,
             goal=-math.inf,
@@ -202,6 +214,7 @@ def least(network: _core.Core, y: NDArray[Any], weights: NDArray[np.float64] | N
             terms = -times_log(y, y / np.maximum(y.sum(axis=1, keepdims=True), 1e-300))
         else:
             terms = -times_log(y, y) - times_log(1 - y, 1 - y)
+        terms[np.isnan(y)] = 0.0  # what is missing costs nothing
         rows = terms.sum(axis=1)
         return float(rows.sum() if weights is None else weights @ rows)
 

@@ -237,7 +237,7 @@ def unscaled(
         parts.append(("Y", y))
     for name, array in parts:
         values = array[few].astype(np.float64)
-        low, high = values.min(axis=0), values.max(axis=0)
+        low, high = np.fmin.reduce(values), np.fmax.reduce(values)  # of targets that are there
         size = np.maximum(np.abs(low), np.abs(high))
         wild = (size > LARGE) | (size < SMALL) | (size > APART * (high - low))
         wild &= high > low

@@ -65,11 +65,11 @@ def train(args: argparse.Namespace) -> None:
     check_output(args, "--plot", args.plot, used | {"--output-model": args.output_model})
     if args.plot is not None:
         _pictures.check(args)
-    _table_files.check_unpacked(args.data)
+    _table_files.check_known(args.data)
     if _table_files.is_table(args.data):
         _tables.train(args)
         return
-    for flag in ("target", "task", "drop"):
+    for flag in ("target", "task", "drop", *_tables.READING):
         if getattr(args, flag):
             kinds = ", ".join(_table_files.SUFFIXES)
             args.usage_error(
@@ -200,12 +200,12 @@ def _data_text(data: Data) -> str:
 def predict(args: argparse.Namespace) -> None:
     check_output(args, "--output", args.output, {"the model": args.model, "the rows": args.file})
     if args.output is not None and not (
-        _table_files.is_table(args.output) or is_direct(args.output)
+        _table_files.is_written(args.output) or is_direct(args.output)
     ):
-        kinds = ", ".join(_table_files.SUFFIXES)
+        kinds = ", ".join(_table_files.WRITTEN)
         args.usage_error(f"argument --output: expected a name that ends in {kinds}")
     network, notes = _model(args)
-    _table_files.check_unpacked(args.file)
+    _table_files.check_known(args.file)
     if METADATA in notes.user:
         _tables.predict(args, TabularModel._of(network, notes))
         return

@@ -35,7 +35,8 @@ Train a network on rows and measure it on rows held out.
 DATA is a table, the word digits (1,797 handwritten digits that ship with the
 package) or a NumPy file.
 
-A table is a .csv, .tsv or .parquet file with names of columns; --target names
+A table is a file with names of columns: CSV and other text, Parquet, Feather,
+Excel, OpenDocument, JSON, SQLite or MATLAB, compressed or not; --target names
 the one to predict. Text, booleans and whole numbers of few different values
 are classes, other numbers values. Categories, dates and missing values in the
 other columns are encoded (docs/tables.md). A saved model takes raw rows.
@@ -121,6 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     predict.add_argument("model", metavar="MODEL", help="file written by --output-model")
     predict.add_argument("file", metavar="FILE", help="a table, a .npz file with X, or a .npy file")
+    _add_files(predict.add_argument)
     predict.add_argument(
         "--output",
         metavar="PATH",
@@ -165,13 +167,24 @@ def _parameter(name: str) -> str:
     return f"{row.parameter} of {name} ({row.usual:g}{units})"
 
 
+def _add_files(add: Callable[..., Any]) -> None:
+    """Add the options on text files, which both commands on tables have."""
+    add(
+        "--separator",
+        type=_types.separator,
+        metavar="SIGN",
+        help="of a text file: what stands between entries: , ; | or tab (what fits all records)",
+    )
+    add("--encoding", metavar="NAME", help="of a text file: such as cp1252 or latin-1 (UTF-8)")
+
+
 def _add_train(train: argparse.ArgumentParser) -> None:
     add = train.add_argument
     dropping = [name for name, kind in SOLVERS.items() if "dropout" in kind._takes]
     add(
         "data",
         metavar="DATA",
-        help="digits, a table (.csv, .tsv, .parquet), or a .npz file with arrays X and y",
+        help="digits, a table (.csv, .xlsx, .parquet, ...), or a .npz file with arrays X and y",
     )
     add(
         "--target",
@@ -191,6 +204,47 @@ def _add_train(train: argparse.ArgumentParser) -> None:
         metavar="COLUMN",
         help="of a table: a column to leave out; may be given several times",
     )
+    add(
+        "--missing",
+        action="append",
+        default=[],
+        metavar="ENTRY",
+        help="of a table: an entry that says that there is no value, besides an empty one, NA, n/a "
+        "and the like; may be given several times",
+    )
+    add(
+        "--decimal",
+        choices=[".", ","],
+        help="of a table: the decimal sign in numbers (what all entries of a column tell)",
+    )
+    add(
+        "--thousands",
+        choices=[",", ".", " ", "'", "_"],
+        metavar="SIGN",
+        help="of a table: the sign between thousands: , . ' _ or a space (what the entries tell)",
+    )
+    add(
+        "--dates",
+        choices=["day-first", "month-first"],
+        help="of a table: what 03/04/2026 means (what all entries of a column tell)",
+    )
+    add(
+        "--text",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="of a table: a column that stays text, though its entries look like numbers or dates; "
+        "may be given several times",
+    )
+    add(
+        "--keep",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="of a table: a column to learn from, though it seems to number the rows; may be given "
+        "several times",
+    )
+    _add_files(add)
     add(
         "--hidden",
         type=_types.hidden,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
@@ -30,24 +31,49 @@ from deltaloop.cli._solvers import (
 )
 from deltaloop.cli._streams import note, say
 from deltaloop.losses import _of_text as of_text
-from deltaloop.tabular import TabularModel, _frames
+from deltaloop.tabular import TabularModel, _applied, _frames
 from deltaloop.tabular._columns import Column
 from deltaloop.tabular._description import check_size
 from deltaloop.tabular._kinds import KINDS, listed
+from deltaloop.tabular._options import Options
 from deltaloop.tabular._target import Target
 from deltaloop.tabular._training import Prepared
+from deltaloop.tabular._values import Notation
 
-__all__ = ["columns_text", "description", "predict", "train"]
+__all__ = ["READING", "columns_text", "description", "predict", "train"]
+
+
+# The options on how text is read, as `TabularModel` calls them.
+READING = ("decimal", "thousands", "dates", "missing", "text", "keep")
+
+
+def _read(
+    args: argparse.Namespace,
+    path: str,
+    options: Options,
+    text: Sequence[str] = (),
+    told: dict[str, str] | None = None,
+) -> Any:
+    return _table_files.read(
+        path, text, options=options, separator=args.separator, encoding=args.encoding, told=told
+    )
 
 
 def train(args: argparse.Namespace) -> None:
-    frame = _table_files.read(args.data)
+    options = Options.of({name: getattr(args, name) for name in READING if getattr(args, name)})
+    told: dict[str, str] = {}
+    frame = _read(args, args.data, options, told=told)
     names = list(frame.columns)
     if not args.target:
         args.usage_error(
             f"argument --target: expected a column of {args.data}, which has {listed(names)}"
         )
     target = args.target[0] if len(args.target) == 1 else args.target
+    if len(names) == 1 and target != names[0]:
+        raise ValueError(
+            f"{args.data}: has one column alone, {names[0]!r}; --separator says what stands "
+            "between entries, as in --separator ' '"
+        )
     model = TabularModel(
         task=args.task,
         hidden=args.hidden,
@@ -61,7 +87,13 @@ def train(args: argparse.Namespace) -> None:
     args.solver = args.solver or [AUTO]
     check_patience(args)
     try:
+        untyped = frozenset(() if _table_files.has_types(args.data) else names)
+        model._reading = replace(options, untyped=untyped, flags=True)
         data = model._prepare(frame, target, args.drop)
+        missing = [line for name, line in told.items() if name not in args.drop]
+        data = replace(data, notices=(*missing, *data.notices))
+        for notice in () if args.json else data.notices:
+            note(f"deltaloop: {notice}")
         check_class_weight(args, args.data, data.target.classes)
         if args.output_model is not None:
             check_size(data.table, data.target)
@@ -83,6 +115,7 @@ def train(args: argparse.Namespace) -> None:
         **fit_report(model.network, model.result),
         **model.report,
         "ignored": model.ignored,
+        "notices": list(model.notices),
         "isa": dl.runtime()["isa"],
         "version": dl.__version__,
         "classes": None if data.target.classes is None else list(data.target.classes),
@@ -139,10 +172,10 @@ def predict(args: argparse.Namespace, model: TabularModel) -> None:
         raise ValueError(
             f"{args.file}: expected a table ({kinds}), as {args.model} was trained on one"
         )
-    text = [column.name for column in model.columns if KINDS[column.kind].text]
-    if target.classes is not None and isinstance(target.classes[0], str):
+    text = [column.name for column in model.columns if KINDS[column.kind].text or column.notation]
+    if target.notations or (target.classes is not None and isinstance(target.classes[0], str)):
         text += target.names
-    frame = _table_files.read(args.file, text)
+    frame = _read(args, args.file, Options(), text)
     try:
         predictions = model.predict(frame)
         report = {
@@ -166,7 +199,7 @@ def _score(model: TabularModel, target: Target, frame: Any) -> dict[str, Any]:
     """Return what a report says of the rows with a target; a note if there is no score."""
     try:
         found = _frames.frame(frame)
-        rows = target.encode({name: _frames.column(found[name]) for name in target.names})[1]
+        rows = target.encode(target.read({name: found[name] for name in target.names}))[1]
         score = model.score(frame)
     except (TypeError, ValueError) as error:
         note(f"deltaloop: no {score_label(target.task)}: {error}")
@@ -181,7 +214,10 @@ def description(model: TabularModel) -> dict[str, Any]:
         "task": model.task,
         "target": model.target,
         "classes": None if classes is None else list(classes),
-        "columns": [asdict(column) for column in model.columns],
+        "columns": [
+            asdict(column) | {"notation": _applied.to_json(column.notation)}
+            for column in model.columns
+        ],
     }
 
 
@@ -191,5 +227,9 @@ def columns_text(columns: list[dict[str, Any]]) -> str:
     for column in columns:
         values = ", ".join(map(repr, column["categories"]))
         missing = ", may be missing" if column["missing"] else ""
-        lines.append(f"{column['name']!r}: {column['kind']}{' ' * bool(values)}{values}{missing}")
+        notation = column["notation"]
+        called = Notation(**notation).called if notation and not values else ""
+        how = f", read with {called}" if called not in ("", Notation().called) else ""
+        kind = f"{column['kind']}{' ' * bool(values)}"
+        lines.append(f"{column['name']!r}: {kind}{values}{how}{missing}")
     return "\n".join(lines)

@@ -25,6 +25,7 @@ __all__ = [
     "rate",
     "schedule",
     "seed",
+    "separator",
     "solvers",
     "strength",
 ]
@@ -55,6 +56,13 @@ fraction = _checked(float, lambda value: 0 < value < 1, "a number between 0 and 
 strength = _checked(float, lambda value: 0 <= value < math.inf, "a finite number from 0")
 part = _checked(float, lambda value: 0 <= value < 1, "a number from 0 to below 1")
 momentum = probability = part
+
+
+def separator(text: str) -> str:
+    found = {"tab": "\t", "\\t": "\t"}.get(text, text)
+    if len(found) != 1 or not found.isascii() or found.isalnum() or found in '"\r\n':
+        raise argparse.ArgumentTypeError(f"expected one sign, such as ; or tab, got {text!r}")
+    return found
 
 
 def hidden(text: str) -> tuple[int, ...]:

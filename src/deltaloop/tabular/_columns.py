@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deltaloop._scaling import Floats, Scaling
-from deltaloop.tabular import _frames
+from deltaloop.tabular import _applied, _frames
 from deltaloop.tabular._kinds import Column, Ignored, listed
 from deltaloop.tabular._values import Values
 
@@ -63,7 +63,15 @@ class Table:
                 f"there is no column {listed(absent)}, which the model needs; the "
                 f"columns are {listed(there)}"
             )
-        return {column.name: _frames.column(frame[column.name]) for column in self.columns}
+        return {
+            column.name: _applied.apply(
+                _frames.column(frame[column.name]),
+                column.kind,
+                column.notation,
+                column.categories,
+            )
+            for column in self.columns
+        }
 
     def scaling(self, inputs: Floats) -> Scaling:
         """Return how the inputs of the training rows are scaled."""

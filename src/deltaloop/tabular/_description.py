@@ -7,7 +7,7 @@ wrong ends in a ValueError. The length of the text is limited by that of a file'
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import pairwise
 from typing import Any
 
@@ -15,13 +15,16 @@ from deltaloop._files import strict_json
 from deltaloop._files.header import MAX_HEADER_BYTES
 from deltaloop._files.paths import short, twice
 from deltaloop.network import Network
+from deltaloop.tabular import _applied
 from deltaloop.tabular._columns import Column, Table
 from deltaloop.tabular._kinds import KINDS
 from deltaloop.tabular._target import MAX_WHOLE, Label, Target
+from deltaloop.tabular._values import Notation
 
 __all__ = ["check_network", "check_size", "of_found", "of_text", "to_text"]
 
-VERSION = 1
+# Version 2 has notations; version 1 is written where there are none.
+VERSION = 2
 
 # A category takes 8 bytes of a header with its quotation marks, and counts twice, with its comma.
 MAX_PARTS = MAX_HEADER_BYTES // 4
@@ -29,13 +32,27 @@ MAX_PARTS = MAX_HEADER_BYTES // 4
 
 def to_text(table: Table, target: Target) -> str:
     """Return the description; the same one gives the same text."""
+    notations = [_applied.to_json(notation) for notation in target.notations]
     description: dict[str, Any] = {
         "version": VERSION,
         "target": target.names[0] if target.single else list(target.names),
         "classes": None if target.classes is None else list(target.classes),
-        "columns": [asdict(column) for column in table.columns],
+        "columns": [_to_json(column) for column in table.columns],
     }
+    if notations:
+        description["notations"] = notations
+    if not notations and not any("notation" in column for column in description["columns"]):
+        description["version"] = 1  # which the first version can read
     return json.dumps(description, allow_nan=False, ensure_ascii=False)
+
+
+def _to_json(column: Column) -> dict[str, Any]:
+    found = asdict(column)
+    if column.notation is None:
+        del found["notation"]
+    else:
+        found["notation"] = _applied.to_json(column.notation)
+    return found
 
 
 def check_size(table: Table, target: Target) -> None:
@@ -61,13 +78,16 @@ def of_found(found: object) -> tuple[Table, Target]:
             f"expected version {VERSION} of the table's description, found {short(str(version))}: "
             "it was written by a newer deltaloop, which is needed to read it"
         )
-    _check_keys("the table's description", found, ("version", "target", "classes", "columns"))
+    _check_keys(
+        "the table's description", found, ("version", "target", "classes", "columns"), "notations"
+    )
     assert isinstance(found, dict)
-    if type(version) is not int or version != VERSION:
+    if type(version) is not int or version < 1:
         raise ValueError(
-            f"expected version {VERSION} of the table's description, found {short(str(version))}"
+            f"expected version 1 to {VERSION} of the table's description, found "
+            f"{short(str(version))}"
         )
-    target = _target(found["target"], found["classes"])
+    target = _target(found["target"], found["classes"], found.get("notations"))
     columns = found["columns"]
     if not (isinstance(columns, list) and columns):
         raise ValueError("expected columns to be a list of one or more")
@@ -92,8 +112,8 @@ def check_network(table: Table, target: Target, network: Network) -> None:
         raise ValueError(f"expected a network for {what}, found the output {network.output}")
 
 
-def _check_keys(what: str, found: object, expected: tuple[str, ...]) -> None:
-    if not (isinstance(found, dict) and set(found) == set(expected)):
+def _check_keys(what: str, found: object, expected: tuple[str, ...], optional: str) -> None:
+    if not (isinstance(found, dict) and set(found) - {optional} == set(expected)):
         raise ValueError(f"expected {what} to be an object of {', '.join(expected)}")
 
 
@@ -107,15 +127,23 @@ def _names(names: object) -> tuple[str, ...]:
     raise ValueError(f"expected names of columns, found {short(str(names))}")
 
 
-def _target(names: object, classes: object) -> Target:
+def _target(names: object, classes: object, given: object) -> Target:
     single = isinstance(names, str)
     known = _names([names] if single else names)
+    notations: tuple[Notation | None, ...] = ()
+    if given is not None:
+        if not (isinstance(given, list) and len(given) == len(known) and any(given)):
+            raise ValueError("expected notations to be a list with one for each target")
+        notations = tuple(
+            None if item is None else _applied.of_json(f"target {short(name)}", item)
+            for name, item in zip(known, given, strict=True)
+        )
     if classes is None:
-        return Target(known, single, None)
+        return Target(known, single, None, notations)
     labels = _labels(classes)
     if not single:
         raise ValueError("expected one target of a classification")
-    return Target(known, single, labels)
+    return Target(known, single, labels, notations)
 
 
 def _labels(classes: object) -> tuple[Label, ...]:
@@ -133,7 +161,7 @@ def _labels(classes: object) -> tuple[Label, ...]:
 
 
 def _column(found: object) -> Column:
-    _check_keys("a column", found, ("name", "kind", "missing", "categories", "means"))
+    _check_keys("a column", found, ("name", "kind", "missing", "categories", "means"), "notation")
     assert isinstance(found, dict)
     name, kind, missing = found["name"], found["kind"], found["missing"]
     if not isinstance(name, str):
@@ -143,4 +171,7 @@ def _column(found: object) -> Column:
         raise ValueError(f"{where}: expected a kind that is known, found {short(str(kind))}")
     if type(missing) is not bool:
         raise ValueError(f"{where}: expected missing to be true or false")
-    return KINDS[kind].of_json(name, missing, found["categories"], found["means"])
+    column = KINDS[kind].of_json(name, missing, found["categories"], found["means"])
+    if "notation" not in found:
+        return column
+    return replace(column, notation=_applied.of_json(where, found["notation"]))

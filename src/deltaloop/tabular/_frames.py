@@ -6,7 +6,11 @@ error that names the column and the row, counted from 0.
 
 from __future__ import annotations
 
+import datetime
+import numbers
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from decimal import Decimal
 from importlib.util import find_spec
 from typing import Any
 
@@ -15,7 +19,7 @@ from numpy.typing import NDArray
 
 from deltaloop._files.paths import twice
 from deltaloop.tabular._kinds import KINDS, Kind, known
-from deltaloop.tabular._values import NOTHING, Values, quote, where
+from deltaloop.tabular._values import NOTHING, Notation, Values, quote, where
 
 __all__ = ["Columns", "column", "first_line", "frame", "series"]
 
@@ -71,7 +75,9 @@ def column(given: Any) -> Values:
     for kind in KINDS.values():
         if kind.takes(given.dtype):
             values = kind.read(given, missing)
-            return _values(kind, name, dtype, values, missing, dtype == "Boolean")
+            found = _values(kind, name, dtype, values, missing, dtype == "Boolean")
+            items = kind.items(given, missing)
+            return replace(found, notation=Notation(items=items)) if items else found
     return _of_items(name, dtype, known(given, missing), missing)
 
 
@@ -158,11 +164,25 @@ def _of_items(name: str, dtype: str, items: list[Any], missing: NDArray[np.bool_
         )
     for row, item in enumerate(items):
         if item is not None and not kind.accepts(item):
-            raise TypeError(
+            wrong = (
                 f"{where(name, row)}: expected {kind.item}, as in row {first}, got {quote(item)}"
             )
+            if all(_as_text(item) is not None for item in items if item is not None):
+                text = [None if item is None else _as_text(item) for item in items]
+                return Values(name, "text", dtype, text=text, mixed=wrong)
+            raise TypeError(wrong)
     boolean = all(item is None or isinstance(item, bool | np.bool_) for item in items)
     return _values(kind, name, dtype, kind.converted(items), missing, boolean)
+
+
+def _as_text(item: object) -> str | None:
+    """Return what a file of text would hold for an object among text, None for most objects."""
+    if isinstance(item, str):
+        return item
+    if isinstance(item, datetime.date):
+        return item.isoformat()
+    number = isinstance(item, numbers.Real | Decimal) and not isinstance(item, bool)
+    return str(item) if number else None
 
 
 def first_line(error: BaseException) -> str:

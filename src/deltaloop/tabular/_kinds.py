@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from deltaloop._files.paths import short
 from deltaloop._scaling import Floats, Scaling
-from deltaloop.tabular._values import NOTHING, Values, not_a_number, where
+from deltaloop.tabular._values import NOTHING, Notation, Values, kept, not_a_number, where
 
 __all__ = [
     "KINDS",
@@ -61,6 +61,8 @@ class Column:
     means : tuple of float
         What a missing value is replaced by: the mean of the training rows, or the shares of the
         categories; empty for a category with an input for missing values.
+    notation : Notation or None
+        How text is read as values of the column; None for numbers as programs write them.
     """
 
     name: str
@@ -68,6 +70,7 @@ class Column:
     missing: bool
     categories: tuple[str, ...] = ()
     means: tuple[float, ...] = ()
+    notation: Notation | None = None
 
     @property
     def n_inputs(self) -> int:
@@ -85,7 +88,7 @@ class Column:
             if kind.form == values.form:
                 found = kind.of(values, rows)
                 if isinstance(found, Column):
-                    return found
+                    return replace(found, notation=kept(values.notation))
                 refused.append(found)
         return refused[0] if refused else CONSTANT  # no kind has the form of what is all missing
 
@@ -154,6 +157,13 @@ class Kind:
     def read(self, series: Any, missing: NDArray[np.bool_]) -> Any:
         """Return the values of a narwhals series of such a dtype, (n,). Here: as of objects."""
         return self.converted(known(series, missing))
+
+    def items(self, series: Any, missing: NDArray[np.bool_]) -> str:
+        """Return the type of what such a series holds, if it is read as text and is none.
+
+        It is one that a `Notation` has; here none.
+        """
+        return ""
 
     def accepts(self, item: object) -> bool:
         """Whether it reads this Python object, where a column holds such."""
@@ -328,6 +338,11 @@ class Category(Kind):
     def read(self, series: Any, missing: NDArray[np.bool_]) -> Any:
         # pandas has categories of any type.
         return [None if item is None else str(item) for item in known(series, missing)]
+
+    def items(self, series: Any, missing: NDArray[np.bool_]) -> str:
+        found = {type(item) for item in known(series, missing) if item is not None}
+        kind = found.pop() if len(found) == 1 else str
+        return kind.__name__ if kind in (int, bool, float) else ""
 
     def accepts(self, item: object) -> bool:
         return isinstance(item, str)

@@ -21,6 +21,7 @@ from deltaloop.results import EpochInfo, FitResult
 from deltaloop.solvers import Solver
 from deltaloop.tabular import _description, _frames, _training
 from deltaloop.tabular._columns import Column, Table
+from deltaloop.tabular._options import Options
 from deltaloop.tabular._target import Target
 from deltaloop.tabular._travel import Travels
 
@@ -58,6 +59,11 @@ class TabularModel(Travels):
     seed : int, default 0
         Of the rows held out, the initial weights and the order of the rows. The same table and
         seed give the same bits.
+    reading : dict, optional
+        How text is read, where its entries leave it open: ``decimal`` and ``thousands``, signs in
+        numbers; ``dates``, ``"day-first"`` or ``"month-first"``; ``missing``, entries that say that
+        there is no value; ``text``, columns that stay text; ``keep``, columns that seem to number
+        the rows, but count. docs/tables.md has the rules.
 
     Attributes
     ----------
@@ -70,6 +76,8 @@ class TabularModel(Travels):
         Those that the model takes, with ``name``, ``kind``, ``categories`` and so on.
     ignored : dict of str to str
         Columns that the last fit found to say nothing, and why.
+    notices : tuple of str
+        What the last fit decided about the text of the columns.
     network : Network or None
         It takes encoded columns, unscaled: the scaling is part of its weights.
     result : FitResult or None
@@ -118,12 +126,14 @@ class TabularModel(Travels):
         init: Init | None = None,
         test_fraction: float = 0.2,
         seed: int = 0,
+        reading: Mapping[str, Any] | None = None,
     ) -> None:
         self._asked = None if task is None else _scalars.choice("task", task, TASKS)
         self._fraction = _scalars.real("test_fraction", test_fraction)
         if not 0.0 <= self._fraction < 1.0:
             raise ValueError(f"test_fraction must be in [0, 1), got {test_fraction!r}")
         self._seed = _scalars.integer("seed", seed, at_least=0)
+        self._reading = Options.of({} if reading is None else reading)
         self._network_options = {
             "hidden": hidden,
             "activation": activation,
@@ -135,6 +145,7 @@ class TabularModel(Travels):
         self._target: Target | None = None
         self.network: Network | None = None
         self.ignored: dict[str, str] = {}
+        self.notices: tuple[str, ...] = ()
         self.result: FitResult | None = None
         self.report: dict[str, Any] | None = None
         self.train_rows: NDArray[np.intp] | None = None
@@ -240,7 +251,8 @@ class TabularModel(Travels):
         Warns
         -----
         UserWarning
-            If text is ignored because it has too many different values to be a category.
+            If something had to be decided to read text, or text is ignored because it has too many
+            different values to be a category.
 
         Raises
         ------
@@ -267,17 +279,13 @@ class TabularModel(Travels):
         if validation is not None:
             _scalars.real("validation", validation)
         data = self._prepare(frame, target, drop)
-        for name, ignored in data.ignored.items():
-            if ignored.advice:
-                warnings.warn(
-                    f"column {name!r} is ignored: {ignored.reason}; {ignored.advice}; "
-                    f"drop=[{name!r}] says so without this warning",
-                    stacklevel=2,
-                )
+        _training.warn(data, stacklevel=2)
         return self._train(data, options)
 
     def _prepare(self, frame: object, target: object, drop: object) -> _training.Prepared:
-        return _training.prepare(frame, target, drop, self._asked, self._fraction, self._seed)
+        return _training.prepare(
+            frame, target, drop, self._asked, self._fraction, self._seed, self._reading
+        )
 
     def _train(self, data: _training.Prepared, options: dict[str, Any]) -> Self:
         """Train on what was prepared; nothing changes if that fails."""
@@ -301,6 +309,7 @@ class TabularModel(Travels):
             network=network,
             _table=data.table,
             _target=data.target,
+            notices=data.notices,
             ignored={name: ignored.reason for name, ignored in data.ignored.items()},
             train_rows=data.rows[data.train],
             test_rows=data.rows[data.test],
@@ -401,11 +410,11 @@ class TabularModel(Travels):
         found = _frames.frame(frame)
         if y is None:
             columns = _training.columns_of(found, "target", list(target.names))
-            truth = {name: _frames.column(found[name]) for name in columns}
+            truth = target.read({name: found[name] for name in columns})
         elif len(target.names) > 1:
             raise ValueError("y is for a single target; let frame hold the columns of several")
         else:
-            truth = {target.names[0]: _frames.column(_frames.series(target.names[0], y))}
+            truth = target.read({target.names[0]: _frames.series(target.names[0], y)})
             if len(truth[target.names[0]]) != len(found):
                 raise ValueError(
                     f"frame has {len(found)} rows, y has {len(truth[target.names[0]])}; they must "

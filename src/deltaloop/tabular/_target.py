@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deltaloop._scaling import Floats
+from deltaloop.tabular import _applied, _frames
 from deltaloop.tabular._kinds import no_target
-from deltaloop.tabular._values import Values, not_a_number, numbers_as_text, where
+from deltaloop.tabular._values import Notation, Values, kept, not_a_number, numbers_as_text, where
 
 __all__ = ["Label", "Target"]
 
@@ -26,11 +27,15 @@ MAX_WHOLE = 2**53
 
 @dataclass(frozen=True)
 class Target:
-    """The columns to predict: one by its name alone, or several; sorted classes, or None."""
+    """The columns to predict: one by its name alone, or several; sorted classes, or None.
+
+    `notations` say how the text of each of them is read; empty where that is as usual.
+    """
 
     names: tuple[str, ...]
     single: bool
     classes: tuple[Label, ...] | None
+    notations: tuple[Notation | None, ...] = ()
 
     @property
     def task(self) -> str:
@@ -43,6 +48,8 @@ class Target:
     @classmethod
     def of(cls, columns: Sequence[Values], single: bool, task: str | None) -> Target:
         """Describe the target of the training table. TypeError or ValueError if it cannot be."""
+        declared = [values.notation is not None and values.notation.items for values in columns]
+        columns = [_of_items(values) for values in columns]
         for values in columns:
             if values.missing.all():
                 raise ValueError(f"target column {values.name!r} has no values")
@@ -54,15 +61,37 @@ class Target:
                 )
         if task is None:
             task = "regression" if len(columns) > 1 else _found_out(columns[0])
+            task = "classification" if declared == ["int"] else task
         names = tuple(values.name for values in columns)
+        known = tuple(kept(values.notation) for values in columns)
+        notations = known if any(known) else ()
         if task == "regression":
             for values in columns:
                 _check_numbers(values)
-            return cls(names, single, None)
+            return cls(names, single, None, notations)
         if len(columns) > 1:
             raise ValueError(f"a classification has one target, got {len(columns)}: {list(names)}")
         classes = _classes(columns[0])
-        return cls(names, single, classes)
+        return cls(names, single, classes, notations)
+
+    def typed(self, columns: Mapping[str, Values]) -> dict[str, Values]:
+        """Return the target's columns; categories that are whole numbers or booleans as such."""
+        return {name: _of_items(columns[name]) for name in self.names}
+
+    def read(self, columns: Mapping[str, Any]) -> dict[str, Values]:
+        """Read the target's columns, narwhals series, as those of training were read."""
+        kind = "category" if self.classes and isinstance(self.classes[0], str) else "number"
+        notations = self.notations or (None,) * len(self.names)
+        return {
+            name: _applied.apply(
+                _of_items(_frames.column(columns[name])),
+                kind,
+                notation,
+                [label for label in self.classes or () if isinstance(label, str)],
+                target=True,
+            )
+            for name, notation in zip(self.names, notations, strict=True)
+        }
 
     def encode(self, columns: Mapping[str, Values]) -> tuple[NDArray[Any], NDArray[np.intp]]:
         """Return y of the rows that have a target, and these rows.
@@ -90,6 +119,20 @@ class Target:
             labels: NDArray[Any] = np.array(self.classes)[outputs]
             return labels
         return outputs[:, 0] if self.single else outputs
+
+
+def _of_items(values: Values) -> Values:
+    """Return categories that are whole numbers or booleans as such; others as they are."""
+    items = "" if values.notation is None else values.notation.items
+    if values.text is None or items not in ("int", "bool"):
+        return values
+    found = [
+        np.nan if text is None else float(text == "True" if items == "bool" else text)
+        for text in values.text
+    ]
+    return replace(
+        values, form="number", numbers=np.array(found), text=None, boolean=items == "bool"
+    )
 
 
 def _found_out(values: Values) -> str:

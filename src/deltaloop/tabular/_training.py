@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import time
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,9 +18,10 @@ from deltaloop._scaling import Floats, Scaling
 from deltaloop.losses import _parts as parts
 from deltaloop.network import Network
 from deltaloop.results import FitResult
-from deltaloop.tabular import _frames
+from deltaloop.tabular import _frames, _identifiers, _reading
 from deltaloop.tabular._columns import Table
 from deltaloop.tabular._kinds import Ignored, listed
+from deltaloop.tabular._options import Options
 from deltaloop.tabular._target import Target
 from deltaloop.tabular._values import numbers_as_text
 
@@ -32,6 +34,7 @@ __all__ = [
     "prepare",
     "score",
     "train",
+    "warn",
 ]
 
 # What `Network.fit` takes and a table's model hands on.
@@ -73,6 +76,7 @@ class Prepared:
     train: NDArray[np.intp]
     test: NDArray[np.intp]
     n_without_target: int
+    notices: tuple[str, ...] = ()
 
 
 def prepare(
@@ -82,6 +86,7 @@ def prepare(
     task: str | None,
     fraction: float,
     seed: int,
+    options: Options | None = None,
 ) -> Prepared:
     """Read the columns of a frame, split its rows and encode them."""
     found = _frames.frame(frame)
@@ -94,8 +99,17 @@ def prepare(
     both = [name for name in names if name in without]
     if both:
         raise ValueError(f"drop names the target column {both[0]!r}")
-    columns = {name: _frames.column(found[name]) for name in names}
+    options = options or Options()
+    for name, given in (("text", options.text), ("keep", options.keep)):
+        columns_of(found, name, given)
+    without.update(names)
+    others = [name for name in found.columns if name not in without]
+    read = _reading.of_table(
+        {name: _frames.column(found[name]) for name in [*names, *others]}, names, options
+    )
+    columns, notices = read.columns, list(read.notices)
     known = Target.of([columns[name] for name in names], single, task)
+    columns |= known.typed(columns)
     y, rows = known.encode(columns)
     n, unused = len(rows), len(found) - len(rows)
     if fraction == 0.0:
@@ -108,20 +122,24 @@ def prepare(
         verb = "has" if n == 1 else "have"
         what = f" that {verb} a {'target' if single else 'value of each target'}" if unused else ""
         raise _splits.too_few(n, fraction, what)
-    without.update(names)
-    others = [name for name in found.columns if name not in without]
-    whole = {name: _frames.column(found[name]) for name in others}
-    inputs = [values.take(rows) for values in whole.values()]
+    whole = {name: columns[name] for name in others}
+    ids = _identifiers.found(whole, options.keep)
+    notices += [
+        f"column {name!r} {why}, and is left out; {options.option('keep', name)} keeps it"
+        for name, why in ids.items()
+    ]
+    inputs = [values.take(rows) for name, values in whole.items() if name not in ids]
     table, ignored = Table.of(inputs, train)
     for name, why in ignored.items():
         if why.advice:
             hint = numbers_as_text(whole[name])
             ignored[name] = replace(why, reason=why.reason + hint)
+    ignored = {name: Ignored(why) for name, why in ids.items()} | ignored
     if not table.columns:
         reasons = "; ".join(f"{name!r} is {why.reason}" for name, why in ignored.items())
         raise ValueError(f"no column is left to learn from{': ' if reasons else ''}{reasons}")
     X = table.encode({values.name: values for values in inputs})
-    return Prepared(table, known, ignored, X, y, rows, train, test, unused)
+    return Prepared(table, known, ignored, X, y, rows, train, test, unused, tuple(notices))
 
 
 def make_network(data: Prepared, options: Mapping[str, Any], seed: int) -> Network:
@@ -226,6 +244,19 @@ def columns_of(frame: Any, argument: str, names: object) -> list[str]:
             raise ValueError(f"{argument} names the column {name!r} twice")
         found[name] = None
     return list(found)
+
+
+def warn(data: Prepared, stacklevel: int) -> None:
+    """Tell how text was read, and which columns are ignored though they hold something."""
+    if data.notices:
+        warnings.warn("\n".join(data.notices), stacklevel=stacklevel + 1)
+    for name, ignored in data.ignored.items():
+        if ignored.advice:
+            warnings.warn(
+                f"column {name!r} is ignored: {ignored.reason}; {ignored.advice}; "
+                f"drop=[{name!r}] says so without this warning",
+                stacklevel=stacklevel + 1,
+            )
 
 
 def _called(target: Target) -> str:

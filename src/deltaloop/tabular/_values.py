@@ -5,7 +5,8 @@ A column is numbers, with NaN for what is missing, or text, with None for it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,56 @@ from numpy.typing import NDArray
 
 from deltaloop._scaling import Floats
 
-__all__ = ["NOTHING", "Values", "not_a_number", "numbers_as_text", "quote", "where"]
+__all__ = [
+    "NOTHING",
+    "Notation",
+    "Values",
+    "entries_text",
+    "kept",
+    "not_a_number",
+    "numbers_as_text",
+    "quote",
+    "where",
+]
 
 NOTHING = "nothing"
+
+
+@dataclass(frozen=True)
+class Notation:
+    """How the text of a column is read: what its entries decided in training (_reading.py).
+
+    `missing` are entries that were told to say that there is no value.
+    `items` is the type of categories that are no text. Whether the decimal sign was `decided` by an
+    entry that has it matters in training alone.
+    """
+
+    decimal: str = "."
+    thousands: str = ""
+    unit: str = ""
+    dates: str = ""
+    missing: tuple[str, ...] = ()
+    items: str = ""
+    decided: bool = field(default=False, compare=False)
+
+    @property
+    def kept(self) -> Notation | None:
+        """What a model keeps of it: None for what is usual."""
+        return None if self == Notation() else replace(self, decided=False)
+
+    @property
+    def called(self) -> str:
+        """What messages call it; empty for what needs no word."""
+        if self.dates:
+            return self.dates
+        between = f", thousands {self.thousands!r}" if self.thousands else ""
+        unit = f", {self.unit}" if self.unit else ""
+        return f"decimal {self.decimal!r}{between}{unit}"
+
+
+def kept(notation: Notation | None) -> Notation | None:
+    """Return what a model keeps of the notation of a column."""
+    return None if notation is None else notation.kept
 
 
 @dataclass(frozen=True)
@@ -23,7 +71,8 @@ class Values:
     """One column. `form` is that of the kind that read it, or NOTHING where all are missing.
 
     `numbers`, (n,), has NaN where a value is missing; `text` has None there. The other one is None.
-    `boolean` is true for numbers that all were booleans, which are 0 and 1.
+    `boolean` is true for numbers that all were booleans, which are 0 and 1. `mixed` is the message
+    for text that was made of objects of several types, if it stays text.
     """
 
     name: str
@@ -32,6 +81,8 @@ class Values:
     numbers: Floats | None = None
     text: list[str | None] | None = None
     boolean: bool = False
+    notation: Notation | None = None
+    mixed: str = ""
 
     def __len__(self) -> int:
         values = self.numbers if self.text is None else self.text
@@ -64,6 +115,16 @@ def quote(item: object) -> str:
     return f"{_short(item)} ({type(item).__name__})"
 
 
+def entries_text(found: Mapping[str, Sequence[int]], most: int = 3) -> str:
+    """Return how messages show entries and the rows that have them: at most so many entries."""
+    shown = []
+    for entry, rows in list(found.items())[:most]:
+        there = f"row {rows[0]}" if len(rows) == 1 else f"{len(rows)} rows, the first is {rows[0]}"
+        shown.append(f"{_short(entry)} ({there})")
+    more = len(found) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
+
+
 def not_a_number(values: Values) -> int:
     """Return the first row of text that is no number, or, if all are, that is not missing."""
     row = int(np.argmin(values.missing))
@@ -80,9 +141,6 @@ def numbers_as_text(values: Values) -> str:
         row = not_a_number(values)
         assert values.text is not None
         return f", most of them numbers, but row {row} holds {_short(values.text[row])}"
-    if known and all(_numeric(text.replace(",", ".")) for _, text in known):
-        row, text = known[0]
-        return f", numbers with decimal commas, as {text!r} in row {row}"
     return ""
 
 
