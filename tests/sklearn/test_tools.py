@@ -192,6 +192,30 @@ def test_mlflow_saves_and_loads(model, tmp_path):
     np.testing.assert_array_equal(served.predict(frame), pipeline.predict(frame))
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_mlflow_saves_networks_and_models_of_tables(tmp_path):
+    for name in ("skops", "mlflow", "pandas", "narwhals"):
+        pytest.importorskip(name)
+    import mlflow
+    import pandas as pd
+
+    from deltaloop.tabular import TabularModel
+
+    frame = pd.DataFrame({"x": X[:, 0], "town": ["Ulm", "Bonn"] * 30})
+    table = TabularModel().fit(frame.assign(y=VALUES), "y", l2=0.001)
+    network = dl.Network([3, 4, 1], seed=0)
+    for name, model, rows in (("table", table, frame), ("network", network, X)):
+        mlflow.sklearn.save_model(
+            model,
+            tmp_path / name,
+            signature=mlflow.models.infer_signature(rows, model.predict(rows)),
+            skops_trusted_types=TRUSTED_TYPES,
+            pip_requirements=["deltaloop"],
+        )
+        served = mlflow.pyfunc.load_model(str(tmp_path / name))
+        np.testing.assert_array_equal(served.predict(rows), model.predict(rows))
+
+
 # ---- joblib and Dask ----
 
 
