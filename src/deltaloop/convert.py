@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from deltaloop import losses
+from deltaloop import _scalers, losses
 from deltaloop._arguments import layers as _layers
 from deltaloop._arguments.layers import SKLEARN_NAMES
 from deltaloop._deprecated import moved
@@ -112,9 +112,11 @@ def from_sklearn(
 
     Parameters
     ----------
-    estimator : MLPClassifier or MLPRegressor
+    estimator : MLPClassifier, MLPRegressor, Pipeline or TransformedTargetRegressor
         Fitted, of ``sklearn.neural_network``, or anything with the attributes ``coefs_``,
-        ``intercepts_``, ``activation`` and ``out_activation_``.
+        ``intercepts_``, ``activation`` and ``out_activation_``. A pipeline may have scalers before
+        it: StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler, which become the network's
+        `scaling`. So do scaled targets, those of a TransformedTargetRegressor.
     loss : str, Huber or Quantile, optional
         By default the estimator's: a cross-entropy for classifiers, ``"binary_cross_entropy"`` for
         several labels.
@@ -125,12 +127,14 @@ def from_sklearn(
     -------
     Network
         With the same parameters, copied. ``predict`` gives what ``predict_proba`` does (of two
-        classes the second's probability), or ``predict`` of a regressor.
+        classes the second's probability), or ``predict`` of a regressor. It takes what the
+        pipeline takes.
 
     Raises
     ------
     TypeError, ValueError
-        If the estimator is no fitted perceptron, or `loss` does not fit its outputs.
+        If the estimator is no fitted perceptron, a step of a pipeline is no such scaler, or `loss`
+        does not fit the outputs.
 
     Examples
     --------
@@ -144,6 +148,8 @@ def from_sklearn(
     >>> bool((net.classify(X) == estimator.predict(X)).all())
     True
     """
+    found = _scalers.unwrap(estimator)
+    estimator = found.estimator
     names = ("activation", "coefs_", "intercepts_", "out_activation_")
     missing = [name for name in names if not hasattr(estimator, name)]
     if "activation" in missing:
@@ -163,7 +169,8 @@ def from_sklearn(
         loss = said if known else None  # "log_loss" says no more than the outputs do
     residual = bool(getattr(estimator, "residual", False))
     parameters = estimator.coefs_, estimator.intercepts_
-    return _made(*parameters, activations, residual, None, loss=loss, seed=seed)
+    scaling = found.scaling(len(estimator.coefs_[0]), len(estimator.intercepts_[-1]))
+    return _made(*parameters, activations, residual, scaling, loss=loss, seed=seed)
 
 
 def from_torch(

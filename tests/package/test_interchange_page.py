@@ -9,7 +9,11 @@ from pathlib import Path
 import pytest
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "interchange.md"
-LIBRARIES = {"ONNX": ("onnx", "onnxruntime"), "scikit-learn": ("sklearn",), "PyTorch": ("torch",)}
+LIBRARIES = {
+    "ONNX": ("onnx", "onnxruntime", "narwhals"),
+    "scikit-learn": ("sklearn",),
+    "PyTorch": ("torch",),
+}
 
 
 @pytest.mark.parametrize("title", LIBRARIES)

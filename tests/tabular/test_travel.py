@@ -123,6 +123,15 @@ def test_state_is_plain_and_comes_back(make):
         assert again.result.cost == model.result.cost
 
 
+def test_what_was_said_about_reading_comes_back():
+    model = TabularModel(reading={"decimal": ",", "missing": ["none"], "keep": "x"})
+    again = pickle.loads(pickle.dumps(model))
+    assert again._reading == model._reading
+    old = {name: value for name, value in vars(model).items() if name != "_reading"}
+    again.__setstate__(old)  # as version 0.1.0 pickled it
+    assert again._reading == TabularModel()._reading
+
+
 def test_state_of_another_network_is_refused():
     state = fitted("kind", True).__getstate__()
     with pytest.raises(ValueError, match="inputs for the table"):

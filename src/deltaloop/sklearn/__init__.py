@@ -4,6 +4,9 @@
 same parameters, methods and attributes and, with the same ``random_state``, the same results up to
 rounding. Beyond that they take deltaloop's solvers, activations and losses.
 
+``register_skl2onnx`` teaches skl2onnx to convert them, and ``TRUSTED_TYPES`` are the types that
+files of skops hold.
+
 Needs scikit-learn: ``pip install 'deltaloop[sklearn]'``.
 
 >>> from deltaloop.sklearn import MLPClassifier
@@ -22,5 +25,7 @@ except ImportError:
 
 from deltaloop.sklearn._classifier import MLPClassifier
 from deltaloop.sklearn._regressor import MLPRegressor
+from deltaloop.sklearn._skl2onnx import register_skl2onnx
+from deltaloop.sklearn._trusted import TRUSTED_TYPES
 
-__all__ = ["MLPClassifier", "MLPRegressor"]
+__all__ = ["TRUSTED_TYPES", "MLPClassifier", "MLPRegressor", "register_skl2onnx"]

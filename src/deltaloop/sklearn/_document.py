@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
+from importlib.metadata import PackageNotFoundError, metadata
 from textwrap import fill, indent
 from typing import TypeVar
 
@@ -134,3 +136,20 @@ def documented(cls: type[T]) -> type[T]:
     for name, text in shared.items():
         cls.__doc__ = cls.__doc__.replace("{" + name + "}", indent(text, "    ").lstrip())
     return cls
+
+
+PAGE = "scikit-learn.md"
+
+
+@cache
+def page_address() -> str:
+    """Return the address of the page about the estimators, from the package's metadata, or ""."""
+    try:
+        addresses = metadata("deltaloop").get_all("Project-URL") or []
+    except PackageNotFoundError:
+        addresses = []
+    for entry in addresses:
+        label, _, address = entry.partition(", ")
+        if label == "Documentation":
+            return f"{address.rstrip('/')}/{PAGE}"
+    return ""

@@ -14,6 +14,7 @@ from deltaloop import _core
 from deltaloop._fit.run import exclusive
 from deltaloop.network import Network
 from deltaloop.sklearn import _settings
+from deltaloop.sklearn._document import page_address
 from deltaloop.sklearn._optimizer import DivergedError, Optimizer
 from deltaloop.sklearn._rows import Array, Rows
 from deltaloop.sklearn._training import Training
@@ -44,6 +45,13 @@ class Perceptron(Training):
     """
 
     n_features_in_: int
+
+    _doc_link_module = "deltaloop"
+
+    @property
+    def _doc_link_template(self) -> str:
+        """What scikit-learn's HTML of an estimator links to: nothing where there is no address."""
+        return page_address()
 
     def __init__(self, **parameters: Any) -> None:
         for name, value in parameters.items():

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from deltaloop.network import Network
 from deltaloop.tabular import _description, _graph, _html
 from deltaloop.tabular._fingerprints import Fingerprints
+from deltaloop.tabular._options import Options
 
 if TYPE_CHECKING:
     from deltaloop.tabular._columns import Table
@@ -32,9 +33,16 @@ class Travels:
         text = None if table is None else _description.to_text(table, target)
         rows = state.pop("_fingerprints", None)
         known = None if rows is None else [rows.text(), rows.all, rows.usual]
+        if isinstance(state.get("_reading"), Options):
+            said = vars(state["_reading"])
+            state["_reading"] = said | {"untyped": sorted(said["untyped"])}
         return state | {"table": text, "rows": known}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        state = {"_reading": {}} | state  # which version 0.1.0 had not
+        if isinstance(state["_reading"], dict):
+            said = state["_reading"]
+            state["_reading"] = Options(**said | {"untyped": frozenset(said.get("untyped", ()))})
         if "_table" in state:  # a pickle of version 0.1.0, which holds the objects
             self.__dict__.update({"metadata": {}, "_fingerprints": None} | state)
             return
@@ -56,7 +64,8 @@ class Travels:
         The graph has one input for each column, by its name, of shape (n, 1): float64 for numbers,
         booleans (0 and 1), dates and durations (in days), with NaN where a value is missing, and
         strings for categories, with the empty string where one is missing. Like `predict` it
-        refuses a category that is new. The outputs are ``label`` (n,) and ``probabilities``
+        refuses a category that is new. Text that the model reads as numbers or dates is given as
+        these. The outputs are ``label`` (n,) and ``probabilities``
         (n, n_classes), or of values ``Y`` (n, k).
 
         Parameters
