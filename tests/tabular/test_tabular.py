@@ -575,7 +575,7 @@ class TestFiles:
             (("more",), 1, "an object of version, target, classes, columns"),
             (("target",), 3, "expected names of columns"),
             (("target",), [], "expected names of columns"),
-            (("target",), ["kind"], "expected one target of a classification"),
+            (("target",), ["kind", "x"], "expected one target of a classification"),
             (("target",), ["a", "a"], "expected each column once, found 'a' twice"),
             (("target",), "x", "expected each column once, found 'x' twice"),
             (("classes",), ["low", "high"], "expected classes to be a sorted list"),

@@ -156,3 +156,17 @@ def test_html():
     result = model.result._repr_html_()
     for part in ("FitResult", "LBFGS()", model.result.stop_reason, "epochs", "<tfoot>"):
         assert part in result
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_list_of_one_target(beside, tmp_path):
+    """Classes given as a list of one name, or as a frame of one column, are read back."""
+    x = [i % 7 for i in range(60)]
+    kind = {"kind": ["low" if value < 3 else "high" for value in x]}
+    table, target = ({"x": x}, kind) if beside else ({"x": x} | kind, ["kind"])
+    model = TabularModel().fit(table, target, l2=1.0, max_epochs=5)
+    assert (model.target, model.predict(table).shape) == ("kind", (60,))
+    model.save(tmp_path / "kind.model")
+    for again in (TabularModel.load(tmp_path / "kind.model"), pickle.loads(pickle.dumps(model))):
+        assert again.target == "kind"
+        assert again.predict(table).tolist() == model.predict(table).tolist()

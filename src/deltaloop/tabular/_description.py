@@ -141,9 +141,9 @@ def _target(names: object, classes: object, given: object) -> Target:
     if classes is None:
         return Target(known, single, None, notations)
     labels = _labels(classes)
-    if not single:
+    if len(known) > 1:
         raise ValueError("expected one target of a classification")
-    return Target(known, single, labels, notations)
+    return Target(known, True, labels, notations)
 
 
 def _labels(classes: object) -> tuple[Label, ...]:

@@ -29,6 +29,7 @@ MAX_WHOLE = 2**53
 class Target:
     """The columns to predict: one by its name alone, or several; sorted classes, or None.
 
+    Classes are always of one, however it was given: their predictions are (n,).
     `notations` say how the text of each of them is read; empty where that is as usual.
     """
 
@@ -71,8 +72,7 @@ class Target:
             return cls(names, single, None, notations)
         if len(columns) > 1:
             raise ValueError(f"a classification has one target, got {len(columns)}: {list(names)}")
-        classes = _classes(columns[0])
-        return cls(names, single, classes, notations)
+        return cls(names, True, _classes(columns[0]), notations)
 
     def typed(self, columns: Mapping[str, Values]) -> dict[str, Values]:
         """Return the target's columns; categories that are whole numbers or booleans as such."""
