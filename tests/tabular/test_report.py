@@ -115,6 +115,28 @@ class TestVerdict:
         assert found["verdict"]
         assert (found["metrics"]["accuracy"] is None) == (n == 0)
 
+    def test_uneven_values(self):
+        """A few large errors of the mean are no chance where the model is right for all rows."""
+        rng = np.random.default_rng(1)
+        y = np.exp(2 * rng.normal(size=60) + 8)
+        text = of_values(y, y, 1.01 * y)["verdict"]
+        assert text.startswith("The model explains 99.")
+
+    def test_one_row_alone(self):
+        rng = np.random.default_rng(2)
+        y = np.append(rng.normal(size=59), 100.0)
+        text = of_values(y, y, np.append(np.full(59, y.mean()), 50.0))["verdict"]
+        assert text.startswith("Perhaps no better than the mean, as rows are few or uneven")
+
+    def test_noise_is_seldom_clear(self):
+        rng = np.random.default_rng(3)
+        clear = 0
+        for _ in range(200):
+            y = np.exp(rng.normal(size=40))
+            guess = y.mean() + 0.2 * rng.normal(size=40)
+            clear += of_values(y, y, guess)["verdict"].startswith("The model")
+        assert clear <= 10
+
 
 class TestWarnings:
     def found(self, y, classes=None, asked=None, weighted=False):
