@@ -245,3 +245,9 @@ def test_confusion_matrix_refuses(true, predicted, labels, error, message):
     with pytest.raises(error, match=message):
         dl.plot.confusion_matrix(true, predicted, labels=labels)
     assert pyplot.get_fignums() == []
+
+
+def test_large_errors_are_told_as_people_write_numbers():
+    true = np.array([400_000.0, 200_000.0, 350_000.0])
+    ax = dl.plot.predicted_against_true(true, true - 48_716.7)
+    assert ax.get_title().endswith(", RMSE = 48,717")

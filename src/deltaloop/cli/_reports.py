@@ -200,5 +200,5 @@ def print_predictions(
     task = report["task"]
     if score_name(task) in report:
         n = report.get("n_with_target", report["n"])
-        text = score_text(report[score_name(task)], "1 row" if n == 1 else f"{n} rows")
+        text = score_text(report[score_name(task)], "1 row" if n == 1 else f"{n:,} rows")
         note(f"{score_label(task)} {text}{measures_text(report)}")

@@ -147,8 +147,13 @@ def _scores(true: Floats, predicted: Floats) -> list[str]:
         rmse = np.sqrt(((true[:, group] - predicted[:, group]) ** 2).mean())
         score = r2(true[:, group], predicted[:, group])
         first = f"R\N{SUPERSCRIPT TWO} = {score:.{digits}g}, " if len(true) > 1 else ""
-        texts.append(f"{mean}{first}RMSE = {rmse:.{digits}g}")
+        texts.append(f"{mean}{first}RMSE = {_figure(rmse, digits)}")
     return texts
+
+
+def _figure(value: float, digits: int) -> str:
+    """Return a number of some digits; a large one whole, as people read it: 48,717."""
+    return f"{value:,.0f}" if 10.0**digits <= value < 1e9 else f"{value:.{digits}g}"
 
 
 def _points(ax: Axes, x: Floats, y: Floats, scores: list[str]) -> None:
