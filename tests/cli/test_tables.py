@@ -734,6 +734,18 @@ class TestPredict:
         line = fails("predict", model, tmp_path / "x.npz")
         assert "x.npz: expected a table (.csv, .tsv, .tab, .txt, .parquet, .pq, .feather" in line
 
+    def test_new_categories(self, run, report, fails, csv, tmp_path):
+        rows = tmp_path / "new.csv"
+        rows.write_text("town,x\nBonn,1\nRome,1\n,1\n")
+        table = tmp_path / "towns.csv"
+        table.write_text("town,x,y\n" + "Bonn,1,2.5\nUlm,2,3.5\nUlm,1,3\n" * 10)
+        model = tmp_path / "towns.model"
+        report("train", table, "--target", "y", "--output-model", model)
+        message = fails("predict", model, rows)
+        assert message.endswith("got 'Rome'; --new-categories missing counts it as missing")
+        found = report("predict", model, rows, "--new-categories", "missing")["predictions"]
+        assert found[1] == found[2] != found[0]
+
     def test_a_model_of_arrays_takes_no_table(self, fails, report, csv, tmp_path):
         report("train", "digits", "--epochs", 1, "--output-model", tmp_path / "m")
         line = fails("predict", tmp_path / "m", csv)

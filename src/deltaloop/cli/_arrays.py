@@ -246,8 +246,11 @@ def predict(args: argparse.Namespace) -> None:
     network, notes = _model(args)
     _table_files.check_known(args.file)
     if METADATA in notes.user:
-        _tables.predict(args, TabularModel._of(network, notes))
+        model = TabularModel._of(network, notes)
+        _tables.predict(args, model.set_params(new_categories=args.new_categories))
         return
+    if args.new_categories != "error":
+        raise ValueError(f"{args.model}: was trained on arrays, which have no categories")
     if _table_files.is_table(args.file):
         raise ValueError(
             f"{args.model}: was trained on arrays, not on the columns of a table, which "

@@ -26,6 +26,7 @@ from deltaloop.cli._solvers import (
 )
 from deltaloop.inits import NAMES
 from deltaloop.solvers import FULL_BATCH, MINI_BATCH, SOLVERS
+from deltaloop.tabular._estimator import NEW_CATEGORIES
 
 __all__ = ["main"]
 
@@ -144,6 +145,13 @@ def _parser() -> argparse.ArgumentParser:
         "--probabilities",
         action="store_true",
         help="also give the probability of each class; printed, the lines have commas and a header",
+    )
+    predict.add_argument(
+        "--new-categories",
+        choices=NEW_CATEGORIES,
+        default="error",
+        help="categories that the model does not know are an error, or count as missing "
+        "(default: error)",
     )
     info_text = "Describe the installation, or a model file."
     info = _command(

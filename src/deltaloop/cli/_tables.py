@@ -214,7 +214,7 @@ def predict(args: argparse.Namespace, model: TabularModel) -> None:
             report |= {"classes": target.classes, "probabilities": probabilities.tolist()}
         report["learned_from"] = _predictions.seen(model, frame)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{args.file}: {error}") from error
+        raise ValueError(f"{args.file}: {as_flags(str(error))}") from error
     if set(target.names) <= set(frame.columns):
         report |= _score(model, target, frame)
     taken = None if args.only_predictions or args.output is None else frame.columns

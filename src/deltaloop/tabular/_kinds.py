@@ -375,7 +375,8 @@ class Category(Kind):
             if text not in place:
                 raise ValueError(
                     f"{where(column.name, row)}: expected one of the categories "
-                    f"{listed(column.categories)}, got {text!r}"
+                    f"{listed(column.categories)}, got {text!r}; new_categories='missing' counts "
+                    "it as missing"
                 )
             inputs[row, place[text]] = 1.0
 

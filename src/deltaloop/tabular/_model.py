@@ -109,10 +109,10 @@ class TabularModel(Travels, _estimator.Estimator):
     True
     >>> model.predict({"rooms": [3], "town": ["Bonn"]}).shape
     (1,)
-    >>> model.predict({"rooms": [3], "town": ["Rome"]})
+    >>> model.predict({"rooms": [3], "town": ["Rome"]})  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    ValueError: column 'town', row 0: expected one of the categories 'Bonn', 'Ulm', got 'Rome'
+    ValueError: column 'town', row 0: expected one of the categories 'Bonn', 'Ulm', got 'Rome'; ...
     """
 
     def __init__(
