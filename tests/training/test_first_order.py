@@ -797,7 +797,7 @@ class TestCommandLine:
         assert result["epochs"] == 3
         status, out, err = self.run(capsys, *argv, "--verbose")
         assert (status, err) == (0, "")
-        assert f"solver    {type(solver).__name__}" in out
+        assert f"solver   {type(solver).__name__}," in out
 
     @pytest.mark.parametrize(
         ("argv", "message"),
