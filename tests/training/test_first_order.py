@@ -795,9 +795,9 @@ class TestCommandLine:
         result = json.loads(out)
         assert result["solver"] == {"name": type(solver).__name__, **dataclasses.asdict(solver)}
         assert result["epochs"] == 3
-        status, out, err = self.run(capsys, *argv)
+        status, out, err = self.run(capsys, *argv, "--verbose")
         assert (status, err) == (0, "")
-        assert f"solver    {type(solver).__name__}" in out
+        assert f"solver   {type(solver).__name__}," in out
 
     @pytest.mark.parametrize(
         ("argv", "message"),
