@@ -811,6 +811,14 @@ class TestPlot:
             assert path.read_bytes().startswith(start)
             path.unlink()
 
+    def test_letters_that_the_font_lacks(self, run, csv, tmp_path):
+        path = tmp_path / "picture.png"
+        flats().rename({"area": "\N{HIRAGANA LETTER A}"}).write_csv(csv)
+        status, _, err = run("train", csv, "--target", "rent", *QUICK, "--plot", path)
+        assert status == 0
+        assert "Glyph" not in err
+        assert f"{path}: matplotlib's font lacks some letters of the names" in err
+
     def test_what_is_drawn(self, report, csv, tmp_path, monkeypatch):
         """Titles and labels are text in the SVG file."""
         import matplotlib as mpl

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import warnings
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from deltaloop import plot
 from deltaloop._files.atomic import is_direct, write_bytes
 from deltaloop._scores import r2
+from deltaloop.cli._streams import note
 from deltaloop.network import Network
 from deltaloop.plot._axes import shorten, title
 from deltaloop.results import FitResult
@@ -80,7 +82,21 @@ def draw(
         plot.importance(list(columns), loss, error, measure=measure, ax=axes[3])
     content = io.BytesIO()
     kind = path.lower().rpartition(".")[2]
-    figure.savefig(content, dpi=150, format="png" if is_direct(path) else kind)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        figure.savefig(content, dpi=150, format="png" if is_direct(path) else kind)
+    lacking = [warning for warning in said if "missing from font" in str(warning.message)]
+    for warning in said:
+        if warning not in lacking:
+            warnings.warn_explicit(
+                warning.message, warning.category, warning.filename, warning.lineno
+            )
+    if lacking:
+        note(
+            f"deltaloop: {path}: matplotlib's font lacks some letters of the names, which are "
+            "boxes there; a file matplotlibrc with a line such as 'font.family: DejaVu Sans, "
+            "Noto Sans CJK JP' names fonts that have them"
+        )
     write_bytes(path, content.getbuffer())
 
 
