@@ -196,6 +196,10 @@ class TestText:
             ("a,b,\n1,2,\n3,4,\n", ["a", "b"], ("1", "2")),
             ('a,b\n1,5" pipe\n2,x\n', ["a", "b"], ("1", '5" pipe')),
             ('a,b\n1,"5"" pipe"\n', ["a", "b"], ("1", '5" pipe')),
+            ("sep=;\r\na;b,c\r\n1;2,5\r\n", ["a", "b,c"], ("1", "2,5")),
+            ('"sep=,"\na,b;c\n1,2\n', ["a", "b;c"], ("1", "2")),
+            ("sep=;\r\ny\r\n1,5\r\n", ["y"], ("1,5",)),
+            ("sep=,y\n1,2\n", ["sep=", "y"], ("1", "2")),
         ],
     )
     def test_structure(self, text, names, row):
@@ -209,6 +213,7 @@ class TestText:
             ('a,b\n1,"2\n3,4\n', "line 2 has a quotation mark that is never closed"),
             ('a,b\n1,2\n3,"4"5\n', "line 3 has a quotation mark inside a quoted entry"),
             ("a,b\n1,2\n3,4,5\n", "line 3 has 3 entries, the first line has 2 names"),
+            ("sep=;\na;b\n1;2;3\n", "line 3 has 3 entries, the first line has 2 names"),
             ("a,b\n1,\0\n", "line 2 holds a null character"),
         ],
     )

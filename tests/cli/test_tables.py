@@ -160,6 +160,12 @@ class TestTrain:
         assert uneven.startswith("the classes are imbalanced: 'a' has 27 of 30 rows, 'b' 3;")
         assert lines[1].endswith("; --class-weight balanced makes all classes count the same.")
 
+    def test_note_of_a_skewed_target(self, run, csv):
+        y = [10.0 ** (i % 10) + i for i in range(80)]
+        pl.DataFrame({"x": range(80), "y": y}).write_csv(csv)
+        out = run("train", csv, "--target", "y", *QUICK)[1]
+        assert "or take --loss absolute_error if the usual value does." in out
+
     def test_many_classes(self, run, csv):
         pl.DataFrame({"x": range(250), "y": [f"c{i // 10}" for i in range(250)]}).write_csv(csv)
         argv = ("train", csv, "--target", "y", *QUICK)

@@ -30,6 +30,8 @@ _BOMS = (
 _BLANK = re.compile(rb"\n(?: *\r?\n| +\r?\Z)")
 # What is quoted, to keep it, or a line that holds nothing.
 _QUOTED_OR_BLANK = re.compile(rb'("[^"]*")|^ *\r?(?:\n|\Z)', re.MULTILINE)
+# What Excel reads, and some programs write, before the names.
+_TOLD = re.compile(rb'"?sep=([,;\t|])"?(?=\r?\n)', re.IGNORECASE)
 # The separator is that of so many records, at most, in so many lines.
 _RECORDS, _LINES = 200, 2000
 _DECIMAL = re.compile(r"\s*[-+]?\d+,\d+\s*")
@@ -49,6 +51,10 @@ def read(content: bytes, separator: str | None, encoding: str | None = None) -> 
         content = content.replace(b"\r", b"\n")
     if not content.strip(b"\r\n"):
         raise ValueError("is empty; expected a first line with names of columns")
+    told = _TOLD.match(content)
+    if told is not None:  # its line stays, so that lines are counted as in the file
+        content = content[told.end() :]
+        separator = separator or told[1].decode()
     separator = separator or _separator(content)
     stream = io.BytesIO(content)
     first = next(entries for _, entries in _records(stream, separator) if entries)

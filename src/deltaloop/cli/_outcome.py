@@ -27,6 +27,7 @@ FLAGS = {
     "task='classification'": "--task classification",
     "test_fraction=0": "--test-fraction 0",
     "class_weight='balanced'": "--class-weight balanced",
+    "loss='absolute_error'": "--loss absolute_error",
     "new_categories='missing'": "--new-categories missing",
 }
 
