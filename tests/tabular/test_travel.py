@@ -85,6 +85,24 @@ def test_onnx_refuses_a_new_category(tmp_path):
         run(tmp_path / "model.onnx", asked)
 
 
+@pytest.mark.parametrize("gaps", [False, True])
+@pytest.mark.parametrize("entry", ["", "a"])
+def test_onnx_takes_a_new_category_for_missing(gaps, entry, tmp_path):
+    """As predict does; an empty text may be a category."""
+    pytest.importorskip("onnx")
+    onnxruntime = pytest.importorskip("onnxruntime")
+    text = [entry, "b", "c", None if gaps else "b"] * 10
+    model = TabularModel(new_categories="missing")
+    model.fit({"text": text, "y": [1.5, 2.0, 4.0, 3.0] * 10}, "y", l2=0.001)
+    model.to_onnx(tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"))
+    asked = np.array([entry, "b", "new", "c"], dtype=object)
+    (found,) = session.run(None, {"text": asked.reshape(-1, 1)})
+    expected = model.predict({"text": asked.tolist()})
+    assert expected[2] == model.predict({"text": [None]})[0]
+    np.testing.assert_allclose(found[:, 0], expected, rtol=0, atol=1e-11)
+
+
 def test_onnx_names_do_not_meet_columns(tmp_path):
     pytest.importorskip("onnx")
     fitted("kind", True).to_onnx(tmp_path / "model.onnx")

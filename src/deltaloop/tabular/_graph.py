@@ -19,8 +19,14 @@ from deltaloop.tabular._target import Target
 MISSING = ""
 
 
-def write(network: Network, table: Table, target: Target, path: str | os.PathLike[str]) -> None:
-    """Write a model: see `Travels.to_onnx`."""
+def write(
+    network: Network,
+    table: Table,
+    target: Target,
+    path: str | os.PathLike[str],
+    new_is_missing: bool,
+) -> None:
+    """Write a model, in which a new category is missing or refused: see `Travels.to_onnx`."""
     name = path_name(path)
     onnx = _onnx.library()
     frozen = network._frozen()
@@ -39,9 +45,10 @@ def write(network: Network, table: Table, target: Target, path: str | os.PathLik
     parts = []
     for number, column in enumerate(table.columns, start=1):
         writer.place = f"column{number}/"
-        parts.append(
-            _category(writer, column) if KINDS[column.kind].text else _number(writer, column)
-        )
+        if KINDS[column.kind].text:
+            parts.append(_category(writer, column, new_is_missing))
+        else:
+            parts.append(_number(writer, column))
     writer.place = "table/"
     value = _onnx.layers_of(writer, frozen, writer.node("Concat", *parts, axis=1))
     if target.classes is None:
@@ -62,22 +69,31 @@ def _number(writer: _onnx.Writer, column: Column) -> str:
     return writer.node("Concat", value, writer.node("Cast", absent, to=FLOAT64), axis=1)
 
 
-def _category(writer: _onnx.Writer, column: Column) -> str:
+def _category(writer: _onnx.Writer, column: Column, new_is_missing: bool) -> str:
     """Write one input for each category, and the row of what is missing."""
     categories = list(column.categories)
     rows = np.eye(len(categories), column.n_inputs)
-    if MISSING not in categories:
-        categories.append(MISSING)
-        absent = np.zeros((1, column.n_inputs))
-        absent[0, : len(column.means)] = column.means
-        absent[0, -1] += column.missing
+    absent = np.zeros((1, column.n_inputs))
+    absent[0, : len(column.means)] = column.means
+    absent[0, -1] += column.missing
+    if new_is_missing or MISSING not in categories:
         rows = np.vstack([rows, absent])
-    # It refuses a string that is not among them.
+    if not new_is_missing and MISSING not in categories:
+        categories.append(MISSING)
+    # It refuses a string that is not among them, or gives zeros.
     one_hot = writer.node(
-        "OneHotEncoder", column.name, domain=_onnx.ML, cats_strings=categories, zeros=0
+        "OneHotEncoder",
+        column.name,
+        domain=_onnx.ML,
+        cats_strings=categories,
+        zeros=int(new_is_missing),
     )
     shape = writer.array(f"{writer.place}shape", np.array([-1, len(categories)], dtype=np.int64))
     value = writer.node("Cast", writer.node("Reshape", one_hot, shape), to=FLOAT64)
+    if new_is_missing:
+        ones = writer.array(f"{writer.place}ones", np.ones((len(categories), 1)))
+        new = writer.node("Sub", writer.constant(1.0), writer.node("MatMul", value, ones))
+        value = writer.node("Concat", value, new, axis=1)
     if rows.shape[0] == rows.shape[1] and (rows == np.eye(len(rows))).all():
         return value
     return writer.node("MatMul", value, writer.array(f"{writer.place}rows", rows))

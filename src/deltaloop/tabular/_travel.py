@@ -64,9 +64,10 @@ class Travels:
         The graph has one input for each column, by its name, of shape (n, 1): float64 for numbers,
         booleans (0 and 1), dates and durations (in days), with NaN where a value is missing, and
         strings for categories, with the empty string where one is missing. Like `predict` it
-        refuses a category that is new. Text that the model reads as numbers or dates is given as
-        these. The outputs are ``label`` (n,) and ``probabilities``
-        (n, n_classes), or of values ``Y`` (n, k).
+        refuses a category that is new, or takes it for missing with
+        ``new_categories="missing"``. Text that the model reads as numbers or dates is given as
+        these. The outputs are ``label`` (n,) and ``probabilities`` (n, n_classes), or of values
+        ``Y`` (n, k).
 
         Parameters
         ----------
@@ -94,7 +95,8 @@ class Travels:
         >>> bool(abs(Y[:, 0] - model.predict({"x": [2.5], "unit": ["km"]})).max() < 1e-9)
         True
         """
-        _graph.write(*self._fitted(), path)
+        new_is_missing = self.get_params()["new_categories"] == "missing"
+        _graph.write(*self._fitted(), path, new_is_missing)
 
     def _repr_html_(self) -> str:
         return _html.table(self)
