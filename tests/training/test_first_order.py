@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
+import re
 import math
 import pickle
 from fractions import Fraction
@@ -797,7 +798,7 @@ class TestCommandLine:
         assert result["epochs"] == 3
         status, out, err = self.run(capsys, *argv, "--verbose")
         assert (status, err) == (0, "")
-        assert f"solver   {type(solver).__name__}," in out
+        assert re.search(rf"^solver   {type(solver).__name__}\b", out, re.MULTILINE)
 
     @pytest.mark.parametrize(
         ("argv", "message"),
