@@ -9,9 +9,9 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
-import re
 import math
 import pickle
+import re
 from fractions import Fraction
 
 import numpy as np
