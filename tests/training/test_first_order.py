@@ -11,6 +11,7 @@ import dataclasses
 import json
 import math
 import pickle
+import re
 from fractions import Fraction
 
 import numpy as np
@@ -797,7 +798,7 @@ class TestCommandLine:
         assert result["epochs"] == 3
         status, out, err = self.run(capsys, *argv, "--verbose")
         assert (status, err) == (0, "")
-        assert f"solver   {type(solver).__name__}," in out
+        assert re.search(rf"^solver   {type(solver).__name__}\b", out, re.MULTILINE)
 
     @pytest.mark.parametrize(
         ("argv", "message"),
