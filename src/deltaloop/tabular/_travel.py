@@ -22,6 +22,7 @@ class Travels:
     network: Network | None
     _table: Table | None
     _target: Target | None
+    _parameters: dict[str, Any]
 
     def _fitted(self) -> tuple[Network, Table, Target]:
         raise NotImplementedError
@@ -95,7 +96,7 @@ class Travels:
         >>> bool(abs(Y[:, 0] - model.predict({"x": [2.5], "unit": ["km"]})).max() < 1e-9)
         True
         """
-        new_is_missing = self.get_params()["new_categories"] == "missing"
+        new_is_missing = self._parameters["new_categories"] == "missing"
         _graph.write(*self._fitted(), path, new_is_missing)
 
     def _repr_html_(self) -> str:
