@@ -11,6 +11,7 @@ import dataclasses
 import json
 import math
 import pickle
+import re
 from fractions import Fraction
 
 import numpy as np
@@ -795,9 +796,9 @@ class TestCommandLine:
         result = json.loads(out)
         assert result["solver"] == {"name": type(solver).__name__, **dataclasses.asdict(solver)}
         assert result["epochs"] == 3
-        status, out, err = self.run(capsys, *argv)
+        status, out, err = self.run(capsys, *argv, "--verbose")
         assert (status, err) == (0, "")
-        assert f"solver    {type(solver).__name__}" in out
+        assert re.search(rf"^solver   {type(solver).__name__}\b", out, re.MULTILINE)
 
     @pytest.mark.parametrize(
         ("argv", "message"),

@@ -441,4 +441,4 @@ def test_public_and_in_tables_and_on_the_command_line(tmp_path):
         "import sys; sys.stderr = sys.stdout; from deltaloop.cli import main; "
         f"sys.exit(main(['train', {str(path)!r}, '--l2', '1e6', '--solver', 'lbfgs']))"
     )
-    assert "predicts the same for all instances" in run_python(code)
+    assert "predicts the same for every row" in run_python(code)
