@@ -148,7 +148,8 @@ size_t mlp_step_describe(struct mlp_step *step, size_t P, int counted, struct ml
     return n;
 }
 
-/* A mean of squares is not negative, and with a power of 1 or more Adam would divide by 0 or less. */
+/* A mean of squares is not negative, with a power of 1 or more Adam would divide by 0 or less, and from 2^53
+ * on steps cannot be counted. */
 const char *mlp_step_refused(const struct mlp_step *step, size_t P)
 {
     for (size_t j = 0; j < P && step->m != NULL; j++) {
@@ -159,5 +160,7 @@ const char *mlp_step_refused(const struct mlp_step *step, size_t P)
         if (!(step->powers[i] >= 0.0 && step->powers[i] <= 1.0))
             return "powers";
     }
-    return step->steps >= 0.0 && step->steps == floor(step->steps) ? NULL : "steps";
+    return step->steps >= 0.0 && step->steps < 0x1p53 && step->steps == floor(step->steps)
+               ? NULL
+               : "steps";
 }

@@ -29,6 +29,7 @@ from libc.string cimport memcpy, memmove, memset
 from deltaloop._mlp cimport *
 
 import os
+import threading
 
 import numpy as np
 

@@ -1,6 +1,6 @@
 /* Single rows and predictors: the bits of mlp_predict, narrow and wide, deep and shallow; no
  * allocation in a call; nothing read or written beyond the arrays; the network may go before its
- * predictor; memory that runs out leaves nothing behind. */
+ * predictor; memory that runs out leaves nothing behind. Long predictions ask whether to go on. */
 #include "allocations.h"
 #include "check.h"
 
@@ -112,8 +112,56 @@ static void test_memory(const struct mlp_kernels *k, const size_t *shape, size_t
     free(parameters);
 }
 
+static int asked, answer;
+static int whether(void)
+{
+    asked++;
+    CHECK(fegetround() == FE_UPWARD);
+    return answer;
+}
+
+/* Of more and more rows, until it takes so long that it asks: whether to go on, with the caller's
+ * floating-point state, which it has at the end as well. */
+static void test_poll(size_t n_threads)
+{
+    static const size_t shape[] = {2, 50, 500, 3};
+    double *parameters;
+    struct mlp_network *net = network(mlp_isa_best(), shape, &parameters);
+    int stopped = 0;
+    for (size_t n = 2000; !stopped && n < 2000000; n *= 4) {
+        double *x = malloc(n * 50 * sizeof *x), *y = malloc(n * 3 * sizeof *y);
+        double *expected = malloc(n * 3 * sizeof *expected);
+        fill(n * 50, x);
+        const struct mlp_matrix X = matrix(x, 50);
+        mlp_network_set_poll(net, NULL);
+        CHECK(mlp_predict(net, &X, n, 0, n_threads, expected) == MLP_OK);
+        mlp_network_set_poll(net, whether);
+        fesetround(FE_UPWARD);
+        answer = 0;
+        CHECK(mlp_predict(net, &X, n, 0, n_threads, y) == MLP_OK);
+        CHECK(same_bits(n * 3, y, expected));
+        CHECK(fegetround() == FE_UPWARD);
+        const int before = asked;
+        answer = 1;
+        const enum mlp_status status = mlp_predict(net, &X, n, 0, n_threads, y);
+        stopped = asked > before;
+        CHECK(asked - before <= 1);
+        CHECK(status == (stopped ? MLP_STOPPED : MLP_OK));
+        CHECK(fegetround() == FE_UPWARD);
+        fesetround(FE_TONEAREST);
+        free(x);
+        free(y);
+        free(expected);
+    }
+    CHECK(stopped);
+    mlp_network_free(net);
+    free(parameters);
+}
+
 int main(void)
 {
+    test_poll(1);
+    test_poll(2);
     for (size_t i = 0; mlp_isa(i) != NULL; i++) {
         const struct mlp_kernels *k = mlp_isa(i);
         if (!mlp_isa_supported(k))

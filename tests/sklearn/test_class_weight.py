@@ -122,3 +122,18 @@ def test_refused(weights, error, match):
     with pytest.raises(error, match=match):
         model.set_params(class_weight=weights).fit(X, Y)
     assert same_bytes(model.network_.parameters, before)
+
+
+@pytest.mark.parametrize("weight", [-1.0, np.nan])
+def test_a_class_without_a_row_has_a_weight_too(weight):
+    model = quick().partial_fit(X, Y, classes=np.unique(Y))
+    before = model.network_.parameters.copy()
+    model.set_params(class_weight={"setosa": weight})
+    with pytest.raises(ValueError, match="class_weight must be finite and at least 0"):
+        model.partial_fit(X[60:], Y[60:])  # none of which is one
+    assert same_bytes(model.network_.parameters, before)
+
+
+def test_a_list_holds_dicts():
+    with pytest.raises(TypeError, match=r"class_weight must be a dict .* got int in its list"):
+        quick(class_weight=[1, 2]).fit(X, SEVERAL)

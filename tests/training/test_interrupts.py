@@ -197,6 +197,33 @@ def test_handlers_that_return():
     assert run_python(HANDLED, timeout=600) == "done\n"
 
 
+UNASKED = """
+import sys, threading, time
+import numpy as np
+import deltaloop as dl
+
+net = dl.Network([50, 300, 300, 2], seed=0)
+X = np.zeros((100_000, 50))
+out = np.full((len(X), 2), np.nan)
+net.predict(X[:3])
+thread = threading.Thread(target=net.predict, args=(X, out, 1))
+sys.setswitchinterval(1000.0)  # the loop keeps the GIL
+thread.start()
+end = time.perf_counter() + 60.0
+while np.isnan(out[-1, 0]) and time.perf_counter() < end:
+    pass
+complete = not np.isnan(out[-1, 0])
+sys.setswitchinterval(0.005)
+thread.join()
+print(complete)
+"""
+
+
+def test_other_threads_do_not_ask():
+    """Signals are the main thread's: a prediction of another one needs no GIL before it ends."""
+    assert run_python(UNASKED, timeout=600) == "True\n"
+
+
 # ---- imports ----
 
 IMPORTS = """

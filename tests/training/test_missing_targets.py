@@ -217,6 +217,23 @@ def test_classes_are_floats_where_some_are_missing():
         X, np.nan_to_num(hot), mask=np.repeat(~gone[:, np.newaxis], 3, axis=1)
     )
     assert same(net.parameters, twin.parameters)
+    # Whatever y holds where the mask is False, as -100 that pads, and NaN of a trainer that skips.
+    steps = [
+        ("raise", classes, ~gone),
+        ("raise", np.where(gone, -100, classes), ~gone),
+        ("raise", given, ~gone),
+        ("skip", given, np.ones(N)),
+    ]
+    trainers = [net.copy().trainer(dl.Adam(), missing_targets=name) for name, *_ in steps]
+    costs = [t.step(X, y, mask=m) for t, (_, y, m) in zip(trainers, steps, strict=True)]
+    assert costs == costs[:1] * 4
+    for trainer in trainers:
+        assert same(trainer.network.parameters, trainers[0].network.parameters)
+    with refuses(ValueError, "y holds class -1", net=net):
+        first.step(X, np.where(gone, -1, classes), mask=np.ones(N))
+    with refuses(ValueError, "y must hold integer classes", net=net):
+        first.step(X, given, mask=np.ones(N))
+    assert first.step(X[0], -1, mask=False) == 0.0
     with refuses(ValueError, "Y holds 1.5 at row 0", net=net):
         net.cost(X, np.where(gone, np.nan, 1.5), missing_targets="skip")
     with refuses(ValueError, "Y holds class 3", net=net):
@@ -298,7 +315,13 @@ def test_nan_is_an_error_unless_it_may_be_missing():
 
 
 @pytest.mark.parametrize(
-    ("given", "error"), [("drop", ValueError), (True, TypeError), (None, TypeError)]
+    ("given", "error"),
+    [
+        ("drop", ValueError),
+        (True, TypeError),
+        (None, TypeError),
+        (np.array(["skip", "raise"]), TypeError),
+    ],
 )
 def test_missing_targets_is_a_choice(given, error):
     net = network(seed=0)

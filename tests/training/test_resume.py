@@ -578,6 +578,7 @@ def test_a_trainers_refusals():
         (put("v", 3, -1.0), ValueError, r"resume\['v'\] holds values"),
         (put("powers", 1, 2.0), ValueError, r"resume\['powers'\] holds values"),
         (with_("steps", np.array([-1.0])), ValueError, r"resume\['steps'\] holds values"),
+        (with_("steps", np.array([2.0**53])), ValueError, r"resume\['steps'\] holds values"),
         (with_("v", np.zeros(12)), ValueError, r"resume\['v'\] must have shape \(13,\)"),
         (with_("v", np.zeros(13, np.float32)), TypeError, r"resume\['v'\] must hold float64"),
     ]:

@@ -22,7 +22,7 @@ CHOICES = ("raise", "skip")
 
 def check(missing_targets: object) -> bool:
     """Return whether NaN in targets stands for those that are missing."""
-    if missing_targets == "raise" and type(missing_targets) is str:
+    if type(missing_targets) is str and missing_targets == "raise":
         return False
     return _scalars.choice("missing_targets", missing_targets, CHOICES) == "skip"
 
@@ -64,10 +64,12 @@ def masked(
     rows, single = instances(network, x, "x")
     _arrays.finite("x", rows)
     n, m = rows.shape[0], network.layers[-1]
-    targets, labels = _arrays.targets(network, y, n, single, "y", "x")
-    there, shape = _flags(mask), np.asarray(y).shape
-    if there.shape != shape:
-        raise ValueError(f"mask must have the shape of y, {shape}, got {there.shape}")
+    given, there = _arrays.numbers("y", y), _flags(mask)
+    if there.shape != given.shape:
+        raise ValueError(f"mask must have the shape of y, {given.shape}, got {there.shape}")
+    if network.output == "softmax" and given.ndim == (0 if single else 1):
+        given, there = _masked_classes(given, there, skip=skip)
+    targets, labels = _arrays.targets(network, given, n, single, "y", "x")
     there = there.reshape(n, -1)
     if labels:
         targets = _one_hot(np.where(there[:, 0], targets, -1), m, "y")
@@ -161,6 +163,19 @@ def _flags(mask: object) -> NDArray[np.bool_]:
             "mask must hold True and False, or 1 and 0; use sample_weight for other weights"
         )
     return array.astype(bool)
+
+
+def _masked_classes(
+    given: Array, there: NDArray[np.bool_], *, skip: bool
+) -> tuple[Array, NDArray[np.bool_]]:
+    """Return classes that are 0 wherever they do not count, and where they count."""
+    if given.dtype.kind == "f":
+        nan = np.isnan(given)
+        if not nan.any() or ((nan & there).any() and not skip):
+            return given, there
+        given = _whole(np.where(there, given, np.nan), "y").reshape(given.shape)
+        there = there & ~nan
+    return np.where(there, given, given.dtype.type(0)), there
 
 
 def _whole(values: Array, name: str) -> Array:

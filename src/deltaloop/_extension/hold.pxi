@@ -4,7 +4,9 @@
 # or the identity of the thread that trains, or BRIEFLY while parameters are copied in or out, which
 # runs no Python and ends by itself.
 
-from cpython.pythread cimport PyThread_get_thread_ident
+cdef extern from "pythread.h":
+    # One that needs no GIL.
+    size_t PyThread_get_thread_ident() noexcept nogil
 
 cdef extern from *:
     """
@@ -46,17 +48,19 @@ cdef enum:
 # How many forks lie between this process and the first one, and the thread that the last one left.
 cdef size_t generation = 0
 cdef size_t survivor = 0
+# The thread that Python runs the handlers of signals in.
+cdef size_t main_thread = threading.main_thread().ident
 
 
-cdef inline size_t this_thread() noexcept:
-    return <size_t>PyThread_get_thread_ident()
+cdef inline size_t this_thread() noexcept nogil:
+    return PyThread_get_thread_ident()
 
 
 def _forked():
     """Notes, in a child, that only this thread is left."""
-    global generation, survivor
+    global generation, survivor, main_thread
     generation += 1
-    survivor = this_thread()
+    survivor = main_thread = this_thread()
 
 
 if hasattr(os, "register_at_fork"):

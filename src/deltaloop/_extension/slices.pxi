@@ -10,9 +10,16 @@ cdef extern from "Python.h":
     int raised_by_signals "PyErr_CheckSignals"() noexcept
 
 
-cdef int signalled() noexcept with gil:
-    """Serves signals; whether a handler has raised."""
-    return raised_by_signals()
+cdef int signalled() noexcept nogil:
+    """Serves signals; whether a handler has raised.
+
+    They are the main thread's, and other threads do not ask: they would wait for the GIL, and one that
+    outlives the interpreter would end there, while workers read the rows that its stack describes.
+    """
+    if this_thread() != main_thread:
+        return 0
+    with gil:
+        return raised_by_signals()
 
 
 cdef double SLICE_SECONDS = 0.05

@@ -34,6 +34,11 @@ _NOT_PARTIAL = (
 )
 
 
+def _check_weights(weights: Floats, given: object) -> None:
+    if not (np.isfinite(weights).all() and weights.min() >= 0):
+        raise ValueError(f"class_weight must be finite and at least 0, got {given!r}")
+
+
 @documented
 class MLPClassifier(ClassifierMixin, Perceptron):
     """Multilayer perceptron for classification: scikit-learn's, on deltaloop's core.
@@ -154,6 +159,11 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         several = self._label_binarizer.y_type_.startswith("multilabel")
         if not (isinstance(given, Mapping | str) or (several and _scalars.is_list(given))):
             raise TypeError(f"class_weight must be {_FORMS}, got {type(given).__name__}")
+        if several and not isinstance(given, Mapping | str):
+            for each in given:
+                if not isinstance(each, Mapping):
+                    kind = type(each).__name__
+                    raise TypeError(f"class_weight must be {_FORMS}, got {kind} in its list")
         if isinstance(given, str) and (given != "balanced" or incremental):
             why = _NOT_PARTIAL if given == "balanced" else f"must be {_FORMS}, got {given!r}"
             raise ValueError(f"class_weight {why}")
@@ -166,8 +176,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         if weights is not None:
             with np.errstate(over="ignore", under="ignore"):
                 s = s * weights
-        if not (np.isfinite(s).all() and s.min() >= 0):
-            raise ValueError(f"class_weight must be finite and at least 0, got {given!r}")
+        _check_weights(s, given)
         if s.max() == 0:
             raise ValueError("class_weight leaves no instance with a positive weight")
         return s
@@ -185,7 +194,11 @@ class MLPClassifier(ClassifierMixin, Perceptron):
             raise ValueError(
                 f"class_weight names {unknown[0]!r}, which is no class; the classes are {classes}"
             )
-        return np.array([_scalars.real(f"class_weight[{c!r}]", given.get(c, 1.0)) for c in classes])
+        result = np.array(
+            [_scalars.real(f"class_weight[{c!r}]", given.get(c, 1.0)) for c in classes]
+        )
+        _check_weights(result, given)  # of classes without a row, too
+        return result
 
     def _check_classes(self, found: Array) -> None:
         if self.warm_start:

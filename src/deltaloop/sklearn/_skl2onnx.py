@@ -47,7 +47,8 @@ def register_skl2onnx() -> None:
     >>> model = model.fit(X, y)
     >>> import skl2onnx  # doctest: +SKIP
     >>> register_skl2onnx()  # doctest: +SKIP
-    >>> onnx_model = skl2onnx.to_onnx(model, X[:1])  # doctest: +SKIP
+    >>> options = {"zipmap": False}  # maps hold float32 alone
+    >>> onnx_model = skl2onnx.to_onnx(model, X[:1], options=options)  # doctest: +SKIP
     """
     try:
         from skl2onnx import update_registered_converter
