@@ -49,8 +49,8 @@ class Casadi(Contender):
             generator.add(f)
             source = generator.generate(f"{directory}/")
             library = Path(directory) / "network.so"
-            # Linked without -ffast-math, whose start-up code would flush subnormals to zero in the whole
-            # process: deltaloop then changes the mode twice a call, 93 ns became 132.
+            # Linked without -ffast-math, whose start-up code would flush subnormals to zero in
+            # the whole process: deltaloop then changes the mode twice a call, 93 ns became 132.
             options = ["-O3", "-march=native", "-ffast-math", "-fPIC", "-c"]
             subprocess.run(["gcc", *options, source, "-o", f"{library}.o"], check=True)
             subprocess.run(["gcc", "-shared", f"{library}.o", "-o", library, "-lm"], check=True)
