@@ -204,7 +204,7 @@ class TestProcess:
             pytest.importorskip("polars")
             pytest.importorskip("narwhals")
             data = str(tmp_path / data)
-            lines = [f"{x / 10},{'yes' if x % 20 < 10 else 'no'}" for x in range(200)]
+            lines = [f"{x / 10},{'yes' if x < 80 else 'no'}" for x in range(200)]
             Path(data).write_text("\n".join(["x,y", *lines]))
         argv = ["train", data, "--epochs", "100000000", "--solver", "gd", "--l2", "0.001"]
         argv += ["--tol", "0", "--output-model", str(model)]
