@@ -17,8 +17,9 @@
 #define PAIR ((size_t)2)
 
 struct mlp_piece {
-    struct mlp_network *net; /* the caller's, at parameters of its own, with its dropout */
-    double *parameters;      /* (P,) and behind them, of a single chain, the gradient (P,) */
+    struct mlp_network *net;      /* the caller's, at parameters of its own */
+    struct mlp_network *dropping; /* the same with dropout, if there is any */
+    double *parameters;           /* (P,) and behind them, of a single chain, the gradient (P,) */
     struct mlp_workspace space;
     struct mlp_team team;
     size_t n_threads;
@@ -78,6 +79,7 @@ void mlp_piece_free(struct mlp_piece *piece)
     mlp_release(piece->sums);
     mlp_workspace_free(&piece->space);
     mlp_network_free(piece->net);
+    mlp_network_free(piece->dropping);
     mlp_release(piece->parameters);
     free(piece);
 }
@@ -95,10 +97,14 @@ static enum mlp_status allocate(struct mlp_piece *p, const struct mlp_network *n
     p->net = mlp_network_twin(network, p->parameters);
     if (p->net == NULL)
         return MLP_NO_MEMORY;
-    if (problem->dropout != NULL)
-        mlp_network_set_dropout(p->net, problem->dropout);
-    return mlp_workspace_new(&p->space, p->net, p->n_threads, p->n, p->n, 1,
-                             mlp_lists_room(&p->x, p->rows));
+    if (problem->dropout != NULL) {
+        p->dropping = mlp_network_twin(p->net, p->parameters);
+        if (p->dropping == NULL)
+            return MLP_NO_MEMORY;
+        mlp_network_set_dropout(p->dropping, problem->dropout);
+    }
+    return mlp_workspace_new(&p->space, p->dropping != NULL ? p->dropping : p->net, p->n_threads,
+                             p->n, p->n, 1, mlp_lists_room(&p->x, p->rows));
 }
 
 enum mlp_status mlp_piece_new(struct mlp_piece **piece, const struct mlp_network *network,
@@ -250,7 +256,7 @@ static void start_pass(struct mlp_piece *p, const struct mlp_stream *masks, cons
 {
     const int with_gradient = p->kind == MLP_SUM_GRADIENT;
     p->pass =
-        (struct mlp_pass){.net = p->net,
+        (struct mlp_pass){.net = masks != NULL && p->dropping != NULL ? p->dropping : p->net,
                           .space = &p->space,
                           .team = &p->team,
                           .x = &p->inputs,

@@ -44,6 +44,7 @@ def add_nodes(Core core not None, kind, cnp.ndarray source not None, cnp.ndarray
                  <double *>cnp.PyArray_DATA(target))
 
 
+@cython.auto_pickle(False)
 cdef class Piece:
     """Some of n instances, number `begin` on, for partial sums over them.
 
@@ -136,6 +137,7 @@ cdef class Piece:
         return nodes, after
 
 
+@cython.auto_pickle(False)
 cdef class Request:
     """What a fit asks of whoever has its instances: `kind` of sum, `parameters` (P,), of `n` instances.
 
