@@ -298,6 +298,76 @@ enum mlp_status mlp_evaluation_new(struct mlp_evaluation **evaluation,
 int mlp_evaluation_advance(struct mlp_evaluation *evaluation, double work, double *cost);
 void mlp_evaluation_free(struct mlp_evaluation *evaluation);
 
+/* ---- instances in pieces ---- */
+
+/* What is summed up over instances: C; C and its gradient; J^T e and J^T J of MLP_LEVENBERG_MARQUARDT. */
+enum mlp_sum { MLP_SUM_COST = 0, MLP_SUM_GRADIENT, MLP_SUM_JACOBIAN };
+
+/* A sum over n instances is made of chains: number c of `chains` has the instances from mlp_chain_begin(n,
+ * chains, c) on, one after the other, and the chains are added up in a binary tree: neighbours, then neighbours
+ * of neighbours. How many there are is a function of n and P alone, a power of 2, so that everybody who has
+ * some of the instances can do his part, and the whole has the same bits. */
+size_t mlp_chains(const struct mlp_network *network, enum mlp_sum kind, size_t n);
+size_t mlp_chain_begin(size_t n, size_t chains, size_t chain);
+/* Doubles of a chain that is not complete: 16 of the cost, the gradient (P,); or J^T e (P,), the upper triangle
+ * of J^T J, row by row. And of a node, the sum of some chains: the cost as two numbers whose sum it is, the
+ * gradient; or the same as before. 0 when that overflows. */
+size_t mlp_chain_size(const struct mlp_network *network, enum mlp_sum kind);
+size_t mlp_node_size(const struct mlp_network *network, enum mlp_sum kind);
+/* to (size,) <- to + from, of nodes. Cannot fail. */
+void mlp_node_add(const struct mlp_network *network, enum mlp_sum kind, const double *from,
+                  double *to);
+
+/* A piece of the instances: number begin .. begin + rows - 1 of n, and what its sums need. */
+struct mlp_piece;
+/* Rows 0 .. rows - 1 of x, y and the problem's weights, whose penalty is not read. What it is given must outlive
+ * the piece, but for the network. */
+enum mlp_status mlp_piece_new(struct mlp_piece **piece, const struct mlp_network *network,
+                              const struct mlp_problem *problem, const struct mlp_matrix *x,
+                              const struct mlp_matrix *y, size_t n, size_t begin, size_t rows,
+                              size_t n_threads);
+void mlp_piece_free(struct mlp_piece *piece);
+/* Begins with C, or C and its gradient, at parameters (P,), which are copied, with masks or NULL. `chain`: what the
+ * instances before have left of the chain that the piece begins in the middle of; else NULL. */
+enum mlp_status mlp_piece_start(struct mlp_piece *piece, enum mlp_sum kind,
+                                const double *parameters, const struct mlp_stream *masks,
+                                const double *chain);
+/* About `work` multiply-adds of it; 1 when it is complete. Cannot fail. */
+int mlp_piece_advance(struct mlp_piece *piece, double work);
+/* Then: the chains that are complete, first .. last - 1, as the fewest nodes of the tree, each as large as can
+ * be: node i is `count` [i] chains from `begin` [i] on. Returns how many, at most MLP_MAX_NODES; *open <- whether
+ * there is a chain besides that is not complete. They depend on no sum. */
+#define MLP_MAX_NODES 12
+size_t mlp_piece_nodes(const struct mlp_piece *piece, enum mlp_sum kind,
+                       size_t begin[MLP_MAX_NODES], size_t count[MLP_MAX_NODES], int *open);
+/* nodes (how many, size of a node), chain (size of a chain,) <- them, unless NULL. Cannot fail. */
+void mlp_piece_read(const struct mlp_piece *piece, double *nodes, double *chain);
+
+/* What a fit asks of whoever has the instances that are elsewhere. */
+struct mlp_request {
+    enum mlp_sum kind;
+    int validation;                 /* over the instances of mlp_fit_validate */
+    const double *parameters;       /* (P,) where it is evaluated */
+    size_t n;                       /* how many */
+    const size_t *order;            /* (n,) of a mini-batch: which */
+    size_t begin;                   /* without an order: from this one on */
+    const struct mlp_stream *masks; /* of dropout, or NULL */
+};
+/* The caller of a fit over instances that are elsewhere. Both functions return 0 where they fail: then the fit
+ * pauses, and asks again when it is called again. */
+struct mlp_elsewhere {
+    /* The node of all chains: of the kinds of MLP_SUM_COST and MLP_SUM_GRADIENT the cost (2,) and the gradient
+     * (P,), or NULL; of MLP_SUM_JACOBIAN the node in `gradient`, and cost is NULL. */
+    int (*sum)(void *context, const struct mlp_request *request, double *cost, double *gradient);
+    /* *x, *y and *weights, where there are any, <- rows, at least n of them, of instances order[begin] .., or
+     * begin .. without an order; *rows <- how many. They are read until this is called again. */
+    int (*rows)(void *context, const size_t *order, size_t begin, size_t n, struct mlp_matrix *x,
+                struct mlp_matrix *y, struct mlp_matrix *weights, size_t *rows);
+    void *context;
+    double
+        observed; /* of MLP_LEVENBERG_MARQUARDT: targets that are there, of instances with weights above 0 */
+};
+
 /* out (n, m^(L), P) <- d a^(L)_k / d parameters, or with `inputs` (n, m^(L), m^(0)) <- d a^(L)_k / d
  * a^(0). No step units. */
 enum mlp_status mlp_jacobian(const struct mlp_network *network, const struct mlp_matrix *x,
@@ -447,6 +517,8 @@ struct mlp_fit_options {
      * penalty) / sum_i s_i, and an epoch's cost the sum over its batches of their number of rows times
      * that. Nothing is learned from a batch whose weights are all 0. */
     int mean;
+    const struct mlp_elsewhere
+        *elsewhere; /* NULL, or where the instances are; it must outlive the fit */
     enum mlp_solver solver;
     MLP_SOLVERS(MLP_GROUP)
     /* Of those that MLP_SOLVERS says BATCH of: */
@@ -527,7 +599,8 @@ void mlp_fit_free(struct mlp_fit *fit);
  * With patience >= 1 the fit ends by MLP_PATIENCE, unless by another rule, after so many epochs in a
  * row that did not lower the lowest value so far, and mlp_fit_finish restores the parameters of the
  * first epoch that had this. Once, before the first mlp_fit_run; x and y must outlive the fit, which
- * is as it was on failure. */
+ * is as it was on failure. Of a fit over instances that are elsewhere these may be there as well: then x and y
+ * are NULL. */
 enum mlp_status mlp_fit_validate(struct mlp_fit *fit, const struct mlp_matrix *x,
                                  const struct mlp_matrix *y, const struct mlp_matrix *weights,
                                  size_t n, size_t patience, const double best[2]);

@@ -20,11 +20,37 @@ void mlp_pass_start(struct mlp_pass *pass, const size_t *order, size_t begin, si
     pass->begin = begin;
     pass->n = n;
     pass->n_ranges = mlp_n_ranges(pass->net, n);
-    pass->range = 0;
+    pass->range = pass->first = 0;
+    pass->last = pass->n_ranges;
+    pass->from = 0;
+    pass->to = n;
+    pass->piece = 0;
     for (size_t r = 0; r < pass->n_ranges; r++) {
         pass->ranges[r].row = mlp_part(n, pass->n_ranges, r);
         memset(pass->ranges[r].sum, 0, sizeof pass->ranges[r].sum);
     }
+}
+
+/* Where range r ends, or the piece of it that is at hand. */
+static size_t range_end(const struct mlp_pass *pass, size_t r)
+{
+    const size_t end = mlp_part(pass->n, pass->n_ranges, r + 1);
+    return end < pass->to ? end : pass->to;
+}
+
+/* Row number i of the batch is row i - from of x: begin + i, as sizes wrap around. */
+void mlp_pass_piece(struct mlp_pass *pass, size_t from, size_t rows, size_t n)
+{
+    mlp_pass_start(pass, NULL, (size_t)0 - from, n);
+    pass->piece = 1;
+    pass->from = from;
+    pass->to = from + rows;
+    while (mlp_part(n, pass->n_ranges, pass->first + 1) <= from)
+        pass->first++;
+    pass->range = pass->first;
+    pass->ranges[pass->first].row = from;
+    while (mlp_part(n, pass->n_ranges, pass->last - 1) >= pass->to)
+        pass->last--;
 }
 
 /* Whether x is taken as lists of what is not 0, and not filled in: the arenas are made for that. */
@@ -176,7 +202,7 @@ static void range_task(void *context, size_t thread, size_t part)
     const size_t index = pass->range + part;
     struct mlp_range *range = &((struct mlp_pass *)context)->ranges[index];
     const size_t start = mlp_part(pass->n, pass->n_ranges, index);
-    const size_t end = mlp_part(pass->n, pass->n_ranges, index + 1);
+    const size_t end = range_end(pass, index);
     const size_t chunk = mlp_chunk_rows(net, arena->room, 1, arena->rows);
     const int lists = takes_lists(pass);
     for (size_t left = task_rows(pass); range->row < end && left > 0;) {
@@ -230,19 +256,21 @@ static int advance_ranges(struct mlp_pass *pass)
     const size_t rows = task_rows(pass), per_range = pass->n / pass->n_ranges + 8;
     const double per_row = row_work(pass) + (double)pass->net->n_parameters;
     /* Four tasks a thread even out what the threads differ by, if all are to be short. */
-    size_t count = pass->n_ranges - pass->range;
+    size_t count = pass->last - pass->range;
     if (per_range > rows / 8 && count > 4 * pass->team->n_threads)
         count = 4 * pass->team->n_threads;
     pass->work = (double)count * (double)(per_range < rows ? per_range : rows) * per_row;
     mlp_team_run(pass->team, mlp_team_size(pass->team, pass->net->grain, pass->work), count,
                  range_task, pass);
-    while (pass->range < pass->n_ranges &&
-           pass->ranges[pass->range].row == mlp_part(pass->n, pass->n_ranges, pass->range + 1)) {
+    while (pass->range < pass->last &&
+           pass->ranges[pass->range].row == range_end(pass, pass->range)) {
         pass->ranges[pass->range].cost = mlp_pair_lanes(pass->ranges[pass->range].sum);
         pass->range++;
     }
-    if (pass->range < pass->n_ranges)
+    if (pass->range < pass->last)
         return 0;
+    if (pass->piece)
+        return 1;
     add_costs(pass);
     add_penalty(pass);
     if (pass->gradient != NULL) {
@@ -423,7 +451,7 @@ static int advance_chunk(struct mlp_pass *pass)
 {
     const struct mlp_network *net = pass->net;
     struct mlp_range *range = &pass->ranges[0];
-    const size_t left = pass->n - range->row, most = pass->space->arenas[0].rows;
+    const size_t left = pass->to - range->row, most = pass->space->arenas[0].rows;
     struct chunk_context c = {.pass = pass, .row = range->row, .rows = left < most ? left : most};
     c.rows = fitting(pass, &pass->space->arenas[0], c.row, c.rows);
     const struct mlp_lists lists = lists_of(pass, &pass->space->arenas[0], c.row, c.rows);
@@ -440,7 +468,9 @@ static int advance_chunk(struct mlp_pass *pass)
     forward_and_deltas(&c);
     net->kernels->accumulate(c.rows, c.row, pass->space->arenas[0].c, range->sum);
     range->row += c.rows;
-    if (last) {
+    if (last && pass->piece) {
+        pass->range = 1;
+    } else if (last) {
         range->cost = mlp_pair_lanes(range->sum);
         pass->range = 1;
         add_costs(pass);
@@ -453,9 +483,42 @@ static int advance_chunk(struct mlp_pass *pass)
     return last;
 }
 
+/* ---- instances that are elsewhere ---- */
+
+/* The sum comes at once, for as much work as lets the caller look up soon; where it does not come, there is
+ * none left for anything else. */
+static int advance_elsewhere(struct mlp_pass *pass)
+{
+    const struct mlp_network *net = pass->net;
+    const struct mlp_request request = {
+        .kind = pass->gradient == NULL ? MLP_SUM_COST : MLP_SUM_GRADIENT,
+        .validation = pass->validation,
+        .parameters = net->parameters,
+        .n = pass->n,
+        .order = pass->order == NULL ? NULL : pass->order + pass->begin,
+        .begin = pass->begin,
+        .masks = mlp_mask_words(net) > 0 ? &pass->masks : NULL};
+    double cost[2];
+    pass->work = HUGE_VAL;
+    if (!pass->elsewhere->sum(pass->elsewhere->context, &request, cost, pass->gradient))
+        return 0;
+    pass->work = MLP_PORTION;
+    pass->range = pass->n_ranges;
+    pass->cost = mlp_pair_normalise((struct mlp_pair){cost[0], cost[1]});
+    add_penalty(pass);
+    if (pass->gradient != NULL && mlp_penalises(&pass->penalty))
+        mlp_penalise(net, &pass->penalty, 0, net->n_parameters, pass->gradient);
+    if (pass->gradient != NULL && step_of(pass) != NULL)
+        mlp_step_take(pass->step, net, 0, net->n_parameters);
+    return 1;
+}
+
 int mlp_pass_advance(struct mlp_pass *pass)
 {
-    if (pass->range == 0 && pass->ranges[0].row == 0 && takes_lists(pass))
+    if (pass->elsewhere != NULL)
+        return advance_elsewhere(pass);
+    if (pass->range == pass->first && pass->ranges[pass->first].row == pass->from &&
+        takes_lists(pass))
         pass->finite = mlp_lists_finite(pass->net, pass->team);
     return pass->n_ranges > 1 ? advance_ranges(pass) : advance_chunk(pass);
 }

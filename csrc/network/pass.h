@@ -36,13 +36,24 @@ struct mlp_pass {
     const size_t *order;    /* NULL: the rows as they stand */
     size_t begin, n;        /* rows begin .. begin + n - 1 of x, y or order */
     size_t n_ranges, range; /* ranges before this one are complete */
-    double work;            /* multiply-adds of the last mlp_pass_advance */
-    int finite;             /* of CSR instances: whether w^(1) is */
-    struct mlp_pair cost;   /* the result */
+    /* The piece of the n instances that is at hand, from .. to - 1, all of them unless it is a mlp_pass_piece,
+     * and the ranges that it has a part in: first .. last - 1. */
+    int piece;
+    size_t from, to, first, last;
+    /* Unless NULL the instances are elsewhere, and the sum comes from there at once. */
+    const struct mlp_elsewhere *elsewhere;
+    int validation;       /* they are those of the validation */
+    double work;          /* multiply-adds of the last mlp_pass_advance */
+    int finite;           /* of CSR instances: whether w^(1) is */
+    struct mlp_pair cost; /* the result */
     struct mlp_range ranges[MLP_RANGES];
 };
 
 void mlp_pass_start(struct mlp_pass *pass, const size_t *order, size_t begin, size_t n);
+/* The same of instances from .. from + rows - 1 of the n alone, which are rows 0 .. rows - 1 of x and y: the
+ * pass ends with its ranges as they then are, and nothing is added up. One that begins within a range goes on
+ * with what is put in its `sum` and its gradient. */
+void mlp_pass_piece(struct mlp_pass *pass, size_t from, size_t rows, size_t n);
 /* Does a portion of it, some milliseconds at most or one chunk; 1 when the pass is complete. */
 int mlp_pass_advance(struct mlp_pass *pass);
 

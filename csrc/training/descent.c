@@ -39,6 +39,15 @@ static int is_plain_sum(const struct mlp_problem *problem)
            problem->dropout == NULL;
 }
 
+/* Instances of mini-batches as the epoch takes them: the fit's own in the epoch's order, or those of elsewhere
+ * that are at hand. */
+struct source {
+    const struct mlp_matrix *x, *y, *weights;
+    const size_t *order;
+    size_t begin; /* where the current batch begins in it */
+    size_t rows;  /* how many there are from there on */
+};
+
 struct descent {
     struct mlp_step step;
     struct mlp_schedule schedule;
@@ -50,6 +59,9 @@ struct descent {
     const size_t *order;  /* the epoch's, or NULL */
     int in_epoch, in_batch;
     size_t batch; /* first row of the current batch */
+    struct mlp_matrix x, y,
+        weights; /* instances from elsewhere: the epoch's rows `at` .. at + rows - 1 */
+    size_t at, rows;
     struct mlp_pair sum;
     double norm; /* of the last gradient before it was clipped */
 };
@@ -146,6 +158,37 @@ static size_t affordable(const struct mlp_fit *fit, double work, size_t n)
     return most < (double)n ? (size_t)most : n;
 }
 
+/* Where the next `rows` instances are; 0 where they do not come, and there is no work left. */
+static int find(struct mlp_fit *fit, size_t rows, struct source *source)
+{
+    struct descent *d = fit->memory;
+    const struct mlp_elsewhere *e = fit->options.elsewhere;
+    const struct mlp_matrix *weights = fit->options.problem.weights;
+    if (e == NULL || mlp_n_ranges(fit->net, rows) > 1) {
+        *source = (struct source){&fit->x,  &fit->y,  fit->pass.weights,
+                                  d->order, d->batch, fit->n - d->batch};
+        return 1;
+    }
+    if (d->batch < d->at || d->batch + rows > d->at + d->rows) {
+        struct mlp_matrix x, y;
+        d->rows = 0;
+        if (!e->rows(e->context, d->order, d->batch, rows, &x, &y, &d->weights, &d->rows)) {
+            fit->work = -HUGE_VAL;
+            return 0;
+        }
+        d->at = d->batch;
+        d->x = *mlp_inputs(fit->net, &x, &d->x);
+        d->y = *mlp_targets(fit->net, &y, &d->y);
+    }
+    *source = (struct source){&d->x,
+                              &d->y,
+                              weights == NULL ? NULL : &d->weights,
+                              NULL,
+                              d->batch - d->at,
+                              d->at + d->rows - d->batch};
+    return 1;
+}
+
 /* Steps on single instances in one call of a kernel; returns their number. */
 static size_t online_steps(struct mlp_fit *fit)
 {
@@ -154,9 +197,12 @@ static size_t online_steps(struct mlp_fit *fit)
         !is_plain_sum(&fit->options.problem))
         return 0;
     const double work = 3.0 * (double)fit->net->n_parameters + ONLINE_OVERHEAD;
-    const size_t steps = mlp_online(fit->net, &fit->space.arenas[0], &fit->x, &fit->y, d->order,
-                                    d->batch, affordable(fit, work, fit->n - d->batch),
-                                    d->step.rate, d->step.gradient, &d->sum);
+    struct source from;
+    if (!find(fit, 1, &from))
+        return 0;
+    const size_t steps =
+        mlp_online(fit->net, &fit->space.arenas[0], from.x, from.y, from.order, from.begin,
+                   affordable(fit, work, from.rows), d->step.rate, d->step.gradient, &d->sum);
     fit->work -= (double)steps * work;
     d->batch += steps;
     fit->evaluated |= steps > 0;
@@ -192,6 +238,7 @@ static enum mlp_event advance_batches(struct mlp_fit *fit)
             d->unshuffled = fit->n;
         }
         d->batch = 0;
+        d->rows = 0; /* those of the last epoch */
         d->sum = (struct mlp_pair){0.0, 0.0};
         d->in_epoch = 1;
         d->in_batch = 0;
@@ -205,10 +252,18 @@ static enum mlp_event advance_batches(struct mlp_fit *fit)
         return d->batch < fit->n ? MLP_PAUSED : finish_epoch(fit);
     if (!d->in_batch) {
         const size_t left = fit->n - d->batch, size = fit->options.batch_size;
+        const size_t rows = left < size ? left : size;
+        struct source from;
+        if (!find(fit, rows, &from))
+            return MLP_PAUSED;
+        fit->pass.elsewhere = from.x == &fit->x ? fit->options.elsewhere : NULL;
+        fit->pass.x = from.x;
+        fit->pass.y = from.y;
+        fit->pass.weights = from.weights;
         if (fit->options.mean)
-            d->step.scale = inverse_weight(fit, left < size ? left : size);
+            d->step.scale = inverse_weight(fit, rows);
         mlp_step_prepare(&d->step);
-        mlp_fit_batch(fit, d->order, d->batch, left < size ? left : size);
+        mlp_fit_batch(fit, from.order, from.begin, rows);
         fit->pass.keep = left <= size; /* for its norm */
         d->in_batch = 1;
     }

@@ -75,6 +75,7 @@ enum mlp_status mlp_fit_new(struct mlp_fit **fit, struct mlp_network *network,
         f->weights = *options->problem.weights;
         f->pass.weights = &f->weights;
     }
+    f->pass.elsewhere = options->elsewhere;
     const enum mlp_status status = allocate(f);
     if (status != MLP_OK) {
         mlp_fit_free(f);
@@ -169,6 +170,7 @@ int mlp_fit_finish(struct mlp_fit *fit, double work, double *cost, double *valid
         fit->pass.gradient = NULL;
         fit->pass.step = NULL;
         fit->pass.team = &fit->team;
+        fit->pass.elsewhere = fit->options.elsewhere;
         mlp_pass_start(&fit->pass, NULL, 0, fit->n);
         fit->stage = MLP_FINAL_COST;
     }

@@ -26,6 +26,7 @@
 static void cut_all(struct mlp_gauss_newton *m, const struct mlp_fit *fit, struct mlp_cutter *c)
 {
     const size_t P = m->P, m_out = mlp_n_outputs(fit->net), N = m->s.order, row = m->s.row;
+    const size_t nodes = fit->options.elsewhere != NULL ? 1 : m->chains > 1 ? MLP_SWEEP_NODES : 0;
     m->j = mlp_cut(c, m->chunk * m_out, m->j_row);
     m->e = mlp_cut(c, m->dual ? m->R : m->chunk, m->dual ? 1 : m_out);
     m->a = mlp_cut(c, N, row);
@@ -41,6 +42,7 @@ static void cut_all(struct mlp_gauss_newton *m, const struct mlp_fit *fit, struc
         m->end_parameters[0] = mlp_cut(c, P, 1);
         m->end_parameters[1] = mlp_cut(c, P, 1);
     }
+    m->sums = mlp_cut(c, nodes, m->node);
     m->s.negated = mlp_cut(c, mlp_symmetric_negated(N), 1);
     m->s.panels = mlp_cut(c, fit->space.n_threads, m->s.panel);
 }
@@ -51,6 +53,8 @@ static double observed(const struct mlp_fit *fit)
     const struct mlp_arena *arena = &fit->space.arenas[0];
     const size_t m = mlp_n_outputs(fit->net);
     const int gaps = fit->y.kind == MLP_GAPS;
+    if (fit->options.elsewhere != NULL)
+        return fit->options.elsewhere->observed;
     if (fit->pass.weights == NULL && !gaps)
         return (double)fit->n * (double)m;
     size_t count = 0;
@@ -74,6 +78,10 @@ enum mlp_status mlp_gauss_newton_new(struct mlp_fit *fit, struct mlp_gauss_newto
         return MLP_TOO_LARGE;
     m->observed = observed(fit);
     m->dual = m->R < P && fit->options.problem.l2 == 0.0;
+    m->chains = m->dual ? 1 : mlp_gauss_newton_chains(fit->n);
+    m->node = mlp_gauss_newton_node(P);
+    if (m->node == 0)
+        return MLP_TOO_LARGE;
     m->j_row = mlp_symmetric_row(P < SIZE_MAX - 7 ? P + 7 : 0);
     m->s = (struct mlp_symmetric){.net = net, .team = &fit->team, .order = m->dual ? m->R : P};
     m->s.row = mlp_symmetric_row(m->s.order);
@@ -165,7 +173,7 @@ int mlp_sweep_share(const struct mlp_sweep *sweep, size_t thread, size_t part,
 struct mlp_sweep mlp_sweep_run(struct mlp_fit *fit, const struct mlp_gauss_newton *m, size_t most,
                                double work, mlp_task task)
 {
-    const size_t left = fit->n - m->row, rows = left < most ? left : most;
+    const size_t left = m->end - m->row, rows = left < most ? left : most;
     const size_t parts = mlp_team_size(&fit->team, fit->net->grain, (double)rows * work);
     struct mlp_sweep sweep = {fit, m, rows, parts};
     mlp_team_run(&fit->team, parts, parts, task, &sweep);
@@ -259,7 +267,7 @@ int mlp_gauss_newton_sweep(struct mlp_fit *fit, struct mlp_gauss_newton *m)
     const double P = (double)m->P;
     const double per_row = MLP_ACTIVATION * (double)net->units + P * (1.0 + 2.0 * (double)m_out);
     const struct mlp_sweep c = mlp_sweep_run(fit, m, m->chunk, per_row, sweep_task);
-    const int first = m->row == 0;
+    const int first = m->fresh;
     const size_t r0 = m->dual ? m->row * m_out : 0, rows = c.rows * m_out;
     net->kernels->product(1, m->P, rows, m->e + r0, 0, 1, m->j, (ptrdiff_t)m->j_row, 1,
                           first ? NULL : m->gradient, 0, m->gradient, 0, NULL, m->s.panels);
@@ -272,6 +280,7 @@ int mlp_gauss_newton_sweep(struct mlp_fit *fit, struct mlp_gauss_newton *m)
     m->terms = m->dual ? m->P : rows;
     m->first = m->dual || first;
     m->gram = 0;
+    m->fresh = 0;
     return m->row == fit->n;
 }
 
@@ -284,6 +293,82 @@ int mlp_gauss_newton_gram(struct mlp_fit *fit, struct mlp_gauss_newton *m)
     fit->work -= MLP_PRODUCT * (double)m->terms * 0.5 * (double)(2 * N - from - m->gram) *
                  (double)(m->gram - from);
     return m->gram == N;
+}
+
+/* ---- the tree of chains ---- */
+
+/* As of passes: with fewer instances the chains would be short. */
+#define CHAINS_MIN_ROWS 4096
+
+size_t mlp_gauss_newton_chains(size_t n) { return n >= CHAINS_MIN_ROWS ? MLP_SWEEP_CHAINS : 1; }
+
+size_t mlp_gauss_newton_node(size_t n_parameters)
+{
+    size_t square;
+    if (!mlp_size_multiply(n_parameters, n_parameters, &square) ||
+        !mlp_size_add(square / 2, 2 * n_parameters, &square))
+        return 0;
+    return n_parameters + n_parameters * (n_parameters + 1) / 2;
+}
+
+void mlp_gauss_newton_chain(struct mlp_gauss_newton *m, size_t chain, size_t row, size_t end)
+{
+    m->chain = chain;
+    m->row = row;
+    m->end = end;
+    m->fresh = 1;
+}
+
+void mlp_gauss_newton_begin(struct mlp_fit *fit, struct mlp_gauss_newton *m)
+{
+    m->n_nodes = 0;
+    mlp_gauss_newton_chain(m, 0, 0, mlp_part(fit->n, m->chains, 1));
+}
+
+void mlp_gauss_newton_pack(const struct mlp_gauss_newton *m, double *node)
+{
+    memcpy(node, m->gradient, m->P * sizeof *node);
+    node += m->P;
+    for (size_t p = 0; p < m->P; p++, node += m->P - p + 1)
+        memcpy(node, m->a + p * m->s.row + p, (m->P - p) * sizeof *node);
+}
+
+void mlp_gauss_newton_unpack(struct mlp_gauss_newton *m, const double *node)
+{
+    memcpy(m->gradient, node, m->P * sizeof *node);
+    node += m->P;
+    for (size_t p = 0; p < m->P; p++, node += m->P - p + 1)
+        memcpy(m->a + p * m->s.row + p, node, (m->P - p) * sizeof *node);
+}
+
+void mlp_gauss_newton_push(const struct mlp_fit *fit, struct mlp_gauss_newton *m)
+{
+    size_t last = m->n_nodes++;
+    mlp_gauss_newton_pack(m, m->sums + last * m->node);
+    m->nodes[last].begin = m->chain;
+    m->nodes[last].count = 1;
+    for (; last > 0; last--) {
+        const size_t count = m->nodes[last].count, begin = m->nodes[last - 1].begin;
+        if (m->nodes[last - 1].count != count || begin % (2 * count) != 0)
+            return;
+        fit->net->kernels->add(m->node, m->sums + last * m->node, m->sums + (last - 1) * m->node);
+        m->nodes[last - 1].count = 2 * count;
+        m->n_nodes = last;
+    }
+}
+
+int mlp_gauss_newton_next(struct mlp_fit *fit, struct mlp_gauss_newton *m)
+{
+    if (m->chains == 1)
+        return 1;
+    mlp_gauss_newton_push(fit, m);
+    fit->work -= 2.0 * (double)m->node;
+    if (m->row < fit->n) {
+        mlp_gauss_newton_chain(m, m->chain + 1, m->row, mlp_part(fit->n, m->chains, m->chain + 2));
+        return 0;
+    }
+    mlp_gauss_newton_unpack(m, m->sums);
+    return 1;
 }
 
 /* ---- the system ---- */

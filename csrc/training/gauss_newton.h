@@ -18,6 +18,14 @@
  * triangular solves at a tenth of that. */
 #define MLP_PRODUCT 0.125
 
+/* Chains of the sums over many instances: few, as each that waits to be added up is as large as A; and
+ * how many nodes of their tree there are at once. */
+#define MLP_SWEEP_CHAINS ((size_t)8)
+#define MLP_SWEEP_NODES 5
+size_t mlp_gauss_newton_chains(size_t n);
+/* Doubles of a node; 0 when that overflows. */
+size_t mlp_gauss_newton_node(size_t n_parameters);
+
 /* What an iteration is at: the cost of the start, the sweep of J, J^T J of a chunk, the factor, the
  * correction of the step, the cost of where it leads. */
 enum mlp_stage { FIRST, SWEEP, GRAM, FACTOR, ACCELERATE, TRIAL };
@@ -43,7 +51,17 @@ struct mlp_gauss_newton {
     double *step, *parameters, *work; /* (P,), (P,), (max(P, N),) */
     double *end_parameters[2];
     struct mlp_network *ends[2]; /* with geodesic acceleration: the networks ahead and behind */
-    size_t row;                  /* the sweep's next instance */
+    /* The sweep's chains, of which each is a sum of its own, and the one that is under way: its next instance,
+     * where it ends, and whether it has none yet. */
+    size_t chains, chain, row, end;
+    int fresh;
+    /* With several: what is complete, as nodes of the tree of chains, `count` chains from `begin` on. */
+    size_t node; /* doubles of one: the gradient, the upper triangle of A row by row */
+    size_t n_nodes;
+    struct {
+        size_t begin, count;
+    } nodes[MLP_SWEEP_NODES];
+    double *sums;       /* (MLP_SWEEP_NODES, node) */
     size_t terms, gram; /* rows of J that A is to take in, the row of A where that goes on */
     int first;          /* they are the first ones */
     size_t factored;    /* rows of the factor */
@@ -81,6 +99,17 @@ int mlp_sweep_share(const struct mlp_sweep *sweep, size_t thread, size_t part,
  * multiply-adds; m->row is still its first one. */
 struct mlp_sweep mlp_sweep_run(struct mlp_fit *fit, const struct mlp_gauss_newton *m, size_t most,
                                double work, mlp_task task);
+
+/* A sweep begins; chain number `chain` of it begins, with instances from row to end - 1. */
+void mlp_gauss_newton_begin(struct mlp_fit *fit, struct mlp_gauss_newton *m);
+void mlp_gauss_newton_chain(struct mlp_gauss_newton *m, size_t chain, size_t row, size_t end);
+/* The gradient and A as a node, and back. */
+void mlp_gauss_newton_pack(const struct mlp_gauss_newton *m, double *node);
+void mlp_gauss_newton_unpack(struct mlp_gauss_newton *m, const double *node);
+/* The chain is complete: it takes its place in the tree. */
+void mlp_gauss_newton_push(const struct mlp_fit *fit, struct mlp_gauss_newton *m);
+/* The same, then the next chain begins; 1 when there is none, and the gradient and A are whole. */
+int mlp_gauss_newton_next(struct mlp_fit *fit, struct mlp_gauss_newton *m);
 
 /* One chunk of J and of the gradient; 1 when the sweep is complete. */
 int mlp_gauss_newton_sweep(struct mlp_fit *fit, struct mlp_gauss_newton *m);

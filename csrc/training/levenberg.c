@@ -175,6 +175,7 @@ static enum mlp_event propose(struct mlp_fit *fit, struct mlp_gauss_newton *m)
     if (fit->options.levenberg.geodesic) {
         m->stage = ACCELERATE;
         m->row = 0;
+        m->end = fit->n;
         return MLP_PAUSED;
     }
     return arrive(fit, m);
@@ -213,8 +214,25 @@ static enum mlp_event judge(struct mlp_fit *fit, struct mlp_gauss_newton *m)
     mlp_fit_keep(fit);
     memcpy(fit->net->parameters, m->parameters, m->P * sizeof(double));
     m->stage = SWEEP;
-    m->row = 0;
+    mlp_gauss_newton_begin(fit, m);
     return mlp_fit_epoch(fit, fit->pass.cost, 1);
+}
+
+/* The sums of the sweep come from elsewhere, at once. */
+static enum mlp_event sweep_elsewhere(struct mlp_fit *fit, struct mlp_gauss_newton *m)
+{
+    const struct mlp_elsewhere *e = fit->options.elsewhere;
+    const struct mlp_request request = {
+        .kind = MLP_SUM_JACOBIAN, .parameters = fit->net->parameters, .n = fit->n};
+    if (!e->sum(e->context, &request, NULL, m->sums)) {
+        fit->work = -HUGE_VAL;
+        return MLP_PAUSED;
+    }
+    fit->work -= MLP_PORTION;
+    mlp_gauss_newton_unpack(m, m->sums);
+    mlp_gauss_newton_penalise(fit, m);
+    mlp_gauss_newton_scale(fit, m);
+    return begin(fit, m);
 }
 
 static enum mlp_event levenberg_advance(struct mlp_fit *fit)
@@ -227,8 +245,11 @@ static enum mlp_event levenberg_advance(struct mlp_fit *fit)
             return MLP_PAUSED;
         fit->pass.net = m->trial; /* from now on */
         m->stage = SWEEP;
+        mlp_gauss_newton_begin(fit, m);
         return mlp_fit_begin(fit);
     case SWEEP:
+        if (fit->options.elsewhere != NULL)
+            return sweep_elsewhere(fit, m);
         if (mlp_gauss_newton_sweep(fit, m) && m->dual)
             mlp_gauss_newton_scale(fit, m);
         m->stage = !m->dual || m->row == fit->n ? GRAM : SWEEP;
@@ -237,7 +258,7 @@ static enum mlp_event levenberg_advance(struct mlp_fit *fit)
         if (!mlp_gauss_newton_gram(fit, m))
             return MLP_PAUSED;
         m->stage = SWEEP;
-        if (m->row < fit->n)
+        if (m->row < m->end || !mlp_gauss_newton_next(fit, m))
             return MLP_PAUSED;
         if (!m->dual) {
             mlp_gauss_newton_penalise(fit, m);

@@ -39,7 +39,8 @@ static size_t sample(const struct mlp_fit *fit, size_t *rows)
     const size_t m = mlp_n_outputs(fit->whole), few = MOST_TARGETS / m;
     const size_t most = few == 0 ? 1 : few < MOST_ROWS ? few : MOST_ROWS;
     const size_t k = fit->n < most ? fit->n : most;
-    spread(fit->n, k, rows);
+    /* Of instances that are elsewhere the fit has the sample alone. */
+    spread(fit->options.elsewhere == NULL ? fit->n : k, k, rows);
     return k;
 }
 
@@ -236,8 +237,9 @@ enum mlp_status mlp_fit_health(struct mlp_fit *fit, struct mlp_health *health)
     size_t k = sample(fit, rows);
     const double affordable = MOST_WORK / (double)net->n_parameters;
     if ((double)k > affordable) {
+        const size_t all = fit->options.elsewhere == NULL ? fit->n : k;
         k = affordable < (double)BLOCK ? BLOCK < k ? BLOCK : k : (size_t)affordable;
-        spread(fit->n, k, rows);
+        spread(all, k, rows);
     }
     /* The first outputs, targets and inputs, and L flags. */
     const size_t m_in = mlp_n_inputs(net);

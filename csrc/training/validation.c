@@ -20,7 +20,7 @@ enum mlp_status mlp_fit_validate(struct mlp_fit *fit, const struct mlp_matrix *x
     struct mlp_workspace space = {0};
     double *parameters = NULL;
     enum mlp_status status = MLP_OK;
-    if (n > fit->n)
+    if (n > fit->n && x != NULL)
         status = mlp_workspace_new(&space, fit->net, fit->space.n_threads, batch ? batch : fit->n,
                                    n, 1, fit->space.arenas[0].room);
     if (status != MLP_OK)
@@ -29,19 +29,24 @@ enum mlp_status mlp_fit_validate(struct mlp_fit *fit, const struct mlp_matrix *x
         mlp_workspace_free(&space);
         return MLP_NO_MEMORY;
     }
-    if (n > fit->n) {
+    if (n > fit->n && x != NULL) {
         mlp_workspace_free(&fit->space);
         fit->space = space;
     }
-    struct mlp_matrix own_x, own_y;
-    *v = (struct mlp_validation){.x = *mlp_inputs(fit->net, x, &own_x),
-                                 .y = *mlp_targets(fit->net, y, &own_y),
-                                 .n = n,
+    *v = (struct mlp_validation){.n = n,
                                  .patience = patience,
                                  .cost = (double)NAN,
                                  .best = {best[0], 0.0, best[1]},
                                  .parameters = parameters};
-    v->pass = (struct mlp_pass){.net = fit->whole, .space = &fit->space, .x = &v->x, .y = &v->y};
+    v->pass = (struct mlp_pass){
+        .net = fit->whole, .space = &fit->space, .x = &v->x, .y = &v->y, .validation = 1};
+    if (x == NULL) {
+        v->pass.elsewhere = fit->options.elsewhere;
+    } else {
+        struct mlp_matrix own;
+        v->x = *mlp_inputs(fit->net, x, &own);
+        v->y = *mlp_targets(fit->net, y, &own);
+    }
     if (weights != NULL) {
         v->weights = *weights;
         v->pass.weights = &v->weights;

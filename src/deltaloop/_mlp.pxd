@@ -67,6 +67,29 @@ cdef extern from "mlp.h" nogil:
         double l2
         const double *dropout
 
+    ctypedef enum mlp_sum "enum mlp_sum":
+        MLP_SUM_COST
+        MLP_SUM_GRADIENT
+        MLP_SUM_JACOBIAN
+    ctypedef struct mlp_request "struct mlp_request":
+        mlp_sum kind
+        int validation
+        const double *parameters
+        size_t n
+        const size_t *order
+        size_t begin
+        const mlp_stream *masks
+    ctypedef struct mlp_elsewhere "struct mlp_elsewhere":
+        int (*sum)(void *, const mlp_request *, double *, double *) noexcept
+        int (*rows)(void *, const size_t *, size_t, size_t, mlp_matrix *, mlp_matrix *,
+                    mlp_matrix *, size_t *) noexcept
+        void *context
+        double observed
+    ctypedef struct mlp_piece "struct mlp_piece":
+        pass
+    enum:
+        MLP_MAX_NODES
+
     ctypedef struct mlp_schedule "struct mlp_schedule":
         mlp_schedule_kind kind
 
@@ -79,6 +102,7 @@ cdef extern from "mlp.h" nogil:
         mlp_stream stream
         const size_t *order
         int mean
+        const mlp_elsewhere *elsewhere
         mlp_solver solver
         size_t batch_size
         int shuffle
@@ -171,6 +195,19 @@ cdef extern from "mlp.h" nogil:
                                   const mlp_matrix *, const mlp_matrix *, size_t, size_t, double *)
     int mlp_evaluation_advance(mlp_evaluation *, double, double *)
     void mlp_evaluation_free(mlp_evaluation *)
+    size_t mlp_chains(const mlp_network *, mlp_sum, size_t)
+    size_t mlp_chain_begin(size_t, size_t, size_t)
+    size_t mlp_chain_size(const mlp_network *, mlp_sum)
+    size_t mlp_node_size(const mlp_network *, mlp_sum)
+    void mlp_node_add(const mlp_network *, mlp_sum, const double *, double *)
+    mlp_status mlp_piece_new(mlp_piece **, const mlp_network *, const mlp_problem *,
+                             const mlp_matrix *, const mlp_matrix *, size_t, size_t, size_t, size_t)
+    void mlp_piece_free(mlp_piece *)
+    mlp_status mlp_piece_start(mlp_piece *, mlp_sum, const double *, const mlp_stream *,
+                               const double *)
+    bint mlp_piece_advance(mlp_piece *, double)
+    size_t mlp_piece_nodes(const mlp_piece *, mlp_sum, size_t *, size_t *, int *)
+    void mlp_piece_read(const mlp_piece *, double *, double *)
     mlp_status mlp_jacobian(const mlp_network *, const mlp_matrix *, size_t, int, double *)
     mlp_status mlp_input_gradient(const mlp_network *, const mlp_matrix *, const mlp_matrix *,
                                   const mlp_matrix *, size_t, size_t, double *)

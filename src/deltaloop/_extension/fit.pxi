@@ -106,7 +106,8 @@ cdef class Fit:
 
     It has room for `most` epochs; of mini-batches there may be more, for which it makes room. With `mean` mini-batches have
     means as their objectives (mlp.h), and Adam its raw epsilon; `order` (n,), np.uintp, is theirs.
-    Its values are believed: they must be rows of x. With `rows` (n,), np.uintp, the fit's
+    Its values are believed: they must be rows of x. With `elsewhere` x and y are a sample (the rows that the
+    warnings look at), and the instances are where that object says: see pieces.pxi. With `rows` (n,), np.uintp, the fit's
     instances are these of x and y alone, in this order; they are believed, too. With `draws` the stream is the network's own.
     """
 
@@ -122,11 +123,14 @@ cdef class Fit:
     cdef readonly bint vanishing
     cdef readonly bint paused  # within an epoch, as the last call of `run` has left it
     cdef bint draws  # from the network's own stream, whose position it keeps up to date
+    cdef object elsewhere, at_hand, failure  # who has the instances; rows of his; what he has raised
+    cdef mlp_elsewhere calls
+    cdef bint labels
 
     def __cinit__(self, Core core not None, x not None, cnp.ndarray y not None,
                   *, bint labels, solver, problem, Stream stream not None, double tol,
                   double goal, size_t n_threads, size_t most, cnp.ndarray order=None,
-                  bint mean=False, bint draws=False, cnp.ndarray rows=None):
+                  bint mean=False, bint draws=False, cnp.ndarray rows=None, elsewhere=None):
         cdef mlp_matrix mx, my
         cdef size_t n = x.shape[0] if rows is None else rows.size
         cdef mlp_fit_options options
@@ -153,6 +157,13 @@ cdef class Fit:
         options.mean = mean
         if mean:
             mlp_option_set(&options, "raw_epsilon", 1.0)  # of Adam alone
+        self.labels = labels
+        if elsewhere is not None:
+            self.elsewhere, n = elsewhere, elsewhere.n
+            self.calls.sum, self.calls.rows = sum_elsewhere, rows_elsewhere
+            self.calls.context = <void *>self
+            self.calls.observed = elsewhere.observed
+            options.elsewhere = &self.calls
         self.core, self.x, self.y, self.order, self.rows = core, x, y, order, rows
         self.batched = options.batch_size > 0 and not options.shuffle
         shape[0], shape[1] = 5, min(most, EPOCHS_AT_ONCE)
@@ -232,6 +243,18 @@ cdef class Fit:
         check(mlp_fit_validate(self.fit, &mx, &my, self.other_weights.pointer(), n, patience,
                                known))
 
+    def validate_elsewhere(self, size_t n, size_t patience, double best, double best_epoch):
+        """The same with n instances that are elsewhere."""
+        cdef double[2] known = [best, best_epoch]
+        check(mlp_fit_validate(self.fit, NULL, NULL, NULL, n, patience, known))
+
+    cdef int raise_failure(self) except -1:
+        """Raises what the object that has the instances has raised."""
+        failure, self.failure = self.failure, None
+        if failure is not None:
+            raise failure
+        return 0
+
     def resume(self, dict arrays not None, size_t epochs):
         """Goes on where the fit was that reported these arrays, after so many epochs.
 
@@ -265,6 +288,8 @@ cdef class Fit:
         self.paused = event == MLP_PAUSED
         if self.draws:
             self.core._position = mlp_fit_position(self.fit)
+        if self.failure is not None:
+            self.raise_failure()
         return EVENTS[event], recorded
 
     @property
@@ -303,6 +328,8 @@ cdef class Fit:
         cdef bint done
         with nogil:
             done = mlp_fit_finish(self.fit, work, &cost, &validation)
+        if self.failure is not None:
+            self.raise_failure()
         return (cost, validation) if done else None
 
     def targets(self, bint extremes):

@@ -167,12 +167,13 @@ class Validation(NamedTuple):
     held: int = 0
     patience: int = 0
     rows: NDArray[np.uintp] | None = None  # those of `given` that it is, None for all
+    elsewhere: int = 0  # instances that are where those of the fit are
 
     @property
     def n(self) -> int:
         """How many instances, once they are known."""
         if self.given is None:
-            return 0
+            return self.elsewhere
         return self.given[0].shape[0] if self.rows is None else len(self.rows)
 
 

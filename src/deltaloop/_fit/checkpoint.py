@@ -80,7 +80,7 @@ def interrupted(
     whole = over or not run.paused or (full and run.settled)
     start = before - (report.epochs - run.history.shape[1])
     best, best_epoch = course.best, course.best_epoch
-    if course.watch.given is not None and report.best < best:
+    if course.watch.n and report.best < best:
         best, best_epoch = report.best, start + int(report.best_epoch)
     cost, validation = report.cost, report.validation if whole else math.nan
     if restored:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +54,9 @@ from deltaloop._fit.stages import (
 )
 from deltaloop.results import ConvergenceWarning, DivergenceWarning, FitResult, result_of
 from deltaloop.solvers import Solver
+
+if TYPE_CHECKING:
+    from deltaloop._fit.elsewhere import Elsewhere
 
 __all__ = [
     "COPIED",
@@ -113,9 +116,18 @@ def fit(
     check_finite: object,
     missing_targets: object = "raise",
     quiet: bool = False,
+    elsewhere: Elsewhere | None = None,
+    clock: Callable[[], float] | None = None,
 ) -> FitResult:
-    """Train a network; the arguments are those of ``Network.fit``. `quiet`: without warnings."""
+    """Train a network; the arguments are those of ``Network.fit``. `quiet`: without warnings.
+
+    With `elsewhere` the instances, targets, weights and validation are those of that object.
+    Several processes that train the same network side by side have one `clock`, which they ask at
+    the same moments.
+    """
     course = Course(network)
+    if clock is not None:
+        course.clock = clock
     if quiet:
         course.warn = silence
     chained = not isinstance(solver, Solver) and isinstance(solver, list | tuple)
@@ -157,7 +169,9 @@ def fit(
     if validation is not None:
         validation = plain_validation(validation)
     Y = _arrays.plain("Y", Y)
-    if skip:
+    if elsewhere is not None:
+        take_elsewhere(course, elsewhere, patience)
+    elif skip:
         batch = _gaps.batch(network, X, Y, skip=True, check_finite=checked)
         course.x, course.y, course.labels, course.missing = batch
         if course.missing:
@@ -170,7 +184,7 @@ def fit(
             "its columns by factors alone before, as sklearn.preprocessing.MaxAbsScaler does, or "
             "use X.toarray()"
         )
-    if validation is not None or patience is not None:
+    if elsewhere is None and (validation is not None or patience is not None):
         watch = check_validation(network, validation, patience, course.n, checked, skip)
         if watch.given is not None and type(course.x) is not type(watch.given[0]):
             given = (_sparse.alike(watch.given[0], course.x), *watch.given[1:])
@@ -183,7 +197,7 @@ def fit(
             "class_weight needs all targets, got missing ones with missing_targets='skip'; give "
             "sample_weight"
         )
-    weights = None
+    weights = None if elsewhere is None else elsewhere.weights
     if sample_weight is not None or class_weight is not None:
         weights = _problem.of(network, course.y, course.labels, sample_weight, class_weight).weights
     if course.state is not None:
@@ -196,6 +210,23 @@ def fit(
         settle(course, show)
         outcome = carry_out(course, show)
     return conclude(course, *outcome)
+
+
+def take_elsewhere(course: Course, elsewhere: Elsewhere, patience: object) -> None:
+    """Fill in what is known of instances that are elsewhere."""
+    if not course.solvers:
+        raise ValueError(
+            "solver must be given where the instances are on several machines, such as "
+            "solver=deltaloop.LBFGS(); it is chosen only by data in one place"
+        )
+    if course.kind is not None:
+        raise ValueError(
+            f"scale={course.kind!r} needs all instances in one place; set network.scaling before, "
+            "by deltaloop.Scaling or a fit to some of them"
+        )
+    course.elsewhere, course.clock = elsewhere, elsewhere.elapsed
+    course.x, course.y, course.labels, course.missing = elsewhere.sample
+    course.watch = elsewhere.watch(patience)
 
 
 def silence(*_: object, **__: object) -> None:
@@ -299,7 +330,7 @@ def train_stages(course: Course, stream: _core.Stream, first: int) -> Outcome:
     """Train from the first stage on, and judge how the last one has ended."""
     network, solvers, problem = course.network, course.solvers, course.problem
     tolerance, goal, most = course.tolerance, course.goal, course.limits.max_epochs
-    resumed = course.resumed
+    resumed, elsewhere = course.resumed, course.elsewhere
     stages, last = course.stages, len(solvers) - 1
     for i in range(first, last + 1):
         run = _core.Fit(
@@ -312,10 +343,13 @@ def train_stages(course: Course, stream: _core.Stream, first: int) -> Outcome:
             stream=stream,
             tol=tolerance,
             goal=goal,
-            n_threads=course.threads,
+            n_threads=course.threads
+            if elsewhere is None
+            else elsewhere.threads(solvers[i], course.threads),
             most=most[i],
             draws=course.own,
             rows=course.parts,
+            elsewhere=elsewhere,
         )
         if i == first:
             asked = _verdict.ask(network, run)

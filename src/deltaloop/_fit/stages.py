@@ -26,12 +26,15 @@ if TYPE_CHECKING:
     from deltaloop._arguments.problem import Problem
     from deltaloop._fit.arguments import Limits, Validation
     from deltaloop._fit.choice import Choice
+    from deltaloop._fit.elsewhere import Elsewhere
     from deltaloop._fit.progress import ProgressBar
 
 # Seconds between two looks at signals, clock and progress bar.
 SLICE = 0.05
 # Multiply-adds of the first slice, which measures the machine: less than a millisecond.
 FIRST_WORK = 1e6
+# Those of each slice where several processes train one network, who look up at the same moments.
+SLICE_WORK = 4e7
 
 
 def adapted(work: float, seconds: float) -> float:
@@ -94,6 +97,9 @@ class Course:
     split: int | None = None  # the position of the stream before a fraction was set aside
     bar: ProgressBar | None = None
     own: bool  # it draws from the network's stream
+    # With several processes that train one network: the seconds since it began, the same for all.
+    clock: Callable[[], float] | None = None
+    elsewhere: Elsewhere | None = None  # who has the instances; then x and y are a sample of them
     # ---- what has been done ----
     epoch: int = 0  # complete ones in total
     initial_cost: float = math.nan
@@ -106,6 +112,8 @@ class Course:
     @property
     def n(self) -> int:
         """Instances that are learned from."""
+        if self.elsewhere is not None:
+            return self.elsewhere.n
         return len(self.x) if self.parts is None else len(self.parts)
 
     @property
@@ -119,8 +127,13 @@ class Course:
             return "callback"
         if not self.stages:
             return ""
-        late = time.perf_counter() - self.began >= self.limits.max_time
-        return "max_time" if late else ""
+        return "max_time" if self.elapsed() >= self.limits.max_time else ""
+
+    def elapsed(self) -> float:
+        """Return the seconds since the fit began, where others share it by their common clock."""
+        if self.clock is not None:
+            return self.clock()
+        return time.perf_counter() - self.began
 
 
 def train_stage(
@@ -129,10 +142,13 @@ def train_stage(
     """Run stage i, from a state if it is resumed; what C reports at its end."""
     began, solver, most = time.perf_counter(), course.solvers[i], course.limits.max_epochs[i]
     before, done = course.epoch, resumed.stage_epochs if resumed else 0
-    start, watch, watched = before - done, course.watch, course.watch.given is not None
-    if watch.given is not None:
-        when = 0 if course.best_epoch is None else course.best_epoch - start
-        run.validate(*watch.given, watch.rows, watch.patience, course.best, when)
+    start, watch, watched = before - done, course.watch, False
+    if watch is not NO_VALIDATION and watch.n > 0:
+        watched, when = True, 0 if course.best_epoch is None else course.best_epoch - start
+        if watch.given is not None:
+            run.validate(*watch.given, watch.rows, watch.patience, course.best, when)
+        else:
+            run.validate_elsewhere(watch.elsewhere, watch.patience, course.best, when)
     if resumed is not None:
         _state.check_parts(resumed, course.n, watch.n)
         run.resume(_state.match(resumed.arrays, run.report().arrays), done)
@@ -189,7 +205,9 @@ def train(course: Course, i: int, run: _core.Fit, start: int, last: int) -> str:
     Epochs are numbered through all stages: `start` were complete before the stage's first one, and
     `last` is the last that it may have.
     """
-    limits, solver, work = course.limits, course.solvers[i], FIRST_WORK
+    limits, solver = course.limits, course.solvers[i]
+    alone = course.clock is None  # else several processes are to look at the same moments
+    work = FIRST_WORK if alone else SLICE_WORK
     every = limits.callback_every if limits.callback else last
     due = (course.epoch // every + 1) * every
     until = min(due, last)
@@ -206,13 +224,13 @@ def train(course: Course, i: int, run: _core.Fit, start: int, last: int) -> str:
                     seen += f", validation {validation:.6g}"
                 course.bar.set_postfix_str(seen, refresh=False)
                 course.bar.update(done)
-        if event == "paused":
+        if event == "paused" and alone:
             work = adapted(work, now - before)
         stop = "" if event in ("paused", "epoch") else event
         if done and limits.callback and course.epoch == due and stop != "diverged":
             due += every
             cost, validation, rate, norm, _ = run.last
-            seconds, network = now - course.began, cast(Any, course.network)
+            seconds, network = course.elapsed(), cast(Any, course.network)
             info = EpochInfo(course.epoch, cost, seconds, network, validation, rate, norm)
             checkpoint = _checkpoint.Checkpoint(course, i, run)
             object.__setattr__(info, "_checkpoint", checkpoint)  # it is frozen for others
@@ -223,7 +241,7 @@ def train(course: Course, i: int, run: _core.Fit, start: int, last: int) -> str:
                 stop = "callback"
         if not stop and event == "epoch" and course.epoch >= last:
             stop = "max_epochs"
-        late = now - course.began >= limits.max_time
+        late = (now - course.began if alone else course.elapsed()) >= limits.max_time
         if not stop and late and (event == "epoch" or (solver._anytime and run.settled)):
             stop = "max_time"
         if stop:
