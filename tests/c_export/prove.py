@@ -46,7 +46,7 @@ def done(command: list[str], folder: Path) -> str:
     )
     if ended.returncode != 0:
         raise Failure(f"{' '.join(command)}\n{ended.stdout[-2000:]}{ended.stderr[-2000:]}")
-    return ended.stdout
+    return ended.stdout + ended.stderr  # QEMU prints on stderr what a board says by its debugger
 
 
 def build(target: Target, folder: Path, workers: ThreadPoolExecutor) -> str:
