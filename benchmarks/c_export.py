@@ -190,15 +190,12 @@ def speed(given: list[Cell], python: str | None) -> None:
 
 
 def on_core(cell: Cell, folder: Path, name: str, core: Core) -> dict[str, int]:
-    """Bytes that the network adds to a program, and its instructions and stack where QEMU can run."""
+    """Bytes that the network adds to a program; its instructions and stack where QEMU runs it."""
     real, m, k = TOOLS[name], cell.layers[0], cell.layers[-1]
     flags = [*ARM, *core.options, "-w", *includes(folder, name)]
-    stub = (
-        f"void run_{name}(const {real} *, {real} *);\nvoid run_{name}(const {real} *x, {real} *y)\n"
-    )
-    (folder / "stub.c").write_text(
-        f"{head};\n{head}\n{{\n    for (int i = 0; i < {k}; i++) y[i] = x[i % {m}];\n}}\n"
-    )
+    head = f"void run_{name}(const {real} *x, {real} *y)"
+    body = f"for (int i = 0; i < {k}; i++) y[i] = x[i % {m}];"
+    (folder / "stub.c").write_text(f"{head};\n{head}\n{{\n    {body}\n}}\n")
     macros = [f"-DRUN=run_{name}", f"-DREAL={real}", f"-DINPUTS={m}", f"-DOUTPUTS={k}"]
     board = str(HERE / "c_export_board.c")
     sizes = []
