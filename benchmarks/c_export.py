@@ -96,8 +96,8 @@ OWN = """#include "{name}_network.c"
 void run_{name}(const {real} *x, {real} *y);
 void run_{name}(const {real} *x, {real} *y)
 {{
-    static {real} workspace[NET_WORKSPACE];
-    net_predict(x, y, workspace);
+    static {real} workspace[{capitals}_WORKSPACE];
+    {name}_predict(x, y, workspace);
 }}
 """
 
@@ -117,8 +117,9 @@ def written(cell: Cell, folder: Path, python: str | None) -> list[str]:
         arrays |= {f"w{l}": w, f"b{l}": b}
     np.savez(folder / "network.npz", **arrays)
     for name, dtype in (("deltaloop32", "float32"), ("deltaloop64", "float64")):
-        net.to_c(folder / f"{name}_network.c", name="net", dtype=dtype)
-        (folder / f"{name}.c").write_text(OWN.format(name=name, real=TOOLS[name]))
+        net.to_c(folder / f"{name}_network.c", name=name, dtype=dtype)
+        text = OWN.format(name=name, real=TOOLS[name], capitals=name.upper())
+        (folder / f"{name}.c").write_text(text)
     if python:
         run([python, str(HERE / "c_peers.py"), str(folder)], HERE)
     for path in sorted(folder.glob("*.missing")):

@@ -71,7 +71,10 @@ class Table:
 
     def text(self) -> str:
         heads = ['#include "proof.h"\n\n#include <stddef.h>\n']
-        parts = [*heads, *self.prototypes, *self.arrays.values()]
+        # The functions are C's, also where the file is compiled as C++.
+        opened = '#ifdef __cplusplus\nextern "C" {\n#endif\n'
+        closed = "#ifdef __cplusplus\n}\n#endif\n"
+        parts = [*heads, opened, *self.prototypes, closed, *self.arrays.values()]
         for kind, rows in self.rows.items():
             plural = f"{kind[:-2]}s{kind[-2:]}"
             lines = ",\n    ".join(rows or ["{0}"])  # C has no empty arrays
