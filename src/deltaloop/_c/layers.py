@@ -17,6 +17,8 @@ from deltaloop._c.texts import Names, rows
 
 Floats = NDArray[np.float64]
 
+DTYPES = ("float64", "float32")
+
 # Columns that one loop takes at most: chains enough to hide the latency of an addition, few enough
 # for the registers.
 COLUMNS = 32

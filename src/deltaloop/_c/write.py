@@ -24,14 +24,13 @@ from deltaloop._c import (
 )
 from deltaloop._c import layers as _text_layers
 from deltaloop._c.front import Front
-from deltaloop._c.layers import Layer, Plain
+from deltaloop._c.labels import shown
+from deltaloop._c.layers import DTYPES, Layer, Plain
 from deltaloop._c.texts import BASE, CLASSES, FMA, Names, paragraphs
 from deltaloop._files.atomic import write_bytes
 from deltaloop._files.header import check_finite
 from deltaloop._files.paths import naming, path_name
 from deltaloop.solvers import Adam, GradientDescent
-
-DTYPES = ("float64", "float32")
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,47}")
 _RESERVED = frozenset(
@@ -212,7 +211,7 @@ def write(
         source, header = texts(network, plain, asked, os.path.basename(name), front, note)
     if asked.header:
         write_bytes(header_name(name), header.encode("ascii"))
-    write_bytes(name, source.encode("ascii"))
+    write_bytes(name, source.encode("utf-8", "surrogateescape"))
 
 
 def _check_loss(plain: Plain) -> None:
@@ -228,6 +227,8 @@ def header_name(name: str) -> str:
         raise ValueError(
             "header=True writes a .h file beside the C file, whose name must not end so"
         )
+    if set('"\\\n\r') & set(os.path.basename(stem)):
+        raise ValueError("header=True needs a file name that an #include can hold")
     return f"{stem if suffix else name}.h"
 
 
@@ -355,7 +356,7 @@ def _top(network: _core.Core, plain: Plain, names: Names, file: str, note: str) 
         text = ", products and sums rounded one by one"
     activations = [layer.activation for layer in plain.layers]
     return _TOP.strip("\n").format(
-        file=file.replace("*/", "* /"),
+        file=shown(file)[1:-1],
         layers="-".join(map(str, plain.sizes)),
         activations=", ".join(activations),
         version=_core.__version__,
