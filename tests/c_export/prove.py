@@ -22,7 +22,7 @@ from pathlib import Path
 from tests.c_export.targets import CPPCHECK, TARGETS, Target
 
 DRIVER = ("proof.c", "table.c")
-# `base`: the second class of results, of processors without FMA instructions.
+# `base`: the second class of results, of processors without FMA instructions; on fewer targets.
 CLASSES = ("fma", "base")
 SECONDS = 600  # for one command
 SLICE = [
@@ -168,7 +168,8 @@ def main() -> int:
             with ThreadPoolExecutor(os.cpu_count()) as workers:
                 good &= checked(folders[:1])
                 for target in targets:
-                    good &= proven(target, arithmetic, folders, workers)
+                    if arithmetic == "fma" or target.in_slice:
+                        good &= proven(target, arithmetic, folders, workers)
     finally:
         if given.keep is None:
             shutil.rmtree(folder)
