@@ -17,7 +17,7 @@ _GUARDS = """
 #if defined(__FLT_EVAL_METHOD__)
 ?float64 #if __FLT_EVAL_METHOD__ == 2
 ?float32 #if __FLT_EVAL_METHOD__ == 1 || __FLT_EVAL_METHOD__ == 2
-#error "this file needs arithmetic in the type itself: on 32-bit x86 with -msse2 -mfpmath=sse"
+#error "arithmetic must be in the type itself: -msse2 -mfpmath=sse, or -fexcess-precision=fast"
 #endif
 #endif
 
