@@ -19,8 +19,7 @@ _OF_ERRORS = {
     "quantile": "",
 }
 _TWO_SLOPES = (
-    "slope = 0.0~ < e ? {above} : (e < 0.0~ ? -{below} : 0.0~);\n"
-    "term = (0.0~ < e ? {above} : {below}) * @absolute(e);"
+    "slope = 0.0~ < e ? {above} : (e < 0.0~ ? -{below} : 0.0~);\nterm = {factor} * @absolute(e);"
 )
 
 # z and y: the cost's term of a loss that has an activation of its own, with a = g(z).
@@ -120,7 +119,9 @@ def text(names: Names, plain: Plain, room: Room) -> tuple[str, str]:
         tau = plain.parameter if plain.parameter is not None else 0.5
         quantile = plain.loss == "quantile"
         above, below = (1.0 - tau, tau) if quantile else (1.0, 1.0)
-        steps = _TWO_SLOPES.format(above=names.number(above), below=names.number(below))
+        a_text, b_text = names.number(above), names.number(below)
+        factor = a_text if above == below else f"(0.0~ < e ? {a_text} : {b_text})"
+        steps = _TWO_SLOPES.format(above=a_text, below=b_text, factor=factor)
     softmax = last.activation == "softmax"
     delta = "slope" if softmax else backward.times_derivative(last, l, room.kept[-1], "slope")
     inner = [

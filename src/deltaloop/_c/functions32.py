@@ -38,9 +38,15 @@ static int @finite(float x)
 }
 """,
     "select": """
+/* by bits where that lets compilers take several at a time */
 static inline float @select(int condition, float a, float b)
 {
+#if defined(__SSE2__) || defined(__ARM_NEON)
+    const uint32_t mask = 0u - (uint32_t)condition;
+    return @real((@bits(a) & mask) | (@bits(b) & (mask ^ 0xffffffffu)));
+#else
     return condition ? a : b;
+#endif
 }
 """,
     "absolute": """

@@ -19,6 +19,9 @@ Floats = NDArray[np.float64]
 
 DTYPES = ("float64", "float32")
 
+# Columns up to which the loop is short enough to be a part of its caller.
+NARROW = 8
+
 # Columns that one loop takes at most: chains enough to hide the latency of an addition, few enough
 # for the registers.
 COLUMNS = 32
@@ -70,8 +73,8 @@ def weights(names: Names, name: str, w: Floats) -> str:
 
 _LOOP = """
 /* z_i = c_i + sum of x_k w_ki, k = 0, 1, ..., n - 1, for {m} columns; rows of w are `row` apart */
-@@INLINE void @columns{m}(@@FIRST const REAL *w, size_t row, size_t n, const REAL *x,
-                          const REAL *c, REAL *z)
+{kind} void @columns{m}(@@FIRST const REAL *w, size_t row, size_t n, const REAL *x,
+    const REAL *c, REAL *z)
 {{
     size_t k;
     REAL {variables};
@@ -92,6 +95,7 @@ def loop(names: Names, m: int) -> str:
     """Return the function that sums m columns."""
     text = _LOOP.format(
         m=m,
+        kind="@@INLINE" if m <= NARROW else "@@WIDE",
         variables=rows([f"s{i}" for i in range(m)]).strip(),
         first="\n".join(f"    s{i} = c[{i}];" for i in range(m)),
         steps="\n".join(f"        s{i} = @@FMA(a, v[{i}], s{i});" for i in range(m)),
@@ -100,12 +104,18 @@ def loop(names: Names, m: int) -> str:
     return names.fill(text)
 
 
-# GCC would turn the loop around, from -O3 on, and add the chains' terms one at a time.
+# GCC would turn the loop around, from -O3 on, and add the chains' terms one at a time; and where
+# the function is a part of another it would take results to where they are used one by one.
 CHAINS = """
 #if defined(__GNUC__) && !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
 #define @@CHAINS __asm__ volatile("");
 #else
 #define @@CHAINS
+#endif
+#if defined(__GNUC__) && !defined(@@DISPATCH)
+#define @@WIDE static __attribute__((noinline))
+#else
+#define @@WIDE @@INLINE
 #endif
 """
 
