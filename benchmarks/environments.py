@@ -31,7 +31,12 @@ ENVIRONMENTS = {
         ("jax==0.6.2", "jaxlib==0.6.2", "numpy", "scipy"),
         {"XLA_FLAGS": "--xla_cpu_use_thunk_runtime=false"},
         "jax 0.6.2 with --xla_cpu_use_thunk_runtime=false",
-    )
+    ),
+    # Writers of C. keras2c 2.0 needs the old pydantic, and brings TensorFlow.
+    "c-export": Environment(
+        ("emx-onnx-cgen==1.4.0", "emlearn==0.23.2", "keras2c==2.0", "casadi==3.8.2", "pydantic<2"),
+        about="emx-onnx-cgen 1.4.0, emlearn 0.23.2, keras2c 2.0, CasADi 3.8.2",
+    ),
 }
 
 # Interpreters that were named on the command line.

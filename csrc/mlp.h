@@ -233,6 +233,8 @@ void mlp_network_set_tuning(struct mlp_network *network, size_t chunk, double gr
  * caller's floating-point state. Where the answer is not 0 they return MLP_STOPPED soon after, with results
  * that are not complete. */
 void mlp_network_set_poll(struct mlp_network *network, int (*poll)(void));
+/* Another variant of the kernels from now on; nothing of the network may be at work. */
+void mlp_network_set_kernels(struct mlp_network *network, const struct mlp_kernels *kernels);
 
 /* out (n, m^(L)) <- a^(L), or z^(L) when linear != 0. out must not overlap x. Here and below
  * n_threads >= 1 is the most that are used; fewer, where more would not pay or others have them. */

@@ -120,3 +120,7 @@ void mlp_network_set_tuning(struct mlp_network *network, size_t chunk, double gr
     network->grain = grain > 0.0 ? grain : GRAIN;
 }
 void mlp_network_set_poll(struct mlp_network *network, int (*poll)(void)) { network->poll = poll; }
+void mlp_network_set_kernels(struct mlp_network *network, const struct mlp_kernels *kernels)
+{
+    network->kernels = kernels;
+}

@@ -184,6 +184,7 @@ cdef extern from "mlp.h" nogil:
     void mlp_network_set_scaling(mlp_network *, const double *)
     void mlp_network_set_tuning(mlp_network *, size_t, double)
     void mlp_network_set_poll(mlp_network *, int (*)() noexcept)
+    void mlp_network_set_kernels(mlp_network *, const mlp_kernels *)
     mlp_status mlp_predict(const mlp_network *, const mlp_matrix *, size_t, int, size_t,
                            double *)
     int mlp_predict_shares(const mlp_network *, size_t)

@@ -1282,6 +1282,94 @@ class Network(_core.Core):
         """
         _module("_onnx.write").write(self._frozen(), path)
 
+    def to_c(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        name: str = "net",
+        dtype: str = "float64",
+        arithmetic: str | None = None,
+        header: bool = False,
+        jacobian: bool = False,
+        casadi: bool = False,
+        train: str | Solver | None = None,
+    ) -> None:
+        """Write the network as one file of C, which needs nothing of deltaloop.
+
+        The text is C99, and C++17 too: no allocation, no input or output, no global data that
+        change. The weights are constants, the scaling is part of it, and every function may be
+        called by many threads. With ``name="net"`` it has ``net_predict(x, y, workspace)``, where
+        ``NET_INPUTS``, ``NET_OUTPUTS`` and ``NET_WORKSPACE`` are the lengths of the three arrays,
+        and ``net_self_test()``: 0, or the number of the first of eight vectors in the file whose
+        outputs are wrong. The text is yours (0BSD).
+
+        In float64 the results are the bytes of ``predict``, wherever a double is IEEE binary64;
+        compile with ``-ffp-contract=off``. A processor without fused multiply-add for doubles
+        gets the same bytes by an exact one in software. Only which NaN a NaN is may differ.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+            The file, by convention ``.c``; an existing one is replaced as a whole, or left as it
+            was if writing fails.
+        name : str, default "net"
+            What the functions' names begin with, an identifier; in capitals that of the macros.
+        dtype : {"float64", "float32"}, default "float64"
+            ``"float32"``: weights are rounded once, and all arithmetic is of that type. How far
+            the results were from float64 on likely inputs stands at the top of the file.
+        arithmetic : {"fma", "base"}, optional
+            Whose results they are: ``"fma"`` those of machines with fused multiply-add, ``"base"``
+            those of machines without (``DELTALOOP_ISA=base``). By default those of this machine.
+            float32 does without in any case.
+        header : bool, default False
+            Whether to write the prototypes to a ``.h`` file beside the C file.
+        jacobian : bool, default False
+            Adds ``net_jacobian(x, dydx, workspace)``: the bytes of ``jacobian(x, wrt="inputs")``,
+            an array (``NET_OUTPUTS``, ``NET_INPUTS``), with a workspace of
+            ``NET_JACOBIAN_WORKSPACE``. The weights are then in the file twice.
+        casadi : bool, default False
+            Adds the functions by which CasADi, and with it acados, calls the network and its
+            Jacobian in a shared library: ``casadi.external("net", "./net.so")``. It needs float64
+            and includes `jacobian`.
+        train : {"sgd", "momentum", "adam"} or solver, optional
+            Adds ``net_step(state, x, y)``: one update on one instance, the bytes of
+            ``trainer.step``; it returns the cost before it. ``net_init(state)`` begins, where the
+            state has ``NET_STATE`` numbers: the learning rate, which may be set at any time, and
+            the weights, for ``net_predict_state`` and ``net_parameters``. The names stand for
+            ``GradientDescent(0.01)``, the same with ``momentum=0.9``, and ``Adam()``; AdamW is
+            possible too. For sqrt and fma some systems need ``-lm``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is wrong; a parameter is not finite, or none of float32; step units have
+            no derivatives for `jacobian` and `train`; or C has no such solver. Nothing is written.
+        OSError
+            If a file cannot be written.
+        RuntimeError
+            As for ``save``.
+
+        Examples
+        --------
+        >>> import deltaloop as dl, os, tempfile
+        >>> path = os.path.join(tempfile.mkdtemp(), "net.c")
+        >>> net = dl.Network([2, 3, 1], activation="tanh", seed=0)
+        >>> net.to_c(path, jacobian=True)
+        >>> "void net_predict(const double *x, double *y, double *workspace);" in open(path).read()
+        True
+        """
+        _c = _module("_c.write")
+        asked = _c.options(
+            name=name,
+            dtype=dtype,
+            arithmetic=arithmetic,
+            header=header,
+            jacobian=jacobian,
+            casadi=casadi,
+            train=train,
+        )
+        _c.write(self._frozen(), path, asked)
+
     def to_sklearn(self, classes: ArrayLike | None = None) -> Any:
         """Make a fitted estimator of scikit-learn that predicts the same.
 

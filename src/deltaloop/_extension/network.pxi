@@ -458,6 +458,14 @@ cdef class Core:
         return Csr((<Csr>x).values[:len((<Csr>x).places)] / values[self.n_inputs:][(<Csr>x).places],
                    (<Csr>x).places, (<Csr>x).starts, self.n_inputs)
 
+    def _compute_as(self, name not None):
+        """Computes with that variant of the kernels, one of ISAS, from now on; for a copy of one's own."""
+        self.ready()
+        if name not in ISAS:
+            raise ValueError(f"expected one of {', '.join(ISAS)}, got {name!r}")
+        self.kernels = isa_of(name)
+        mlp_network_set_kernels(self.network, self.kernels)
+
     def _predict(self, x not None, cnp.ndarray out not None, bint linear,
                  size_t n_threads=0):
         """out (n, mL) <- a^(L), or z^(L) when linear, of validated x (n, m0); threads as `run`."""

@@ -53,7 +53,6 @@ cdef const mlp_kernels *BEST_ISA = mlp_isa_best()
 
 cdef const mlp_kernels *choose_isa() except NULL:
     """The variant that DELTALOOP_ISA names, or the best one."""
-    cdef size_t i = 0
     name = os.environ.get("DELTALOOP_ISA", "")
     if not name:
         return BEST_ISA
@@ -61,6 +60,12 @@ cdef const mlp_kernels *choose_isa() except NULL:
         raise ValueError(
             f"DELTALOOP_ISA must be one of {', '.join(ISAS)} on this machine, got {name!r}"
         )
+    return isa_of(name)
+
+
+cdef const mlp_kernels *isa_of(name) except NULL:
+    """The variant of that name, one of ISAS."""
+    cdef size_t i = 0
     while mlp_isa_name(mlp_isa(i)).decode() != name:
         i += 1
     return mlp_isa(i)

@@ -1,4 +1,4 @@
-"""The command line: `deltaloop train`, `deltaloop predict`, `deltaloop info`.
+"""The command line: `deltaloop train`, `predict`, `export` and `info`.
 
 Results go to the standard output, messages to the standard error. Exit status: 0, 1 for what is
 wrong with data, files or training, 2 for wrong arguments, 130 after Ctrl-C, 143 after SIGTERM.
@@ -14,7 +14,7 @@ from typing import Any
 import deltaloop as dl
 from deltaloop._activations import TRAINABLE
 from deltaloop._losses import ANY_OUTPUT, LOSSES, TASKS, WITH_PARAMETER, of_task
-from deltaloop.cli import _arrays, _streams, _types
+from deltaloop.cli import _arrays, _export, _streams, _types
 from deltaloop.cli._signals import Terminated, served
 from deltaloop.cli._solvers import (
     AUTO,
@@ -153,6 +153,10 @@ def _parser() -> argparse.ArgumentParser:
         help="categories that the model does not know are an error, or count as missing "
         "(default: error)",
     )
+    export = _command(
+        commands, "export", _export.run, "write a saved model as C", _export.DESCRIPTION
+    )
+    _export.add(export.add_argument)
     info_text = "Describe the installation, or a model file."
     info = _command(
         commands, "info", _arrays.info, "describe the installation or a model", info_text

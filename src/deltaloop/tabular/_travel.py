@@ -6,8 +6,9 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
+from deltaloop._c import write as _c
 from deltaloop.network import Network
-from deltaloop.tabular import _description, _graph, _html
+from deltaloop.tabular import _c_file, _description, _graph, _html
 from deltaloop.tabular._fingerprints import Fingerprints
 from deltaloop.tabular._options import Options
 
@@ -98,6 +99,53 @@ class Travels:
         """
         new_is_missing = self._parameters["new_categories"] == "missing"
         _graph.write(*self._fitted(), path, new_is_missing)
+
+    def to_c(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        name: str = "model",
+        dtype: str = "float64",
+        arithmetic: str | None = None,
+        header: bool = False,
+    ) -> None:
+        """Write the whole model as one file of C: encoding, scaling and network.
+
+        ``model_predict(x, y, workspace)`` takes a number for each column, whose places are the enum
+        ``MODEL_COLUMN_...``: a number as it is, dates and durations in days, and a category by the
+        enum of its values, ``MODEL_<column>_IS_<value>``. A number is missing as ``NAN``, a
+        category as any number that its enum has not, a new one too; they count as in training. The
+        outputs are values, or the probabilities of the classes, whose names stand at the top of
+        the file. The rest is as in the files of ``Network.to_c``, the bytes too.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+            The file, by convention ``.c``; an existing one is replaced.
+        name : str, default "model"
+            What the functions' names begin with.
+        dtype, arithmetic, header
+            As for `Network.to_c`.
+
+        Raises
+        ------
+        TypeError, ValueError, OSError
+            As for `Network.to_c`; ValueError before a fit, and for a category of more than 1,000
+            values.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> from deltaloop.tabular import TabularModel
+        >>> frame = {"x": [0.0, 1.0, 2.0, 3.0] * 9, "unit": ["m", "km"] * 18, "y": range(36)}
+        >>> model = TabularModel().fit(frame, "y", l2=0.001)
+        >>> path = os.path.join(tempfile.mkdtemp(), "model.c")
+        >>> model.to_c(path)
+        >>> "MODEL_UNIT_IS_KM = 0" in open(path).read()
+        True
+        """
+        asked = _c.options(name=name, dtype=dtype, arithmetic=arithmetic, header=header)
+        _c_file.write(*self._fitted(), path, asked)
 
     def _repr_html_(self) -> str:
         return _html.table(self)
