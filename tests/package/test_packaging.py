@@ -164,7 +164,13 @@ def test_public_name_has_an_example(name):
 
 @pytest.mark.parametrize(
     ("page", "examples"),
-    [("README.md", 30), ("docs/fitting.md", 30), ("docs/plots.md", 15), ("docs/tables.md", 12)],
+    [
+        ("README.md", 30),
+        ("docs/checkpoints.md", 15),
+        ("docs/fitting.md", 30),
+        ("docs/plots.md", 15),
+        ("docs/tables.md", 12),
+    ],
 )
 def test_examples_of_pages(page, examples):
     pyplot = pytest.importorskip("matplotlib.pyplot")

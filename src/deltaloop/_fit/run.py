@@ -165,7 +165,8 @@ def fit(
     if seed is not None:
         _seeds.check_seed(seed)
         course.seed = seed
-    if checkpoint is not None or checkpoint_every != 60.0 or isinstance(resume, str | os.PathLike):
+    named = resume is not None and isinstance(resume, str | os.PathLike)
+    if named or checkpoint is not None or checkpoint_every != 60.0:
         from deltaloop._fit import autosave  # which few fits need
 
         resume = autosave.prepare(course, checkpoint, checkpoint_every, resume)
