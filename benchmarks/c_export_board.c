@@ -27,21 +27,24 @@ enum { CALLS = 400, PAINTED = 2048, PAINT = 0x5A5A5A5A };
 static __attribute__((noinline)) void paint(void)
 {
     volatile uint32_t words[PAINTED];
-    for (int i = 0; i < PAINTED; i++) words[i] = PAINT;
+    for (int i = 0; i < PAINTED; i++)
+        words[i] = PAINT;
 }
 
 static __attribute__((noinline)) int written(void)
 {
     volatile uint32_t words[PAINTED];
     int i = 0;
-    while (i < PAINTED && words[i] == PAINT) i++;
+    while (i < PAINTED && words[i] == PAINT)
+        i++;
     return (PAINTED - i) * 4;
 }
 
 static __attribute__((noinline)) uint32_t ticks(const REAL *x, REAL *y)
 {
     uint32_t begin = CURRENT;
-    for (int i = 0; i < CALLS; i++) RUN(x, y);
+    for (int i = 0; i < CALLS; i++)
+        RUN(x, y);
     return (begin - CURRENT) & 0xFFFFFFU;
 }
 #endif
@@ -49,7 +52,8 @@ static __attribute__((noinline)) uint32_t ticks(const REAL *x, REAL *y)
 int main(void)
 {
     static REAL x[INPUTS], y[OUTPUTS];
-    for (int i = 0; i < INPUTS; i++) x[i] = (REAL)((i * 7 + 3) % 16 - 8) / (REAL)8;
+    for (int i = 0; i < INPUTS; i++)
+        x[i] = (REAL)((i * 7 + 3) % 16 - 8) / (REAL)8;
     RUN(x, y);
     seen = y[0];
 #ifdef REPORT
@@ -60,8 +64,8 @@ int main(void)
     RUN(x, y);
     int stack = written();
     uint32_t n = ticks(x, y);
-    printf("instructions %lu stack %d output %.9g\n", (unsigned long)(n * (uint64_t)NS_PER_TICK / CALLS), stack,
-           (double)y[0]);
+    printf("instructions %lu stack %d output %.9g\n",
+           (unsigned long)(n * (uint64_t)NS_PER_TICK / CALLS), stack, (double)y[0]);
 #endif
     return 0;
 }

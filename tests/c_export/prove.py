@@ -152,12 +152,17 @@ def checked(folders: list[Path]) -> bool:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--slice", action="store_true", help="a part, in less than two minutes")
+    parser.add_argument("--every", action="store_true", help="with --slice: on every target")
     parser.add_argument("--target", default="", help="those whose name has this in it")
     parser.add_argument("--keep", type=Path, help="a new folder in which the programs stay")
     given = parser.parse_args()
     size = SLICE if given.slice else []
     folder = given.keep or Path(tempfile.mkdtemp(prefix="c-export-"))
-    targets = [t for t in TARGETS if given.target in t.name and (t.in_slice or not given.slice)]
+    targets = [
+        t
+        for t in TARGETS
+        if given.target in t.name and (t.in_slice or given.every or not given.slice)
+    ]
     good = True
     try:
         for arithmetic in CLASSES:

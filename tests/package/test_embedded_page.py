@@ -1,4 +1,4 @@
-"""docs/embedded.md, section by section: its commands print what stands there, where their tools are."""
+"""docs/embedded.md, section by section: its commands print what stands there."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
+import deltaloop as dl
+
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "embedded.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
-# What a line prints that another machine, or another day, prints otherwise.
-VARIABLE = re.compile(r"\d+\.\d+ s\b|\d+ ms\b")
+# What the next version of a file may have otherwise.
+VARIABLE = re.compile(r"[\d,]+ bytes")
 
 
 def section(title: str) -> str:
@@ -42,6 +44,8 @@ def test_from_csv_to_board(tmp_path):
     for program in ("arm-none-eabi-gcc", "qemu-system-arm", "gcc"):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not here")
+    if dl.runtime()["isa"] == "base":
+        pytest.skip("the page has the results of machines with FMA")
     bin_folder = str(Path(sys.executable).parent)
     environment = {**os.environ, "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}"}
     environment |= {"COLUMNS": "100", "PYTHONIOENCODING": "utf-8"}
@@ -51,6 +55,8 @@ def test_from_csv_to_board(tmp_path):
             name = re.match(r"/\* ([\w.]+)", text)
             assert name is not None, text
             (tmp_path / name[1]).write_text(text)
+            continue
+        if kind == "sh":  # what is installed
             continue
         assert kind == "console"
         for command, expected in commands(text):
