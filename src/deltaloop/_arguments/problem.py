@@ -62,9 +62,15 @@ def balance(
     """Return a weight for each instance by its class, or None where none are given."""
     if class_weight is None:
         return None
-    m = max(network.layers[-1], 2)
+    classes = classes_of(network, y, labels)
+    counts = np.bincount(classes, minlength=max(network.layers[-1], 2))
+    return weights_of_classes(class_weight, counts)[classes]
+
+
+def classes_of(network: _core.Core, y: NDArray[Any], labels: bool) -> NDArray[np.intp]:
+    """Return the class of each instance."""
     if labels:
-        classes = y.astype(np.intp)
+        classes: NDArray[np.intp] = y.astype(np.intp)
     else:
         binary = network.layers[-1] == 1 and network.loss == "cross_entropy"
         if not binary or not all(np.isin(part, (0, 1)).all() for _, part in _arrays.blocks(y)):
@@ -73,7 +79,7 @@ def balance(
                 "0 and 1 with cross_entropy and one output"
             )
         classes = y[:, 0].astype(np.intp)
-    return _class_weights(class_weight, np.bincount(classes, minlength=m))[classes]
+    return classes
 
 
 def plain_classes(class_weight: object) -> object:
@@ -90,7 +96,7 @@ def plain_classes(class_weight: object) -> object:
     }
 
 
-def _class_weights(class_weight: object, counts: NDArray[np.intp]) -> NDArray[np.float64]:
+def weights_of_classes(class_weight: object, counts: NDArray[np.intp]) -> NDArray[np.float64]:
     """Return a weight for each class, of which there are `counts` instances."""
     m = len(counts)
     if isinstance(class_weight, str):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -117,12 +117,17 @@ def fit(
     missing_targets: object = "raise",
     quiet: bool = False,
     elsewhere: Elsewhere | None = None,
+    clock: Callable[[], float] | None = None,
 ) -> FitResult:
     """Train a network; the arguments are those of ``Network.fit``. `quiet`: without warnings.
 
     With `elsewhere` the instances, targets, weights and validation are those of that object.
+    Several processes that train the same network side by side have one `clock`, which they ask at
+    the same moments.
     """
     course = Course(network)
+    if clock is not None:
+        course.clock = clock
     if quiet:
         course.warn = silence
     chained = not isinstance(solver, Solver) and isinstance(solver, list | tuple)
@@ -219,7 +224,7 @@ def take_elsewhere(course: Course, elsewhere: Elsewhere, patience: object) -> No
             f"scale={course.kind!r} needs all instances in one place; set network.scaling before, "
             "by deltaloop.Scaling or a fit to some of them"
         )
-    course.elsewhere = elsewhere
+    course.elsewhere, course.clock = elsewhere, elsewhere.elapsed
     course.x, course.y, course.labels, course.missing = elsewhere.sample
     course.watch = elsewhere.watch(patience)
 

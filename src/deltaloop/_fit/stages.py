@@ -97,6 +97,8 @@ class Course:
     split: int | None = None  # the position of the stream before a fraction was set aside
     bar: ProgressBar | None = None
     own: bool  # it draws from the network's stream
+    # With several processes that train one network: the seconds since it began, the same for all.
+    clock: Callable[[], float] | None = None
     elsewhere: Elsewhere | None = None  # who has the instances; then x and y are a sample of them
     # ---- what has been done ----
     epoch: int = 0  # complete ones in total
@@ -129,8 +131,8 @@ class Course:
 
     def elapsed(self) -> float:
         """Return the seconds since the fit began, where others share it by their common clock."""
-        if self.elsewhere is not None:
-            return self.elsewhere.elapsed()
+        if self.clock is not None:
+            return self.clock()
         return time.perf_counter() - self.began
 
 
@@ -203,7 +205,7 @@ def train(course: Course, i: int, run: _core.Fit, start: int, last: int) -> str:
     `last` is the last that it may have.
     """
     limits, solver = course.limits, course.solvers[i]
-    work = FIRST_WORK if course.elsewhere is None else SLICE_WORK
+    work = FIRST_WORK if course.clock is None else SLICE_WORK
     every = limits.callback_every if limits.callback else last
     due = (course.epoch // every + 1) * every
     until = min(due, last)
@@ -220,7 +222,7 @@ def train(course: Course, i: int, run: _core.Fit, start: int, last: int) -> str:
                     seen += f", validation {validation:.6g}"
                 course.bar.set_postfix_str(seen, refresh=False)
                 course.bar.update(done)
-        if event == "paused" and course.elsewhere is None:  # else all are to look at the same time
+        if event == "paused" and course.clock is None:  # else all are to look at the same time
             work = adapted(work, now - before)
         stop = "" if event in ("paused", "epoch") else event
         if done and limits.callback and course.epoch == due and stop != "diverged":

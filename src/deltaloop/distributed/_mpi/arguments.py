@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -43,6 +45,7 @@ class Mine:
     labels: bool
     missing: bool
     others: Mine | None = None  # those of the validation
+    classes: NDArray[np.intp] = field(default_factory=lambda: np.empty(0, np.intp))
     same: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -75,11 +78,23 @@ def prepare(
 ) -> Mine:
     """Return what this rank has, validated as for one process."""
     _core.check_core(net)
-    check_solvers(same["solver"])
+    for solver in check_solvers(same["solver"]):
+        if getattr(solver, "geodesic", False):
+            raise ValueError(
+                f"solver must be without geodesic acceleration on several ranks, got {solver!r}"
+            )
+        if solver._method == "quickprop" and sample_weight is not None:
+            raise ValueError("Quickprop takes no sample_weight on several ranks; use Rprop")
     if same["seed"] is not None:
         _scalars.integer("seed", same["seed"], at_least=0)
     skip = _gaps.check(same["missing_targets"])
     mine = rows_of(net, X, Y, sample_weight, ("X", "Y", "sample_weight"), skip, check_finite)
+    if same["class_weight"] is not None:
+        same["class_weight"] = _problem.plain_classes(same["class_weight"])
+        if mine.missing:
+            raise ValueError("class_weight needs all targets; give sample_weight")
+        if mine.y is not None:
+            mine.classes = _problem.classes_of(net, mine.y, mine.labels)
     if validation is not None:
         if not isinstance(validation, tuple | list) or len(validation) not in (2, 3):
             raise TypeError(
@@ -274,10 +289,13 @@ def share(
     if mine.others is not None:
         other = data_of(channel, net, mine.others, [one["others"] for one in known])
     if class_weight is not None:
-        balance(data, class_weight)
+        balance(data, mine.classes, class_weight)
     if data.weighted:
-        largest = 0.0 if data.weights is None else float(data.weights.max(initial=0.0))
-        if max(float(text) for text in channel.texts(repr(largest))) == 0.0:
+        own = 0.0 if data.weights is None else float(data.weights.max(initial=0.0))
+        largest = max(float(text) for text in channel.texts(repr(own)))
+        if largest == math.inf:
+            raise shared(ValueError("class_weight times sample_weight is too large for a float"))
+        if largest == 0.0:
             raise shared(
                 ValueError(
                     "sample_weight holds nothing but zeros on all ranks; one must be positive"
@@ -316,6 +334,14 @@ def data_of(channel: Channel, net: Network, mine: Mine, known: list[dict[str, An
     return data
 
 
-def balance(data: Data, class_weight: object) -> None:
+def balance(data: Data, classes: NDArray[np.intp], class_weight: object) -> None:
     """Give each row the weight of its class, by the classes of all ranks."""
-    raise shared(ValueError("class_weight is not known here yet"))
+    counts = np.bincount(classes, minlength=max(data.net.layers[-1], 2))
+    of_all = np.sum([json.loads(text) for text in data.channel.texts(str(counts.tolist()))], axis=0)
+    try:
+        by_class = _problem.weights_of_classes(class_weight, of_all)[classes]
+    except (TypeError, ValueError) as error:  # the same on all ranks
+        raise shared(error) from None
+    with np.errstate(over="ignore", under="ignore"):
+        data.weights = by_class if data.weights is None else data.weights * by_class
+    data.weighted = True

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import json
+import os
 import signal
 import threading
 import time
@@ -29,6 +30,10 @@ HEADER = 16
 # A wait looks all the time for so many seconds, then every so many, and from time to time whether a
 # rank has left.
 EAGER, PAUSE, LOOK = 2e-4, 5e-5, 5e-3
+# Between two looks so many seconds count at most: a program that was stopped has not waited.
+STANDSTILL = 1.0
+# Where one rank leaves by an error all may, by the same one: so many seconds are theirs.
+GRACE = 5.0
 # The tag of a notice that a rank has left the fit, and of what is handed on from rank to rank.
 LEFT, CHAIN = 1, 2
 
@@ -58,15 +63,20 @@ class Channel:
         """Wait for a request; TimeoutError after the limit, RuntimeError where a rank has left."""
         if request.Test():
             return
-        began = looked = time.perf_counter()
+        began = looked = last = time.perf_counter()
+        waited = 0.0
         while not request.Test():
             now = time.perf_counter()
+            waited += min(now - last, STANDSTILL)
+            last = now
             if now - began > EAGER:
                 time.sleep(PAUSE)
+            elif hasattr(os, "sched_yield"):  # ranks may be more than processors
+                os.sched_yield()
             if now - looked > LOOK:
                 looked = now
                 self.look()
-            if now - began > self.limit:
+            if waited > self.limit:
                 self.give_up()
                 raise TimeoutError(
                     f"rank {self.rank} of {self.size} has waited {self.limit:g} s until {what}: "
@@ -85,12 +95,21 @@ class Channel:
             )
 
     def leave(self) -> None:
-        """Tell the others that this rank does not go on."""
-        if not self.broken:
-            self.give_up()
-            for rank in range(self.size):
-                if rank != self.rank:
-                    self.comm.Isend([b"", 0, MPI.BYTE], rank, LEFT)
+        """Tell the others that this rank does not go on, and hear whether they do."""
+        if self.broken or self.size == 1:
+            return
+        others = [rank for rank in range(self.size) if rank != self.rank]
+        sent = [self.comm.Isend([b"", 0, MPI.BYTE], rank, LEFT) for rank in others]
+        heard = [self.comm.Irecv([bytearray(0), 0, MPI.BYTE], rank, LEFT) for rank in others]
+        waited, last = 0.0, time.perf_counter()
+        while not MPI.Request.Testall([*sent, *heard]):
+            time.sleep(PAUSE)
+            now = time.perf_counter()
+            waited += min(now - last, STANDSTILL)
+            last = now
+            if waited > min(self.limit, GRACE):
+                self.give_up()  # they wait for an exchange that does not come
+                return
 
     def give_up(self) -> None:
         """Note that messages are under way that nobody will receive: MPI cannot end well."""

@@ -165,7 +165,7 @@ def fit(
         threads = 0 if n_threads is None or error is not None else _scalars.threads(n_threads)
         known = agree(channel, mine, error, callback, callback_every)
         try:
-            data, other = share(channel, net, mine, known, class_weight)
+            data, other = share(channel, net, mine, known, same["class_weight"])
             how = dict(
                 same, resume=resume, check_finite=False, n_threads=threads or own_threads(known)
             )
@@ -270,10 +270,6 @@ class Ranks(Elsewhere):
         return n_threads
 
 
-class Everywhere(Elsewhere):
-    """Few rows, which all ranks have: each computes all of it, and they go on side by side."""
-
-
 def train(
     channel: Channel, net: Network, data: Data, other: Data | None, how: dict[str, Any]
 ) -> FitResult:
@@ -312,4 +308,4 @@ def train_everywhere(
         xv, yv, sv = other.everywhere(np.arange(other.n))
         validation = (xv, yv) if sv is None else (xv, yv, sv)
     given = arguments(how) | {"sample_weight": s}
-    return _run.fit(net, x, y, validation=validation, **given)
+    return _run.fit(net, x, y, validation=validation, clock=data.channel.clock, **given)
