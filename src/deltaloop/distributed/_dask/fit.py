@@ -343,4 +343,4 @@ def by_class(training: Instances, class_weight: object) -> Instances:
             "class_weight needs targets that are classes: integers with a softmax output, or 0 and "
             "1 with cross_entropy and one output"
         )
-    return training.weighed(_problem._class_weights(class_weight, counts))
+    return training.weighed(_problem.weights_of_classes(class_weight, counts))
