@@ -1,7 +1,9 @@
 """What a step of a fit over several MPI ranks costs, beside one process: measured, and by a model.
 
-Run `python benchmarks/clusters.py [--ranks 1,2,4] [--seconds 4] [--host-options "..."]`. It starts
-`mpiexec` for each number of ranks, each rank with one thread. A step is an epoch of full-batch
+Run `python benchmarks/clusters.py [--ranks 1,2,4] [--seconds 0.4]`. Over a network, after `bash
+benchmarks/namespaces.sh up 2 0`, with `--ranks 2` and, in quotes, `--launch "bash
+benchmarks/namespaces.sh mpi {n}"`. It starts `mpiexec` for each number of ranks, each rank with one
+thread. A step is an epoch of full-batch
 gradient descent: one gradient over all rows, its sum over the ranks, and the step itself. The model
 is compute / ranks + latency, with the compute of one process and the latency of an exchange alone.
 """
@@ -105,8 +107,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--ranks", default="1,2,4")
     parser.add_argument("--seconds", type=float, default=0.4, help="for each cell and number")
-    parser.add_argument("--mpiexec", default=str(Path(sys.executable).with_name("mpiexec")))
-    parser.add_argument("--options", default="", help="further options of mpiexec")
+    mpiexec = str(Path(sys.executable).with_name("mpiexec"))
+    launch = f"{mpiexec} -n {{n}}"
+    parser.add_argument("--launch", default=launch, help="how n ranks are started")
     parser.add_argument("--prefix", default="", help="what runs each measurement")
     parser.add_argument("--rank", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
@@ -124,7 +127,7 @@ def main() -> None:
     alone = json.loads(run([*own, "--alone"]).splitlines()[-1])
     table = {}
     for n in map(int, given.ranks.split(",")):
-        command = [given.mpiexec, "-n", str(n), *shlex.split(given.options), *own, "--rank"]
+        command = [*shlex.split(given.launch.format(n=n)), *own, "--rank"]
         table[n] = {}
         for line in run(command).splitlines():
             if line.startswith("{"):

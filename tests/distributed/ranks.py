@@ -78,13 +78,15 @@ SOLVERS: dict[str, tuple[dl.solvers.Solver | list[dl.solvers.Solver], dict[str, 
 
 def told(net: dl.Network, result: dl.FitResult) -> dict[str, Any]:
     """Return what must be the same: bytes by their hash."""
-    h = hashlib.sha256(net.parameters.tobytes())
+    parameters = net.parameters.tobytes()
+    h = hashlib.sha256(parameters)
     for name in ("cost", "validation_cost", "learning_rate", "gradient_norm"):
         h.update(np.nan_to_num(getattr(result.history, name), nan=-1.0).tobytes())
     for name in sorted(result.state):
         h.update(name.encode() + np.asarray(result.state[name]).tobytes())
     return {
         "hash": h.hexdigest(),
+        "parameters": hashlib.sha256(parameters).hexdigest(),
         "cost": result.cost,
         "epochs": result.epochs,
         "reason": result.stop_reason,
@@ -156,8 +158,17 @@ def one_process() -> dict[str, Any]:
 # ---- by ranks ----
 
 
-def main(case: str, folder: str) -> None:
-    """Do it, and write down what became of it."""
+def main(cases: str, folder: str) -> None:
+    """Do one case after the other, "a;b;c", and write down what became of each."""
+    from mpi4py import MPI
+
+    answers = {case: one(case) for case in cases.split(";")}
+    out = pathlib.Path(folder) / f"{MPI.COMM_WORLD.Get_rank()}.json"
+    out.write_text(json.dumps(answers))
+
+
+def one(case: str) -> dict[str, Any]:
+    """Do one case."""
     from mpi4py import MPI
 
     from deltaloop.distributed import fit
@@ -165,7 +176,6 @@ def main(case: str, folder: str) -> None:
     warnings.simplefilter("ignore", dl.ConvergenceWarning)
     comm = MPI.COMM_WORLD
     rank, size = comm.Get_rank(), comm.Get_size()
-    out = pathlib.Path(folder) / f"{rank}.json"
     X, Y = data()
     at = cuts(N, size, "unequal")
 
@@ -286,7 +296,12 @@ def main(case: str, folder: str) -> None:
             straight = told(net, first)
             other = network()
             again = fit(other, part(X), part(Y), solver=dl.LBFGS(), max_epochs=6, resume=states[0])
-            found = [straight["hash"], straight["cost"], told(other, again)["hash"], again.cost]
+            found = [
+                straight["parameters"],
+                straight["cost"],
+                told(other, again)["parameters"],
+                again.cost,
+            ]
         elif case == "resume differs":
             state = network().fit(X, Y, solver=dl.LBFGS(), max_epochs=2).state
             changed = {name: np.array(value) for name, value in state.items()}
@@ -310,17 +325,16 @@ def main(case: str, folder: str) -> None:
                     found.append(f"{type(error).__name__}: {error}")
         else:
             raise SystemExit(f"no case {case}")
-        answer = {"found": found, "rows": at[rank + 1] - at[rank]}
+        return {"found": found, "rows": at[rank + 1] - at[rank]}
     except KeyboardInterrupt as interrupt:
         result: Any = getattr(interrupt, "result", None)
-        answer = {
+        return {
             "error": f"KeyboardInterrupt: {interrupt}",
             "epochs": None if result is None else result.epochs,
             "reason": None if result is None else result.stop_reason,
         }
     except Exception as error:
-        answer = {"error": f"{type(error).__name__}: {error}"}
-    out.write_text(json.dumps(answer))
+        return {"error": f"{type(error).__name__}: {error}"}
 
 
 if __name__ == "__main__":

@@ -330,7 +330,7 @@ def train_stages(course: Course, stream: _core.Stream, first: int) -> Outcome:
     """Train from the first stage on, and judge how the last one has ended."""
     network, solvers, problem = course.network, course.solvers, course.problem
     tolerance, goal, most = course.tolerance, course.goal, course.limits.max_epochs
-    resumed = course.resumed
+    resumed, elsewhere = course.resumed, course.elsewhere
     stages, last = course.stages, len(solvers) - 1
     for i in range(first, last + 1):
         run = _core.Fit(
@@ -343,11 +343,13 @@ def train_stages(course: Course, stream: _core.Stream, first: int) -> Outcome:
             stream=stream,
             tol=tolerance,
             goal=goal,
-            n_threads=threads_of(course, solvers[i]),
+            n_threads=course.threads
+            if elsewhere is None
+            else elsewhere.threads(solvers[i], course.threads),
             most=most[i],
             draws=course.own,
             rows=course.parts,
-            elsewhere=course.elsewhere,
+            elsewhere=elsewhere,
         )
         if i == first:
             asked = _verdict.ask(network, run)
@@ -367,12 +369,6 @@ def train_stages(course: Course, stream: _core.Stream, first: int) -> Outcome:
         wrong = _verdict.trouble(network, run, asked, end, tolerance, goal, searched)
         wrong = wrong or _verdict.unscaled(network, asked, end, course.x, course.y, course.parts)
     return i, report, epochs, asked, doubts, end, wrong
-
-
-def threads_of(course: Course, solver: Solver) -> int:
-    """Return the threads of a stage; one where they are at work on sums elsewhere."""
-    elsewhere = course.elsewhere
-    return course.threads if elsewhere is None else elsewhere.threads(solver, course.threads)
 
 
 def conclude(

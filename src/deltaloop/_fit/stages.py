@@ -142,12 +142,13 @@ def train_stage(
     """Run stage i, from a state if it is resumed; what C reports at its end."""
     began, solver, most = time.perf_counter(), course.solvers[i], course.limits.max_epochs[i]
     before, done = course.epoch, resumed.stage_epochs if resumed else 0
-    start, watch, watched = before - done, course.watch, course.watch.n > 0
-    when = 0 if course.best_epoch is None else course.best_epoch - start
-    if watch.given is not None:
-        run.validate(*watch.given, watch.rows, watch.patience, course.best, when)
-    elif watch.elsewhere:
-        run.validate_elsewhere(watch.elsewhere, watch.patience, course.best, when)
+    start, watch, watched = before - done, course.watch, False
+    if watch is not NO_VALIDATION and watch.n > 0:
+        watched, when = True, 0 if course.best_epoch is None else course.best_epoch - start
+        if watch.given is not None:
+            run.validate(*watch.given, watch.rows, watch.patience, course.best, when)
+        else:
+            run.validate_elsewhere(watch.elsewhere, watch.patience, course.best, when)
     if resumed is not None:
         _state.check_parts(resumed, course.n, watch.n)
         run.resume(_state.match(resumed.arrays, run.report().arrays), done)
@@ -205,7 +206,8 @@ def train(course: Course, i: int, run: _core.Fit, start: int, last: int) -> str:
     `last` is the last that it may have.
     """
     limits, solver = course.limits, course.solvers[i]
-    work = FIRST_WORK if course.clock is None else SLICE_WORK
+    alone = course.clock is None  # else several processes are to look at the same moments
+    work = FIRST_WORK if alone else SLICE_WORK
     every = limits.callback_every if limits.callback else last
     due = (course.epoch // every + 1) * every
     until = min(due, last)
@@ -222,7 +224,7 @@ def train(course: Course, i: int, run: _core.Fit, start: int, last: int) -> str:
                     seen += f", validation {validation:.6g}"
                 course.bar.set_postfix_str(seen, refresh=False)
                 course.bar.update(done)
-        if event == "paused" and course.clock is None:  # else all are to look at the same time
+        if event == "paused" and alone:
             work = adapted(work, now - before)
         stop = "" if event in ("paused", "epoch") else event
         if done and limits.callback and course.epoch == due and stop != "diverged":
@@ -239,7 +241,7 @@ def train(course: Course, i: int, run: _core.Fit, start: int, last: int) -> str:
                 stop = "callback"
         if not stop and event == "epoch" and course.epoch >= last:
             stop = "max_epochs"
-        late = course.elapsed() >= limits.max_time
+        late = (now - course.began if alone else course.elapsed()) >= limits.max_time
         if not stop and late and (event == "epoch" or (solver._anytime and run.settled)):
             stop = "max_time"
         if stop:

@@ -5,8 +5,8 @@ They train as the others do, by `Training`; but the rows are elsewhere (`RowsEls
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,7 +74,8 @@ class OfClasses(NamedTuple):
         y = np.asarray(y)
         y = y.reshape(-1) if y.ndim == 2 and y.shape[1] == 1 else y
         if self.binarizer.y_type_ == "multiclass":
-            return np.searchsorted(self.binarizer.classes_, y).astype(np.int64)
+            numbers: Array = np.searchsorted(self.binarizer.classes_, y).astype(np.int64)
+            return numbers
         columns: Array = self.binarizer.transform(y).astype(bool)
         return columns
 
@@ -85,19 +86,20 @@ class OfValues(NamedTuple):
     counts: bool
 
     def __call__(self, y: Any) -> Array:
-        y = np.asarray(y)
-        if y.dtype.kind == "O":
-            y = y.astype(np.float64)
-        y = _arrays.numbers("y", y if y.ndim == 2 else y.reshape(-1, 1))
+        given = np.asarray(y)
+        if given.dtype.kind == "O":
+            given = given.astype(np.float64)
+        values = _arrays.numbers("y", given if given.ndim == 2 else given.reshape(-1, 1))
         if self.counts:
-            _arrays.not_negative(y, "y")
-        return y
+            _arrays.not_negative(values, "y")
+        return values
 
 
 def add_weights(before: Array, block: Block) -> Array:
     """Return the sum of the weights of each class with those of one more block, in its order."""
     y = block.y if block.labels else block.y[:, 0]
     after = before.copy()
+    assert block.weights is not None
     np.add.at(after, y.astype(np.intp), block.weights)
     return after
 
@@ -144,7 +146,8 @@ def spread_of(mean: Array, y: Any, weights: Any = None) -> Array:
 
 def _table(y: Any) -> Array:
     y = np.asarray(_blocks.array_of(y), dtype=np.float64)
-    return y if y.ndim == 2 else y[:, np.newaxis]
+    table: Array = y if y.ndim == 2 else y[:, np.newaxis]
+    return table
 
 
 def _weights(weights: Any, n: int) -> Array:
@@ -181,7 +184,8 @@ class RowsElsewhere(Rows):
 
     def cost(self, network: Network, n_threads: int, problem: Problem) -> float:
         """Return the cost of all."""
-        return self.elsewhere.cost(network.parameters.copy())  # asked for without a penalty
+        # It is asked for without a penalty alone.
+        return float(self.elsewhere.cost(network.parameters.copy()))
 
 
 # ---- estimators ----
@@ -225,7 +229,7 @@ class OnCluster:
         if shape.columns is not None and all(isinstance(name, str) for name in shape.columns):
             self.feature_names_in_ = np.array(shape.columns, dtype=object)
 
-    def _targets_of(self, shapes: list[Shape]) -> tuple[Callable[[Any], Array], int]:
+    def _targets_of(self, shapes: list[Shape]) -> tuple[Any, int]:
         """Return what makes targets of y, and the number of outputs."""
         raise NotImplementedError
 
@@ -233,7 +237,7 @@ class OnCluster:
         """Return the weight of each class, if any."""
         return None
 
-    def fit(self: Any, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(self: Any, X: Any, y: Any, sample_weight: Any = None) -> Any:
         """Fit the model to the rows of a cluster; see ``deltaloop.distributed.dask_fit``.
 
         Parameters
@@ -266,7 +270,7 @@ class OnCluster:
 
     def _fit_cluster(
         self: Any, cluster: Cluster, settings: Any, X: Any, y: Any, weights: Any, first: bool
-    ) -> Self:
+    ) -> Any:
         columns = columns_of(cluster, NAMES, X, y, weights)
         shapes = self._shapes(cluster, columns)
         if first:
@@ -338,7 +342,8 @@ class OnCluster:
 
     def __getstate__(self: Any) -> dict[str, Any]:
         """Return the state without the client, which is of this process."""
-        return super().__getstate__() | {"client": None}  # type: ignore[misc]
+        state: dict[str, Any] = super().__getstate__()  # type: ignore[assignment]
+        return state | {"client": None}
 
 
 def _same(value: Any) -> Any:
@@ -443,7 +448,7 @@ class DaskMLPClassifier(OnCluster, MLPClassifier):
         del parameters["self"]
         self.__dict__.update(parameters)
 
-    def _targets_of(self, shapes: list[Shape]) -> tuple[Callable[[Any], Array], int]:
+    def _targets_of(self, shapes: list[Shape]) -> tuple[Any, int]:
         columns = shapes[0].y_shape
         if columns:  # several labels at a time
             binarizer = LabelBinarizer().fit(np.array([[0] * columns[0], [1] * columns[0]]))
@@ -603,7 +608,7 @@ class DaskMLPRegressor(OnCluster, MLPRegressor):
         del parameters["self"]
         self.__dict__.update(parameters)
 
-    def _targets_of(self, shapes: list[Shape]) -> tuple[Callable[[Any], Array], int]:
+    def _targets_of(self, shapes: list[Shape]) -> tuple[Any, int]:
         columns = shapes[0].y_shape
         return OfValues(kind_of_targets(self.loss) == "counts"), columns[0] if columns else 1
 

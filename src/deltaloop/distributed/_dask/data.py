@@ -133,8 +133,8 @@ class Instances:
     @property
     def classes(self) -> Array | None:
         """How many instances each class has, None where targets are no classes."""
-        counts = [each.classes for each in self.facts]
-        if any(each is None for each in counts):
+        counts = [each.classes for each in self.facts if each.classes is not None]
+        if len(counts) < len(self.facts):
             return None
         total: Array = np.sum(counts, axis=0)
         return total
@@ -242,12 +242,12 @@ class Instances:
 
     # ---- rows ----
 
-    def take(self, rows: NDArray[np.uintp]) -> tuple[Any, Any, Any]:
+    def take(self, rows: NDArray[Any]) -> tuple[Any, Any, Any]:
         """Return some rows, numbered among all, in this order, with their targets and weights."""
         result: tuple[Any, Any, Any] = self.again(lambda: self._take(rows))
         return result
 
-    def _take(self, rows: NDArray[np.uintp]) -> tuple[Any, Any, Any]:
+    def _take(self, rows: NDArray[Any]) -> tuple[Any, Any, Any]:
         places = np.asarray(rows, dtype=np.intp)
         owner = np.searchsorted(self.first, places, side="right") - 1
         jobs: dict[str, Any] = {}

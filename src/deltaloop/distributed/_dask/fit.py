@@ -26,7 +26,7 @@ from deltaloop.solvers import LevenbergMarquardt, Solver
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from deltaloop._fit.run import EpochInfo
+    from deltaloop.results import EpochInfo
 
 Floats = NDArray[np.float64]
 
@@ -273,12 +273,12 @@ missing_targets, patience, resume, progress, seed, check_finite
     form = Form.of(net)
     checked = Options(_scalars.flag("check_finite", check_finite), _gaps.check(missing_targets))
     rates = _problem.dropout(net, dropout)
-    class_weight = _problem.plain_classes(class_weight)
+    of_classes = _problem.plain_classes(class_weight)
     columns = columns_of(cluster, checked.names, X, Y, sample_weight)
     training = Instances.read(cluster, form, columns, checked, n_threads)
     del columns
-    if class_weight is not None:
-        training = by_class(training, class_weight)
+    if of_classes is not None:
+        training = by_class(training, of_classes)
     judges = None
     if validation is not None:
         judges = read_validation(cluster, form, validation, checked, n_threads)

@@ -105,7 +105,8 @@ def plan_of(
     counts: Sequence[int], bounds: Sequence[int], workers: Sequence[str], begin: int = 0
 ) -> Plan:
     """Return who sums up what, of blocks of so many rows that these workers have."""
-    plan, waves_of_runs, last = Plan([], []), [], -1
+    plan, last = Plan([], []), -1
+    waves_of_runs: list[int] = []
     for piece, goes_on in pieces_of(counts, bounds, begin):
         worker = workers[piece.block]
         before = plan.runs[last] if goes_on else None

@@ -85,7 +85,7 @@ def by_blocks(
     _given.check("X", X)
     if hasattr(X, "chunks"):
         _given.check_chunks("X", X)
-        kwargs = {"chunks": (X.chunks[0], *((size,) for size in shape))}
+        kwargs: dict[str, Any] = {"chunks": (X.chunks[0], *((size,) for size in shape))}
         if not shape:
             kwargs["drop_axis"] = 1
         return X.map_blocks(
@@ -98,7 +98,7 @@ def by_blocks(
             meta=np.empty((0,) * (1 + len(shape)), dtype),
             **kwargs,
         )
-    import pandas as pd
+    import pandas as pd  # type: ignore[import-untyped]
 
     meta: Any = pd.Series([], dtype=dtype)
     if shape and shape[0] > 1:

@@ -46,6 +46,10 @@ class Channel:
         self.rank, self.size = comm.Get_rank(), comm.Get_size()
         self.began = time.perf_counter()
         self.interrupted = self.broken = False
+        self.count = 0  # of exchanges
+        self.left: dict[int, int] = {}  # ranks that have left, after so many exchanges
+        self.given = comm
+        self.comm: Any = None  # until there is one
         self.comm = self.duplicate(comm)
 
     def duplicate(self, comm: MPI.Intracomm) -> MPI.Intracomm:
@@ -53,9 +57,8 @@ class Channel:
         kept = comm.Get_attr(_KEY)
         if isinstance(kept, MPI.Intracomm):
             return kept
-        self.comm = comm
         made, request = comm.Idup()
-        self.wait(request, "all ranks call fit")
+        self.exchange(request, "all ranks call fit")
         comm.Set_attr(_KEY, made)
         return made
 
@@ -84,25 +87,39 @@ class Channel:
                     "call fit. timeout= sets another limit"
                 )
 
+    def exchange(self, request: MPI.Request, what: str) -> None:
+        """Wait for a request that all ranks take part in."""
+        self.count += 1
+        self.wait(request, what)
+
     def look(self) -> None:
-        """Raise if a rank has left."""
+        """Raise if a rank has left that this exchange needs."""
+        self.hear()
+        for rank, count in self.left.items():
+            if count < self.count:  # else it has done its part before
+                self.give_up()
+                raise RankError(
+                    f"rank {rank} of {self.size} has left the fit by an error of its own; see what "
+                    "it says"
+                )
+
+    def hear(self) -> None:
+        """Note which ranks have left, and after how many exchanges."""
         status = MPI.Status()
-        if self.comm.Iprobe(MPI.ANY_SOURCE, LEFT, status):
-            self.give_up()
-            raise RankError(
-                f"rank {status.Get_source()} of {self.size} has left the fit by an error of its "
-                "own; see what it says"
-            )
+        while self.comm is not None and self.comm.Iprobe(MPI.ANY_SOURCE, LEFT, status):
+            count = np.empty(1, np.int64)
+            self.comm.Recv(count, status.Get_source(), LEFT)
+            self.left[status.Get_source()] = int(count[0])
 
     def leave(self) -> None:
         """Tell the others that this rank does not go on, and hear whether they do."""
         if self.broken or self.size == 1:
             return
-        others = [rank for rank in range(self.size) if rank != self.rank]
-        sent = [self.comm.Isend([b"", 0, MPI.BYTE], rank, LEFT) for rank in others]
-        heard = [self.comm.Irecv([bytearray(0), 0, MPI.BYTE], rank, LEFT) for rank in others]
+        count = np.array([self.count], np.int64)
+        sent = [self.comm.Isend(count, r, LEFT) for r in range(self.size) if r != self.rank]
         waited, last = 0.0, time.perf_counter()
-        while not MPI.Request.Testall([*sent, *heard]):
+        while not (MPI.Request.Testall(sent) and len(self.left) == self.size - 1):
+            self.hear()
             time.sleep(PAUSE)
             now = time.perf_counter()
             waited += min(now - last, STANDSTILL)
@@ -115,7 +132,9 @@ class Channel:
         """Note that messages are under way that nobody will receive: MPI cannot end well."""
         if not self.broken:
             self.broken = True
-            atexit.register(self.comm.Abort, 1)
+            if self.comm is not None:
+                self.given.Delete_attr(_KEY)
+            atexit.register(self.given.Abort, 1)
 
     # ---- exchanges, each with a header from every rank ----
 
@@ -136,7 +155,7 @@ class Channel:
             starts = np.concatenate([[0], np.cumsum(sizes)])
             buffer = np.empty(int(starts[-1]), np.uint8)
             receive = [buffer, list(sizes), starts[:-1].tolist(), MPI.BYTE]
-            self.wait(self.comm.Iallgatherv([mine, MPI.BYTE], receive), what)
+            self.exchange(self.comm.Iallgatherv([mine, MPI.BYTE], receive), what)
             sections = [buffer[a:b] for a, b in pairwise(starts)]
         self.judge(sections, status)
         return [section[HEADER:] for section in sections]
@@ -155,7 +174,7 @@ class Channel:
             buffer = np.empty(int(starts[-1]), np.uint8)
             send = [np.concatenate(mine), counts, np.cumsum([0, *counts[:-1]]).tolist(), MPI.BYTE]
             receive = [buffer, list(sizes), starts[:-1].tolist(), MPI.BYTE]
-            self.wait(self.comm.Ialltoallv(send, receive), what)
+            self.exchange(self.comm.Ialltoallv(send, receive), what)
             sections = [buffer[a:b] for a, b in pairwise(starts)]
         self.judge(sections, status)
         return [section[HEADER:] for section in sections]
@@ -195,11 +214,11 @@ class Channel:
         if self.size == 1:
             return [text]
         size = np.array([mine.size], np.int64)
-        self.wait(self.comm.Iallgather(size, sizes), "all ranks have spoken")
+        self.exchange(self.comm.Iallgather(size, sizes), "all ranks have spoken")
         starts = np.concatenate([[0], np.cumsum(sizes)])
         buffer = np.empty(int(starts[-1]), np.uint8)
         receive = [buffer, sizes.tolist(), starts[:-1].tolist(), MPI.BYTE]
-        self.wait(self.comm.Iallgatherv([mine, MPI.BYTE], receive), "all ranks have spoken")
+        self.exchange(self.comm.Iallgatherv([mine, MPI.BYTE], receive), "all ranks have spoken")
         return [bytes(buffer[a:b]).decode() for a, b in pairwise(starts)]
 
     def tell(self, known: dict[str, Any]) -> list[dict[str, Any]]:
@@ -215,7 +234,7 @@ class Channel:
             return float(mine.view(np.float64)[1])
         buffer = np.empty(HEADER * self.size, np.uint8)
         self.header(mine, WELL)
-        self.wait(self.comm.Iallgather([mine, MPI.BYTE], [buffer, MPI.BYTE]), "all ranks go on")
+        self.exchange(self.comm.Iallgather([mine, MPI.BYTE], [buffer, MPI.BYTE]), "all ranks go on")
         self.judge(list(buffer.reshape(self.size, HEADER)), WELL)
         return float(buffer[:HEADER].view(np.float64)[1])
 

@@ -97,6 +97,7 @@ class Sums:
     def relay(self, request: _core.Request) -> _tree.Row:
         """Return the only chain, which one rank after the other goes on with."""
         channel, shards = self.channel, self.data.shards
+        channel.count += 1  # those that hand on and those that wait are at one exchange
         having = [r for r in range(channel.size) if shards.span(r)[1] > shards.span(r)[0]]
         size = HEADER + 8 * _core.chain_size(self.core, self.kind)
         mine = np.zeros(HEADER + 8 * self.width, np.uint8)
