@@ -1,10 +1,12 @@
 """What a step of a fit on the workers of a Dask cluster costs, beside one process; and by a model.
 
-Run `python benchmarks/dask_clusters.py [--workers 1,2] [--rows 20000,60000] [--steps 20]`, or with
+Run `python benchmarks/dask_clusters.py [--workers 1,2] [--rows 20000,60000] [--steps 20]`, with
 `--scheduler ADDRESS` on a cluster that is there. A step is an epoch of full-batch gradient descent
-with 28-64-64-1. Each worker has one thread and one block. The model is compute / workers + latency:
-the compute of one process with one thread, and the latency of a request with as many parameters
-and nothing to compute.
+with 28-64-64-1, in turns: by one thread of one process, by as many threads as there are workers,
+and by the workers, each with one thread and one block. The second tells what the processors give
+to two at a time, as virtual ones may be two threads of one core. The model is compute / workers +
+latency: the compute of one process with one thread, and the latency of a request with as many
+parameters and nothing to compute.
 """
 
 from __future__ import annotations
@@ -14,7 +16,6 @@ import statistics
 import time
 import warnings
 
-import dask.array as da
 import distributed
 import machine
 import numpy as np
@@ -30,6 +31,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--workers", default="1,2")
     parser.add_argument("--rows", default="20000,60000,120000")
     parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--turns", type=int, default=3, help="of which the median is shown")
     parser.add_argument("--scheduler", help="the address of a cluster; its workers are used")
     return parser.parse_args()
 
@@ -38,10 +40,12 @@ def numbers(text: str) -> list[int]:
     return [int(part) for part in text.split(",")]
 
 
-def fit_alone(X: np.ndarray, Y: np.ndarray, steps: int) -> tuple[float, bytes]:
+def fit_alone(X: np.ndarray, Y: np.ndarray, steps: int, threads: int) -> tuple[float, bytes]:
     """The seconds of a step, and the parameters at the end."""
     net = dl.Network(LAYERS, seed=0)
-    result = net.fit(X, Y, solver=dl.GradientDescent(1e-9), max_epochs=steps, tol=0.0, n_threads=1)
+    result = net.fit(
+        X, Y, solver=dl.GradientDescent(1e-9), max_epochs=steps, tol=0.0, n_threads=threads
+    )
     return statistics.median(result.history.seconds[2:].tolist()), net.parameters.tobytes()
 
 
@@ -49,8 +53,14 @@ def fit_there(
     client: distributed.Client, X: np.ndarray, Y: np.ndarray, workers: int, steps: int
 ) -> tuple[float, bytes]:
     """The same on a cluster, in a block for each worker."""
-    size = -(-len(X) // workers)
-    blocks = [da.from_array(part, chunks=(size, part.shape[1])) for part in (X, Y)]
+    addresses = list(client.has_what())[:workers]
+    blocks = [
+        [
+            client.scatter(part, workers=[address], hash=False)
+            for address, part in zip(addresses, np.array_split(array, workers), strict=True)
+        ]
+        for array in (X, Y)
+    ]
     net = dl.Network(LAYERS, seed=0)
     result = dask_fit(
         client, net, *blocks, solver=dl.GradientDescent(1e-9), max_epochs=steps, tol=0.0
@@ -81,21 +91,35 @@ def main() -> None:
     rows = numbers(given.rows)
     X = rng.standard_normal((max(rows), LAYERS[0]))
     Y = np.tanh(X[:, :1])
-    alone = {n: [fit_alone(X[:n], Y[:n], given.steps)] for n in rows}
     for workers in numbers(given.workers):
         with connected(given.scheduler, workers) as client:
             overhead = latency(client, 3 * given.steps)
             print(f"workers: {workers}, a request for nothing: {1e3 * overhead:.1f} ms")
             for n in rows:
-                seconds, parameters = fit_there(client, X[:n], Y[:n], workers, given.steps)
-                alone[n].append(fit_alone(X[:n], Y[:n], given.steps))
-                one = statistics.median(each for each, _ in alone[n])
-                same = all(each == parameters for _, each in alone[n])
+                parts = X[:n], Y[:n], given.steps
+                turns = [
+                    (
+                        fit_alone(*parts, 1),
+                        fit_alone(*parts, workers),
+                        there(client, parts, workers),
+                    )
+                    for _ in range(given.turns)
+                ]
+                one, threads, here = np.median([[t for t, _ in turn] for turn in turns], axis=0)
+                same = len({each for turn in turns for _, each in turn}) == 1
+                model = one / workers + overhead
+                figures = " | ".join(f"{1e3 * t:.1f}" for t in (one, threads, here, model))
                 print(
-                    f"  {n:8,} rows: one process {1e3 * one:6.1f} ms, here {1e3 * seconds:6.1f}, "
-                    f"model {1e3 * (one / workers + overhead):6.1f}, efficiency "
-                    f"{one / workers / seconds:4.0%}, {'same bytes' if same else 'OTHER BYTES'}"
+                    f"| {n:,} | {workers} | {figures} | {one / workers / here:.0%} | "
+                    f"{'same' if same else 'OTHER'} bytes |"
                 )
+
+
+def there(
+    client: distributed.Client, parts: tuple[np.ndarray, np.ndarray, int], workers: int
+) -> tuple[float, bytes]:
+    X, Y, steps = parts
+    return fit_there(client, X, Y, workers, steps)
 
 
 class connected:
