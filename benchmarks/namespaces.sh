@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # Several hosts on one machine: network namespaces that a bridge joins, with a delay between them.
 #
-#     sudo bash benchmarks/namespaces.sh up HOSTS DELAY    # such as: up 2 100us; 0: none (kernels without netem)
+#     sudo bash benchmarks/namespaces.sh up HOSTS DELAY    # such as: up 2 100us; 0: none
 #     sudo bash benchmarks/namespaces.sh mpi HOSTS COMMAND...
 #     sudo bash benchmarks/namespaces.sh down
+#
+# Where the kernel has no netem, `python benchmarks/delay.py HOSTS SECONDS` is an `up` with a delay.
 #
 # `mpi` runs a command by MPICH's mpiexec, a rank on each host; messages take TCP. Host number i, from 0, is
 # the namespace dlhost$i with the address 10.77.0.$((i + 1)).
@@ -48,7 +50,8 @@ shift
 exec ip netns exec "dlhost$((host - 1))" bash -c "$*"
 END
     chmod +x "$launcher"
-    FI_PROVIDER=tcp FI_TCP_IFACE=eth0 ip netns exec dlhost0 mpiexec -launcher ssh \
+    # All see one host name and one memory: NOLOCAL keeps the messages on the network.
+    MPIR_CVAR_NOLOCAL=1 UCX_TLS=tcp,self UCX_NET_DEVICES=eth0 FI_PROVIDER=tcp FI_TCP_IFACE=eth0 ip netns exec dlhost0 mpiexec -launcher ssh \
         -launcher-exec "$launcher" -iface eth0 -hosts "$hosts" -n "$n" "$@" || { rm -f "$launcher"; return 1; }
     rm -f "$launcher"
 }

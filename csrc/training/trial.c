@@ -22,8 +22,7 @@
 
 static const struct mlp_team one_thread = {.n_threads = 1};
 
-static void note_portion(struct mlp_trial *t, const struct mlp_team *team, double seconds,
-                         double work)
+static void note_portion(struct mlp_trial *t, double seconds, double work)
 {
     t->portions++;
     t->seconds += seconds;
@@ -38,12 +37,11 @@ static void note_portion(struct mlp_trial *t, const struct mlp_team *team, doubl
         return;
     const double rate = t->seconds / t->work;
     const int now = t->alone;
-    const int tries = !t->trying && !(now && !mlp_team_pays(team));
-    if (tries) {
+    if (!t->trying) {
         t->rate[now] = rate;
         t->until[now] = t->clock;
         t->alone = !now;
-    } else if (t->trying) {
+    } else {
         const int known = t->rate[now] > 0.0 && t->clock - t->until[now] < MEMORY;
         const double expected = known && t->rate[now] > rate ? t->rate[now] : rate;
         const int faster = expected < t->rate[!now];
@@ -52,7 +50,7 @@ static void note_portion(struct mlp_trial *t, const struct mlp_team *team, doubl
         if (t->wait < SHARE * t->seconds)
             t->wait = SHARE * t->seconds;
     }
-    t->trying = tries;
+    t->trying = !t->trying;
     t->portions = 0;
     t->seconds = t->work = 0.0;
 }
@@ -102,6 +100,6 @@ enum mlp_event mlp_trial_advance(struct mlp_fit *fit, double *clock)
     if (t->alone)
         mlp_team_look(&fit->team, *clock);
     if (before > 0.0)
-        note_portion(t, &fit->team, *clock - before, work);
+        note_portion(t, *clock - before, work);
     return event;
 }
