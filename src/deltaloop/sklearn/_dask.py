@@ -566,7 +566,7 @@ class DaskMLPRegressor(OnCluster, MLPRegressor):
     >>> y = X[:, 0] * X[:, 1]
     >>> with Client(cluster) as client:
     ...     model = DaskMLPRegressor(
-    ...         hidden_layer_sizes=(10,), solver="lbfgs", random_state=0, client=client
+    ...         hidden_layer_sizes=(10,), solver="lbfgs", tol=0.01, random_state=0, client=client
     ...     )
     ...     bool(model.fit(X, y).score(X, y) > 0.9)
     True

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from deltaloop import __version__, _core, _scalars
+from deltaloop import _core, _scalars
 from deltaloop._arguments import arrays as _arrays
 from deltaloop._arguments import gaps as _gaps
 from deltaloop._arguments import problem as _problem
@@ -228,7 +228,18 @@ def facts(form: Form, block: Block) -> Facts:
     """Return what the client has to know: a task."""
     if block.error is not None or block.n == 0:
         return Facts(
-            block.n, block.error, 0, "", False, False, False, False, 0.0, None, None, __version__
+            block.n,
+            block.error,
+            0,
+            "",
+            False,
+            False,
+            False,
+            False,
+            0.0,
+            None,
+            None,
+            _core.__version__,
         )
     y, m = block.y, form.layers[-1]
     classes = None
@@ -252,7 +263,7 @@ def facts(form: Form, block: Block) -> Facts:
         float(observed),
         classes,
         block.columns,
-        __version__,
+        _core.__version__,
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from deltaloop import __version__, _core
+from deltaloop import _core
 from deltaloop.distributed import _tree
 from deltaloop.distributed._dask import blocks as _blocks
 from deltaloop.distributed._dask import given as _given
@@ -314,10 +314,10 @@ def _check(facts: Sequence[Facts], names: tuple[str, str, str]) -> None:
     """Refuse blocks that cannot be trained on, or not together."""
     x_name, y_name, s_name = names
     for each in facts:
-        if each.version != __version__:
+        if each.version != _core.__version__:
             raise ValueError(
-                f"a worker has deltaloop {each.version}, the client {__version__}: their bits may "
-                "differ; install one version on all"
+                f"a worker has deltaloop {each.version}, the client {_core.__version__}: their "
+                "bits may differ; install one version on all"
             )
     first = 0
     for i, each in enumerate(facts):
