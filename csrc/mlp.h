@@ -581,7 +581,9 @@ struct mlp_fit_report {
     const char *reason;       /* after MLP_OWN: its name, such as "min_gradient" */
     double validation;        /* C of its instances after the last complete epoch, or NaN */
     double best[2];           /* the lowest validation cost and the first epoch with it */
-    size_t n_arrays;          /* of the state, "parameters" among them; none after divergence */
+    size_t row; /* mlp_fit_row's, and where the stream was at the start of that epoch: */
+    uint64_t epoch_position; /* 0 where no epoch is under way */
+    size_t n_arrays;         /* of the state, "parameters" among them; none after divergence */
     struct mlp_array arrays[MLP_MAX_ARRAYS];
 };
 
@@ -630,6 +632,16 @@ void mlp_fit_describe(struct mlp_fit *fit, struct mlp_fit_report *report);
  * holds what such a fit cannot remember: the network is then as it was, and the fit to be freed. */
 const char *mlp_fit_resume(struct mlp_fit *fit, const struct mlp_array *arrays, size_t n,
                            size_t epochs);
+/* How many rows an epoch of mini-batches that is under way has learned from, where the fit is between two
+ * of them; 0 anywhere else. Where it is not 0, mlp_fit_describe's arrays are all that the rest of the
+ * epoch needs, and a new fit can go on there: */
+size_t mlp_fit_row(const struct mlp_fit *fit);
+/* Whether mlp_fit_run also returns, with MLP_PAUSED, as soon as that is not 0; at first not. */
+void mlp_fit_seek(struct mlp_fit *fit, int wanted);
+/* Puts a new fit into an epoch of which `row` rows are done and at whose start the stream was at this
+ * position. Call mlp_fit_resume next. Returns 0, and the fit is to be freed, where such a fit has no
+ * such place. */
+int mlp_fit_enter(struct mlp_fit *fit, size_t row, uint64_t epoch_position);
 /* Words drawn from the stream so far. */
 uint64_t mlp_fit_position(const struct mlp_fit *fit);
 

@@ -363,10 +363,40 @@ static const char *descent_resume(struct mlp_fit *fit)
     return mlp_step_refused(&d->step, fit->net->n_parameters);
 }
 
+static size_t descent_row(const struct mlp_fit *fit, struct mlp_pair **sum)
+{
+    struct descent *d = fit->memory;
+    *sum = &d->sum;
+    return d->in_epoch && !d->in_batch && d->unshuffled <= 1 ? d->batch : 0;
+}
+
+/* The order of the epoch is drawn again, from where the stream was at its start. */
+static int descent_enter(struct mlp_fit *fit, size_t row)
+{
+    struct descent *d = fit->memory;
+    if (fit->options.batch_size == 0)
+        return 0;
+    d->order = fit->options.order;
+    if (d->drawn != NULL) {
+        struct mlp_stream stream = fit->start_stream;
+        mlp_identity(fit->n, d->drawn);
+        for (size_t left = fit->n; left > 1;)
+            left = mlp_random_shuffle(&stream, left, SHUFFLE, d->drawn);
+        if (stream.position > fit->options.stream.position)
+            return 0;
+        d->order = d->drawn;
+    }
+    d->batch = row;
+    d->in_epoch = 1;
+    return 1;
+}
+
 #define METHOD                                                                                     \
     {.start = descent_start,                                                                       \
      .free = descent_free,                                                                         \
      .advance = descent_advance,                                                                   \
      .describe = descent_describe,                                                                 \
-     .resume = descent_resume}
+     .resume = descent_resume,                                                                     \
+     .row = descent_row,                                                                           \
+     .enter = descent_enter}
 const struct mlp_method mlp_descent_method = METHOD, mlp_adam_method = METHOD;

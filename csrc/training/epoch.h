@@ -26,6 +26,11 @@ struct mlp_method {
     /* Those places have been filled in before the first portion, and fit->epochs: makes what follows
      * from them. NULL, or the name of an array that no fit can have left; NULL: nothing follows. */
     const char *(*resume)(struct mlp_fit *fit);
+    /* Of a solver that takes mini-batches: how many rows of the epoch under way are done, where the fit
+     * is between two of them, else 0; *sum <- where their cost is. NULL: it takes none. */
+    size_t (*row)(const struct mlp_fit *fit, struct mlp_pair **sum);
+    /* Goes to that place in the epoch at whose start fit->start_stream was; 0 if there is none such. */
+    int (*enter)(struct mlp_fit *fit, size_t row);
     int reads_rows; /* of x, outside of passes: those of CSR instances are filled in for it */
 };
 
@@ -94,6 +99,7 @@ struct mlp_fit {
      * records everything, as it does the rest of these. */
     size_t until, capacity, recorded;
     struct mlp_history history;
+    int seeking;    /* a call ends at the next place between two mini-batches */
     double elapsed; /* seconds of the epoch under way that calls before this one took */
     struct mlp_validation validation;
 };

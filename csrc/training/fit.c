@@ -150,7 +150,7 @@ enum mlp_event mlp_fit_run(struct mlp_fit *fit, size_t until, double work, size_
         fit->work -= OVERHEAD;
         if (event == MLP_EPOCH && fit->epochs < until && fit->recorded < capacity)
             event = MLP_PAUSED;
-        if (event != MLP_PAUSED)
+        if (event != MLP_PAUSED || (fit->seeking && mlp_fit_row(fit) > 0))
             break;
     }
     fit->elapsed += mlp_seconds() - since;
@@ -209,6 +209,7 @@ double mlp_fit_largest_gradient(const struct mlp_fit *fit)
     return largest;
 }
 
+void mlp_fit_seek(struct mlp_fit *fit, int wanted) { fit->seeking = wanted; }
 uint64_t mlp_fit_position(const struct mlp_fit *fit) { return fit->options.stream.position; }
 int mlp_fit_settled(const struct mlp_fit *fit)
 {

@@ -23,6 +23,7 @@ if _typing.TYPE_CHECKING:
     from deltaloop._fit.gradient_check import GradientCheck
     from deltaloop.explain import Explanation, LayerExplanation
     from deltaloop.results import (
+        CheckpointWarning,
         ConvergenceWarning,
         DivergenceWarning,
         EpochInfo,
@@ -48,6 +49,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "BayesianRegularization",
+    "CheckpointWarning",
     "ConvergenceWarning",
     "DivergenceWarning",
     "EpochInfo",
@@ -100,6 +102,7 @@ _LATER = {
     "_fit.gradient_check": ("GradientCheck",),
     "explain": ("Explanation", "LayerExplanation"),
     "results": (
+        "CheckpointWarning",
         "ConvergenceWarning",
         "DivergenceWarning",
         "EpochInfo",

@@ -132,6 +132,8 @@ cdef extern from "mlp.h" nogil:
         const char *reason
         double validation
         double best[2]
+        size_t row
+        uint64_t epoch_position
         size_t n_arrays
         mlp_array arrays[MLP_MAX_ARRAYS]
 
@@ -245,6 +247,9 @@ cdef extern from "mlp.h" nogil:
     mlp_event mlp_fit_run(mlp_fit *, size_t, double, size_t, const mlp_history *, size_t *)
     void mlp_fit_describe(mlp_fit *, mlp_fit_report *)
     const char *mlp_fit_resume(mlp_fit *, const mlp_array *, size_t, size_t)
+    size_t mlp_fit_row(const mlp_fit *)
+    void mlp_fit_seek(mlp_fit *, int)
+    int mlp_fit_enter(mlp_fit *, size_t, uint64_t)
     uint64_t mlp_fit_position(const mlp_fit *)
     void mlp_fit_set_rate(mlp_fit *, double)
     bint mlp_fit_replace(mlp_fit *, const mlp_matrix *, const mlp_matrix *, const mlp_matrix *,

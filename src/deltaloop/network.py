@@ -807,7 +807,9 @@ class Network(_core.Core):
         missing_targets: str = "raise",
         validation: tuple[ArrayLike, ...] | float | None = None,
         patience: int | None = None,
-        resume: Mapping[str, ArrayLike] | None = None,
+        resume: Mapping[str, ArrayLike] | str | os.PathLike[str] | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: float = 60.0,
         scale: str | None = None,
         progress: bool = False,
         n_threads: int | None = None,
@@ -892,12 +894,24 @@ class Network(_core.Core):
             Stop as ``"patience"`` after so many epochs in a row whose validation cost was not below
             the lowest one so far. However the fit ends, the parameters after the first epoch with
             the lowest validation cost are restored, and the result's ``cost`` is theirs.
-        resume : mapping of str to array_like, optional
+        resume : mapping of str to array_like, or path, optional
             The ``state`` of an earlier `FitResult`, as it is or read from a file. Its parameters
             are copied into the network and training goes on with the bits of a fit that never
             stopped, given the same data, solver and layers; what the solver is made with may
             change. Not together with `seed`: the random stream is the state's, and the network's
-            own goes on with it if it is the same one.
+            own goes on with it if it is the same one. Or the name of a file that `checkpoint` has
+            written. Then the result is that of the whole run, from its first epoch on, `seed` may
+            be the number that the run began with, and a run that is over is not trained further,
+            unless `max_epochs` or the rules that ended it have changed. Where it is the file of
+            `checkpoint`, too, and there is none yet, the fit begins.
+        checkpoint : str or os.PathLike, optional
+            A file to go on from with `resume`, should the process be killed. It is written before
+            the first step, every `checkpoint_every` seconds, at the end of each stage, and on
+            Ctrl-C: to a temporary file beside it, which then takes its place in one step, so that
+            it is whole at any moment. With mini-batches it is written between two of them, with all
+            instances at once at the end of an epoch. If it cannot be written, the fit goes on.
+        checkpoint_every : float, default 60.0
+            Seconds from one writing to the next; more where writing takes over 2 % of the time.
         scale : str, optional
             ``"standard"`` trains on columns of mean 0 and standard deviation 1, ``"minmax"`` on
             columns in [-1, 1]: those of X, and those of Y for the squared, absolute, Huber and
@@ -930,16 +944,21 @@ class Network(_core.Core):
         ------
         TypeError, ValueError
             If an argument is wrong; the network is then as it was.
+        OSError
+            If the file of `resume` cannot be read, or the folder of `checkpoint` does not exist.
         KeyboardInterrupt
             On Ctrl-C, within 0.1 s, or one chunk of 256 instances where the layers are so wide
             that it takes longer. The network holds the parameters of the last complete step, or
             with `patience` those of the best epoch. What there is so far is the exception's
-            attribute ``result``, a `FitResult`, in a notebook ``sys.last_value.result``; its
+            attribute ``result``, a `FitResult`, in a notebook ``sys.last_value.result``. With
+            `checkpoint` the file is written first, at most five seconds later. The result's
             ``state`` can be resumed, unless it was within an epoch of mini-batches or with
             `dropout`. It is absent before the first epoch begins.
 
         Warns
         -----
+        CheckpointWarning
+            Once, if the file of `checkpoint` could not be written.
         DivergenceWarning
             If cost or parameters became infinite or NaN. The parameters from the start of that
             epoch are restored, and the result says ``"diverged"``.
@@ -1033,6 +1052,8 @@ class Network(_core.Core):
             validation=validation,
             patience=patience,
             resume=resume,
+            checkpoint=checkpoint,
+            checkpoint_every=checkpoint_every,
             scale=scale,
             progress=progress,
             n_threads=n_threads,

@@ -69,6 +69,20 @@ class ConvergenceWarning(RuntimeWarning):
     """
 
 
+class CheckpointWarning(RuntimeWarning):
+    """The file of ``fit(checkpoint=...)`` could not be written, for one fit said once.
+
+    The fit goes on, and tries again. A file that is there already stays as it was.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import deltaloop as dl
+    >>> warnings.simplefilter("error", dl.CheckpointWarning)  # to end the fit instead
+    >>> warnings.simplefilter("default", dl.CheckpointWarning)
+    """
+
+
 @dataclass(frozen=True)
 class EpochInfo:
     """What a callback is told after an epoch.

@@ -13,6 +13,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -302,6 +303,17 @@ def one(case: str) -> dict[str, Any]:
                 told(other, again)["parameters"],
                 again.cost,
             ]
+        elif case == "checkpoint":
+            path = pathlib.Path(sys.argv[2]) / "run.safetensors"
+            net = network()
+            first = fit(net, part(X), part(Y), solver=dl.LBFGS(), max_epochs=6)
+            with suppress(OSError, RuntimeError):  # the last rank fails
+                lbfgs(callback=on_rank(last, fail, 4), checkpoint=path, checkpoint_every=0.0)
+            comm.Barrier()
+            other = network()
+            options: dict[str, Any] = {"resume": path, "checkpoint": path}
+            again = fit(other, part(X), part(Y), solver=dl.LBFGS(), max_epochs=6, **options)
+            found = [told(net, first)["hash"], told(other, again)["hash"], again.epochs]
         elif case == "resume differs":
             state = network().fit(X, Y, solver=dl.LBFGS(), max_epochs=2).state
             changed = {name: np.array(value) for name, value in state.items()}

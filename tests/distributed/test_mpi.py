@@ -79,7 +79,7 @@ def well(folder, n, cases):
 # After most errors the ranks go on: one program does all of these, one after the other.
 TOGETHER = (
     "columns;kinds;weights;solver;networks;resume differs;refused;stop;callback;interrupt;"
-    "interrupt few;time;time, few;dtypes;resume;parts"
+    "interrupt few;time;time, few;dtypes;resume;checkpoint;parts"
 )
 
 
@@ -191,6 +191,11 @@ def test_time_by_one_clock(case, answers):
 def test_resumed(answers):
     straight, cost, again, same = found(answers, "resume")
     assert (straight, cost) == (again, same)
+
+
+def test_goes_on_from_the_file_of_rank_0(answers):
+    straight, again, epochs = found(answers, "checkpoint")
+    assert (straight, epochs) == (again, 6)
 
 
 @pytest.mark.parametrize("case", ["dies", "killed"])

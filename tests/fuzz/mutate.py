@@ -291,6 +291,7 @@ def plain(data: bytes, rng: random.Random, raw: Bytes, most: int) -> bytes:
 
 MUTATIONS: dict[str, Callable[[bytes, random.Random, Bytes, int], bytes]] = {
     "network_file": safetensors,
+    "checkpoint_file": safetensors,
     "table_file": safetensors,
     "onnx_file": onnx,
     "onnx_runtime": onnx,

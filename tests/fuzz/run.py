@@ -28,7 +28,15 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-PYTHON = ("network_file", "table_file", "onnx_file", "table_description", "csv_file", "numpy_file")
+PYTHON = (
+    "network_file",
+    "checkpoint_file",
+    "table_file",
+    "onnx_file",
+    "table_description",
+    "csv_file",
+    "numpy_file",
+)
 SLOW = ("onnx_runtime",)
 CORE = ("network", "training")
 # Of an input; those of C are read to the end.

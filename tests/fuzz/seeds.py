@@ -12,11 +12,14 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
 import deltaloop as dl
+from deltaloop._files import state
 from deltaloop.tabular import TabularModel, _description
+from tests.fuzz.targets import checkpoint_fit
 from tests.helpers.files import assembled, parts, with_metadata, with_tensor
 
 
@@ -79,6 +82,27 @@ def network_file() -> Iterator[bytes]:
     yield assembled(text.replace("sigmoid", "\\ud800", 1).encode(), data)
     yield assembled(b"[" * 2000, b"")
     yield assembled(header | {"a": {"dtype": "F64", "shape": [0], "data_offsets": [0, 0]}}, data)
+
+
+def checkpoint_file() -> Iterator[bytes]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "run.safetensors")
+        checkpoint_fit(path, checkpoint=path)
+        content = Path(path).read_bytes()
+        yield content
+        run = state.read(path)
+        within = {"epoch_row": np.array(6), "epoch_position": run.state["position"] - np.uint64(9)}
+        within |= {name: np.zeros(2) for name in ("epoch_previous", "epoch_sum")}
+        within |= {"epoch_start": run.state["parameters"]}
+        state.write(path, run._replace(state=run.state | within, reason=""))
+        yield Path(path).read_bytes()
+        checkpoint_fit(path, checkpoint=path, validation=0.3, patience=2)
+        yield Path(path).read_bytes()
+    yield content[:-8]
+    yield with_metadata(content, reason='"converged"')
+    yield with_metadata(content, stages='["goal"]')
+    yield with_metadata(content, instances=f"[{2**70}, 0]")
+    yield with_tensor(content, "state.epochs", dtype="F64")
 
 
 def table_file() -> Iterator[bytes]:
@@ -261,6 +285,7 @@ def numpy_file() -> Iterator[bytes]:
 
 SEEDS = {
     "network_file": network_file,
+    "checkpoint_file": checkpoint_file,
     "table_file": table_file,
     "table_description": table_description,
     "onnx_file": onnx_file,

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 import deltaloop as dl
+from deltaloop._files import state as _state
 from deltaloop._onnx import read as _onnx_read
 from deltaloop.cli import _csv, _npz, _table_files
 from deltaloop.tabular import TabularModel, _applied, _description, _frames, _reading
@@ -92,6 +93,36 @@ def network_file(content: bytes) -> None:
     holds(content_of(first) == content_of(second), "saved twice, with different bytes")
     with np.errstate(all="ignore"):
         net.predict(np.zeros((2, net.layers[0])))
+
+
+# ---- checkpoints ----
+
+
+def checkpoint_fit(path: str, **options: Any) -> dl.FitResult:
+    """Train a small network, with a file to read or to write."""
+    net = dl.Network([2, 3, 1], activation="tanh", output="identity", seed=1)
+    X = np.linspace(-1.0, 1.0, 20).reshape(10, 2)
+    solver = dl.Adam(batch_size=3)
+    return net.fit(X, X[:, 0] ** 2, solver=solver, max_epochs=4, tol=0.0, **options)
+
+
+def checkpoint_file(content: bytes) -> None:
+    path = written("run.safetensors", content)
+    try:
+        run = _state.read(path)
+    except ValueError as error:
+        refused(error, path)
+        return
+    first, second = path_of("first.safetensors"), path_of("second.safetensors")
+    _state.write(first, run)
+    _state.write(second, _state.read(first))
+    holds(content_of(first) == content_of(second), "written twice, with different bytes")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            checkpoint_fit(path, resume=path)
+        except (TypeError, ValueError) as error:
+            holds(len(str(error)) < 1000, f"a message of {len(str(error))} characters")
 
 
 def _user(content: bytes) -> dict[str, str]:
@@ -261,6 +292,7 @@ def numpy_file(content: bytes) -> None:
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "network_file": network_file,
+    "checkpoint_file": checkpoint_file,
     "table_file": table_file,
     "onnx_file": onnx_file,
     "table_description": table_description,

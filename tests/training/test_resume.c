@@ -132,6 +132,67 @@ static void test_fits(const struct mlp_fit_options *o, size_t n)
     }
 }
 
+/* The same from between any two mini-batches of any epoch, the first one included. */
+static void test_within(const struct mlp_fit_options *o, size_t n)
+{
+    static double memory[MOST], first[MOST];
+    double whole[EPOCHS], parts[EPOCHS];
+    struct mlp_array saved[MLP_MAX_ARRAYS], half[MLP_MAX_ARRAYS];
+    struct mlp_fit_report r;
+    size_t places = 0;
+    if (o->batch_size == 0) {
+        struct mlp_fit *none = fit_new(o, n);
+        CHECK(mlp_fit_row(none) == 0 && !mlp_fit_enter(none, 1, 0));
+        mlp_fit_free(none);
+        return;
+    }
+    memcpy(parameters, start, sizeof start);
+    struct mlp_fit *fit = fit_new(o, n);
+    run(fit, EPOCHS, 1e300, whole);
+    mlp_fit_describe(fit, &r);
+    const size_t n_arrays = save(r.arrays, r.n_arrays, saved, memory);
+    const uint64_t position = mlp_fit_position(fit);
+    mlp_fit_free(fit);
+    for (size_t calls = 1;; calls++) {
+        const int seek = o->batch_size > 1 && calls % 2 == 0; /* single rows: many in a portion */
+        memcpy(parameters, start, sizeof start);
+        fit = fit_new(o, n);
+        size_t recorded, done = 0;
+        for (size_t i = 0; i < calls && done < EPOCHS; i++, done += recorded) {
+            const struct mlp_history h = costs_only(parts + done);
+            mlp_fit_seek(fit, seek);
+            mlp_fit_run(fit, EPOCHS, seek ? 1e300 : 1.0, EPOCHS, &h, &recorded);
+            CHECK(!seek || done + recorded == EPOCHS || mlp_fit_row(fit) > 0);
+        }
+        mlp_fit_describe(fit, &r);
+        CHECK(r.row == mlp_fit_row(fit) && r.row < n);
+        const size_t row = r.row, n_half = save(r.arrays, r.n_arrays, half, first);
+        struct mlp_fit_options rest = *o;
+        rest.stream = r.stream;
+        const uint64_t epoch_position = r.epoch_position;
+        mlp_fit_free(fit);
+        if (done == EPOCHS)
+            break;
+        if (row == 0)
+            continue;
+        places++;
+        fill(P, parameters);
+        fit = fit_new(&rest, n);
+        CHECK(!mlp_fit_enter(fit, 0, epoch_position) && !mlp_fit_enter(fit, n, epoch_position));
+        CHECK(!mlp_fit_enter(fit, row, rest.stream.position + 1));
+        CHECK(mlp_fit_enter(fit, row, epoch_position));
+        CHECK(mlp_fit_resume(fit, half, n_half - 1, done) != NULL);
+        CHECK(mlp_fit_resume(fit, half, n_half, done) == NULL && mlp_fit_row(fit) == row);
+        run(fit, EPOCHS, 1e300, parts + done);
+        mlp_fit_describe(fit, &r);
+        CHECK(r.epochs == EPOCHS && r.row == 0 && r.n_arrays == n_arrays);
+        CHECK(same_arrays(r.arrays, saved, n_arrays) && same_bits(EPOCHS, whole, parts));
+        CHECK(mlp_fit_position(fit) == position);
+        mlp_fit_free(fit);
+    }
+    CHECK(places >= EPOCHS);
+}
+
 /* Each array in turn is missing or has another size; what L-BFGS keeps of its ring is impossible. */
 static void test_refusals(const struct mlp_fit_options *o)
 {
@@ -217,6 +278,7 @@ int main(void)
         for (size_t j = 0; j < sizeof ns / sizeof *ns; j++)
             test_fits(&o[i], ns[j]);
         test_refusals(&o[i]);
+        test_within(&o[i], N);
         if (o[i].solver <= MLP_ADAM && o[i].schedule.kind == MLP_CONSTANT)
             test_trainers(&o[i]);
     }

@@ -122,6 +122,7 @@ cdef class Fit:
     # Targets vary, but C of predicting their means is 0: by so little, or so scaled. After `targets`.
     cdef readonly bint vanishing
     cdef readonly bint paused  # within an epoch, as the last call of `run` has left it
+    cdef readonly object event  # of that call, None before the first
     cdef bint draws  # from the network's own stream, whose position it keeps up to date
     cdef object elsewhere, at_hand, failure  # who has the instances; rows of his; what he has raised
     cdef mlp_elsewhere calls
@@ -265,8 +266,24 @@ cdef class Fit:
         names = describe_arrays(arrays, described)
         accept(mlp_fit_resume(self.fit, described, len(names), epochs))
 
-    def run(self, size_t until, double work):
-        """Trains for about `work` multiply-adds; (event, how many epochs were completed)."""
+    def enter(self, size_t row, uint64_t epoch_position):
+        """Goes to where `row` rows of an epoch of mini-batches are done, before `resume`.
+
+        The stream was at this position at the epoch's start.
+        """
+        if not mlp_fit_enter(self.fit, row, epoch_position):
+            raise ValueError("resume['epoch_row'] is no place in an epoch of such a training")
+
+    @property
+    def row(self):
+        """Rows done of the epoch that is under way, if this is between two mini-batches, else 0."""
+        return mlp_fit_row(self.fit)
+
+    def run(self, size_t until, double work, bint seek=False):
+        """Trains for about `work` multiply-adds; (event, how many epochs were completed).
+
+        With `seek` it also ends where `row` is not 0.
+        """
         cdef size_t recorded = 0, first = self.recorded
         cdef size_t capacity = self.epochs.shape[1]
         cdef double *data
@@ -277,6 +294,7 @@ cdef class Fit:
             longer[:, :capacity] = self.epochs
             self.epochs = longer
             capacity *= 4
+        mlp_fit_seek(self.fit, seek)
         data = <double *>cnp.PyArray_DATA(self.epochs) + first
         history.cost = data
         history.validation = data + capacity
@@ -287,11 +305,12 @@ cdef class Fit:
             event = mlp_fit_run(self.fit, until, work, capacity - first, &history, &recorded)
         self.recorded += recorded
         self.paused = event == MLP_PAUSED
+        self.event = EVENTS[event]
         if self.draws:
             self.core._position = mlp_fit_position(self.fit)
         if self.failure is not None:
             self.raise_failure()
-        return EVENTS[event], recorded
+        return self.event, recorded
 
     @property
     def last(self):
@@ -367,10 +386,12 @@ cdef class Fit:
 cdef class Report:
     """What a fit has done so far, of the moment when it is made.
 
-    reason is None where there is none; best and best_epoch are of the validation.
+    reason is None where there is none; best and best_epoch are of the validation. row is the fit's,
+    and epoch_position where the stream was at the start of its epoch.
     """
 
-    cdef readonly size_t epochs
+    cdef readonly size_t epochs, row
+    cdef readonly uint64_t epoch_position
     cdef readonly double initial_cost, cost, gradient_norm, validation, best, best_epoch
     cdef readonly object reason
     cdef mlp_stream stream
@@ -385,7 +406,7 @@ cdef class Report:
         cdef cnp.npy_intp total = 0
         cdef double *to
         mlp_fit_describe(fit.fit, &r)
-        self.epochs = r.epochs
+        self.epochs, self.row, self.epoch_position = r.epochs, r.row, r.epoch_position
         self.initial_cost, self.cost, self.gradient_norm = r.initial_cost, r.cost, r.gradient_norm
         self.validation, self.best, self.best_epoch = r.validation, r.best[0], r.best[1]
         self.reason = None if r.reason == NULL else r.reason.decode()

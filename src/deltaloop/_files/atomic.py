@@ -53,11 +53,12 @@ def check(name: str) -> None:
 
 
 @contextmanager
-def replacement(name: str) -> Iterator[IO[bytes]]:
+def replacement(name: str, durable: bool = False) -> Iterator[IO[bytes]]:
     """Yield a new file that becomes `name` if the block succeeds.
 
     It lies in the same directory, so that the final rename cannot cross file systems. Links are
-    followed: it is what they point to that is replaced.
+    followed: it is what they point to that is replaced. If it is `durable`, the rename is on the
+    disk at the end, too: after a power failure the name is that of the new file.
     """
     if is_direct(name):
         with _direct(name) as file:
@@ -75,9 +76,25 @@ def replacement(name: str) -> Iterator[IO[bytes]]:
             file.close()
         os.replace(file.name, target)
         file.close()
+        if durable:
+            _sync(os.path.dirname(target))
     except BaseException:
         temporary.discard(file)
         raise
+
+
+def _sync(directory: str) -> None:
+    """Write a directory to the disk, where directories can be opened for that."""
+    if sys.platform == "win32":
+        return
+    number = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(number)
+    except OSError as error:  # file systems that know no such thing
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(number)
 
 
 def is_same(name: str, other: str) -> bool:

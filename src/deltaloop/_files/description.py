@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 FORMAT = "deltaloop"
+# Of another kind of file, which holds the state of a fit.
+CHECKPOINT = "deltaloop checkpoint"
 # What each version adds: files of version 2 have one more entry, residual; those of version 3 have
 # scaling, and maybe residual, and its arrays behind the parameters. A network is written as the
 # least version that can say it.
@@ -157,6 +159,8 @@ def _check_version(entries: Mapping[str, str]) -> int:
     """Return the file's version."""
     if entries.get("format") != FORMAT:
         found = short(entries["format"]) if "format" in entries else "none"
+        if entries.get("format") == CHECKPOINT:
+            found += ", the checkpoint of a fit: give it to fit as resume"
         raise ValueError(f"expected metadata with format {FORMAT!r}, found {found}")
     version = _decimal("version", entries.get("version", ""), None)
     if version > VERSION:

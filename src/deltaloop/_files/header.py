@@ -58,8 +58,14 @@ def _parsed(text: bytes) -> dict[str, Any]:
     return header
 
 
-def new_header(entries: Mapping[str, str], shapes: Mapping[str, Sequence[int]]) -> bytes:
-    """Return the start of a file with this metadata and these tensors of float64, in this order.
+def new_header(
+    entries: Mapping[str, str],
+    shapes: Mapping[str, Sequence[int]],
+    types: Mapping[str, str] | None = None,
+) -> bytes:
+    """Return the start of a file with this metadata and these tensors, in this order.
+
+    They are of float64, or of these types of eight bytes.
 
     The package safetensors would want all tensors at once, copy them three times, and write the
     metadata in an order that changes from process to process.
@@ -68,7 +74,8 @@ def new_header(entries: Mapping[str, str], shapes: Mapping[str, Sequence[int]]) 
     end = 0
     for name, shape in shapes.items():
         start, end = end, end + 8 * math.prod(shape)
-        header[name] = {"dtype": "F64", "shape": list(shape), "data_offsets": [start, end]}
+        dtype = "F64" if types is None else types[name]
+        header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [start, end]}
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text = text.ljust(-8 * (-len(text) // 8))  # so that the tensors begin at a multiple of 8
     try:

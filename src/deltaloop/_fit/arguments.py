@@ -13,6 +13,7 @@ from deltaloop import _core, _scalars
 from deltaloop._arguments import arrays as _arrays
 from deltaloop._arguments import gaps as _gaps
 from deltaloop._arguments import problem as _problem
+from deltaloop._arguments import seeds as _seeds
 from deltaloop._fit import state as _state
 from deltaloop.schedules import Plateau
 from deltaloop.solvers import SOLVERS, Solver
@@ -307,17 +308,26 @@ def check_resumed(
     chained: bool,
     split: bool,
     kind: str | None,
+    whole: bool = False,
 ) -> _state.Resumed | None:
     """Return where a fit goes on, or None where it begins; its arrays are checked later.
 
-    `kind` is what `scale` asks for.
+    `kind` is what `scale` asks for. `whole`: the run goes on as if it never stopped, so that it may
+    be over, and `seed` may be the one that it began with.
     """
     if resume is None:
         return None
-    if seed is not None:
+    if seed is not None and not whole:
         raise ValueError("seed and resume exclude each other: a state has its own random stream")
     n_stages = len(limits.max_epochs)
     where = _state.unpack(resume, n_stages if chained else None, split, network)
+    if seed is not None and (
+        isinstance(seed, np.random.Generator) or _seeds.key(_seeds.resolve_seed(seed)) != where.key
+    ):
+        raise ValueError(
+            "seed must be the number that the run to resume began with, or left out, as a state "
+            f"has its own random stream; got {seed!r}"
+        )
     known = None if where.scaling is None else where.scaling.kind
     if kind is not None and kind != known:
         raise ValueError(
@@ -325,7 +335,7 @@ def check_resumed(
             "with the scaling that it began with"
         )
     most = limits.max_epochs[where.stage]
-    if where.stage == n_stages - 1 and where.stage_epochs >= most:
+    if where.stage == n_stages - 1 and where.stage_epochs >= most + whole:
         raise ValueError(
             f"max_epochs must be above the {where.stage_epochs} epochs that resume has completed, "
             f"which count, got {most}"

@@ -74,7 +74,7 @@ def interrupted(
     solver, over, stages = course.solvers[i], report is not None, course.stages
     report = report or run.report()
     restored = restore(course, run)
-    epochs = np.concatenate([*course.epochs[: len(stages)], run.history], axis=1)
+    epochs = np.concatenate(course.with_history(run.history), axis=1)
     full = solver.batch_size is None and not course.drops
     # Within a pass over all instances nothing has changed since the last epoch's end.
     whole = over or not run.paused or (full and run.settled)

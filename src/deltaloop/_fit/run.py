@@ -8,7 +8,7 @@ and what few ask a result for is made when they do: a fit of a tiny network take
 from __future__ import annotations
 
 import math
-import sys
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -42,6 +42,7 @@ from deltaloop._fit.arguments import (
     set_aside,
     weights_of_parts,
 )
+from deltaloop._fit.frames import callers
 from deltaloop._fit.progress import ProgressBar, Stages, progress_bar
 from deltaloop._fit.stages import (
     FIRST_WORK,
@@ -115,6 +116,8 @@ def fit(
     seed: object,
     check_finite: object,
     missing_targets: object = "raise",
+    checkpoint: object = None,
+    checkpoint_every: object = 60.0,
     quiet: bool = False,
     elsewhere: Elsewhere | None = None,
     clock: Callable[[], float] | None = None,
@@ -162,6 +165,10 @@ def fit(
     if seed is not None:
         _seeds.check_seed(seed)
         course.seed = seed
+    if checkpoint is not None or checkpoint_every != 60.0 or isinstance(resume, str | os.PathLike):
+        from deltaloop._fit import autosave  # which few fits need
+
+        resume = autosave.prepare(course, checkpoint, checkpoint_every, resume)
     if resume is not None:
         course.state = _state.check(resume)
     if sample_weight is not None:
@@ -236,6 +243,8 @@ def silence(*_: object, **__: object) -> None:
 def settle(course: Course, show: bool | Stages = False) -> None:
     """Fill in what depends on the network as it is now, and refuse what does not go together."""
     network, n = course.network, course.n - course.watch.held
+    if course.prior is not None:
+        course.prior.check(course)
     if not course.solvers:
         choose(course, show)
     solvers, chained = course.solvers, course.chained
@@ -243,9 +252,12 @@ def settle(course: Course, show: bool | Stages = False) -> None:
     limits = check_limits(most, course.seconds, course.callback, course.every)
     course.limits = limits
     if course.state is not None:
+        split, whole = course.watch.held > 0, course.prior is not None
         course.resumed = check_resumed(
-            network, course.state, course.seed, limits, chained, course.watch.held > 0, course.kind
+            network, course.state, course.seed, limits, chained, split, course.kind, whole
         )
+    if course.prior is not None and course.resumed is not None:
+        course.prior.go_on(course, course.resumed)
     if chained:
         check_stages(network, solvers, n, course.problem)
     else:
@@ -267,6 +279,8 @@ def choose(course: Course, show: bool | Stages) -> None:
     learned = None if held == 0 else set_aside(len(x), held, source, source.position)[1]
     patience = course.watch.patience
     choice = trials.choose(learned, course.state, course.remembered, course.goal, patience, source)
+    if course.prior is not None and course.prior.run.choice is not None:
+        choice = choice._replace(why=course.prior.run.choice)
     course.choice, course.solvers = choice, (choice.solver,)
     course.most = check_epochs(choice.max_epochs, 1, False)
     course.remembered = choice.chosen
@@ -361,8 +375,10 @@ def train_stages(course: Course, stream: _core.Stream, first: int) -> Outcome:
             break
         stream = _core.Stream(report.key, report.position)
     parts = course.epochs
+    if course.prior is not None:
+        parts = [course.prior.history, *parts]
     epochs = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
-    end = ending(course, epochs, report.gradient_norm)
+    end = ending(course, epochs, gradient_norm(course, report, epochs))
     wrong = ""
     if end.reason != "diverged":
         searched = course.remembered is not None
@@ -409,7 +425,7 @@ def conclude(
             "n_validation": course.watch.n,
             "converged": well and not wrong,
             "stop_reason": reason,
-            "gradient_norm": report.gradient_norm,
+            "gradient_norm": gradient_norm(course, report, epochs),
             "validation_cost": course.validation_cost,
             "best_epoch": course.best_epoch,
             "seconds": time.perf_counter() - course.began,
@@ -422,6 +438,12 @@ def conclude(
     )
 
 
+def gradient_norm(course: Course, report: _core.Report, epochs: NDArray[np.float64]) -> float:
+    """Return the norm of the last gradient of a run, which a file may have said."""
+    nothing = course.prior is not None and course.prior.history.shape[1] == epochs.shape[1]
+    return float(epochs[3, -1]) if nothing and epochs.shape[1] else report.gradient_norm
+
+
 def ending(course: Course, epochs: NDArray[np.float64], gradient_norm: float) -> _verdict.End:
     """Return how the last stage has ended, after these epochs (5, epochs)."""
     stage, initial, total = course.stages[-1], course.initial_cost, epochs.shape[1]
@@ -431,19 +453,11 @@ def ending(course: Course, epochs: NDArray[np.float64], gradient_norm: float) ->
         if math.isnan(initial):
             initial = float(epochs[0, 0])
     # Those of a fit that is resumed, or drops units, are not comparable with the last one.
-    if course.resumed is not None or course.problem.dropout is not None:
+    if (course.resumed is not None and course.prior is None) or course.problem.dropout is not None:
         initial = math.nan
     solver, reason, done, cost = stage.solver, stage.stop_reason, stage.epochs, stage.cost
     parts = (solver, reason, done, total, initial, before, cost, gradient_norm, course.own_epochs)
     return tuple.__new__(_verdict.End, parts)
-
-
-def callers(*packages: str) -> int:
-    """Return the stacklevel of the first frame outside of this package, or of these."""
-    level, frame, inside = 1, sys._getframe(1), packages or ("deltaloop",)
-    while frame.f_back and str(frame.f_globals.get("__name__")).partition(".")[0] in inside:
-        level, frame = level + 1, frame.f_back
-    return level
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -25,6 +26,7 @@ from deltaloop.solvers import Solver
 if TYPE_CHECKING:
     from deltaloop._arguments.problem import Problem
     from deltaloop._fit.arguments import Limits, Validation
+    from deltaloop._fit.autosave import Autosave, Prior
     from deltaloop._fit.choice import Choice
     from deltaloop._fit.elsewhere import Elsewhere
     from deltaloop._fit.progress import ProgressBar
@@ -38,8 +40,11 @@ SLICE_WORK = 4e7
 
 
 def adapted(work: float, seconds: float) -> float:
-    """Return the work of the next slice, after one that took so many seconds."""
-    return work * min(max(SLICE / max(seconds, 1e-9), 0.1), 10.0)
+    """Return the work of the next slice, after one that took so many seconds.
+
+    It is never 0, with which nothing would be done: the least there is may take longer for ever.
+    """
+    return max(work * min(max(SLICE / max(seconds, 1e-9), 0.1), 10.0), 1.0)
 
 
 def final_costs(run: _core.Fit) -> tuple[float, float]:
@@ -78,6 +83,8 @@ class Course:
     kind: str | None = None  # of the scaling to measure
     seed: object = None
     state: dict[str, object] | None = None  # to go on from
+    autosave: Autosave | None = None  # what writes the file of the fit
+    prior: Prior | None = None  # the run that goes on, of which a file has told
     remembered: float | None = None  # the penalty that was chosen, now or by the fit that goes on
     tolerance: float
     goal: float
@@ -121,6 +128,13 @@ class Course:
         """Whether layers drop units."""
         return self.problem.dropout is not None
 
+    def with_history(self, history: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+        """Return the history of all epochs, in parts: this is that of the stage under way."""
+        prior, over = self.prior, len(self.stages)
+        if prior is None:
+            return [*self.epochs[:over], history]
+        return [prior.history, *self.epochs[: over - len(prior.run.stages)], history]
+
     def over(self) -> str:
         """Why the next stage has nothing to do."""
         if self.asked:
@@ -151,10 +165,14 @@ def train_stage(
             run.validate_elsewhere(watch.elsewhere, watch.patience, course.best, when)
     if resumed is not None:
         _state.check_parts(resumed, course.n, watch.n)
+        if resumed.row:
+            run.enter(resumed.row, resumed.epoch_position)
         run.resume(_state.match(resumed.arrays, run.report().arrays), done)
         course.trained = True  # its parameters are the state's
     # Nothing is left to do where the fit is over, or the state is that of the stage's last epoch.
     reason = course.over() or ("max_epochs" if done >= most else "")
+    if course.prior is not None:
+        reason = reason or course.prior.over(course, i)
     trains = not reason
     if course.own:
         course.network._position = run.position  # from now on `run` keeps it up to date
@@ -164,32 +182,43 @@ def train_stage(
     try:
         if trains:
             course.trained = True
+            if course.autosave is not None:
+                course.autosave.begin(course, i, run, began)
             reason = train(course, i, run, start, start + most)
         course.epochs.append(run.history)
         report = run.report()
         cost, course.validation_cost = report.cost, report.validation
         if not (trains and exact) or watch.patience or (watched and course.epoch == before):
             cost, course.validation_cost = final_costs(run)
+        why = report.reason if reason == "own" else reason
+        if course.autosave is not None and trains and why != "diverged":
+            course.autosave.write(course, i, run, str(why), (report, run.history))
     except KeyboardInterrupt as interrupt:
+        if course.autosave is not None:
+            with suppress(KeyboardInterrupt):  # a second one, of somebody who will not wait
+                course.autosave.last(course, i, run, report, interrupt)
         so_far = _checkpoint.interrupted(course, i, run, report, before)
         interrupt.result = so_far  # type: ignore[attr-defined]
         raise
-    except BaseException:  # of a callback
+    except BaseException as error:  # of a callback, or of a handler of signals
+        if course.autosave is not None and not isinstance(error, Exception):
+            course.autosave.last(course, i, run, report, error)
         _checkpoint.restore(course, run)
         raise
     if watched and report.best < math.inf:
         course.best, course.best_epoch = report.best, start + int(report.best_epoch)
-    if not course.stages:
+    if not course.stages and not (course.prior is not None and course.prior.history.shape[1]):
         known_before = trains or solver.batch_size is not None
         course.initial_cost = report.initial_cost if known_before else cost
-    why = report.reason if reason == "own" else reason
-    seconds = time.perf_counter() - began
+    seconds, epochs = time.perf_counter() - began, course.epoch - before
+    if course.prior is not None and course.prior.goes_on(course):
+        seconds, epochs = seconds + course.prior.run.seconds, epochs + done
     course.stages.append(
         made(
             Stage,
             {
                 "solver": solver,
-                "epochs": course.epoch - before,
+                "epochs": epochs,
                 "stop_reason": why,
                 "cost": cost,
                 "seconds": seconds,
@@ -210,10 +239,10 @@ def train(course: Course, i: int, run: _core.Fit, start: int, last: int) -> str:
     work = FIRST_WORK if alone else SLICE_WORK
     every = limits.callback_every if limits.callback else last
     due = (course.epoch // every + 1) * every
-    until = min(due, last)
+    until, autosave, waits = min(due, last), course.autosave, False
     while True:
         before = time.perf_counter()
-        event, done = run.run(until - start, work)
+        event, done = run.run(until - start, work, waits)
         now = time.perf_counter()
         if done:
             course.epoch += done
@@ -246,6 +275,9 @@ def train(course: Course, i: int, run: _core.Fit, start: int, last: int) -> str:
             stop = "max_time"
         if stop:
             return stop
+        if autosave is not None:
+            autosave.look(course, i, run, done)
+            waits = autosave.waits
         # The clock stops at the end of the epoch that is under way, unless its solver can at once.
-        until = course.epoch + 1 if late else min(due, last)
+        until = course.epoch + 1 if late or waits else min(due, last)
         until = max(until, course.epoch + 1)

@@ -27,6 +27,8 @@ STAGES = ("stage", "stage_epochs")
 SPLIT = ("split",)
 # And how many were learned from and held out; states of 0.1.0 have no such entry.
 PARTS = "parts"
+# Within an epoch of mini-batches: the rows that are done, and the stream at its start.
+ROW, ROW_POSITION = "epoch_row", "epoch_position"
 # Where the fit chose its penalty: the strength, with which what is resumed goes on.
 CHOSEN = "l2"
 # Where the network is scaled: the kind, as a position in this list, and the four arrays.
@@ -46,6 +48,8 @@ class Resumed(NamedTuple):
     parts: tuple[int, ...] | None  # instances learned from and held out, where that is known
     scaling: Scaling | None
     arrays: dict[str, object]  # for the solver of that stage
+    row: int = 0  # rows done of the epoch under way, and where the stream was at its start
+    epoch_position: int = 0
 
 
 def stream_arrays(key: tuple[int, int], position: int) -> Arrays:
@@ -119,6 +123,9 @@ def pack(
         if split is not None:
             state["split"] = np.array(split[0], dtype=np.uint64)
             state[PARTS] = np.array(split[1])
+        if report.row:
+            state[ROW] = np.array(report.row)
+            state[ROW_POSITION] = np.array(report.epoch_position, dtype=np.uint64)
         state.update(scaling_arrays(scaling))
     state.update(arrays)
     if chosen is not None:
@@ -178,9 +185,16 @@ def unpack(
     scaled = scaling(arrays, network)
     counts = {name: integers(name, arrays.pop(name))[0] for name in names if name not in COUNTS[1:]}
     epochs, before = counts["epochs"], counts.get("split")
+    row = position_before = 0
+    if ROW in arrays:
+        if ROW_POSITION not in arrays:
+            raise ValueError(f"resume has no {ROW_POSITION!r}: it is not the state of such a fit")
+        row = integers(ROW, arrays.pop(ROW))[0]
+        position_before = integers(ROW_POSITION, arrays.pop(ROW_POSITION))[0]
+    within = (arrays, row, position_before)
     parts = tuple(integers(PARTS, arrays.pop(PARTS))) if split and PARTS in arrays else None
     if n_stages is None:
-        return Resumed(epochs, 0, epochs, key, position, before, parts, scaled, arrays)
+        return Resumed(epochs, 0, epochs, key, position, before, parts, scaled, *within)
     stage, stage_epochs = counts["stage"], counts["stage_epochs"]
     if stage >= n_stages:
         raise ValueError(
@@ -191,7 +205,7 @@ def unpack(
         raise ValueError(
             f"resume['stage_epochs'] must be at most resume['epochs'], {epochs}, got {stage_epochs}"
         )
-    return Resumed(epochs, stage, stage_epochs, key, position, before, parts, scaled, arrays)
+    return Resumed(epochs, stage, stage_epochs, key, position, before, parts, scaled, *within)
 
 
 def check_parts(resumed: Resumed, learned: int, held: int) -> None:
@@ -223,7 +237,7 @@ def integers(name: str, value: object) -> list[int]:
     if array.shape != shape:
         raise ValueError(f"resume[{name!r}] must have shape {shape}, got {array.shape}")
     numbers = [int(number) for number in array.reshape(-1)]
-    most = 2**64 if name in ("key", "position", "split") else 2**63
+    most = 2**64 if name in ("key", "position", "split", ROW_POSITION) else 2**63
     if not all(0 <= number < most for number in numbers):
         raise ValueError(f"resume[{name!r}] must be in [0, {most}), got {array}")
     return numbers

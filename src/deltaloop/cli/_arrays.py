@@ -67,6 +67,8 @@ def train(args: argparse.Namespace) -> None:
     used = {"the data": args.data}
     check_output(args, "--output-model", args.output_model, used, _table_files.DATA)
     check_output(args, "--plot", args.plot, used | {"--output-model": args.output_model})
+    used |= {"--output-model": args.output_model, "--plot": args.plot}
+    check_output(args, "--checkpoint", args.checkpoint, used, _table_files.DATA, needed=False)
     if args.plot is not None:
         _pictures.check(args)
     _table_files.check_known(args.data)

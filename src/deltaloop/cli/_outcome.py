@@ -12,8 +12,9 @@ from deltaloop._files.atomic import is_direct
 from deltaloop._scores import CLASSES, VALUES
 from deltaloop.cli._progress import times_text
 from deltaloop.cli._reports import aligned, layers_text, solver_text, validation_text
+from deltaloop.cli._streams import note
 from deltaloop.plot._axes import shorten
-from deltaloop.results import ConvergenceWarning, FitResult
+from deltaloop.results import CheckpointWarning, ConvergenceWarning, FitResult
 from deltaloop.tabular._report import number, percent
 
 __all__ = ["as_flags", "result_text", "told_later", "train_text", "trouble"]
@@ -25,6 +26,7 @@ LONGEST = 30
 FLAGS = {
     "task='regression'": "--task regression",
     "task='classification'": "--task classification",
+    "resume=": "--resume ",
     "test_fraction=0": "--test-fraction 0",
     "class_weight='balanced'": "--class-weight balanced",
     "loss='absolute_error'": "--loss absolute_error",
@@ -59,9 +61,22 @@ def trouble(result: FitResult) -> list[str]:
 
 @contextmanager
 def told_later() -> Iterator[None]:
-    """Keep the warnings of a fit off the screen: `trouble` says them in the report."""
+    """Keep the warnings of a fit off the screen: `trouble` says them in the report.
+
+    That a checkpoint could not be written cannot wait.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.simplefilter("always", CheckpointWarning)
+        shown: Any = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *place: Any) -> None:
+            if issubclass(category, CheckpointWarning):
+                note(f"deltaloop: {message}")
+            else:
+                shown(message, category, *place)
+
+        warnings.showwarning = show  # type: ignore[assignment]
         yield
 
 

@@ -428,6 +428,25 @@ def _add_train(train: argparse.ArgumentParser) -> None:
         "gives the same model, bit for bit",
     )
     add(
+        "--checkpoint",
+        metavar="PATH",
+        help="keep all that the training needs to go on in this file, should it be killed: written "
+        "before the first round, from time to time, and after Ctrl-C or SIGTERM",
+    )
+    add(
+        "--checkpoint-every",
+        type=_types.strength,
+        default=60.0,
+        metavar="S",
+        help="write it every S seconds (60)",
+    )
+    add(
+        "--resume",
+        metavar="PATH",
+        help="go on from such a file, with the same arguments and the same data, to the model of a "
+        "training that never stopped; if it is that of --checkpoint and there is none yet, begin",
+    )
+    add(
         "--output-model",
         metavar="PATH",
         help="save the model as a safetensors file; after Ctrl-C or SIGTERM the model so far",

@@ -29,6 +29,7 @@ def served() -> Iterator[None]:
         return
 
     def terminate(number: int, frame: FrameType | None) -> Never:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one would end what it asks for
         raise Terminated
 
     try:
@@ -41,7 +42,14 @@ def served() -> Iterator[None]:
 def save_so_far(
     args: argparse.Namespace, interrupt: KeyboardInterrupt, save: Callable[[], None]
 ) -> None:
-    """Save the model of a fit that was interrupted, where one was asked for, and say so."""
+    """Save the model of a fit that was interrupted, where one was asked for, and say so.
+
+    Its checkpoint is written already.
+    """
+    if hasattr(interrupt, "checkpoint"):
+        path, epochs = interrupt.checkpoint
+        after = f"{epochs} epoch{'s' if epochs != 1 else ''}"
+        note(f"deltaloop: --resume {path} goes on with the training, after {after}")
     if args.output_model is None or not hasattr(interrupt, "network"):
         return
     try:

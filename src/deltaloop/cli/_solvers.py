@@ -69,7 +69,8 @@ def fit_arguments(args: argparse.Namespace, n: int, name: str) -> dict[str, Any]
 
 def fit_options(args: argparse.Namespace) -> dict[str, Any]:
     """Return the other arguments of `Network.fit`: what is minimised, and when to stop."""
-    names = ("l1", "l2", "class_weight", "validation", "patience", "tol", "goal", "max_time")
+    names = ["l1", "l2", "class_weight", "validation", "patience", "tol", "goal", "max_time"]
+    names += ["checkpoint", "checkpoint_every", "resume"]
     return {name: getattr(args, name) for name in names} | {
         "dropout": args.dropout[0] if len(args.dropout) == 1 else args.dropout,
         "n_threads": args.threads,

@@ -126,10 +126,12 @@ def check_output(
     path: str | None,
     used: Mapping[str, str | None],
     others: tuple[str, ...] = (),
+    needed: bool = True,
 ) -> None:
     """Refuse a file that could not be written, or is in use, before time is spent on training.
 
-    Names that end in one of `others` are those of files of another kind.
+    Names that end in one of `others` are those of files of another kind. One that is not `needed`
+    may be written when there is time for it.
     """
     if path is None:
         return
@@ -145,6 +147,8 @@ def check_output(
         args.usage_error(
             f"argument {flag}: expected a name such as model.safetensors, got {path!r}"
         )
+    if not needed:
+        return
     try:
         atomic.check(path)
     except OSError as error:

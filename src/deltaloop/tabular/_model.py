@@ -191,6 +191,9 @@ class TabularModel(Travels, _estimator.Estimator):
         dropout: float | Sequence[float] = 0.0,
         validation: float | None = None,
         patience: int | None = None,
+        resume: str | os.PathLike[str] | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: float = 60.0,
         progress: bool = False,
         n_threads: int | None = None,
         **unknown: Never,
@@ -221,8 +224,10 @@ class TabularModel(Travels, _estimator.Estimator):
             `goal` or `patience`.
         validation : float, optional
             As for `Network.fit`: a fraction of the training rows.
-        patience, progress, n_threads
+        patience, checkpoint, checkpoint_every, progress, n_threads
             As for `Network.fit`.
+        resume : path, optional
+            A file that `checkpoint` has written, of a fit to the same table with the same options.
         **unknown
             Anything else is refused.
 

@@ -28,7 +28,16 @@ TIMES = ("seconds", "times")
 # What is left out where a header would be too long, in this order.
 LONG = ("per_class", "per_target", "options", "ignored", "warnings")
 # Options that say nothing about the result of a fit, and what others are where they do nothing.
-SILENT = ("callback", "callback_every", "progress", "n_threads", "new_categories")
+SILENT = (
+    "callback",
+    "callback_every",
+    "progress",
+    "n_threads",
+    "new_categories",
+    "resume",
+    "checkpoint",
+    "checkpoint_every",
+)
 OFF: dict[str, Any] = {"l1": 0.0, "dropout": 0.0, "residual": False, "drop": []}
 MAX_PARTS = MAX_HEADER_BYTES // 4
 

@@ -60,6 +60,9 @@ OPTIONS = (
     "dropout",
     "validation",
     "patience",
+    "resume",
+    "checkpoint",
+    "checkpoint_every",
     "progress",
     "n_threads",
 )

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import gcd
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,7 @@ class Mine:
     others: Mine | None = None  # those of the validation
     classes: NDArray[np.intp] = field(default_factory=lambda: np.empty(0, np.intp))
     same: dict[str, str] = field(default_factory=dict)
+    resume: Any = None  # what to go on from
 
     @property
     def n(self) -> int:
@@ -73,7 +75,6 @@ def prepare(
     sample_weight: object,
     validation: object,
     same: dict[str, Any],
-    resume: object,
     check_finite: bool,
 ) -> Mine:
     """Return what this rank has, validated as for one process."""
@@ -111,7 +112,6 @@ def prepare(
     mine.same["the network's layers"] = repr(what)
     mine.same["the network's parameters"] = digest(net.parameters)
     mine.same["the network's seed"] = repr((net.seed, net._position))
-    mine.same["resume"] = "" if resume is None else digest_of(resume)
     mine.same["validation"] = repr(validation is not None)
     return mine
 
@@ -122,13 +122,26 @@ def digest(array: NDArray[Any]) -> str:
 
 
 def digest_of(state: object) -> str:
-    """Return the same of a state."""
+    """Return the same of a state, or of a file."""
+    if state is None:
+        return ""
+    if isinstance(state, str | os.PathLike):
+        return hashlib.sha256(Path(state).read_bytes()).hexdigest()[:32]
     if not isinstance(state, Mapping):
         raise TypeError(
-            f"resume must be a mapping of names to arrays such as FitResult.state, got "
+            "resume must be a mapping of names to arrays such as FitResult.state, or a path, got "
             f"{type(state).__name__}"
         )
     return repr([(name, digest(np.asarray(state[name]))) for name in sorted(state)])
+
+
+def going_on(resume: object, checkpoint: object) -> object:
+    """Return what to go on from: nothing, where the file to write is that and is not there yet."""
+    if isinstance(resume, str | os.PathLike) and isinstance(checkpoint, str | os.PathLike):
+        begins = os.path.realpath(resume) == os.path.realpath(checkpoint)
+        if begins and not os.path.lexists(resume):
+            return None
+    return resume
 
 
 def rows_of(

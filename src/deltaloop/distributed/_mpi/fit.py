@@ -7,6 +7,7 @@ tree. So all ranks have the same bits, those of one process, and no parameters t
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -21,8 +22,16 @@ from deltaloop._fit import run as _run
 from deltaloop._fit.arguments import Validation, check_solvers
 from deltaloop._fit.elsewhere import Elsewhere
 from deltaloop.distributed import _tree
-from deltaloop.distributed._mpi.arguments import agree, own_threads, prepare, share, together
-from deltaloop.distributed._mpi.channel import Channel, RankError
+from deltaloop.distributed._mpi.arguments import (
+    agree,
+    digest_of,
+    going_on,
+    own_threads,
+    prepare,
+    share,
+    together,
+)
+from deltaloop.distributed._mpi.channel import Channel, RankError, shared
 from deltaloop.distributed._mpi.rows import Data, Rows
 from deltaloop.distributed._mpi.sums import Sums
 from deltaloop.network import Network
@@ -57,7 +66,9 @@ def fit(
     missing_targets: str = "raise",
     validation: tuple[ArrayLike, ...] | None = None,
     patience: int | None = None,
-    resume: Mapping[str, ArrayLike] | None = None,
+    resume: Mapping[str, ArrayLike] | str | os.PathLike[str] | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_every: float = 60.0,
     progress: bool = False,
     n_threads: int | None = None,
     seed: int | None = None,
@@ -97,8 +108,13 @@ def fit(
         As for ``Network.fit``, by the classes of all ranks.
     validation : (X, Y) or (X, Y, sample_weight), optional
         Rows of this rank to be judged by, on every rank: it may have 0 rows. No fraction.
-    resume : mapping, optional
-        The state to go on from, the same on every rank.
+    resume : mapping or path, optional
+        The state to go on from, or the file of a fit that was killed; the same on every rank.
+    checkpoint : path, optional
+        A file that rank 0 writes while it trains, as for ``Network.fit``. It needs 4,096 rows, and
+        excludes `max_time`.
+    checkpoint_every : float, default 60.0
+        Seconds from one writing to the next.
     progress : bool, default False
         Whether rank 0 shows a bar.
     n_threads : int, optional
@@ -155,10 +171,13 @@ def fit(
         "missing_targets": missing_targets,
         "patience": patience,
         "seed": seed,
+        "checkpoint": checkpoint is not None,
     }
     with channel.listening():
         try:
-            mine = prepare(net, X, Y, sample_weight, validation, same, resume, check_finite)
+            mine = prepare(net, X, Y, sample_weight, validation, same, check_finite)
+            mine.resume = going_on(resume, checkpoint)
+            mine.same["resume"] = digest_of(mine.resume)
             error: BaseException | None = None
         except Exception as wrong:
             mine, error = None, wrong
@@ -166,9 +185,11 @@ def fit(
         known = agree(channel, mine, error, callback, callback_every)
         try:
             data, other = share(channel, net, mine, known, same["class_weight"])
-            how = dict(
-                same, resume=resume, check_finite=False, n_threads=threads or own_threads(known)
-            )
+            how = same | {"check_finite": False, "n_threads": threads or own_threads(known)}
+            how["resume"] = None if mine is None else mine.resume
+            how["checkpoint_asked"] = checkpoint is not None
+            how["checkpoint"] = checkpoint if channel.rank == 0 else None
+            how["checkpoint_every"] = checkpoint_every
             how["callback"], how["callback_every"] = together(
                 channel, known, callback, callback_every
             )
@@ -285,7 +306,15 @@ def train(
         and problem.l2 == 0
         for solver in solvers
     )
-    if data.n < _tree.LEAST_ROWS or dual:
+    few = data.n < _tree.LEAST_ROWS or dual
+    if how.pop("checkpoint_asked") and (few or how["max_time"] is not None):
+        raise shared(
+            ValueError(
+                "checkpoint needs 4,096 rows, and no max_time, on several ranks; keep info.state "
+                "in a callback instead"
+            )
+        )
+    if few:
         return train_everywhere(net, data, other, how)
     engine = Ranks(data, other, problem, how["n_threads"], how["max_time"] is not None)
     return _run.fit(
