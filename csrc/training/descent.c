@@ -210,15 +210,14 @@ static size_t online_steps(struct mlp_fit *fit)
 }
 
 /* 1 / sum s over the next n rows, or 0 where these are all 0. */
-static double inverse_weight(const struct mlp_fit *fit, size_t n)
+static double inverse_weight(const struct source *from, size_t n)
 {
-    const struct descent *d = fit->memory;
-    if (fit->pass.weights == NULL)
+    if (from->weights == NULL)
         return 1.0 / (double)n;
     double sum = 0.0, buffer[256];
     for (size_t i = 0, rows; i < n; i += rows) {
         rows = n - i < 256 ? n - i : 256;
-        const double *s = mlp_rows(fit->pass.weights, d->order, d->batch + i, rows, buffer);
+        const double *s = mlp_rows(from->weights, from->order, from->begin + i, rows, buffer);
         for (size_t k = 0; k < rows; k++)
             sum += s[k];
     }
@@ -261,7 +260,7 @@ static enum mlp_event advance_batches(struct mlp_fit *fit)
         fit->pass.y = from.y;
         fit->pass.weights = from.weights;
         if (fit->options.mean)
-            d->step.scale = inverse_weight(fit, rows);
+            d->step.scale = inverse_weight(&from, rows);
         mlp_step_prepare(&d->step);
         mlp_fit_batch(fit, from.order, from.begin, rows);
         fit->pass.keep = left <= size; /* for its norm */

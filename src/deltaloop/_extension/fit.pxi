@@ -184,13 +184,14 @@ cdef class Fit:
         """
         cdef mlp_matrix mx, my
         cdef Weights described = Weights(weights, x.shape[0])
+        cdef size_t n = x.shape[0] if self.elsewhere is None else self.elsewhere.n
         self.check_batched()
         self.check_kind(x)
         x = self.core.seen(x)
         rows_of(x, x.shape[0], self.core.n_inputs, &mx)
         targets_of(y, x.shape[0], self.core.n_outputs, labels, self.problem, &my)
-        if not mlp_fit_replace(self.fit, &mx, &my, described.pointer(), x.shape[0],
-                               order_of(order, x.shape[0])):
+        if not mlp_fit_replace(self.fit, &mx, &my, described.pointer(), n,
+                               order_of(order, n)):
             raise RuntimeError("an epoch over other instances is under way")
         self.x, self.y, self.weights, self.order = x, y, described, order
         self.pinned = pin(x), pin(y)

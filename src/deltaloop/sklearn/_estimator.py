@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from operator import is_
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from deltaloop.sklearn._document import page_address
 from deltaloop.sklearn._optimizer import DivergedError, Optimizer
 from deltaloop.sklearn._rows import Array, Rows
 from deltaloop.sklearn._training import Training
+
+if TYPE_CHECKING:
+    from deltaloop.sklearn._settings import Settings
 
 Floats = NDArray[np.float64]
 
@@ -238,7 +241,11 @@ class Perceptron(Training):
         targets, labels, n_outputs = plain or self._targets(y, incremental)
         weights = self._weights_of(y, weights, incremental)
         rows = Rows(X, targets, labels, weights)
-        layers = [X.shape[1], *settings.hidden, n_outputs]
+        self._network_for(settings, [X.shape[1], *settings.hidden, n_outputs], first)
+        return self._fit_rows(settings, rows, incremental)
+
+    def _network_for(self, settings: Settings, layers: list[int], first: bool) -> None:
+        """Make the network, or see to it that there is the right one."""
         if first:
             self._begin(settings, layers)
         elif list(self._ready().layers) != layers:
@@ -251,6 +258,8 @@ class Perceptron(Training):
             or self.network_.loss != (self._loss(settings)[0])
         ):
             self._make_network(settings, layers, self.network_.parameters)
+
+    def _fit_rows(self, settings: Settings, rows: Rows, incremental: bool) -> Self:
         with exclusive(self.network_):
             try:
                 self._train(settings, rows, incremental)

@@ -107,6 +107,7 @@ class Optimizer:
         batch_size = settings.batch(rows.n)
         same = (
             self._run is not None
+            and rows.elsewhere is None
             and self._network is network
             and self._is_sparse == isinstance(rows.X, _core.Csr)
             and batch_size <= self._batch_size == settings.batch(self._batch_size)
@@ -137,6 +138,7 @@ class Optimizer:
             n_threads=self._n_threads,
             most=1,
             mean=True,
+            elsewhere=rows.elsewhere,
         )
         arrays = self._arrays
         if arrays is not None and _names(settings) <= set(arrays):
@@ -162,6 +164,8 @@ class Optimizer:
 
     def close(self, rows: Rows) -> None:
         """Let go of the rows."""
+        if rows.elsewhere is not None:
+            self.suspend()
         if self._run is not None:
             x = _sparse.alike(np.zeros((1, rows.X.shape[1])), rows.X)
             y = np.zeros((1, *rows.y.shape[1:]), rows.y.dtype)
@@ -245,11 +249,10 @@ class FullBatch:
         self.stopped = ""  # why
         self._slices = _Slices()
         self._last: float | None = None
-        x = rows.X
-        self._data = network, rows, x, problem
+        self._data = network, rows, problem
         self._run = _core.Fit(
             network,
-            x,
+            rows.X,
             rows.y,
             labels=rows.labels,
             solver=solver,
@@ -259,6 +262,7 @@ class FullBatch:
             goal=-np.inf,
             n_threads=settings.n_threads,
             most=settings.max_iter,
+            elsewhere=rows.elsewhere,
         )
 
     def epoch(self) -> float | None:
@@ -282,9 +286,8 @@ class FullBatch:
 
     def _plain_cost(self) -> float:
         """Evaluate the loss without the penalty that a solver estimates."""
-        network, rows, x, problem = self._data
-        threads = self.settings.n_threads
-        return network._cost(x, rows.y, rows.labels, False, threads, problem)[0]
+        network, rows, problem = self._data
+        return rows.cost(network, self.settings.n_threads, problem)
 
     def _lbfgs_rule(self, cost: float | None) -> str:
         """Return the reason to stop, if there is one."""

@@ -30,7 +30,7 @@ def warn(
     """
     solver: Solver = Rprop() if settings.solver is None else settings.solver
     # The gradient of a sample is no zero where that of all rows is.
-    most = rows.n if reason in solver._emergencies else SAMPLE
+    most = rows.n if reason in solver._emergencies and rows.elsewhere is None else SAMPLE
     chosen = np.arange(0, rows.n, max(1, -(-rows.n // most)))
     sample = rows[chosen]
     if sample.total_weight == 0:
