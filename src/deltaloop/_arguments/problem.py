@@ -73,7 +73,7 @@ def balance(
                 "0 and 1 with cross_entropy and one output"
             )
         classes = y[:, 0].astype(np.intp)
-    return _class_weights(class_weight, np.bincount(classes, minlength=m))[classes]
+    return of_classes(class_weight, np.bincount(classes, minlength=m))[classes]
 
 
 def plain_classes(class_weight: object) -> object:
@@ -90,7 +90,7 @@ def plain_classes(class_weight: object) -> object:
     }
 
 
-def _class_weights(class_weight: object, counts: NDArray[np.intp]) -> NDArray[np.float64]:
+def of_classes(class_weight: object, counts: NDArray[np.intp]) -> NDArray[np.float64]:
     """Return a weight for each class, of which there are `counts` instances."""
     m = len(counts)
     if isinstance(class_weight, str):
