@@ -148,12 +148,12 @@ def size(name: str, value: object) -> int:
         digits = text.rstrip("BIKMGT ")
         unit = text[len(digits) :].strip()
         try:
-            number = float(digits) * UNITS[unit]
+            read = float(digits) * UNITS[unit]
         except (ValueError, KeyError):
             raise ValueError(
                 f"{name} must be bytes, or text such as '1GB' or '500MB', got {value!r}"
             ) from None
-        number = int(number) if math.isfinite(number) else 2**62
+        number = int(read) if math.isfinite(read) else 2**62
     found = integer(name, number, at_least=-sys.maxsize)
     if found < LEAST_MEMORY:
         raise ValueError(f"{name} must be at least 10 MB, got {value!r}")

@@ -55,12 +55,12 @@ def test_partial_fit_is_a_pass_over_the_blocks():
 
 
 def test_fit_makes_passes():
-    model = MLPRegressor(hidden_layer_sizes=(8,), max_iter=40, learning_rate_init=0.01)
+    model = regressor((8,), max_iter=40, learning_rate_init=0.01)
     model.fit(blocks(X, Y), None)
     assert model.score(X, Y) > 0.95
     assert len(model.loss_curve_) == model.n_iter_ <= 40
     assert model.loss_ == model.loss_curve_[-1] < model.loss_curve_[0]
-    again = MLPRegressor(hidden_layer_sizes=(8,), max_iter=40, learning_rate_init=0.01)
+    again = regressor((8,), max_iter=40, learning_rate_init=0.01)
     again.fit(X, Y).fit(blocks(X, Y), None)  # begins anew
     assert again.network_.parameters.tobytes() == model.network_.parameters.tobytes()
     classes = classifier((8,), max_iter=10).fit(blocks(X, codes(LABELS)), None)

@@ -14,8 +14,8 @@ from deltaloop._blocks.block import BLOCK, Array, Block, Source, not_numbers, of
 def _pyarrow(what: str) -> Any:
     """Return pyarrow with its datasets."""
     try:
-        import pyarrow
-        import pyarrow.dataset
+        import pyarrow  # type: ignore[import-untyped]
+        import pyarrow.dataset  # type: ignore[import-untyped]
     except ImportError as error:
         raise ModuleNotFoundError(
             f"reading {what} needs pyarrow: pip install pyarrow", name=error.name
@@ -34,6 +34,31 @@ def numbers(pa: Any, name: str, column: Any) -> Array:
         raise not_numbers(name, kind)
     array: Array = np.asarray(column.to_numpy(zero_copy_only=False))
     return array.astype(np.float64) if array.dtype == np.float16 else array
+
+
+def scanned(dataset: Any, columns: list[str], rows: int) -> Iterator[Any]:
+    """Read a dataset's record batches of at most so many rows, with as little memory as it can.
+
+    Arrow's own scanner reads ahead, by as much as the one who takes the batches is slower: of files
+    of Parquet that have these columns as they are, row groups are read when they are asked for.
+    """
+    pa = _pyarrow("a dataset")
+    options = {"batch_size": rows, "batch_readahead": 1, "fragment_readahead": 1}
+    parquet = isinstance(getattr(dataset, "format", None), pa.dataset.ParquetFileFormat)
+    if not parquet or getattr(dataset, "_scan_options", None):
+        yield from dataset.to_batches(columns=columns, **options)
+        return
+    import pyarrow.parquet as pq  # type: ignore[import-untyped]
+
+    types = {name: dataset.schema.field(name).type for name in columns}
+    for fragment in dataset.get_fragments():
+        there = {field.name: field.type for field in fragment.physical_schema}
+        if any(there.get(name) != kind for name, kind in types.items()):
+            yield from fragment.to_batches(schema=dataset.schema, columns=columns, **options)
+            continue
+        with fragment.open() as file:
+            opened = pq.ParquetFile(file, pre_buffer=False)
+            yield from opened.iter_batches(batch_size=rows, columns=columns, use_threads=False)
 
 
 class _Batches(Source):
@@ -69,14 +94,7 @@ class Dataset(_Batches):
         super().__init__(dataset.schema, Y, sample_weight)
 
     def batches(self) -> Iterator[Any]:
-        # Few are read ahead by Arrow itself: the windows are filled ahead as well.
-        yield from self.dataset.to_batches(
-            columns=self.columns.all,
-            batch_size=self.rows,
-            batch_readahead=1,
-            fragment_readahead=1,
-            cache_metadata=False,
-        )
+        yield from scanned(self.dataset, self.columns.all, self.rows)
 
 
 class Files(Dataset):

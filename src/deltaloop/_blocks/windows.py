@@ -18,7 +18,7 @@ MEMORY = 2**28
 # Windows: C has one, and one is filled.
 WINDOWS = 2
 # Bytes of a window at least, where the rows suffice: less often asked for, less often waited for.
-LEAST = 2**23
+LEAST = 2**25
 # The ranges of a pass over many rows, each of which a thread takes: MLP_RANGES.
 RANGES = 64
 

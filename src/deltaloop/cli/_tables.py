@@ -87,7 +87,7 @@ def _trained(args: argparse.Namespace, progress: Progress) -> tuple[dict[str, An
     options = Options.of({name: getattr(args, name) for name in READING if getattr(args, name)})
     told: dict[str, str] = {}
     rows = _rows(args)
-    frame = None if rows is not None else _read(args, args.data, options, told=told)
+    frame: Any = None if rows is not None else _read(args, args.data, options, told=told)
     names = list(frame.columns) if rows is None else rows.names
     if not args.target:
         args.usage_error(

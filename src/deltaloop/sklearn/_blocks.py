@@ -96,8 +96,8 @@ def fit(estimator: Any, kind: _kinds.Kind, X: Any, y: Any, sample_weight: Any) -
     before = dict(estimator.__dict__)
     try:
         if not estimator.warm_start:
-            for name in [name for name in before if name.endswith("_") or name == "_optimizer"]:
-                del estimator.__dict__[name]
+            given = estimator.get_params(deep=False)
+            estimator.__dict__ = {name: before[name] for name in before if name in given}
         _epochs(estimator, settings, data, classes)
     except KeyboardInterrupt:
         raise

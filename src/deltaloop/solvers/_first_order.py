@@ -39,7 +39,7 @@ class _Rated(Solver):
         return {
             "learning_rate": self.learning_rate,
             "batch_size": self.batch_size or 0,
-            "shuffle": 2 if self.shuffle == BLOCKS else self.shuffle,
+            "shuffle": 2 if self.shuffle == BLOCKS else bool(self.shuffle),
             "clip_norm": self.clip_norm or 0.0,
             "clip_value": self.clip_value or 0.0,
         }

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deltaloop import _core, _splits
+from deltaloop._blocks.arrow import scanned
 from deltaloop._files.paths import twice
 from deltaloop._scaling import Floats, Scaling
 from deltaloop.network import Network
@@ -75,9 +76,9 @@ def open_rows(frame: object) -> Rows | None:
 
 def _pyarrow() -> Any:
     try:
-        import pyarrow
-        import pyarrow.compute
-        import pyarrow.dataset
+        import pyarrow  # type: ignore[import-untyped]
+        import pyarrow.compute  # type: ignore[import-untyped]
+        import pyarrow.dataset  # type: ignore[import-untyped]
     except ImportError as error:
         raise ModuleNotFoundError(
             "reading tables in blocks needs pyarrow: pip install pyarrow", name=error.name
@@ -108,13 +109,7 @@ def _of_dataset(dataset: Any) -> Rows:
     pa = _pyarrow()
 
     def read(columns: list[str], rows: int) -> Iterator[Any]:
-        for batch in dataset.to_batches(
-            columns=columns,
-            batch_size=rows,
-            batch_readahead=1,
-            fragment_readahead=1,
-            cache_metadata=False,
-        ):
+        for batch in scanned(dataset, columns, rows):
             yield pa.Table.from_batches([batch])
 
     return Rows(_once(dataset.schema.names), dataset.count_rows(), read)
