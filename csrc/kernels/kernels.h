@@ -174,6 +174,9 @@ struct mlp_kernels {
     void (*single_delta)(enum mlp_activation g, size_t rows, size_t m, const double *delta,
                          const double *w, const double *a, double *out);
 
+    /* delta_ij <- a_ij (delta_ij - sum_k a_ik delta_ik), softmax's Jacobian times delta = dC/da: (rows, m) */
+    void (*softmax_delta)(size_t rows, size_t m, const double *a, double *delta);
+
     /* From z (rows, m) of the output layer and y (rows, m): c (rows,) <- the cost of each instance,
      * a chain over ascending j; delta (rows, m) <- dC/dz unless step. z is overwritten; terms
      * (rows, m) is scratch. */

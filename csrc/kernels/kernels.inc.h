@@ -30,6 +30,7 @@ const struct mlp_kernels KERNELS = {
     .activate_keep = activate_keep,
     .multiply_derivative = multiply_derivative,
     .single_delta = single_delta,
+    .softmax_delta = softmax_delta,
     .output = output,
     .accumulate = accumulate,
     .descend = descend,

@@ -75,7 +75,6 @@ static void row_sums(size_t rows, size_t m, const double *terms, double *c)
     }
 }
 
-/* delta_j <- a_j (e_j - sum_k a_k e_k), softmax's Jacobian times e = dC/da, row by row. */
 static void softmax_delta(size_t rows, size_t m, const double *a, double *delta)
 {
     for (size_t i = 0; i < rows; i++, a += m, delta += m) {

@@ -40,18 +40,6 @@ void mlp_output_gaps(const struct mlp_network *net, enum mlp_activation g, size_
         leave_out(g, m, y + i * m, delta + i * m, terms + i * m, c + i);
 }
 
-/* delta_j <- a_j (e_j - sum_k a_k e_k) */
-static void softmax_delta(size_t rows, size_t m, const double *a, double *delta)
-{
-    for (size_t i = 0; i < rows; i++, a += m, delta += m) {
-        double sum = 0.0;
-        for (size_t j = 0; j < m; j++)
-            sum += a[j] * delta[j];
-        for (size_t j = 0; j < m; j++)
-            delta[j] = a[j] * (delta[j] - sum);
-    }
-}
-
 static void slopes(const struct mlp_network *net, size_t rows, double *z, const double *e,
                    double *delta, double *terms, double *c)
 {
@@ -65,7 +53,7 @@ static void slopes(const struct mlp_network *net, size_t rows, double *z, const 
             delta[i] *= scale[i % m];
     }
     if (g == MLP_SOFTMAX)
-        softmax_delta(rows, m, z, delta);
+        net->kernels->softmax_delta(rows, m, z, delta);
     else
         net->kernels->multiply_derivative(g, rows * m, derivable, delta);
     memset(c, 0, rows * sizeof *c);

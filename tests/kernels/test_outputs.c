@@ -177,6 +177,32 @@ static void test_losses(const struct mlp_kernels *k)
     }
 }
 
+/* Softmax's Jacobian times e, against its elements a_j ((j == k) - a_k). */
+static void test_softmax_delta(const struct mlp_kernels *k)
+{
+    for (size_t rows = 1; rows <= 20; rows++) {
+        const size_t m = random_size(20), n = rows * m;
+        struct array a = array(n), delta = array(n);
+        double e[400];
+        memcpy(e, delta.p, n * sizeof *e);
+        k->activate(MLP_SOFTMAX, rows, m, a.p);
+        k->softmax_delta(rows, m, a.p, delta.p);
+        for (size_t i = 0; i < rows; i++) {
+            const double *ai = a.p + i * m, *ei = e + i * m;
+            for (size_t j = 0; j < m; j++) {
+                double expected = 0.0, size = 0.0;
+                for (size_t p = 0; p < m; p++) {
+                    expected += ai[j] * ((j == p ? 1.0 : 0.0) - ai[p]) * ei[p];
+                    size += ai[j] * ((j == p ? 1.0 : 0.0) + ai[p]) * fabs(ei[p]);
+                }
+                CHECK(fabs(delta.p[i * m + j] - expected) <= 1e-14 * size);
+            }
+        }
+        release(a.base, a.size);
+        release(delta.base, delta.size);
+    }
+}
+
 /* The weights of instances; one that weighs nothing counts for nothing, whatever it is. */
 static void test_weigh(const struct mlp_kernels *k)
 {
@@ -239,6 +265,18 @@ static void time_output(const struct mlp_kernels *k)
     release(c.base, c.size);
 }
 
+static void time_softmax_delta(const struct mlp_kernels *k)
+{
+    const size_t rows = 100, m = 10, n = rows * m;
+    struct array a = room(n), from = room(n), delta = room(n);
+    k->activate(MLP_SOFTMAX, rows, m, a.p);
+    TIME_AFTER("100 x 10", n, memcpy(delta.p, from.p, n * sizeof *delta.p),
+               k->softmax_delta(rows, m, a.p, delta.p));
+    release(a.base, a.size);
+    release(from.base, from.size);
+    release(delta.base, delta.size);
+}
+
 static void time_weigh(const struct mlp_kernels *k)
 {
     const size_t rows = 100, m = 10;
@@ -253,6 +291,7 @@ static void time_weigh(const struct mlp_kernels *k)
 
 static const struct row ROWS[] = {
     {"output", time_output, {test_output, test_losses, test_small_costs}},
+    {"softmax_delta", time_softmax_delta, {test_softmax_delta}},
     {"weigh", time_weigh, {test_weigh}},
 };
 

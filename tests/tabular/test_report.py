@@ -13,9 +13,9 @@ dummy = pytest.importorskip("sklearn.dummy")
 FEW = "30 rows are few: another split of them may give quite other figures"
 
 
-def of_classes(learned, y, p, classes):
+def of_classes(learned, y, p, classes, weighted=False):
     learned, y, p = np.array(learned), np.array(y), np.array(p, float)
-    return _report.measure(learned, y, p, p.argmax(axis=1), classes, ["y"])
+    return _report.measure(learned, y, p, p.argmax(axis=1), classes, ["y"], weighted)
 
 
 def of_values(learned, y, predicted, names=("y",)):
@@ -80,6 +80,19 @@ class TestVerdict:
         text = of_classes(y, y, [[0.9, 0.1]] * 10, ["no", "yes"])["verdict"]
         start = "No better than always guessing 'no': right for 90 % of the rows held out, that for"
         assert text == f"{start} 90 %."
+
+    def test_weighted_classes_count_the_same(self):
+        """Nine in ten are of one class: what finds the tenth is no worse than guessing it."""
+        y = np.repeat([0, 1], [90, 10])
+        p = np.where(np.arange(100)[:, None] % 10 < 8, [0.9, 0.1], [0.1, 0.9])  # right for 80 %
+        p[y == 1] = [0.2, 0.8]
+        found = of_classes(y, y, p, ["no", "yes"], weighted=True)
+        assert found["metrics"]["balanced_accuracy"] == pytest.approx(0.9)
+        assert found["verdict"] == (
+            "Right for 90 % of the rows held out, where each class counts the same; always "
+            "guessing 'no' is right for 50 %."
+        )
+        assert of_classes(y, y, p, ["no", "yes"])["verdict"].startswith("No better than")
 
     def test_ranks_without_a_better_guess(self):
         y = [0] * 18 + [1] * 2

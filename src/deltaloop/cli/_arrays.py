@@ -112,8 +112,8 @@ def _trained(args: argparse.Namespace, progress: Progress) -> tuple[dict[str, An
     if args.output_model is not None:
         network.save(args.output_model, metadata=_metadata(data))
     progress.stage("measuring")
-    measured = _measured(network, data, rows, held_out)
     weighted = args.class_weight is not None
+    measured = _measured(network, data, rows, held_out, weighted)
     report = {
         "task": data.task,
         "data": data.name,
@@ -201,7 +201,11 @@ def _fit(
 
 
 def _measured(
-    network: dl.Network, data: Data, rows: NDArray[np.intp], held_out: NDArray[np.intp]
+    network: dl.Network,
+    data: Data,
+    rows: NDArray[np.intp],
+    held_out: NDArray[np.intp],
+    weighted: bool,
 ) -> dict[str, Any]:
     """Return what the rows held out say of the network, beside the simplest guess."""
     X, y = data.X[held_out], data.y[held_out]
@@ -209,7 +213,7 @@ def _measured(
     if len(X):
         outputs = network.predict(X)
         guess = guess if data.classes is None else np.asarray(network.classify(X))
-    return measure(data.y[rows], y, outputs, guess, data.classes, _names(data))
+    return measure(data.y[rows], y, outputs, guess, data.classes, _names(data), weighted)
 
 
 def _names(data: Data) -> list[str]:

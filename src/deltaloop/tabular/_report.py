@@ -38,12 +38,14 @@ def measure(
     guess: NDArray[np.intp] | None,
     classes: Sequence[Any] | None,
     names: Sequence[str],
+    weighted: bool = False,
 ) -> dict[str, Any]:
     """Return what rows that were held out say of a model, beside the baseline.
 
     `learned` is the target of the training rows, y that of the rows held out, `outputs` what the
     model says of these: class numbers (n,), probabilities (n, k) and the class numbers `guess`
-    (n,); or values (n, k) of the targets `names`. Without rows every measure is None.
+    (n,); or values (n, k) of the targets `names`. Without rows every measure is None. Where the
+    classes were `weighted`, the verdict lets each class count the same.
     """
     if classes is None:
         return _values(learned, y, outputs, names)
@@ -57,7 +59,9 @@ def measure(
         "baseline": {"guess": classes[common], **measured(CLASSES, y, same, always)},
         "per_class": _per_class(y, guess, classes),
     }
-    return found | {"verdict": _class_verdict(found, y == guess, y == common)}
+    counts = np.bincount(y, minlength=k)
+    each = len(y) / (np.count_nonzero(counts) * counts[y]) if weighted else np.ones(len(y))
+    return found | {"verdict": _class_verdict(found, y == guess, y == common, each)}
 
 
 def _per_class(
@@ -130,25 +134,30 @@ def _clear_part(base: NDArray[np.float64], own: NDArray[np.float64]) -> float:
     return math.inf if error == 0.0 else float(part / error)
 
 
-def _class_verdict(found: dict[str, Any], right: NDArray[Any], base: NDArray[Any]) -> str:
-    """Return in a sentence how good a classification is."""
+def _class_verdict(
+    found: dict[str, Any], right: NDArray[Any], base: NDArray[Any], each: NDArray[Any]
+) -> str:
+    """Return in a sentence how good a classification is; `each` is the weight of a row."""
     n = len(right)
     if not n:
         return "Not measured: no rows were held out."
     guess = f"always guessing {found['baseline']['guess']!r}"
-    own, other = percent(float(right.mean())), percent(float(base.mean()))
-    clear = _clear(right.astype(float) - base)
+    own, other = percent(float((each * right).mean())), percent(float((each * base).mean()))
+    clear = _clear(each * (right.astype(float) - base))
+    rows = "of the rows held out"
+    if np.ptp(each) > 0.0:
+        rows += ", where each class counts the same"
     if clear >= CLEAR:
-        return f"Right for {own} of the rows held out; {guess} is right for {other}."
+        return f"Right for {own} {rows}; {guess} is right for {other}."
     if clear > 0.0:
         return (
-            f"Perhaps no better than {guess}: right for {own} of the rows held out instead of "
+            f"Perhaps no better than {guess}: right for {own} {rows}, instead of "
             f"{other}, a difference that may be chance with {rows_text(n)}."
         )
     ranks = found["metrics"]["roc_auc"]
     known = ranks is not None and ranks > 0.7
     also = f" Its probabilities do tell rows apart, though: ROC AUC {ranks:.2f}." if known else ""
-    return f"No better than {guess}: right for {own} of the rows held out, that for {other}.{also}"
+    return f"No better than {guess}: right for {own} {rows}, that for {other}.{also}"
 
 
 def _value_verdict(found: dict[str, Any], name: str, clear: float) -> str:

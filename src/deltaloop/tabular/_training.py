@@ -245,7 +245,7 @@ def train(
         "version": _core.__version__,
     }
     try:
-        found |= measure(network, data)
+        found |= measure(network, data, options.get("class_weight") is not None)
     except KeyboardInterrupt as interrupt:
         interrupt.result, interrupt.network = result, network  # type: ignore[attr-defined]
         raise
@@ -263,7 +263,7 @@ def _epochs(network: Network, n: int, options: Mapping[str, Any]) -> dict[str, i
     return {"max_epochs": max(usual, -(-UPDATES // -(-n // solver.batch_size)))}
 
 
-def measure(network: Network, data: Prepared) -> dict[str, Any]:
+def measure(network: Network, data: Prepared, weighted: bool) -> dict[str, Any]:
     """Return what the rows held out say of a network, beside the simplest guess."""
     X, y, classes = data.X[data.test], data.y[data.test], data.target.classes
     shape = (0, data.target.n_outputs)
@@ -271,7 +271,8 @@ def measure(network: Network, data: Prepared) -> dict[str, Any]:
     guess = None
     if classes is not None:
         guess = np.asarray(network.classify(X)) if len(X) else np.empty(0, np.intp)
-    found = _report.measure(data.y[data.train], y, outputs, guess, classes, data.target.names)
+    learned, names = data.y[data.train], data.target.names
+    found = _report.measure(learned, y, outputs, guess, classes, names, weighted)
     name = "r2" if classes is None else "accuracy"
     return {name: found["metrics"][name], **found}
 
