@@ -155,6 +155,20 @@ enum mlp_kind {
     MLP_SLOPES
 };
 
+/* Rows that do not all lie in memory at a time: the arrays of instances, of their targets and of their
+ * weights are then those of `places` rows, and of these rows first .. end - 1 of all n lie in places
+ * at .. at + end - first - 1.
+ *
+ * next(context, row) makes row number `row`, and as many behind it as it likes, lie there, and sets the numbers
+ * above; what lay there before is gone. It returns 0, or else where there is no such row: the call then ends
+ * without a result, as do those after it. It is called in the thread of the caller of the core alone, and rows are
+ * asked for in ascending order from 0 on, over and over. */
+struct mlp_blocks {
+    int (*next)(void *context, size_t row);
+    void *context;
+    size_t first, end, at, places;
+};
+
 /* An array of instances as the caller has it: element (i, j) of the given type lies at
  * data + i row_stride + j column_stride (bytes, any sign). Rows are converted to float64, and scaled, a
  * chunk at a time; C-contiguous float64 that is not scaled is used where it lies.
@@ -175,6 +189,9 @@ struct mlp_matrix {
     const size_t *rows;
     const int64_t *starts;
     const uint32_t *places;
+    /* Of instances of fits and of mlp_evaluation_new: NULL, or where n rows of them come from, of their targets and
+     * weights as well. */
+    struct mlp_blocks *blocks;
 };
 
 /* The words of a Philox4x64-10 stream: word number `position` is the next to be drawn. */
@@ -472,10 +489,16 @@ enum mlp_status mlp_find_nonfinite(const struct mlp_kernels *kernels, const stru
     O(at, double, mu)                                                                              \
     O(at, double, decay)
 
+/* Of mini-batches: which rows a permutation mixes: none, all n, or each MLP_SHUFFLED(m^(0)) that follow each
+ * other, by their part of a stream of the epoch's own: random.c has the rule. */
+enum mlp_shuffle { MLP_IN_ORDER = 0, MLP_SHUFFLE, MLP_SHUFFLE_BLOCKS };
+#define MLP_SHUFFLED(m_in)                                                                         \
+    ((m_in) <= 64 ? (size_t)65536 : (m_in) <= 16384 ? (size_t)4194304 / (m_in) : (size_t)256)
+
 /* What several solvers share, as MLP_SOLVERS says. */
 #define MLP_BATCH_OPTIONS(O, at)                                                                   \
     O(at, size_t, batch_size) /* 0: all n instances in one step */                                 \
-    O(at, int, shuffle)       /* a new permutation each epoch, from the stream */                  \
+    O(at, int, shuffle)       /* a new permutation each epoch, from the stream: see MLP_SHUFFLE */ \
     O(at, double, clip_norm)  /* the gradient's largest Euclidean norm; 0: none */                 \
     O(at, double, clip_value) /* each element's largest size; 0: none */
 #define MLP_NO_OPTIONS(O, at)
@@ -591,7 +614,9 @@ struct mlp_fit_report {
 
 struct mlp_fit;
 
-/* x, y and the network must outlive the fit. n >= 1, batch_size <= n. */
+/* x, y and the network must outlive the fit. n >= 1, batch_size <= n. Instances that come in blocks are not
+ * for options->order, options->mean, MLP_SHUFFLE and mlp_fit_replace; with MLP_SHUFFLE_BLOCKS their blocks begin
+ * with a multiple of MLP_SHUFFLED(m^(0)), and end with one or the last row. */
 enum mlp_status mlp_fit_new(struct mlp_fit **fit, struct mlp_network *network,
                             const struct mlp_matrix *x, const struct mlp_matrix *y, size_t n,
                             const struct mlp_fit_options *options);
@@ -682,6 +707,10 @@ struct mlp_health {
     size_t saturated;
     int constant, vary;
 };
+/* Takes the sample from these k instances instead, which are spread evenly over all n; of rows that come in blocks,
+ * before the two functions below. They must outlive the fit. */
+void mlp_fit_sample(struct mlp_fit *fit, const struct mlp_matrix *x, const struct mlp_matrix *y,
+                    const struct mlp_matrix *weights, size_t k);
 enum mlp_status mlp_fit_targets(struct mlp_fit *fit, struct mlp_target_survey *targets);
 enum mlp_status mlp_fit_health(struct mlp_fit *fit, struct mlp_health *health);
 
@@ -710,5 +739,11 @@ void mlp_random_permutation(struct mlp_stream *stream, size_t n, size_t *order);
 /* The same in portions, from order = 0..n-1 and left = n on, by Fisher and Yates's shuffle from the end: settles
  * up to `most` of the first `left` entries; returns how many are left, 1 or 0 at the end. */
 size_t mlp_random_shuffle(struct mlp_stream *stream, size_t left, size_t most, size_t *order);
+/* Two words of the stream, as the key of another one. */
+void mlp_random_key(struct mlp_stream *stream, uint64_t key[2]);
+/* order (n,) <- place + i for rows first + i, which begin with a multiple of `size`, permuted within each `size` of
+ * them as this key and the number of these rows' block say. */
+void mlp_random_blocks(const uint64_t key[2], size_t size, size_t first, size_t place, size_t n,
+                       size_t *order);
 
 #endif

@@ -17,8 +17,9 @@
 void mlp_pass_start(struct mlp_pass *pass, const size_t *order, size_t begin, size_t n)
 {
     pass->order = order;
-    pass->begin = begin;
+    pass->begin = pass->place = begin;
     pass->n = n;
+    pass->ready = pass->x->blocks == NULL ? n : 0;
     pass->n_ranges = mlp_n_ranges(pass->net, n);
     pass->range = pass->first = 0;
     pass->last = pass->n_ranges;
@@ -63,8 +64,28 @@ static int takes_lists(const struct mlp_pass *pass)
 static struct mlp_lists lists_of(const struct mlp_pass *pass, const struct mlp_arena *arena,
                                  size_t row, size_t rows)
 {
-    return (struct mlp_lists){pass->x,       pass->order,   pass->begin + row, rows,
+    return (struct mlp_lists){pass->x,       pass->order,   pass->place + row, rows,
                               arena->starts, arena->values, arena->places};
+}
+
+/* Whether there are rows in memory to go on with: asks for the next ones where there are none. */
+static int get_ready(struct mlp_pass *pass)
+{
+    const size_t row = pass->ranges[pass->range].row;
+    size_t rows = pass->n - row;
+    if (row < pass->ready)
+        return 1;
+    const size_t place = mlp_rows_at(pass->x, pass->begin + row, &rows);
+    pass->ready = row + rows;
+    pass->place = place - row; /* where no row 0 is, it wraps, and back with a row added */
+    return rows > 0;
+}
+
+/* The end of range r, or where the rows that lie in memory end within it. */
+static size_t end_of(const struct mlp_pass *pass, size_t r)
+{
+    const size_t end = range_end(pass, r);
+    return end < pass->ready ? end : pass->ready;
 }
 
 /* How many of `rows` rows of the batch from `row` on are a chunk. */
@@ -73,7 +94,7 @@ static size_t fitting(const struct mlp_pass *pass, const struct mlp_arena *arena
 {
     if (!takes_lists(pass) || pass->gradient == NULL)
         return rows;
-    return mlp_lists_fitting(pass->x, pass->order, pass->begin + row, rows, arena->room);
+    return mlp_lists_fitting(pass->x, pass->order, pass->place + row, rows, arena->room);
 }
 
 /* Units of a row whose mask is made at a time, on the stack: 2 KB. */
@@ -107,7 +128,7 @@ static void forward_layer(const struct mlp_pass *pass, const struct mlp_arena *a
     double *a = arena->a[l] + first * m, *d = mlp_kept(net, arena->a, l, first);
     const int linear = l + 1 == net->n_layers, lists = l == 0 && takes_lists(pass);
     if (lists)
-        mlp_layer_forward_lists(net, pass->x, pass->order, pass->begin + row, rows, pass->finite, a,
+        mlp_layer_forward_lists(net, pass->x, pass->order, pass->place + row, rows, pass->finite, a,
                                 d, linear);
     else
         mlp_layer_forward(net, l, rows, previous, c0, c1, a, d, panel, linear);
@@ -125,7 +146,7 @@ static void forward_layer(const struct mlp_pass *pass, const struct mlp_arena *a
     if (!lists)
         mlp_layer_skip(net, l, rows, previous, c0, c1, a);
     else if (net->layers[l].skip)
-        mlp_lists_skip(pass->x, pass->order, pass->begin + row, rows, a);
+        mlp_lists_skip(pass->x, pass->order, pass->place + row, rows, a);
 }
 
 /* c, and delta^(L), of instances row .. row + rows - 1 of the batch, in the arena from `first` on. */
@@ -136,7 +157,7 @@ static void output_layer(const struct mlp_pass *pass, const struct mlp_arena *ar
     const struct mlp_layer *last = &net->layers[net->n_layers - 1];
     const size_t L = net->n_layers, m = last->m_out;
     double *delta = arena->delta[L - 1] + first * m, *c = arena->c + first;
-    const double *y = mlp_rows(pass->y, pass->order, pass->begin + row, rows, arena->y + first * m);
+    const double *y = mlp_rows(pass->y, pass->order, pass->place + row, rows, arena->y + first * m);
     if (pass->y->kind > MLP_LABELS)
         mlp_output_apart(net, pass->y->kind, rows, arena->a[L - 1] + first * m, y, delta,
                          arena->terms + first * m, c);
@@ -146,7 +167,7 @@ static void output_layer(const struct mlp_pass *pass, const struct mlp_arena *ar
     if (pass->weights != NULL)
         net->kernels->weigh(
             rows, m,
-            mlp_rows(pass->weights, pass->order, pass->begin + row, rows, arena->s + first), delta,
+            mlp_rows(pass->weights, pass->order, pass->place + row, rows, arena->s + first), delta,
             c);
 }
 
@@ -202,7 +223,7 @@ static void range_task(void *context, size_t thread, size_t part)
     const size_t index = pass->range + part;
     struct mlp_range *range = &((struct mlp_pass *)context)->ranges[index];
     const size_t start = mlp_part(pass->n, pass->n_ranges, index);
-    const size_t end = range_end(pass, index);
+    const size_t end = end_of(pass, index);
     const size_t chunk = mlp_chunk_rows(net, arena->room, 1, arena->rows);
     const int lists = takes_lists(pass);
     for (size_t left = task_rows(pass); range->row < end && left > 0;) {
@@ -211,7 +232,7 @@ static void range_task(void *context, size_t thread, size_t part)
         const struct mlp_lists own = lists_of(pass, arena, range->row, rows);
         const double *x = NULL;
         if (!lists)
-            x = mlp_rows(pass->x, pass->order, pass->begin + range->row, rows, arena->x);
+            x = mlp_rows(pass->x, pass->order, pass->place + range->row, rows, arena->x);
         for (size_t l = 0; l < net->n_layers; l++)
             forward_layer(pass, arena, l, range->row, 0, rows, l ? arena->a[l - 1] : x, 0,
                           net->layers[l].m_out, arena->panel);
@@ -251,17 +272,10 @@ static void sum_task(void *context, size_t thread, size_t part)
         mlp_step_take(pass->step, net, begin, n);
 }
 
-static int advance_ranges(struct mlp_pass *pass)
+/* Goes on to the first range that is not complete; 1 when there is none: the sums of all are added, and the
+ * step is taken. */
+static int finish_ranges(struct mlp_pass *pass)
 {
-    const size_t rows = task_rows(pass), per_range = pass->n / pass->n_ranges + 8;
-    const double per_row = row_work(pass) + (double)pass->net->n_parameters;
-    /* Four tasks a thread even out what the threads differ by, if all are to be short. */
-    size_t count = pass->last - pass->range;
-    if (per_range > rows / 8 && count > 4 * pass->team->n_threads)
-        count = 4 * pass->team->n_threads;
-    pass->work = (double)count * (double)(per_range < rows ? per_range : rows) * per_row;
-    mlp_team_run(pass->team, mlp_team_size(pass->team, pass->net->grain, pass->work), count,
-                 range_task, pass);
     while (pass->range < pass->last &&
            pass->ranges[pass->range].row == range_end(pass, pass->range)) {
         pass->ranges[pass->range].cost = mlp_pair_lanes(pass->ranges[pass->range].sum);
@@ -282,11 +296,36 @@ static int advance_ranges(struct mlp_pass *pass)
     return 1;
 }
 
-/* ---- one range: threads share each chunk, then the parameters ---- */
+/* Ranges that are not complete and have rows in memory. */
+static size_t ranges_ready(const struct mlp_pass *pass)
+{
+    size_t end = pass->last;
+    while (end > pass->range + 1 && mlp_part(pass->n, pass->n_ranges, end - 1) >= pass->ready)
+        end--;
+    return end - pass->range;
+}
+
+static int advance_ranges(struct mlp_pass *pass, size_t count)
+{
+    const size_t rows = task_rows(pass), per_range = pass->n / pass->n_ranges + 8;
+    const double per_row = row_work(pass) + (double)pass->net->n_parameters;
+    /* Four tasks a thread even out what the threads differ by, if all are to be short. */
+    if (per_range > rows / 8 && count > 4 * pass->team->n_threads)
+        count = 4 * pass->team->n_threads;
+    pass->work = (double)count * (double)(per_range < rows ? per_range : rows) * per_row;
+    mlp_team_run(pass->team, mlp_team_size(pass->team, pass->net->grain, pass->work), count,
+                 range_task, pass);
+    return finish_ranges(pass);
+}
+
+/* ---- one range, or the next one where too few have rows in memory: threads share each chunk, then the
+ * parameters ---- */
 
 struct chunk_context {
     const struct mlp_pass *pass;
     size_t row, rows, parts;
+    int first;                         /* of the range's chunks */
+    double *gradient;                  /* (P,) the range's */
     const double *x;                   /* (rows, m^(0)), known once its rows have been read */
     const struct mlp_lists *lists;     /* instead of that, or NULL */
     const struct mlp_penalty *penalty; /* NULL: none, or not yet */
@@ -311,7 +350,7 @@ static const double *read_rows(struct chunk_context *c, size_t first, size_t row
     const struct mlp_pass *pass = c->pass;
     const size_t m0 = mlp_n_inputs(pass->net);
     double *own = pass->space->arenas[0].x + first * m0;
-    const double *x = mlp_rows(pass->x, pass->order, pass->begin + c->row + first, rows, own);
+    const double *x = mlp_rows(pass->x, pass->order, pass->place + c->row + first, rows, own);
     if (x != own && mlp_rows_in_place(pass->x, c->rows) == NULL)
         x = memcpy(own, x, rows * m0 * sizeof *x);
     if (first == 0)
@@ -383,8 +422,8 @@ static void parameters_task(void *context, size_t thread, size_t part)
     const struct mlp_pass *pass = c->pass;
     const struct mlp_arena *arena = &pass->space->arenas[0];
     mlp_gradient_part(pass->net, c->parts, part, c->rows, c->x, c->lists, arena->a, arena->delta,
-                      c->row == 0, pass->gradient, pass->space->arenas[thread].panel, c->penalty,
-                      c->step, pass->keep);
+                      c->first, c->gradient, pass->space->arenas[thread].panel, c->penalty, c->step,
+                      pass->n_ranges > 1 || pass->keep);
 }
 
 static void run_phase(struct chunk_context *c, mlp_task task)
@@ -414,7 +453,7 @@ static void forward_and_deltas(struct chunk_context *c)
     const size_t L = pass->net->n_layers;
     if (by_columns(c, 0)) {
         if (pass->order == NULL && mlp_rows_in_place(pass->x, c->rows) != NULL)
-            c->x = mlp_rows(pass->x, NULL, pass->begin + c->row, c->rows, NULL);
+            c->x = mlp_rows(pass->x, NULL, pass->place + c->row, c->rows, NULL);
         else
             run_phase(c, read_task);
     }
@@ -450,14 +489,19 @@ static void forward_and_deltas(struct chunk_context *c)
 static int advance_chunk(struct mlp_pass *pass)
 {
     const struct mlp_network *net = pass->net;
-    struct mlp_range *range = &pass->ranges[0];
-    const size_t left = pass->to - range->row, most = pass->space->arenas[0].rows;
+    struct mlp_range *range = &pass->ranges[pass->range];
+    const size_t start = mlp_part(pass->n, pass->n_ranges, pass->range);
+    const size_t left = end_of(pass, pass->range) - range->row, most = pass->space->arenas[0].rows;
     struct chunk_context c = {.pass = pass, .row = range->row, .rows = left < most ? left : most};
+    c.first = range->row == start;
+    c.gradient = pass->gradient;
+    if (pass->gradient != NULL && pass->n_ranges > 1)
+        c.gradient = pass->space->partial + pass->range * net->n_parameters;
     c.rows = fitting(pass, &pass->space->arenas[0], c.row, c.rows);
     const struct mlp_lists lists = lists_of(pass, &pass->space->arenas[0], c.row, c.rows);
     c.lists = takes_lists(pass) ? &lists : NULL;
     const double rows = (double)c.rows, P = (double)net->n_parameters;
-    const int last = c.rows == left;
+    const int last = range->row + c.rows == range_end(pass, pass->range);
     if (c.lists == NULL) {
         pass->work = rows * (row_work(pass) + P);
         c.parts = mlp_team_size(pass->team, net->grain, rows * row_work(pass));
@@ -466,13 +510,10 @@ static int advance_chunk(struct mlp_pass *pass)
         c.parts = mlp_team_size(pass->team, net->grain, pass->work);
     }
     forward_and_deltas(&c);
-    net->kernels->accumulate(c.rows, c.row, pass->space->arenas[0].c, range->sum);
+    net->kernels->accumulate(c.rows, c.row - start, pass->space->arenas[0].c, range->sum);
     range->row += c.rows;
-    if (last && pass->piece) {
-        pass->range = 1;
-    } else if (last) {
+    if (last && pass->n_ranges == 1 && !pass->piece) {
         range->cost = mlp_pair_lanes(range->sum);
-        pass->range = 1;
         add_costs(pass);
         add_penalty(pass);
         c.penalty = mlp_penalises(&pass->penalty) ? &pass->penalty : NULL;
@@ -480,6 +521,8 @@ static int advance_chunk(struct mlp_pass *pass)
     }
     if (pass->gradient != NULL)
         run_phase(&c, parameters_task);
+    if (pass->n_ranges > 1)
+        return finish_ranges(pass);
     return last;
 }
 
@@ -520,5 +563,14 @@ int mlp_pass_advance(struct mlp_pass *pass)
     if (pass->range == pass->first && pass->ranges[pass->first].row == pass->from &&
         takes_lists(pass))
         pass->finite = mlp_lists_finite(pass->net, pass->team);
-    return pass->n_ranges > 1 ? advance_ranges(pass) : advance_chunk(pass);
+    if (!get_ready(pass)) {
+        pass->work = HUGE_VAL; /* nobody goes on with it */
+        return 0;
+    }
+    if (pass->n_ranges == 1)
+        return advance_chunk(pass);
+    const size_t count = ranges_ready(pass);
+    const size_t left = pass->last - pass->range;
+    const size_t wanted = left < pass->team->n_threads ? left : pass->team->n_threads;
+    return count < wanted ? advance_chunk(pass) : advance_ranges(pass, count);
 }

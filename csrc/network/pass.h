@@ -32,9 +32,11 @@ struct mlp_pass {
     double *gradient; /* (P,) the result */
     /* Unless NULL, taken as the gradient is completed, if C is finite. */
     const struct mlp_step *step;
-    int keep;               /* whether the gradient is wanted beside its step */
-    const size_t *order;    /* NULL: the rows as they stand */
-    size_t begin, n;        /* rows begin .. begin + n - 1 of x, y or order */
+    int keep;            /* whether the gradient is wanted beside its step */
+    const size_t *order; /* NULL: the rows as they stand */
+    size_t begin, n;     /* rows begin .. begin + n - 1 of x, y or order */
+    /* Those before number `ready` of them lie in memory, where number 0 has, or would have, this place. */
+    size_t ready, place;
     size_t n_ranges, range; /* ranges before this one are complete */
     /* The piece of the n instances that is at hand, from .. to - 1, all of them unless it is a mlp_pass_piece,
      * and the ranges that it has a part in: first .. last - 1. */

@@ -99,6 +99,26 @@ void mlp_random_permutation(struct mlp_stream *stream, size_t n, size_t *order)
     mlp_random_shuffle(stream, n, n, order);
 }
 
+void mlp_random_key(struct mlp_stream *stream, uint64_t key[2])
+{
+    struct words words = {stream, {0}, 0};
+    key[0] = next_word(&words);
+    key[1] = next_word(&words);
+}
+
+/* Block number b has words b 2^32 .. of its stream to itself. */
+void mlp_random_blocks(const uint64_t key[2], size_t size, size_t first, size_t place, size_t n,
+                       size_t *order)
+{
+    for (size_t i = 0; i < n; i++)
+        order[i] = place + i;
+    for (size_t i = 0; i < n; i += size) {
+        const size_t rows = n - i < size ? n - i : size;
+        struct mlp_stream own = {{key[0], key[1]}, (uint64_t)((first + i) / size) << 32};
+        mlp_random_shuffle(&own, rows, rows, order + i);
+    }
+}
+
 size_t mlp_random_shuffle(struct mlp_stream *stream, size_t left, size_t most, size_t *order)
 {
     struct words words = {stream, {0}, 0};

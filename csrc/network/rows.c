@@ -1,5 +1,5 @@
 /* rows.c - the caller's arrays, of any element type, strides and scaling, as float64 rows; and the
- * search for values that are not finite. */
+ * search for values that are not finite. Rows that come in blocks are asked for here alone. */
 #include "network/rows.h"
 
 #include "kernels/kernels.h"
@@ -148,6 +148,20 @@ const double *mlp_rows(const struct mlp_matrix *x, const size_t *order, size_t b
         }
     }
     return buffer;
+}
+
+size_t mlp_rows_at(const struct mlp_matrix *x, size_t row, size_t *rows)
+{
+    struct mlp_blocks *b = x->blocks;
+    if (b == NULL)
+        return row;
+    if ((row < b->first || row >= b->end) && (b->next(b->context, row) != 0 || row >= b->end)) {
+        *rows = 0;
+        return 0;
+    }
+    if (*rows > b->end - row)
+        *rows = b->end - row;
+    return b->at + (row - b->first);
 }
 
 enum mlp_status mlp_find_nonfinite(const struct mlp_kernels *kernels, const struct mlp_matrix *x,

@@ -12,6 +12,10 @@
 const double *mlp_rows(const struct mlp_matrix *x, const size_t *order, size_t begin, size_t rows,
                        double *buffer);
 
+/* The place of row number `row` of x in its arrays, of which *rows, at least 1, follow each other; *rows <- at
+ * most as many as do there, 0 where its blocks have none any more. */
+size_t mlp_rows_at(const struct mlp_matrix *x, size_t row, size_t *rows);
+
 /* Where rows 0 .. n - 1 of x lie as contiguous float64 that is not scaled, or NULL. */
 const double *mlp_rows_in_place(const struct mlp_matrix *x, size_t n);
 

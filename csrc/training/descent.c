@@ -54,9 +54,14 @@ struct descent {
     double plateau[2]; /* the lowest cost, and the epochs in a row that did not lower it */
     struct mlp_clipping clipping;
     struct mlp_full full; /* of a full batch; the others are of mini-batches */
-    size_t *drawn;        /* (n,) the epoch's permutation, with shuffle */
-    size_t unshuffled;    /* entries of it that are still to be drawn */
-    const size_t *order;  /* the epoch's, or NULL */
+    size_t *
+        drawn; /* (n,) the epoch's permutation, with shuffle; where rows come in blocks, of places */
+    size_t unshuffled;        /* entries of it that are still to be drawn */
+    uint64_t key[2];          /* of the epoch's stream, with MLP_SHUFFLE_BLOCKS */
+    struct mlp_blocks blocks; /* the caller's, whose rows are then shuffled as they come */
+    struct mlp_blocks *given;
+    size_t shuffled;     /* rows that are shuffled among each other */
+    const size_t *order; /* the epoch's, or NULL */
     int in_epoch, in_batch;
     size_t batch; /* first row of the current batch */
     struct mlp_matrix x, y,
@@ -76,6 +81,53 @@ static void descent_free(struct mlp_fit *fit)
     free(d);
 }
 
+/* The caller's next rows, in the epoch's order. */
+static int next_shuffled(void *context, size_t row)
+{
+    struct descent *d = context;
+    struct mlp_blocks *b = d->given;
+    if ((row < b->first || row >= b->end) && b->next(b->context, row) != 0)
+        return 1;
+    d->blocks.first = b->first;
+    d->blocks.end = b->end;
+    d->blocks.at = b->at;
+    mlp_random_blocks(d->key, d->shuffled, b->first, b->at, b->end - b->first, d->drawn + b->at);
+    return 0;
+}
+
+/* Begins the permutation of an epoch. */
+static void start_shuffle(struct mlp_fit *fit)
+{
+    struct descent *d = fit->memory;
+    if (fit->options.shuffle == MLP_SHUFFLE_BLOCKS)
+        mlp_random_key(&fit->options.stream, d->key);
+    if (d->given != NULL) {
+        d->blocks.first = d->blocks.end = 0; /* those in memory have another order now */
+        return;
+    }
+    mlp_identity(fit->n, d->drawn);
+    d->unshuffled = fit->n;
+}
+
+/* Entries of a permutation that are drawn at a time: less than 10 ms, even out of cache. */
+#define SHUFFLE ((size_t)1 << 17)
+
+/* A portion of it. */
+static void shuffle(struct mlp_fit *fit)
+{
+    struct descent *d = fit->memory;
+    fit->work -= 10.0 * (double)SHUFFLE;
+    if (fit->options.shuffle == MLP_SHUFFLE) {
+        d->unshuffled = mlp_random_shuffle(&fit->options.stream, d->unshuffled, SHUFFLE, d->drawn);
+        return;
+    }
+    const size_t size = d->shuffled, row = fit->n - d->unshuffled;
+    size_t rows = size < SHUFFLE ? SHUFFLE / size * size : size;
+    rows = rows < d->unshuffled ? rows : d->unshuffled;
+    mlp_random_blocks(d->key, size, row, row, rows, d->drawn + row);
+    d->unshuffled -= rows;
+}
+
 static enum mlp_status descent_start(struct mlp_fit *fit)
 {
     const struct mlp_fit_options *o = &fit->options;
@@ -90,11 +142,18 @@ static enum mlp_status descent_start(struct mlp_fit *fit)
         return status;
     if (o->batch_size && o->shuffle) {
         size_t bytes;
-        if (!mlp_size_multiply(fit->n, sizeof *d->drawn, &bytes))
+        const size_t places = fit->x.blocks == NULL ? fit->n : fit->x.blocks->places;
+        if (!mlp_size_multiply(places, sizeof *d->drawn, &bytes))
             return MLP_TOO_LARGE;
         d->drawn = malloc(bytes);
         if (d->drawn == NULL)
             return MLP_NO_MEMORY;
+        d->shuffled = MLP_SHUFFLED(mlp_n_inputs(fit->net));
+        if (fit->x.blocks != NULL) {
+            d->given = fit->x.blocks;
+            d->blocks = (struct mlp_blocks){.next = next_shuffled, .context = d};
+            fit->x.blocks = &d->blocks;
+        }
     }
     fit->pass.gradient = d->step.gradient;
     fit->pass.step = o->batch_size && !mlp_clips(&d->clipping) ? &d->step : NULL;
@@ -135,9 +194,6 @@ static void full_step(struct mlp_fit *fit)
     take_step(fit);
 }
 
-/* Entries of a permutation that are drawn at a time: less than 10 ms, even out of cache. */
-#define SHUFFLE ((size_t)1 << 17)
-
 /* What a step that online() takes costs, in multiply-adds, beside its work on the instance. */
 #define ONLINE_OVERHEAD 300.0
 
@@ -170,7 +226,7 @@ static int find(struct mlp_fit *fit, size_t rows, struct source *source)
         return 1;
     }
     if (d->batch < d->at || d->batch + rows > d->at + d->rows) {
-        struct mlp_matrix x, y;
+        struct mlp_matrix x = {0}, y = {0};
         d->rows = 0;
         if (!e->rows(e->context, d->order, d->batch, rows, &x, &y, &d->weights, &d->rows)) {
             fit->work = -HUGE_VAL;
@@ -200,9 +256,12 @@ static size_t online_steps(struct mlp_fit *fit)
     struct source from;
     if (!find(fit, 1, &from))
         return 0;
-    const size_t steps =
-        mlp_online(fit->net, &fit->space.arenas[0], from.x, from.y, from.order, from.begin,
-                   affordable(fit, work, from.rows), d->step.rate, d->step.gradient, &d->sum);
+    size_t most = affordable(fit, work, from.rows);
+    const size_t place = mlp_rows_at(from.x, from.begin, &most);
+    if (most == 0)
+        return 0; /* the pass will say so */
+    const size_t steps = mlp_online(fit->net, &fit->space.arenas[0], from.x, from.y, from.order,
+                                    place, most, d->step.rate, d->step.gradient, &d->sum);
     fit->work -= (double)steps * work;
     d->batch += steps;
     fit->evaluated |= steps > 0;
@@ -232,10 +291,8 @@ static enum mlp_event advance_batches(struct mlp_fit *fit)
         mlp_fit_keep(fit);
         set_rate(fit);
         d->order = d->drawn != NULL ? d->drawn : fit->options.order;
-        if (d->drawn != NULL) {
-            mlp_identity(fit->n, d->drawn);
-            d->unshuffled = fit->n;
-        }
+        if (d->drawn != NULL)
+            start_shuffle(fit);
         d->batch = 0;
         d->rows = 0; /* those of the last epoch */
         d->sum = (struct mlp_pair){0.0, 0.0};
@@ -243,8 +300,7 @@ static enum mlp_event advance_batches(struct mlp_fit *fit)
         d->in_batch = 0;
     }
     if (d->unshuffled > 1) {
-        d->unshuffled = mlp_random_shuffle(&fit->options.stream, d->unshuffled, SHUFFLE, d->drawn);
-        fit->work -= 10.0 * (double)SHUFFLE;
+        shuffle(fit);
         return MLP_PAUSED;
     }
     if (!d->in_batch && online_steps(fit) > 0)
@@ -292,9 +348,9 @@ static int small_epochs(struct mlp_fit *fit)
     struct descent *d = fit->memory;
     const size_t most = fit->options.most;
     const size_t until = most > 0 && most <= fit->until ? most - 1 : fit->until;
-    if (d->full.in_pass || !d->full.stepped || !d->step.plain || mlp_clips(&d->clipping) ||
-        d->schedule.kind != MLP_CONSTANT || !is_plain_sum(&fit->options.problem) ||
-        fit->epochs >= until || fit->validation.n > 0)
+    if (fit->x.blocks != NULL || d->full.in_pass || !d->full.stepped || !d->step.plain ||
+        mlp_clips(&d->clipping) || d->schedule.kind != MLP_CONSTANT ||
+        !is_plain_sum(&fit->options.problem) || fit->epochs >= until || fit->validation.n > 0)
         return 0;
     const double work = 3.0 * (double)fit->n * (double)fit->net->n_parameters + ONLINE_OVERHEAD;
     const size_t left = until - fit->epochs, room = fit->capacity - fit->recorded;
@@ -363,18 +419,24 @@ static const char *descent_resume(struct mlp_fit *fit)
     return mlp_step_refused(&d->step, fit->net->n_parameters);
 }
 
+/* Rows that come in blocks, or are shuffled in blocks, have no place to go on at but an epoch's start. */
+static int has_places(const struct mlp_fit *fit)
+{
+    return fit->options.shuffle != MLP_SHUFFLE_BLOCKS && fit->x.blocks == NULL;
+}
+
 static size_t descent_row(const struct mlp_fit *fit, struct mlp_pair **sum)
 {
     struct descent *d = fit->memory;
     *sum = &d->sum;
-    return d->in_epoch && !d->in_batch && d->unshuffled <= 1 ? d->batch : 0;
+    return has_places(fit) && d->in_epoch && !d->in_batch && d->unshuffled <= 1 ? d->batch : 0;
 }
 
 /* The order of the epoch is drawn again, from where the stream was at its start. */
 static int descent_enter(struct mlp_fit *fit, size_t row)
 {
     struct descent *d = fit->memory;
-    if (fit->options.batch_size == 0)
+    if (fit->options.batch_size == 0 || !has_places(fit))
         return 0;
     d->order = fit->options.order;
     if (d->drawn != NULL) {

@@ -47,6 +47,12 @@ struct mlp_trial {
     double rate[2], until[2]; /* seconds per multiply-add in the last period, and when it ended */
 };
 
+/* A sample of the instances, where they do not all lie in memory, for the survey: see survey.c. */
+struct mlp_seen {
+    struct mlp_matrix x, y, weights;
+    size_t n; /* 0: there is none */
+};
+
 /* Instances that the fit does not learn from: see validation.h. */
 struct mlp_validation {
     struct mlp_matrix x, y, weights;
@@ -102,6 +108,7 @@ struct mlp_fit {
     int seeking;    /* a call ends at the next place between two mini-batches */
     double elapsed; /* seconds of the epoch under way that calls before this one took */
     struct mlp_validation validation;
+    struct mlp_seen seen;
 };
 
 /* Starts the pass over a batch of n instances, with its part of the penalty and masks of its own. */

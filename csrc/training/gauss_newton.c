@@ -60,9 +60,12 @@ static double observed(const struct mlp_fit *fit)
     size_t count = 0;
     for (size_t i = 0, rows; i < fit->n; i += rows) {
         rows = fit->n - i < arena->rows ? fit->n - i : arena->rows;
-        const double *y = gaps ? mlp_rows(&fit->y, NULL, i, rows, arena->y) : NULL, *s = NULL;
+        const size_t place = mlp_rows_at(&fit->x, i, &rows);
+        if (rows == 0)
+            break;
+        const double *y = gaps ? mlp_rows(&fit->y, NULL, place, rows, arena->y) : NULL, *s = NULL;
         if (fit->pass.weights != NULL)
-            s = mlp_rows(fit->pass.weights, NULL, i, rows, arena->s);
+            s = mlp_rows(fit->pass.weights, NULL, place, rows, arena->s);
         for (size_t k = 0; k < rows * m; k++)
             count += (s == NULL || s[k / m] > 0.0) && !(gaps && isnan(y[k]));
     }
@@ -154,7 +157,7 @@ int mlp_sweep_share(const struct mlp_sweep *sweep, size_t thread, size_t part,
     const struct mlp_network *net = fit->net;
     const struct mlp_arena *arena = &fit->space.arenas[0];
     const size_t last = net->n_layers - 1, m_out = mlp_n_outputs(net);
-    const size_t first = mlp_part(sweep->rows, sweep->parts, part), row = sweep->m->row + first;
+    const size_t first = mlp_part(sweep->rows, sweep->parts, part), row = sweep->place + first;
     const size_t rows = mlp_part(sweep->rows, sweep->parts, part + 1) - first;
     if (rows == 0)
         return 0;
@@ -173,9 +176,11 @@ int mlp_sweep_share(const struct mlp_sweep *sweep, size_t thread, size_t part,
 struct mlp_sweep mlp_sweep_run(struct mlp_fit *fit, const struct mlp_gauss_newton *m, size_t most,
                                double work, mlp_task task)
 {
-    const size_t left = m->end - m->row, rows = left < most ? left : most;
+    const size_t left = m->end - m->row;
+    size_t rows = left < most ? left : most;
+    const size_t place = mlp_rows_at(&fit->x, m->row, &rows);
     const size_t parts = mlp_team_size(&fit->team, fit->net->grain, (double)rows * work);
-    struct mlp_sweep sweep = {fit, m, rows, parts};
+    struct mlp_sweep sweep = {fit, m, place, rows, parts};
     mlp_team_run(&fit->team, parts, parts, task, &sweep);
     return sweep;
 }
@@ -192,7 +197,7 @@ static void sweep_task(void *context, size_t thread, size_t part)
     if (!mlp_sweep_share(c, thread, part, &s))
         return;
     const size_t first = s.first, rows = s.rows;
-    const double *y = mlp_rows(&c->fit->y, NULL, m->row + first, rows, arena->y + first * m_out);
+    const double *y = mlp_rows(&c->fit->y, NULL, c->place + first, rows, arena->y + first * m_out);
     double *e = m->e + (m->dual ? m->row + first : first) * m_out;
     mlp_forward(net, first, rows, s.x, arena->a, s.a, s.panel, 1);
     const double *derivable = mlp_output_activate(net, rows, s.a, arena->terms + first * m_out);
@@ -267,6 +272,10 @@ int mlp_gauss_newton_sweep(struct mlp_fit *fit, struct mlp_gauss_newton *m)
     const double P = (double)m->P;
     const double per_row = MLP_ACTIVATION * (double)net->units + P * (1.0 + 2.0 * (double)m_out);
     const struct mlp_sweep c = mlp_sweep_run(fit, m, m->chunk, per_row, sweep_task);
+    if (c.rows == 0) {
+        fit->work = -HUGE_VAL; /* nobody goes on with it */
+        return 0;
+    }
     const int first = m->fresh;
     const size_t r0 = m->dual ? m->row * m_out : 0, rows = c.rows * m_out;
     net->kernels->product(1, m->P, rows, m->e + r0, 0, 1, m->j, (ptrdiff_t)m->j_row, 1,

@@ -83,7 +83,7 @@ enum mlp_status mlp_gauss_newton_new(struct mlp_fit *fit, struct mlp_gauss_newto
 struct mlp_sweep {
     const struct mlp_fit *fit;
     const struct mlp_gauss_newton *m;
-    size_t rows, parts;
+    size_t place, rows, parts; /* where its first one lies; none where no more can be read */
 };
 /* A part of it: its instances, and where what belongs to them lies in the arena. */
 struct mlp_share {

@@ -39,7 +39,7 @@ static void accelerate_task(void *context, size_t thread, size_t part)
     for (size_t i = 0; i < n && s != NULL; i++)
         delta[i] *= m->dual ? sqrt(s[i / m_out]) : s[i / m_out];
     if (c->fit->y.kind == MLP_GAPS) { /* back is read no more */
-        const double *y = mlp_rows(&c->fit->y, NULL, m->row + first, rows, back);
+        const double *y = mlp_rows(&c->fit->y, NULL, c->place + first, rows, back);
         for (size_t i = 0; i < n; i++)
             delta[i] = isnan(y[i]) ? 0.0 : delta[i];
     }
@@ -73,8 +73,12 @@ int mlp_geodesic_accelerate(struct mlp_fit *fit, struct mlp_gauss_newton *m)
         }
     }
     const struct mlp_sweep c = mlp_sweep_run(fit, m, arena->rows, per_row, accelerate_task);
+    if (c.rows == 0) {
+        fit->work = -HUGE_VAL; /* nobody goes on with it */
+        return 0;
+    }
     if (!m->dual)
-        mlp_gradient_part(net, 1, 0, c.rows, mlp_rows(&fit->x, NULL, m->row, c.rows, arena->x),
+        mlp_gradient_part(net, 1, 0, c.rows, mlp_rows(&fit->x, NULL, c.place, c.rows, arena->x),
                           NULL, arena->a, arena->delta, m->row == 0, m->work, arena->panel, NULL,
                           NULL, 1);
     fit->work -= (double)c.rows * per_row + (double)c.rows * (double)m->P;

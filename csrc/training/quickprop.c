@@ -44,8 +44,14 @@ static double total_weight(const struct mlp_fit *fit)
     double total = 0.0, s;
     if (fit->pass.weights == NULL)
         return (double)fit->n;
-    for (size_t i = 0; i < fit->n; i++)
-        total += *mlp_rows(fit->pass.weights, NULL, i, 1, &s);
+    for (size_t i = 0, rows; i < fit->n; i += rows) {
+        rows = fit->n - i;
+        const size_t place = mlp_rows_at(&fit->x, i, &rows);
+        if (rows == 0)
+            break;
+        for (size_t k = 0; k < rows; k++)
+            total += *mlp_rows(fit->pass.weights, NULL, place + k, 1, &s);
+    }
     return total;
 }
 

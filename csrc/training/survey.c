@@ -7,6 +7,7 @@
 #include "network/memory.h"
 #include "network/outputs.h"
 #include "network/rows.h"
+#include "network/scaling.h"
 #include "training/epoch.h"
 
 #include <math.h>
@@ -34,13 +35,39 @@ static void spread(size_t n, size_t k, size_t *rows)
         rows[i] = i * (n / k) + i * (n % k) / k;
 }
 
+/* What there is to look at: all instances, or those that the caller has taken. */
+static size_t n_of(const struct mlp_fit *fit) { return fit->seen.n > 0 ? fit->seen.n : fit->n; }
+static const struct mlp_matrix *x_of(const struct mlp_fit *fit)
+{
+    return fit->seen.n > 0 ? &fit->seen.x : &fit->x;
+}
+static const struct mlp_matrix *y_of(const struct mlp_fit *fit)
+{
+    return fit->seen.n > 0 ? &fit->seen.y : &fit->y;
+}
+static const struct mlp_matrix *weights_of(const struct mlp_fit *fit)
+{
+    return fit->seen.n > 0 && fit->pass.weights != NULL ? &fit->seen.weights : fit->pass.weights;
+}
+
+void mlp_fit_sample(struct mlp_fit *fit, const struct mlp_matrix *x, const struct mlp_matrix *y,
+                    const struct mlp_matrix *weights, size_t k)
+{
+    struct mlp_seen *s = &fit->seen;
+    *s = (struct mlp_seen){.n = k};
+    s->x = *mlp_inputs(fit->net, x, &s->x);
+    s->y = *mlp_targets(fit->net, y, &s->y);
+    if (weights != NULL)
+        s->weights = *weights;
+}
+
 static size_t sample(const struct mlp_fit *fit, size_t *rows)
 {
     const size_t m = mlp_n_outputs(fit->whole), few = MOST_TARGETS / m;
     const size_t most = few == 0 ? 1 : few < MOST_ROWS ? few : MOST_ROWS;
-    const size_t k = fit->n < most ? fit->n : most;
+    const size_t n = n_of(fit), k = n < most ? n : most;
     /* Of instances that are elsewhere the fit has the sample alone. */
-    spread(fit->options.elsewhere == NULL ? fit->n : k, k, rows);
+    spread(fit->options.elsewhere == NULL ? n : k, k, rows);
     return k;
 }
 
@@ -72,19 +99,18 @@ static double cost_of(const struct mlp_fit *fit, size_t k, const size_t *rows, c
     for (size_t i = 0, count; i < k; i += count) {
         count = k - i < arena->rows ? k - i : arena->rows;
         double *z = arena->a[last];
-        const double *given = mlp_rows(&fit->y, rows, i, count, arena->y);
+        const double *given = mlp_rows(y_of(fit), rows, i, count, arena->y);
         for (size_t r = 0; r < count * m; r++) { /* what is missing costs nothing */
             const double wanted = mean == NULL ? given[r] : mean[r % m];
             z[r] = isnan(given[r]) ? 0.0 : inverse(g, wanted);
         }
-        if (fit->y.kind == MLP_GAPS)
+        if (y_of(fit)->kind == MLP_GAPS)
             mlp_output_gaps(net, g, count, z, given, arena->delta[last], arena->terms, arena->c);
         else
             net->kernels->output(net->loss, net->loss_parameter, g, count, m, z, given,
                                  arena->delta[last], arena->terms, arena->c);
-        const double *s = fit->pass.weights == NULL
-                              ? NULL
-                              : mlp_rows(fit->pass.weights, rows, i, count, arena->s);
+        const double *s =
+            weights_of(fit) == NULL ? NULL : mlp_rows(weights_of(fit), rows, i, count, arena->s);
         for (size_t r = 0; r < count; r++)
             sum += s == NULL ? arena->c[r] : s[r] > 0.0 ? s[r] * arena->c[r] : 0.0;
     }
@@ -101,10 +127,10 @@ static void means(const struct mlp_fit *fit, size_t k, const size_t *rows, doubl
     for (size_t j = 0; j < m; j++)
         mean[j] = total[j] = 0.0;
     for (size_t i = 0; i < k; i++) {
-        const double *y = mlp_rows(&fit->y, rows, i, 1, arena->y);
+        const double *y = mlp_rows(y_of(fit), rows, i, 1, arena->y);
         double s = 1.0;
-        if (fit->pass.weights != NULL)
-            s = *mlp_rows(fit->pass.weights, rows, i, 1, arena->s);
+        if (weights_of(fit) != NULL)
+            s = *mlp_rows(weights_of(fit), rows, i, 1, arena->s);
         if (!(s > 0.0))
             continue;
         for (size_t j = 0; j < m; j++) {
@@ -136,12 +162,11 @@ static int vary(const struct mlp_fit *fit, size_t k, const size_t *rows, double 
 {
     const struct mlp_arena *arena = &fit->space.arenas[0];
     const size_t m = mlp_n_outputs(fit->whole);
-    struct mlp_matrix given = fit->y;
+    struct mlp_matrix given = *y_of(fit);
     given.offset = given.scale = NULL;
     forget(m, first);
     for (size_t i = 0; i < k; i++) {
-        if (fit->pass.weights != NULL &&
-            !(*mlp_rows(fit->pass.weights, rows, i, 1, arena->s) > 0.0))
+        if (weights_of(fit) != NULL && !(*mlp_rows(weights_of(fit), rows, i, 1, arena->s) > 0.0))
             continue;
         const double *y = mlp_rows(&given, rows, i, 1, arena->y);
         note(m, y, first);
@@ -166,7 +191,8 @@ enum mlp_status mlp_fit_targets(struct mlp_fit *fit, struct mlp_target_survey *t
     *targets = (struct mlp_target_survey){.lowest = HUGE_VAL, .highest = -HUGE_VAL};
     means(fit, k, rows, mean, mean + m, targets);
     targets->mean = all * cost_of(fit, k, rows, mean);
-    if (pair_of(fit->whole) != MLP_IDENTITY && fit->y.kind != MLP_LABELS) /* of classes it is 0 */
+    if (pair_of(fit->whole) != MLP_IDENTITY &&
+        y_of(fit)->kind != MLP_LABELS) /* of classes it is 0 */
         targets->least = all * cost_of(fit, k, rows, NULL);
     if (targets->mean == 0.0 && targets->least == 0.0)
         targets->vanishing = vary(fit, k, rows, mean);
@@ -216,7 +242,7 @@ static const double *look(const struct mlp_fit *fit, const size_t *rows, size_t 
     const struct mlp_network *net = fit->whole;
     const struct mlp_arena *arena = &fit->space.arenas[0];
     const size_t last = net->n_layers - 1;
-    const double *x = mlp_rows(&fit->x, rows, i, count, inputs);
+    const double *x = mlp_rows(x_of(fit), rows, i, count, inputs);
     mlp_forward(net, 0, count, x, arena->a, arena->a[last], arena->panel, 1);
     const double *output = mlp_output_activate(net, count, arena->a[last], arena->terms);
     for (size_t l = 0; l <= last; l++) {
@@ -237,7 +263,7 @@ enum mlp_status mlp_fit_health(struct mlp_fit *fit, struct mlp_health *health)
     size_t k = sample(fit, rows);
     const double affordable = MOST_WORK / (double)net->n_parameters;
     if ((double)k > affordable) {
-        const size_t all = fit->options.elsewhere == NULL ? fit->n : k;
+        const size_t all = fit->options.elsewhere == NULL ? n_of(fit) : k;
         k = affordable < (double)BLOCK ? BLOCK < k ? BLOCK : k : (size_t)affordable;
         spread(all, k, rows);
     }
@@ -259,9 +285,9 @@ enum mlp_status mlp_fit_health(struct mlp_fit *fit, struct mlp_health *health)
         seen[l] = l == L - 1 && !bounded(net);
     forget(m, target);
     for (size_t i = 0; i < k; i++) { /* those that count */
-        if (fit->pass.weights != NULL && *mlp_rows(fit->pass.weights, rows, i, 1, arena->s) == 0.0)
+        if (weights_of(fit) != NULL && *mlp_rows(weights_of(fit), rows, i, 1, arena->s) == 0.0)
             continue;
-        const double *y = mlp_rows(&fit->y, rows, i, 1, arena->y);
+        const double *y = mlp_rows(y_of(fit), rows, i, 1, arena->y);
         note(m, y, target);
         wanted = fmax(wanted, difference(m, m, y, target));
     }

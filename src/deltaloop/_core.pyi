@@ -1,4 +1,4 @@
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -179,7 +179,7 @@ class Core:
     def _activations(self, x: NDArray[Any] | Csr) -> list[NDArray[np.float64]]: ...
     def _cost(
         self,
-        x: NDArray[Any] | Csr,
+        x: NDArray[Any] | Csr | Blocks,
         y: NDArray[Any],
         labels: bool,
         with_gradient: bool,
@@ -206,11 +206,36 @@ class Hold:
 class Weights:
     def __init__(self, array: NDArray[np.float64] | None, n: int) -> None: ...
 
+class Blocks:
+    def __init__(
+        self,
+        read: Callable[[int], tuple[int, int, int]],
+        n: int,
+        x: NDArray[Any],
+        y: NDArray[Any],
+        weights: NDArray[np.float64] | None,
+    ) -> None: ...
+    @property
+    def x(self) -> NDArray[Any]: ...
+    @property
+    def y(self) -> NDArray[Any]: ...
+    @property
+    def weights(self) -> NDArray[np.float64] | None: ...
+    @property
+    def shape(self) -> tuple[int, int]: ...
+    @property
+    def ndim(self) -> int: ...
+    @property
+    def nbytes(self) -> int: ...
+    def __len__(self) -> int: ...
+
+def shuffled_rows(n_inputs: int) -> int: ...
+
 class Fit:
     def __init__(
         self,
         core: Core,
-        x: NDArray[Any] | Csr,
+        x: NDArray[Any] | Csr | Blocks,
         y: NDArray[Any],
         *,
         labels: bool,
@@ -246,9 +271,16 @@ class Fit:
     def evaluations(self) -> int: ...
     @property
     def largest_gradient(self) -> float: ...
+    def survey(
+        self,
+        x: NDArray[Any],
+        y: NDArray[Any],
+        labels: bool,
+        weights: NDArray[np.float64] | None,
+    ) -> None: ...
     def validate(
         self,
-        x: NDArray[Any] | Csr,
+        x: NDArray[Any] | Csr | Blocks,
         y: NDArray[Any],
         labels: bool,
         weights: NDArray[np.float64] | None,

@@ -59,6 +59,7 @@ COMPILER = DELTALOOP_COMPILER.decode()
 include "_extension/tables.pxi"
 include "_extension/slices.pxi"
 include "_extension/arrays.pxi"
+include "_extension/blocks.pxi"
 include "_extension/stream.pxi"
 include "_extension/network.pxi"
 include "_extension/hold.pxi"

@@ -44,6 +44,14 @@ cdef extern from "mlp.h" nogil:
         MLP_GAPS
         MLP_SLOPES
 
+    ctypedef struct mlp_blocks "struct mlp_blocks":
+        int (*next)(void *context, size_t row) noexcept nogil
+        void *context
+        size_t first
+        size_t end
+        size_t at
+        size_t places
+
     ctypedef struct mlp_matrix "struct mlp_matrix":
         const char *data
         ptrdiff_t row_stride
@@ -56,6 +64,7 @@ cdef extern from "mlp.h" nogil:
         const size_t *rows
         const int64_t *starts
         const uint32_t *places
+        mlp_blocks *blocks
 
     ctypedef struct mlp_stream "struct mlp_stream":
         uint64_t key[2]
@@ -259,6 +268,7 @@ cdef extern from "mlp.h" nogil:
     double mlp_fit_largest_gradient(const mlp_fit *)
     int mlp_fit_settled(const mlp_fit *)
     int mlp_fit_finish(mlp_fit *, double, double *, double *)
+    void mlp_fit_sample(mlp_fit *, const mlp_matrix *, const mlp_matrix *, const mlp_matrix *, size_t)
     mlp_status mlp_fit_targets(mlp_fit *, mlp_target_survey *)
     mlp_status mlp_fit_health(mlp_fit *, mlp_health *)
 
@@ -267,3 +277,4 @@ cdef extern from "mlp.h" nogil:
     void mlp_random_nguyen_widrow(mlp_stream *, double, size_t, size_t, double *, double *)
     void mlp_random_normal(mlp_stream *, const mlp_kernels *, double, double, size_t, double *)
     size_t mlp_random_shuffle(mlp_stream *, size_t, size_t, size_t *)
+    size_t MLP_SHUFFLED(size_t)

@@ -131,3 +131,30 @@ def take_state(instance: Any, state: dict[str, Any]) -> None:
     names = {field.name for field in dataclasses.fields(instance)}
     made = type(instance)(**{name: value for name, value in state.items() if name in names})
     instance.__dict__.update(state | vars(made))
+
+
+# What sizes of memory end with.
+UNITS = {"": 1, "B": 1, **{f"{k}B": 1000**i for i, k in enumerate("KMGT", 1)}}
+UNITS |= {f"{k}IB": 1024**i for i, k in enumerate("KMGT", 1)}
+# Less holds no window over a table.
+LEAST_MEMORY = 10**7
+
+
+def size(name: str, value: object) -> int:
+    """Return bytes of memory: a number, or text such as "1GB", "500 MB" or "2GiB"."""
+    number: object = value
+    if isinstance(value, str):
+        text = str.__str__(value).strip().upper()
+        digits = text.rstrip("BIKMGT ")
+        unit = text[len(digits) :].strip()
+        try:
+            read = float(digits) * UNITS[unit]
+        except (ValueError, KeyError):
+            raise ValueError(
+                f"{name} must be bytes, or text such as '1GB' or '500MB', got {value!r}"
+            ) from None
+        number = int(read) if math.isfinite(read) else 2**62
+    found = integer(name, number, at_least=-sys.maxsize)
+    if found < LEAST_MEMORY:
+        raise ValueError(f"{name} must be at least 10 MB, got {value!r}")
+    return found

@@ -44,6 +44,13 @@ class Trainable(Protocol):
         """Train it."""
 
 
+class Blocks(Protocol):
+    """Blocks (X, y) to train on, again and again."""
+
+    def scaled(self, inputs: Scaling, outputs: Scaling | None) -> object:
+        """Return them with scaled columns."""
+
+
 @dataclass(frozen=True)
 class Scaling:
     """Columns are trained on as (values - mean) / scale."""
@@ -72,22 +79,26 @@ class Scaling:
 
 def fit(
     network: Trainable,
-    X: Floats,
+    X: Floats | Blocks,
     y: NDArray[Any],
     inputs: Scaling,
     outputs: Scaling | None,
     options: Mapping[str, Any],
 ) -> FitResult:
-    """Train on scaled columns and fold the scaling into the network.
+    """Train on scaled columns and fold the scaling into the network. Blocks have their own targets.
 
     ValueError if the fit diverges: what it leaves is of no use. If it is interrupted after its
     beginning, the exception has the network so far, with the scaling, as its attribute `network`.
     """
-    scaled = y if outputs is None else outputs.apply(y)
+    given: tuple[Any, Any]
+    if isinstance(X, np.ndarray):
+        given = inputs.apply(X), y if outputs is None else outputs.apply(y)
+    else:
+        given = X.scaled(inputs, outputs), None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DivergenceWarning)
         try:
-            result = network.fit(inputs.apply(X), scaled, **options)
+            result = network.fit(*given, **options)
         except KeyboardInterrupt as interrupt:
             if hasattr(interrupt, "result"):
                 with suppress(ValueError):

@@ -26,6 +26,7 @@ from deltaloop._arguments import gaps as _gaps
 from deltaloop._arguments import layers as _layers
 from deltaloop._arguments import problem as _problem
 from deltaloop._arguments import seeds as _seeds
+from deltaloop._blocks import kinds as _kinds
 from deltaloop._files.paths import naming, path_name
 from deltaloop._losses import of_task
 from deltaloop.inits import Init
@@ -361,6 +362,12 @@ class Network(_core.Core):
     def _predict_any(self, X: object, out: object, n_threads: object) -> NDArray[np.float64]:
         """Predict from anything that is no exact array, and into any that is one."""
         threads = 0 if n_threads is None else _scalars.threads(n_threads)
+        kind = None if type(X) in (np.ndarray, list) else _kinds.find_instances(X)
+        if kind is not None:
+            read: NDArray[np.float64] = _module("_blocks.outputs").predict(
+                self, kind, X, out, threads
+            )
+            return read
         x, single = _arrays.instances(X, self.layers[0])
         n, m = x.shape[0], self.layers[-1]
         shape = (m,) if single else (n, m)
@@ -450,10 +457,10 @@ class Network(_core.Core):
 
     def cost(
         self,
-        X: ArrayLike,
-        Y: ArrayLike,
+        X: Any,
+        Y: Any,
         *,
-        sample_weight: ArrayLike | None = None,
+        sample_weight: ArrayLike | str | None = None,
         l1: float = 0.0,
         l2: float = 0.0,
         missing_targets: str = "raise",
@@ -469,6 +476,7 @@ class Network(_core.Core):
         ----------
         X : array_like, shape (n, m0) or (m0,)
             Instances, one a row, or a single one; or a sparse matrix (n, m0), as for ``predict``.
+            Or data that are read block by block, as for ``fit``.
         Y : array_like, shape (n, mL)
             Targets. (n,) where mL is 1; integer classes (n,) where the output is softmax. For a
             single instance (mL,), or a scalar. The cross-entropies take probabilities in [0, 1],
@@ -506,6 +514,19 @@ class Network(_core.Core):
         2.5
         """
         threads, penalties = _scalars.threads(n_threads), _problem.penalised(l1, l2)
+        kind = None if type(X) is np.ndarray else _kinds.find(X, Y)
+        if kind is not None:
+            read: float = _module("_blocks.outputs").cost(
+                self,
+                kind,
+                X,
+                Y,
+                penalties,
+                sample_weight=sample_weight,
+                skip=_gaps.check(missing_targets),
+                threads=threads,
+            )
+            return read
         s, given = _arrays.plain("sample_weight", sample_weight), _arrays.plain("Y", Y)
         x, y, labels, missing = _gaps.batch(
             self, X, given, skip=_gaps.check(missing_targets), gradient=False
@@ -789,8 +810,8 @@ class Network(_core.Core):
 
     def fit(
         self,
-        X: ArrayLike,
-        Y: ArrayLike,
+        X: Any,
+        Y: Any,
         *,
         solver: Solver | Sequence[Solver] | None = None,
         max_epochs: int | Sequence[int] | None = None,
@@ -799,7 +820,7 @@ class Network(_core.Core):
         max_time: float | None = None,
         callback: Callable[[EpochInfo], object] | None = None,
         callback_every: int = 1,
-        sample_weight: ArrayLike | None = None,
+        sample_weight: ArrayLike | str | None = None,
         class_weight: Mapping[int, float] | str | None = None,
         l1: float = 0.0,
         l2: float = 0.0,
@@ -821,7 +842,13 @@ class Network(_core.Core):
         Parameters
         ----------
         X, Y : array_like
-            Instances and targets, as for ``cost``.
+            Instances and targets, as for ``cost``. Or data that are read block by block, with the
+            same result, a thread reading ahead: X is the path of a Parquet file or of a folder of
+            them, a pyarrow Dataset, a polars LazyFrame or an object with ``__arrow_c_stream__``,
+            and Y the name of a column or a list of names; or an array of zarr or h5py with such a
+            Y; or an object that can be iterated over again and again and gives ``(X, Y)`` or
+            ``(X, Y, weights)``, with None as Y. Mini-batches then need ``shuffle="blocks"`` or
+            False; docs/large-data.md says what else is different.
         solver : a solver, such as GradientDescent, or a list of them, optional
             How the parameters are improved. Of a list each solver begins where the one before it
             ended: a stage of the fit, which ends as ``"converged"``, ``"max_epochs"``,
@@ -859,7 +886,8 @@ class Network(_core.Core):
         callback_every : int, default 1
             The epochs' numbers that this divides count, through all stages.
         sample_weight : array_like, shape (n,), optional
-            Weights of the instances, as for ``cost``.
+            Weights of the instances, as for ``cost``; of a table that is read block by block also
+            the name of a column.
         class_weight : mapping of int to float, or "balanced", optional
             A factor for the weight of the instances of each class, 1 where none is given, for
             targets that are classes: integers, or 0 and 1 of one output with the cross-entropy.

@@ -269,7 +269,8 @@ def _columns(
     usable &= np.isfinite(column.low) & np.isfinite(column.high) & ~np.isnan(column.mean)
     if not usable.all():
         j = int(np.argmin(usable))
-        if not missing and not _is_finite(values[:, j], weights, rows):
+        known = isinstance(values, np.ndarray)
+        if known and not missing and not _is_finite(values[:, j], weights, rows):
             raise ValueError(
                 f"scale needs finite values, column {j} of {what} holds NaN or infinity"
             )
@@ -350,6 +351,9 @@ def _slices(
     values: NDArray[Any], weights: Floats | None, rows: NDArray[np.uintp] | None
 ) -> Iterator[tuple[NDArray[Any], Floats | None]]:
     """Yield the instances in parts, so that signals are served between two."""
+    if not isinstance(values, np.ndarray):  # read block by block
+        yield from values.parts(weights is not None)
+        return
     n = values.shape[0] if rows is None else len(rows)
     count = max(SLICE // values.shape[1], 1)
     for i in range(0, n, count):

@@ -31,6 +31,7 @@ cdef int matrix_of(cnp.ndarray array, size_t n, size_t columns, bint labels,
     m.rows = NULL
     m.starts = NULL
     m.places = NULL
+    m.blocks = NULL
     return 0
 
 
@@ -149,8 +150,10 @@ cdef class Csr:
 
 
 cdef int rows_of(object x, size_t n, size_t columns, mlp_matrix *m) except -1:
-    """Describes instances (n, columns), an array or Csr, as matrix_of does."""
+    """Describes instances (n, columns), an array, Csr or Blocks, as matrix_of does."""
     cdef Csr csr
+    if type(x) is Blocks:
+        return blocks_of(x, n, columns, m)
     if type(x) is not Csr:
         return matrix_of(x, n, columns, False, m)
     csr = x
@@ -199,6 +202,7 @@ cdef inline void exact_matrix(cnp.ndarray array, size_t columns, mlp_matrix *m) 
     m.rows = NULL
     m.starts = NULL
     m.places = NULL
+    m.blocks = NULL
 
 
 cdef inline bint apart(cnp.ndarray a, cnp.ndarray b) noexcept:

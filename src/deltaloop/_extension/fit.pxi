@@ -108,12 +108,14 @@ cdef class Fit:
     means as their objectives (mlp.h), and Adam its raw epsilon; `order` (n,), np.uintp, is theirs.
     Its values are believed: they must be rows of x. With `elsewhere` x and y are a sample (the rows that the
     warnings look at), and the instances are where that object says: see pieces.pxi. With `rows` (n,), np.uintp, the fit's
-    instances are these of x and y alone, in this order; they are believed, too. With `draws` the stream is the network's own.
+    instances are these of x and y alone, in this order; they are believed, too. Where x is Blocks, y is its
+    y, and the weights of the problem are its weights. With `draws` the stream is the network's own.
     """
 
     cdef mlp_fit *fit
     cdef Core core
-    cdef object x, y, others, order, rows, problem
+    cdef object x, y, others, order, rows, problem, sample
+    cdef Weights sample_weights
     cdef object pinned, others_pinned  # the memory of x, y and others
     cdef Weights weights, other_weights
     cdef cnp.ndarray epochs  # (5, at least as many as there are)
@@ -143,10 +145,10 @@ cdef class Fit:
         x = core.seen(x)
         self.pinned = pin(x), pin(y)
         rows_of(x, x.shape[0], core.n_inputs, &mx)
-        targets_of(y, x.shape[0], core.n_outputs, labels, problem, &my)
+        targets_of(y, places_of(x), core.n_outputs, labels, problem, &my)
         self.problem = problem
         mx.rows = my.rows = order_of(rows, n)
-        self.weights = Weights(problem.weights, n)
+        self.weights = Weights(problem.weights, places_of(x, rows))
         describe_problem(problem, self.weights, &options.problem)
         options.problem.dropout = dropout_of(problem)
         options.stream = stream.stream
@@ -171,6 +173,7 @@ cdef class Fit:
         self.epochs = cnp.PyArray_SimpleNew(2, shape, cnp.NPY_DOUBLE)
         self.recorded = 0
         check(mlp_fit_new(&self.fit, core.network, &mx, &my, n, &options))
+        settle(x)
 
     def __dealloc__(self):
         mlp_fit_free(self.fit)
@@ -189,6 +192,8 @@ cdef class Fit:
         self.check_kind(x)
         x = self.core.seen(x)
         rows_of(x, x.shape[0], self.core.n_inputs, &mx)
+        if mx.blocks != NULL:
+            raise ValueError("instances in memory are needed here")
         targets_of(y, x.shape[0], self.core.n_outputs, labels, self.problem, &my)
         if not mlp_fit_replace(self.fit, &mx, &my, described.pointer(), n,
                                order_of(order, n)):
@@ -238,10 +243,10 @@ cdef class Fit:
         self.check_kind(x)
         x = self.core.seen(x)
         rows_of(x, x.shape[0], self.core.n_inputs, &mx)
-        targets_of(y, x.shape[0], self.core.n_outputs, labels, self.problem, &my)
+        targets_of(y, places_of(x), self.core.n_outputs, labels, self.problem, &my)
         mx.rows = my.rows = order_of(rows, n)
         self.others, self.others_pinned = (x, y, rows), (pin(x), pin(y))
-        self.other_weights = Weights(weights, n)
+        self.other_weights = Weights(weights, places_of(x, rows))
         check(mlp_fit_validate(self.fit, &mx, &my, self.other_weights.pointer(), n, patience,
                                known))
 
@@ -256,6 +261,15 @@ cdef class Fit:
         if failure is not None:
             raise failure
         return 0
+
+    def survey(self, cnp.ndarray x not None, cnp.ndarray y not None, bint labels, weights):
+        """Instances that `targets` and `health` look at, spread evenly over all of Blocks."""
+        cdef mlp_matrix mx, my
+        cdef size_t k = x.shape[0]
+        matrix_of(x, k, self.core.n_inputs, False, &mx)
+        targets_of(y, k, self.core.n_outputs, labels, self.problem, &my)
+        self.sample, self.sample_weights = (x, y, pin(x), pin(y)), Weights(weights, k)
+        mlp_fit_sample(self.fit, &mx, &my, self.sample_weights.pointer(), k)
 
     def resume(self, dict arrays not None, size_t epochs):
         """Goes on where the fit was that reported these arrays, after so many epochs.
@@ -304,6 +318,7 @@ cdef class Fit:
         with nogil:
             event = mlp_fit_run(self.fit, until, work, capacity - first, &history, &recorded)
         self.recorded += recorded
+        self.settle()
         self.paused = event == MLP_PAUSED
         self.event = EVENTS[event]
         if self.draws:
@@ -311,6 +326,12 @@ cdef class Fit:
         if self.failure is not None:
             self.raise_failure()
         return self.event, recorded
+
+    cdef int settle(self) except -1:
+        settle(self.x)
+        if self.others is not None:
+            settle(self.others[0])
+        return 0
 
     @property
     def last(self):
@@ -350,6 +371,8 @@ cdef class Fit:
             done = mlp_fit_finish(self.fit, work, &cost, &validation)
         if self.failure is not None:
             self.raise_failure()
+        if work > 0.0:
+            self.settle()
         return (cost, validation) if done else None
 
     def targets(self, bint extremes):

@@ -376,7 +376,8 @@ cdef class Core:
             Instances, one a row, or a single one. Any real dtype, order and stride; a
             C-contiguous float64 array is read where it lies. Zero rows give zero rows. NaN and
             infinities are carried through to the outputs of their own row. A sparse matrix of
-            SciPy's, (n, m0), stays sparse, and gives the same bits as its ``toarray()``.
+            SciPy's, (n, m0), stays sparse, and gives the same bits as its ``toarray()``. Data that
+            are read block by block, as for ``fit``, have inputs alone, or blocks (X, ...).
         out : ndarray of float64, shape (n, mL) or (mL,), optional
             C-contiguous and writeable array for the result. It must not share memory with `X` or
             with the parameters.
@@ -516,7 +517,7 @@ cdef class Core:
         """(C, gradient or None) of validated x (n, m0) and y (n, mL) or class indices (n,)."""
         cdef mlp_matrix mx, my
         cdef mlp_problem p
-        cdef Weights weights = Weights(problem.weights, x.shape[0])
+        cdef Weights weights = Weights(problem.weights, places_of(x))
         cdef size_t n = x.shape[0]
         cdef double cost = NAN, work = ONE_SLICE, before
         cdef double *g = NULL
@@ -527,13 +528,13 @@ cdef class Core:
         x = self.seen(x)
         pinned = pin(x), pin(y)
         rows_of(x, n, self.n_inputs, &mx)
-        targets_of(y, n, self.n_outputs, labels, problem, &my)
+        targets_of(y, places_of(x), self.n_outputs, labels, problem, &my)
         describe_problem(problem, weights, &p)
         gradient = None
         if with_gradient:
             gradient = np.empty(self.n_parameters_)
             g = <double *>cnp.PyArray_DATA(gradient)
-        if <double>n * 3.0 * self.row_work() <= ONE_SLICE:
+        if mx.blocks == NULL and <double>n * 3.0 * self.row_work() <= ONE_SLICE:
             with nogil:
                 status = mlp_objective(self.network, &p, &mx, &my, n, n_threads, &cost, g)
             check(status)
@@ -544,6 +545,7 @@ cdef class Core:
                 before = perf_counter()
                 with nogil:
                     complete = mlp_evaluation_advance(evaluation, work, &cost)
+                settle(x)
                 work = adapted(work, before)
         finally:
             mlp_evaluation_free(evaluation)

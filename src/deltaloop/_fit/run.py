@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +24,10 @@ from deltaloop._arguments import gaps as _gaps
 from deltaloop._arguments import problem as _problem
 from deltaloop._arguments import seeds as _seeds
 from deltaloop._arguments import sparse as _sparse
+from deltaloop._blocks import kinds as _kinds
 from deltaloop._fit import checkpoint as _checkpoint
 from deltaloop._fit import state as _state
+from deltaloop._fit import streamed as _streamed
 from deltaloop._fit import verdict as _verdict
 from deltaloop._fit.arguments import (
     check_epochs,
@@ -42,6 +44,7 @@ from deltaloop._fit.arguments import (
     set_aside,
     weights_of_parts,
 )
+from deltaloop._fit.choice import Choice
 from deltaloop._fit.frames import callers
 from deltaloop._fit.progress import ProgressBar, Stages, progress_bar
 from deltaloop._fit.stages import (
@@ -172,6 +175,26 @@ def fit(
         resume = autosave.prepare(course, checkpoint, checkpoint_every, resume)
     if resume is not None:
         course.state = _state.check(resume)
+    kind = None if type(X) is np.ndarray else _kinds.find(X, Y)
+    if kind is not None and _streamed.takes(kind, course, validation):
+        if course.state is not None:
+            course.remembered = _state.chosen_l2(course.state)
+        strength = problem.l2 or course.remembered or 0.0
+        problem = _problem.Problem(None, problem.l1, strength, rates)
+        with _streamed.opened(
+            course,
+            kind,
+            X,
+            Y,
+            problem,
+            sample_weight=sample_weight,
+            class_weight=class_weight,
+            validation=validation,
+            patience=patience,
+            skip=skip,
+            check_finite=checked,
+        ):
+            return finish(course, show)
     if sample_weight is not None:
         course.sample_weight = sample_weight = _arrays.plain("sample_weight", sample_weight)
     if validation is not None:
@@ -214,7 +237,12 @@ def fit(
         strength = problem.l2 or course.remembered or 0.0
         problem = _problem.Problem(weights, problem.l1, strength, rates)
     course.problem = problem._replace(targets=_core.GAPS) if course.missing else problem
-    with exclusive(network):
+    return finish(course, show)
+
+
+def finish(course: Course, show: bool | Stages) -> FitResult:
+    """Train, with all arguments checked."""
+    with exclusive(course.network):
         settle(course, show)
         outcome = carry_out(course, show)
     return conclude(course, *outcome)
@@ -272,6 +300,9 @@ def choose(course: Course, show: bool | Stages) -> None:
     network, x, problem, held = course.network, course.x, course.problem, course.watch.held
     check_limits((1,), course.seconds, course.callback, course.every)
     given = course.most[0] if course.most else None
+    if course.streamed is not None:
+        take(course, _streamed.chosen(course, given))
+        return
     trials = Trials(
         fit, network, x, course.y, problem, given, course.kind, course.threads, course.seconds
     )
@@ -282,10 +313,15 @@ def choose(course: Course, show: bool | Stages) -> None:
     choice = trials.choose(learned, course.state, course.remembered, course.goal, patience, source)
     if course.prior is not None and course.prior.run.choice is not None:
         choice = choice._replace(why=course.prior.run.choice)
+    take(course, choice)
+
+
+def take(course: Course, choice: Choice) -> None:
+    """Do what was chosen."""
     course.choice, course.solvers = choice, (choice.solver,)
     course.most = check_epochs(choice.max_epochs, 1, False)
     course.remembered = choice.chosen
-    course.problem = problem._replace(l2=choice.l2)
+    course.problem = course.problem._replace(l2=choice.l2)
 
 
 # How a fit has ended, before anybody is warned: its last stage, the report of that, all epochs
@@ -366,6 +402,9 @@ def train_stages(course: Course, stream: _core.Stream, first: int) -> Outcome:
             rows=course.parts,
             elsewhere=elsewhere,
         )
+        if course.streamed is not None:
+            x, y, s = course.streamed.sample
+            run.survey(x, y, course.labels, s)
         if i == first:
             asked = _verdict.ask(network, run)
             doubts = _verdict.at_start(network, asked, tolerance, goal)
@@ -384,7 +423,10 @@ def train_stages(course: Course, stream: _core.Stream, first: int) -> Outcome:
     if end.reason != "diverged":
         searched = course.remembered is not None
         wrong = _verdict.trouble(network, run, asked, end, tolerance, goal, searched)
-        wrong = wrong or _verdict.unscaled(network, asked, end, course.x, course.y, course.parts)
+        seen = (course.x, course.y)
+        if course.streamed is not None:
+            seen = course.streamed.sample[:2]
+        wrong = wrong or _verdict.unscaled(network, asked, end, *seen, course.parts)
     return i, report, epochs, asked, doubts, end, wrong
 
 
@@ -472,7 +514,10 @@ def scaled(course: Course) -> Iterator[None]:
     if course.resumed is not None:
         scaling = course.resumed.scaling
     elif course.kind is not None:
-        data = course.x, course.y, course.labels, course.problem.weights, course.parts
+        seen: tuple[Any, Any] = (course.x, course.y)
+        if course.streamed is not None:
+            seen = course.streamed.parts()
+        data = *seen, course.labels, course.problem.weights, course.parts
         scaling = _scaling.measure(course.kind, network, *data, missing=course.missing)
     if scaling is not before:
         _scaling.put(network, scaling)

@@ -25,6 +25,7 @@ from deltaloop.solvers import Solver
 
 if TYPE_CHECKING:
     from deltaloop._arguments.problem import Problem
+    from deltaloop._blocks.opened import Opened
     from deltaloop._fit.arguments import Limits, Validation
     from deltaloop._fit.autosave import Autosave, Prior
     from deltaloop._fit.choice import Choice
@@ -95,6 +96,7 @@ class Course:
     y: NDArray[Any]
     labels: bool
     missing: bool = False  # some of the targets are
+    streamed: Opened | None = None  # where x and y are read from, if they are not in memory
     watch: Validation
     problem: Problem
     choice: Choice | None = None  # what was chosen where no solver was given

@@ -235,6 +235,13 @@ def _add_train(train: argparse.ArgumentParser) -> None:
         help="of a table: a column to leave out; may be given several times",
     )
     add(
+        "--memory",
+        type=_types.memory,
+        metavar="SIZE",
+        help="of Parquet files, or a folder of them: what rows may take, such as 500MB; those "
+        "that are large beside that are read in blocks (1GB)",
+    )
+    add(
         "--missing",
         action="append",
         default=[],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
@@ -31,7 +32,7 @@ from deltaloop.cli._solvers import (
 )
 from deltaloop.cli._streams import note, say
 from deltaloop.losses import _of_text as of_text
-from deltaloop.tabular import TabularModel, _applied, _frames
+from deltaloop.tabular import TabularModel, _applied, _frames, _streams
 from deltaloop.tabular._columns import Column
 from deltaloop.tabular._description import check_size
 from deltaloop.tabular._kinds import KINDS, listed
@@ -85,8 +86,9 @@ def _trained(args: argparse.Namespace, progress: Progress) -> tuple[dict[str, An
     progress.stage("reading")
     options = Options.of({name: getattr(args, name) for name in READING if getattr(args, name)})
     told: dict[str, str] = {}
-    frame = _read(args, args.data, options, told=told)
-    names = list(frame.columns)
+    rows = _rows(args)
+    frame: Any = None if rows is not None else _read(args, args.data, options, told=told)
+    names = list(frame.columns) if rows is None else rows.names
     if not args.target:
         args.usage_error(
             f"argument --target: expected a column of {args.data}, which has {listed(names)}"
@@ -113,7 +115,10 @@ def _trained(args: argparse.Namespace, progress: Progress) -> tuple[dict[str, An
     try:
         untyped = frozenset(() if _table_files.has_types(args.data) else names)
         model._reading = replace(options, untyped=untyped, flags=True)
-        data = model._prepare(frame, target, args.drop)
+        if rows is not None:
+            note(f"deltaloop: {args.data} has {rows.n:,} rows, which are read in blocks")
+        given = frame if rows is None else args.data
+        data = model._prepare(given, target, args.drop, args.memory)
         missing = [line for name, line in told.items() if name not in args.drop]
         data = replace(data, notices=(*missing, *data.notices))
         for notice in () if args.json else data.notices:
@@ -121,7 +126,7 @@ def _trained(args: argparse.Namespace, progress: Progress) -> tuple[dict[str, An
         check_class_weight(args, args.data, data.target.classes)
         if args.output_model is not None:
             check_size(data.table, data.target)
-        arguments = fit_arguments(args, len(data.train), args.data) | fit_options(args)
+        arguments = fit_arguments(args, data.n_train, args.data) | fit_options(args)
         with told_later():
             model._train(data, arguments | {"progress": progress})
     except KeyboardInterrupt as interrupt:
@@ -151,7 +156,23 @@ def _trained(args: argparse.Namespace, progress: Progress) -> tuple[dict[str, An
         known, columns = data.target, data.table.inputs
         picture = (X, y, known.classes, known.names, columns)
         _pictures.draw(args.plot, model.result, model.network, *picture)
-    return report, data, frame.height
+    return report, data, frame.height if rows is None else rows.n
+
+
+def _rows(args: argparse.Namespace) -> _streams.Rows | None:
+    """Return the rows of Parquet files that are too large to be read whole, or None."""
+    if not os.path.exists(args.data) or not (
+        os.path.isdir(args.data) or args.data.endswith((".parquet", ".pq"))
+    ):
+        return None
+    try:
+        rows = _streams.open_rows(args.data)
+    except (ValueError, ModuleNotFoundError):
+        if args.memory is not None or os.path.isdir(args.data):
+            raise
+        return None  # whoever reads it whole has a message, or needs no pyarrow
+    small = rows is None or _streams.whole(rows, args.memory or _streams.MEMORY)
+    return None if small and not os.path.isdir(args.data) else rows
 
 
 def _save(model: TabularModel, data: Prepared, interrupt: Any, path: str) -> None:

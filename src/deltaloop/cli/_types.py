@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from deltaloop import _scalars
 from deltaloop._files import atomic
 from deltaloop.cli._solvers import AUTO, SCHEDULES, SOLVERS
 
@@ -17,6 +18,7 @@ __all__ = [
     "fraction",
     "hidden",
     "list_of",
+    "memory",
     "momentum",
     "option",
     "parameter",
@@ -56,6 +58,14 @@ fraction = _checked(float, lambda value: 0 < value < 1, "a number between 0 and 
 strength = _checked(float, lambda value: 0 <= value < math.inf, "a finite number from 0")
 part = _checked(float, lambda value: 0 <= value < 1, "a number from 0 to below 1")
 momentum = probability = part
+
+
+def memory(text: str) -> int:
+    try:
+        return _scalars.size("a size", text)
+    except ValueError as error:
+        message = str(error).removeprefix("a size must be ")
+        raise argparse.ArgumentTypeError(f"expected {message}") from None
 
 
 def separator(text: str) -> str:

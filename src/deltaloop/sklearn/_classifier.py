@@ -18,6 +18,7 @@ from deltaloop import _scalars
 from deltaloop._c import write as _c
 from deltaloop._c.labels import classes_note
 from deltaloop._onnx import write as _onnx
+from deltaloop.sklearn import _blocks
 from deltaloop.sklearn._document import documented
 from deltaloop.sklearn._estimator import Floats, Perceptron, is_stochastic
 from deltaloop.sklearn._rows import Array, Rows
@@ -253,6 +254,10 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         >>> model.partial_fit([[0.0], [1.0]], ["a", "b"], classes=["a", "b"]).n_iter_
         1
         """
+        kind = _blocks.find(X, y)
+        if kind is not None:
+            fitted: Self = _blocks.partial_fit(self, kind, X, y, sample_weight, classes=classes)
+            return fitted
         if self._has(classes):
             return self._fit(X, y, sample_weight, True)
         if _check_partial_fit_first_call(self, classes):

@@ -13,7 +13,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from deltaloop import _core
 from deltaloop._fit.run import exclusive
 from deltaloop.network import Network
-from deltaloop.sklearn import _settings
+from deltaloop.sklearn import _blocks, _settings
 from deltaloop.sklearn._document import page_address
 from deltaloop.sklearn._optimizer import DivergedError, Optimizer
 from deltaloop.sklearn._rows import Array, Rows
@@ -186,7 +186,9 @@ class Perceptron(Training):
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Instances. Sparse ones become dense block by block with the solvers sgd and adam, and
-            all at once with the others.
+            all at once with the others. Or data that are read in blocks, as ``Network.fit`` takes
+            them, by sgd or adam: y is then the name of a column, or None for blocks (X, y), and
+            shuffle is within blocks.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -202,6 +204,10 @@ class Perceptron(Training):
         TypeError, ValueError
             If a parameter or an array is not as it should be, or training diverged.
         """
+        kind = _blocks.find(X, y)
+        if kind is not None:
+            fitted: Self = _blocks.fit(self, kind, X, y, sample_weight)
+            return fitted
         return self._fit(X, y, sample_weight, False)
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, incremental: bool) -> Self:

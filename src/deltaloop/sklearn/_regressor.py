@@ -17,6 +17,7 @@ from deltaloop._c import write as _c
 from deltaloop._losses import LOSSES, targets
 from deltaloop._onnx import write as _onnx
 from deltaloop.losses import _parts as parts
+from deltaloop.sklearn import _blocks
 from deltaloop.sklearn._document import documented
 from deltaloop.sklearn._estimator import Perceptron, is_stochastic
 from deltaloop.sklearn._rows import Array, Rows
@@ -167,6 +168,10 @@ class MLPRegressor(RegressorMixin, Perceptron):
         >>> model.partial_fit([[0.0], [1.0]], [1.0, 2.0]).n_iter_
         1
         """
+        kind = _blocks.find(X, y)
+        if kind is not None:
+            fitted: Self = _blocks.partial_fit(self, kind, X, y, sample_weight)
+            return fitted
         return self._fit(X, y, sample_weight, True)
 
     # ---- prediction ----

@@ -31,7 +31,7 @@ class Solver:
     """
 
     batch_size: int | None = None
-    shuffle: bool = False
+    shuffle: bool | str = False
 
     # ---- its row ----
 

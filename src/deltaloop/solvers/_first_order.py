@@ -13,6 +13,18 @@ from deltaloop import _scalars
 from deltaloop.schedules import Schedule
 from deltaloop.solvers._base import Solver
 
+# What `shuffle` is where rows are shuffled within blocks.
+BLOCKS = "blocks"
+
+
+def _shuffle(given: object) -> bool | str:
+    """Return how the rows are shuffled."""
+    if isinstance(given, str):
+        if str.__str__(given) != BLOCKS:
+            raise ValueError(f"shuffle must be True, False or 'blocks', got {given!r}")
+        return BLOCKS
+    return _scalars.flag("shuffle", given)
+
 
 class _Rated(Solver):
     """What solvers with a learning rate have in common."""
@@ -27,7 +39,7 @@ class _Rated(Solver):
         return {
             "learning_rate": self.learning_rate,
             "batch_size": self.batch_size or 0,
-            "shuffle": self.shuffle,
+            "shuffle": 2 if self.shuffle == BLOCKS else bool(self.shuffle),
             "clip_norm": self.clip_norm or 0.0,
             "clip_value": self.clip_value or 0.0,
         }
@@ -43,7 +55,7 @@ class _Rated(Solver):
         if self.batch_size is not None:
             batch_size = _scalars.integer("batch_size", self.batch_size, at_least=1)
             object.__setattr__(self, "batch_size", batch_size)
-        object.__setattr__(self, "shuffle", _scalars.flag("shuffle", self.shuffle))
+        object.__setattr__(self, "shuffle", _shuffle(self.shuffle))
         for name in ("clip_norm", "clip_value"):
             limit = getattr(self, name)
             if limit is not None:
@@ -83,9 +95,10 @@ class GradientDescent(_Rated):
     batch_size : int or None, default None
         Instances in a step. None is the full batch; 1 is one instance at a time. The last batch
         of an epoch holds what is left.
-    shuffle : bool, default True
+    shuffle : bool or "blocks", default True
         Visit the instances in a new random order each epoch, drawn from the seed of ``fit``. It
-        has no effect on a full batch.
+        has no effect on a full batch. ``"blocks"`` is an order within each block of 65,536 rows
+        (docs/large-data.md), for data that are read block by block.
     clip_norm : float or None, default None
         The largest Euclidean norm of a step's gradient, over all parameters; a longer one is
         scaled down to it. It too is compared with a sum over the batch.
@@ -128,7 +141,7 @@ class GradientDescent(_Rated):
     momentum: float = field(default=0.0, kw_only=True)
     nesterov: bool = field(default=False, kw_only=True)
     batch_size: int | None = field(default=None, kw_only=True)
-    shuffle: bool = field(default=True, kw_only=True)
+    shuffle: bool | str = field(default=True, kw_only=True)
     clip_norm: float | None = field(default=None, kw_only=True)
     clip_value: float | None = field(default=None, kw_only=True)
 
@@ -173,9 +186,10 @@ class Adam(_Rated):
     batch_size : int or None, default None
         Instances in a step. None is the full batch; 1 is one instance at a time. The last batch
         of an epoch holds what is left.
-    shuffle : bool, default True
+    shuffle : bool or "blocks", default True
         Visit the instances in a new random order each epoch, drawn from the seed of ``fit``. It
-        has no effect on a full batch.
+        has no effect on a full batch. ``"blocks"`` is an order within each block of 65,536 rows
+        (docs/large-data.md), for data that are read block by block.
     clip_norm, clip_value : float or None, default None
         As for ``GradientDescent``.
 
@@ -212,7 +226,7 @@ class Adam(_Rated):
     beta2: float = field(default=0.999, kw_only=True)
     epsilon: float = field(default=1e-8, kw_only=True)
     batch_size: int | None = field(default=None, kw_only=True)
-    shuffle: bool = field(default=True, kw_only=True)
+    shuffle: bool | str = field(default=True, kw_only=True)
     clip_norm: float | None = field(default=None, kw_only=True)
     clip_value: float | None = field(default=None, kw_only=True)
 
@@ -253,7 +267,7 @@ class AdamW(Adam):
         schedule, must be at most 1.
     batch_size : int or None, default None
         As for ``Adam``.
-    shuffle : bool, default True
+    shuffle : bool or "blocks", default True
         As for ``Adam``.
     clip_norm, clip_value : float or None, default None
         As for ``GradientDescent``.

@@ -17,7 +17,7 @@ from deltaloop.losses import Loss
 from deltaloop.network import Network, _read
 from deltaloop.results import EpochInfo, FitResult
 from deltaloop.solvers import Solver
-from deltaloop.tabular import _estimator, _frames, _given, _storing, _training
+from deltaloop.tabular import _estimator, _frames, _given, _storing, _streams, _training
 from deltaloop.tabular._columns import Column, Table
 from deltaloop.tabular._fingerprints import Fingerprints
 from deltaloop.tabular._options import Options
@@ -196,6 +196,7 @@ class TabularModel(Travels, _estimator.Estimator):
         checkpoint_every: float = 60.0,
         progress: bool = False,
         n_threads: int | None = None,
+        memory: int | str | None = None,
         **unknown: Never,
     ) -> Self:
         """Learn to predict a column of a table from its other columns.
@@ -207,7 +208,10 @@ class TabularModel(Travels, _estimator.Estimator):
         Parameters
         ----------
         frame : table, dict of columns, or array of shape (n, columns)
-            Of an array the columns are called ``x0``, ``x1`` and so on.
+            Of an array the columns are called ``x0``, ``x1`` and so on. Or the path of a Parquet
+            file or of a folder of them, a pyarrow Dataset or a polars LazyFrame: one that is large
+            beside `memory` is read in blocks, again and again. Its columns are then learned in two
+            passes, and the rows held out are a sample (docs/large-data.md).
         target : str, list of str, or one value a row
             The column to predict; several, for a regression of several values. Or the values
             themselves, as a series, list, array (n,) or (n, k), or a frame of several.
@@ -228,6 +232,8 @@ class TabularModel(Travels, _estimator.Estimator):
             As for `Network.fit`.
         resume : path, optional
             A file that `checkpoint` has written, of a fit to the same table with the same options.
+        memory : int or str, optional
+            Bytes that a table that is read in blocks may take, such as ``"1GB"``, the default.
         **unknown
             Anything else is refused.
 
@@ -266,13 +272,23 @@ class TabularModel(Travels, _estimator.Estimator):
             )
         if validation is not None:
             _scalars.real("validation", validation)
-        data = self._prepare(frame, target, drop)
+        data = self._prepare(frame, target, drop, memory)
         _training.warn(data, stacklevel=2)
         return self._train(data, options)
 
-    def _prepare(self, frame: object, target: object, drop: object) -> _training.Prepared:
+    def _prepare(
+        self, frame: object, target: object, drop: object, memory: object = None
+    ) -> _training.Prepared:
         own = self._parameters
         fraction = float(own["test_fraction"])
+        most = _scalars.size("memory", memory) if memory is not None else _streams.MEMORY
+        rows = _streams.open_rows(frame)
+        if rows is not None and not _streams.whole(rows, most):
+            return _streams.prepare_rows(
+                rows, target, drop, own["task"], fraction, own["seed"], self._reading, most
+            )
+        if rows is not None:
+            frame = _streams.read_whole(rows)
         return _training.prepare(
             frame, target, drop, own["task"], fraction, own["seed"], self._reading
         )
@@ -306,8 +322,8 @@ class TabularModel(Travels, _estimator.Estimator):
             metadata={},
             _fingerprints=Fingerprints.of(data.X[data.train], data.X[data.test]),
             _seen=data.seen,
-            train_rows=data.rows[data.train],
-            test_rows=data.rows[data.test],
+            train_rows=data.numbers[0],
+            test_rows=data.numbers[1],
         )
 
     def predict(self, frame: Any) -> NDArray[Any]:

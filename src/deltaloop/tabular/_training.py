@@ -89,6 +89,26 @@ class Prepared:
     seen: tuple[str, ...]
     notices: tuple[str, ...] = ()
 
+    @property
+    def n_train(self) -> int:
+        """Rows to train on."""
+        return len(self.train)
+
+    @property
+    def numbers(self) -> tuple[NDArray[np.intp] | None, NDArray[np.intp] | None]:
+        """The numbers of the rows to train on in the frame, and those to test on."""
+        return self.rows[self.train], self.rows[self.test]
+
+    def to_train(self, network: Network) -> tuple[Any, Any, Scaling, Scaling | None]:
+        """Return inputs and targets to train on, and how they are scaled."""
+        X, y = self.X[self.train], self.y[self.train]
+        outputs = Scaling.of(y, _called(self.target)) if network.output == "identity" else None
+        return X, y, self.table.scaling(X), outputs
+
+    def check(self, options: dict[str, Any]) -> dict[str, Any]:
+        """Return the options of a fit as it takes them."""
+        return options
+
 
 def prepare(
     frame: object,
@@ -98,8 +118,12 @@ def prepare(
     fraction: float,
     seed: int,
     options: Options | None = None,
+    held: NDArray[np.bool_] | None = None,
 ) -> Prepared:
-    """Read the columns of a frame, split its rows and encode them."""
+    """Read the columns of a frame, split its rows and encode them.
+
+    `held` says which rows of the frame are to be tested on, where they are chosen already.
+    """
     found = _frames.frame(frame)
     given = target_of(found, target)
     names, single = list(given.columns), given.single
@@ -121,7 +145,9 @@ def prepare(
     columns |= known.typed(columns)
     y, rows = known.encode(columns)
     n, unused = len(rows), len(found) - len(rows)
-    if fraction == 0.0:
+    if held is not None:
+        train, test = np.flatnonzero(~held[rows]), np.flatnonzero(held[rows])
+    elif fraction == 0.0:
         train, test = _splits.shuffled(n, seed, 1), np.empty(0, dtype=np.intp)
     elif known.classes is None:
         train, test = _splits.split(n, fraction, seed)
@@ -195,12 +221,10 @@ def train(
     options = {name: value for name, value in options.items() if value is not None}
     if "class_weight" in options:
         options["class_weight"] = _class_weight(options["class_weight"], data.target)
-    X, y = data.X[data.train], data.y[data.train]
-    inputs, outputs = data.table.scaling(X), None
-    if network.output == "identity":
-        outputs = Scaling.of(y, _called(data.target))
+    options = data.check(options)
+    X, y, inputs, outputs = data.to_train(network)
     if "solver" not in options and "max_epochs" not in options:
-        options |= _epochs(network, len(X), options)
+        options |= _epochs(network, data.n_train, options)
     stages = options.get("progress")
     if not isinstance(stages, Stages):
         stages = Stages()
@@ -211,7 +235,7 @@ def train(
     found = {
         "task": data.target.task,
         "target": data.target.names[0] if data.target.single else list(data.target.names),
-        "n_train": len(data.train),
+        "n_train": data.n_train,
         "n_test": len(data.test),
         "n_without_target": data.n_without_target,
         "epochs": result.epochs,

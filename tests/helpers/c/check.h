@@ -67,6 +67,7 @@ static inline struct mlp_matrix matrix(const double *data, size_t columns)
                                NULL,
                                NULL,
                                NULL,
+                               NULL,
                                NULL};
 }
 
