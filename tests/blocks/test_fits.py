@@ -244,7 +244,7 @@ def test_arrays_that_are_filled_again(memory):
     net, other = network(), network()
     result = net.fit(Same(), None, solver=dl.LBFGS(), max_epochs=3)
     same(net, other, result, other.fit(X, Y, solver=dl.LBFGS(), max_epochs=3))
-    assert (net.predict(iter(Same())) == net.predict(X)).all()
+    assert (net.predict(Same()) == net.predict(X)).all()
 
 
 def test_costs_and_predictions(memory):
@@ -253,7 +253,7 @@ def test_costs_and_predictions(memory):
     assert net.cost(Blocks(701, X, Y, WEIGHTS), None) == net.cost(X, Y, sample_weight=WEIGHTS)
     expected = net.predict(X)
     assert (net.predict(Blocks(701, X)) == expected).all()
-    assert (net.predict(block for block in Blocks(701, X, Y)) == expected).all()
+    assert (net.predict(Blocks(701, X, Y)) == expected).all()
     out = np.empty((N, 2))
     assert net.predict(Blocks(701, X), out=out) is out
     assert (out == expected).all()

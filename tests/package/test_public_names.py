@@ -156,7 +156,8 @@ def test_classes_of_a_table(model):
 def test_fit_of_a_table_tells_its_options(model):
     ours = inspect.signature(type(model).fit).parameters
     theirs = inspect.signature(dl.Network.fit).parameters
-    options = [name for name, of in ours.items() if of.kind is of.KEYWORD_ONLY and name != "drop"]
+    own = ("drop", "memory")
+    options = [name for name, of in ours.items() if of.kind is of.KEYWORD_ONLY and name not in own]
     assert options == [name for name in theirs if name in options]
     assert {"solver", "l2", "validation", "progress"} <= set(options)
     for name in options:

@@ -54,6 +54,7 @@ def test_partial_fit_is_a_pass_over_the_blocks():
     assert model.classes_.tolist() == [0, 1]
 
 
+@pytest.mark.filterwarnings("ignore:The solver adam made the 10 iterations")
 def test_fit_makes_passes():
     model = regressor((8,), max_iter=40, learning_rate_init=0.01)
     model.fit(blocks(X, Y), None)

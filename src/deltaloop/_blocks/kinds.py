@@ -80,8 +80,9 @@ def find(X: object, Y: object) -> Kind | None:
 
 def find_instances(X: object) -> Kind | None:
     """Return the kind of X, instances without targets, or None where X is what lies in memory."""
-    if hasattr(X, "__getitem__") and not isinstance(X, str):
-        return find(X, ...)
+    rows = hasattr(X, "__getitem__") and not isinstance(X, str)
+    if rows or hasattr(X, "__next__") or isinstance(X, set | frozenset):
+        return find(X, ...)  # no blocks of the caller's own
     return find(X, None)
 
 

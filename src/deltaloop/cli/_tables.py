@@ -161,18 +161,20 @@ def _trained(args: argparse.Namespace, progress: Progress) -> tuple[dict[str, An
 
 def _rows(args: argparse.Namespace) -> _streams.Rows | None:
     """Return the rows of Parquet files that are too large to be read whole, or None."""
-    if not os.path.exists(args.data) or not (
-        os.path.isdir(args.data) or args.data.endswith((".parquet", ".pq"))
-    ):
+    endings = (".parquet", ".pq")
+    folder = os.path.isdir(args.data)
+    if folder and not any(name.endswith(endings) for name in os.listdir(args.data)):
+        return None
+    if not folder and not (os.path.exists(args.data) and args.data.endswith(endings)):
         return None
     try:
         rows = _streams.open_rows(args.data)
-    except (ValueError, ModuleNotFoundError):
-        if args.memory is not None or os.path.isdir(args.data):
-            raise
+    except (ValueError, ModuleNotFoundError) as error:
+        if args.memory is not None or folder:
+            raise ValueError(f"{args.data}: {error}") from error
         return None  # whoever reads it whole has a message, or needs no pyarrow
     small = rows is None or _streams.whole(rows, args.memory or _streams.MEMORY)
-    return None if small and not os.path.isdir(args.data) else rows
+    return None if small and not folder else rows
 
 
 def _save(model: TabularModel, data: Prepared, interrupt: Any, path: str) -> None:
