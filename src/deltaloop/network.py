@@ -1330,11 +1330,11 @@ class Network(_core.Core):
 
         Examples
         --------
-        >>> import deltaloop as dl, os, tempfile
-        >>> path = os.path.join(tempfile.mkdtemp(), "net.c")
+        >>> import deltaloop as dl, pathlib, tempfile
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "net.c"
         >>> net = dl.Network([2, 3, 1], activation="tanh", seed=0)
         >>> net.to_c(path, jacobian=True)
-        >>> "void net_predict(const double *x, double *y, double *workspace);" in open(path).read()
+        >>> "void net_predict(const double *x, double *y, double *workspace);" in path.read_text()
         True
         """
         _c = _module("_c.write")

@@ -135,13 +135,13 @@ class Travels:
 
         Examples
         --------
-        >>> import os, tempfile
+        >>> import pathlib, tempfile
         >>> from deltaloop.tabular import TabularModel
         >>> frame = {"x": [0.0, 1.0, 2.0, 3.0] * 9, "unit": ["m", "km"] * 18, "y": range(36)}
         >>> model = TabularModel().fit(frame, "y", l2=0.001)
-        >>> path = os.path.join(tempfile.mkdtemp(), "model.c")
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "model.c"
         >>> model.to_c(path)
-        >>> "MODEL_UNIT_IS_KM = 0" in open(path).read()
+        >>> "MODEL_UNIT_IS_KM = 0" in path.read_text()
         True
         """
         asked = _c.options(name=name, dtype=dtype, arithmetic=arithmetic, header=header)
