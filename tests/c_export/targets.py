@@ -58,7 +58,7 @@ def linux(processor: str, triple: str, options: str, in_slice: bool = False) -> 
 
 def board(processor: str, machine: str, cpu: str, options: str, in_slice: bool = False) -> Target:
     """A program without an operating system, on a board, which prints through its debugger."""
-    link = f"--specs=picolibc.specs --oslib=semihost --crt0=hosted -L{HERE} -T{HERE / 'mps2.ld'}"
+    link = f"--oslib=semihost --crt0=hosted -L{HERE} -T{HERE / 'mps2.ld'}"
     semihosting = "-semihosting-config enable=on,target=native"
     emulator = f"qemu-system-arm -M {machine} -nographic {semihosting} -kernel"
     sections = "-ffunction-sections -fdata-sections"
