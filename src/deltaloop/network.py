@@ -362,7 +362,7 @@ class Network(_core.Core):
     def _predict_any(self, X: object, out: object, n_threads: object) -> NDArray[np.float64]:
         """Predict from anything that is no exact array, and into any that is one."""
         threads = 0 if n_threads is None else _scalars.threads(n_threads)
-        kind = None if type(X) in (np.ndarray, list) else _kinds.find_instances(X)
+        kind = None if type(X) is np.ndarray or type(X) is list else _kinds.find_instances(X)
         if kind is not None:
             read: NDArray[np.float64] = _module("_blocks.outputs").predict(
                 self, kind, X, out, threads
