@@ -429,7 +429,7 @@ class TestArguments:
         [
             (np.zeros(3), ValueError, "Expected 2D array, got 1D array"),
             (None, TypeError, "frame must be a table of pandas, .* got builtins.NoneType"),
-            (pl.LazyFrame({"y": [1]}), TypeError, "LazyFrame; call its collect.. first"),
+            (pl.LazyFrame({"x": [1], "y": [1]}), ValueError, "1 row is too few to train on"),
             ({"x": [1, 2], "y": [1]}, ValueError, "column 'y' has 1 rows, 'x' has 2"),
             ({"x": 3, "y": [1]}, TypeError, "column 'x' must be a list or an array"),
             ({"x": "ab", "y": [1, 2]}, TypeError, "column 'x' must be a list or an array"),
