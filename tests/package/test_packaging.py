@@ -28,7 +28,17 @@ MODULES = [
     if module.name not in ("deltaloop.__main__", "deltaloop.runtime")  # an old path, which warns
 ]
 
-OPTIONAL = ("dask", "distributed", "matplotlib", "mpi4py", "narwhals", "onnx", "polars", "sklearn", "torch")
+OPTIONAL = (
+    "dask",
+    "distributed",
+    "matplotlib",
+    "mpi4py",
+    "narwhals",
+    "onnx",
+    "polars",
+    "sklearn",
+    "torch",
+)
 
 
 def _is_editable() -> bool:
