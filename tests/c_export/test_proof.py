@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 import deltaloop as dl
-from tests.c_export.targets import C, WARNINGS
+from tests.c_export.targets import WARNINGS, C
 
 
 @pytest.mark.parametrize("activation", ["step", "relu", "identity", "tanh"])
