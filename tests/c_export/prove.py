@@ -153,7 +153,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--slice", action="store_true", help="a part, in less than two minutes")
     parser.add_argument("--every", action="store_true", help="with --slice: on every target")
-    parser.add_argument("--target", default="", help="those whose name has this in it")
+    parser.add_argument("--target", default="", help="those with one of these in their names: A,B")
     parser.add_argument("--keep", type=Path, help="a new folder in which the programs stay")
     given = parser.parse_args()
     size = SLICE if given.slice else []
@@ -161,7 +161,8 @@ def main() -> int:
     targets = [
         t
         for t in TARGETS
-        if given.target in t.name and (t.in_slice or given.every or not given.slice)
+        if any(part in t.name for part in given.target.split(","))
+        and (t.in_slice or given.every or not given.slice)
     ]
     good = True
     try:

@@ -45,6 +45,8 @@ static inline float @select(int condition, float a, float b)
     const uint32_t mask = 0u - (uint32_t)condition;
     return @real((@bits(a) & mask) | (@bits(b) & (mask ^ 0xffffffffu)));
 #else
+    (void)@real; /* not needed here */
+    (void)@bits;
     return condition ? a : b;
 #endif
 }
