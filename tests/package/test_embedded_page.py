@@ -44,6 +44,9 @@ def test_from_csv_to_board(tmp_path):
     for program in ("arm-none-eabi-gcc", "qemu-system-arm", "gcc"):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not here")
+    board = ["arm-none-eabi-gcc", "--specs=picolibc.specs", "-E", "-x", "c", os.devnull]
+    if subprocess.run(board, capture_output=True, timeout=120).returncode != 0:
+        pytest.skip("picolibc is not here")
     if dl.runtime()["isa"] == "base":
         pytest.skip("the page has the results of machines with FMA")
     bin_folder = str(Path(sys.executable).parent)
