@@ -436,15 +436,19 @@ static size_t descent_row(const struct mlp_fit *fit, struct mlp_pair **sum)
 static int descent_enter(struct mlp_fit *fit, size_t row)
 {
     struct descent *d = fit->memory;
-    if (fit->options.batch_size == 0 || !has_places(fit))
+    const uint64_t position = fit->options.stream.position;
+    const int drops = fit->options.problem.dropout != NULL; /* which draws on within the epoch */
+    if (fit->options.batch_size == 0 || !has_places(fit) || row % fit->options.batch_size != 0)
         return 0;
+    if (d->drawn == NULL && !drops && fit->start_stream.position != position)
+        return 0; /* it was another order */
     d->order = fit->options.order;
     if (d->drawn != NULL) {
         struct mlp_stream stream = fit->start_stream;
         mlp_identity(fit->n, d->drawn);
         for (size_t left = fit->n; left > 1;)
             left = mlp_random_shuffle(&stream, left, SHUFFLE, d->drawn);
-        if (stream.position > fit->options.stream.position)
+        if (drops ? stream.position > position : stream.position != position)
             return 0;
         d->order = d->drawn;
     }

@@ -72,6 +72,35 @@ class TestArrow:
         assert net.parameters.tobytes() == fitted(X, Y, sample_weight=W).parameters.tobytes()
         assert net.cost(path, "y", sample_weight="w") == net.cost(X, Y, sample_weight=W)
 
+    def test_files_of_other_types(self, pa, tmp_path):
+        """A column has a type that holds the numbers of all files."""
+        import pyarrow.parquet as pq
+
+        rng = np.random.default_rng(5)
+        parts = [
+            {"a": rng.normal(size=50).astype(np.float32), "b": rng.integers(9, size=50)},
+            {"b": rng.normal(size=50), "a": rng.normal(size=50)},
+            {"a": rng.integers(9, size=50).astype(np.int32), "b": rng.normal(size=50)},
+        ]
+        for i, part in enumerate(parts):
+            pq.write_table(pa.table(part | {"y": part["a"] * 2.0}), tmp_path / f"{i}.parquet")
+        x = np.concatenate([np.column_stack([part["a"], part["b"]]) for part in parts])
+        y = np.concatenate([part["a"] * 2.0 for part in parts])
+        nets = [dl.Network([2, 3, 1], output="identity", seed=1) for _ in range(2)]
+        nets[0].fit(tmp_path, "y", solver=dl.LBFGS(), max_epochs=3)
+        nets[1].fit(x, y, solver=dl.LBFGS(), max_epochs=3)
+        assert nets[0].parameters.tobytes() == nets[1].parameters.tobytes()
+        pq.write_table(pa.table({"a": ["x"], "b": [1.0], "y": [1.0]}), tmp_path / "3.parquet")
+        with pytest.raises(ValueError, match="do not go together"):
+            nets[0].fit(tmp_path, "y")
+        pq.write_table(pa.table({"a": [1.0], "y": [1.0]}), tmp_path / "3.parquet")
+        for missing in ("raise", "skip"):
+            with pytest.raises(ValueError, match=r"3.parquet' has no column 'b', which another"):
+                nets[0].fit(tmp_path, "y", missing_targets=missing)
+        pq.write_table(pa.table({"a": [1.0], "b": [1.0]}), tmp_path / "3.parquet")
+        with pytest.raises(ValueError, match=r"3.parquet' has no column 'y'"):
+            nets[0].fit(tmp_path, "y", missing_targets="skip")
+
     def test_several_targets(self, pa, tmp_path):
         import pyarrow.parquet as pq
 

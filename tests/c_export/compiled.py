@@ -31,7 +31,7 @@ class Compiled:
             [*command, str(path), "-o", str(library), "-lm"],
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=600,
         )
         assert done.returncode == 0, done.stderr
         self.name, self.library = name, ctypes.CDLL(str(library))

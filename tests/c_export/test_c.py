@@ -1,6 +1,7 @@
 """Networks as C files: the bytes of the library, in both classes, and what is refused."""
 
 import os
+import re
 import subprocess
 
 import numpy as np
@@ -212,7 +213,7 @@ def test_also_c_plus_plus(tmp_path):
         net.to_c(path, dtype=dtype, header=True, jacobian=True, train="adam")
         flags = [flag for flag in STRICT if "prototypes" not in flag and flag != "-std=c99"]
         command = [CC, "-x", "c++", "-std=c++17", *flags, "-O2", "-c", str(path), "-o", os.devnull]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=600)
         if "cc1plus" in done.stderr:
             pytest.skip("the compiler has no C++")
         assert done.returncode == 0, done.stderr
@@ -276,3 +277,42 @@ def test_numbers_that_float32_cannot_hold(tmp_path):
     with pytest.raises(ValueError, match=r"weights\.1"):
         net.to_c(tmp_path / "net.c")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_centre_of_a_tables_inputs_is_found(tmp_path):
+    """Its scaling is in the weights: the error of float32 is that of rows like its own."""
+    pytest.importorskip("narwhals")
+    from deltaloop.tabular import TabularModel
+
+    rng = np.random.default_rng(0)
+    frame = {"p": rng.normal(101325.0, 50.0, 300)}
+    frame["y"] = (frame["p"] - 101325.0) / 50.0
+    TabularModel(seed=0).fit(frame, "y").to_c(tmp_path / "m.c", dtype="float32")
+    told = re.search(r"likely inputs\n \* was (\S+)\.\n", (tmp_path / "m.c").read_text())
+    assert told is not None
+    assert 1e-5 < float(told[1]) < 1e-3  # and 8e-7 of rows around 0
+
+
+def test_enumerators_are_different_ones(tmp_path):
+    pytest.importorskip("narwhals")
+    from deltaloop.tabular import TabularModel
+
+    frame = {
+        "a": ["b_is_c", "d"] * 20,
+        "a_is_b": ["c", "d", "d", "c"] * 10,
+        "x_is_a": np.arange(40.0),
+        "column_x": ["a", "b"] * 20,
+        "y": np.arange(40.0) % 7,
+    }
+    TabularModel(seed=0).fit(frame, "y", max_epochs=2, solver=dl.LBFGS()).to_c(tmp_path / "m.c")
+    words = re.findall(r"^    (MODEL_\w+) = ", (tmp_path / "m.c").read_text(), re.M)
+    assert len(words) > 10
+    assert len(set(words)) == len(words)
+
+
+@pytest.mark.parametrize("name", ["sin", "memcpy", "size_t", "NULL", "y0"])
+def test_casadis_function_has_no_name_of_the_library(tmp_path, name):
+    net = dl.Network([1, 1])
+    with pytest.raises(ValueError, match=f"a function that is called {name}, as one of the C"):
+        net.to_c(tmp_path / "net.c", name=name, casadi=True)
+    net.to_c(tmp_path / "net.c", name=name)

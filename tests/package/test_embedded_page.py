@@ -45,7 +45,7 @@ def test_from_csv_to_board(tmp_path):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not here")
     board = ["arm-none-eabi-gcc", "--specs=picolibc.specs", "-E", "-x", "c", os.devnull]
-    if subprocess.run(board, capture_output=True, timeout=120).returncode != 0:
+    if subprocess.run(board, capture_output=True, timeout=600).returncode != 0:
         pytest.skip("picolibc is not here")
     if dl.runtime()["isa"] == "base":
         pytest.skip("the page has the results of machines with FMA")
@@ -64,7 +64,7 @@ def test_from_csv_to_board(tmp_path):
         assert kind == "console"
         for command, expected in commands(text):
             ended = subprocess.run(
-                ["bash", "-c", command], cwd=tmp_path, env=environment, text=True, timeout=120,
+                ["bash", "-c", command], cwd=tmp_path, env=environment, text=True, timeout=600,
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             )  # fmt: skip
             assert ended.returncode == 0, f"{command}\n{ended.stdout}"

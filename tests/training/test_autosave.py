@@ -231,24 +231,20 @@ def test_what_is_refused(often, tmp_path):
 
 
 def test_damaged_files_are_refused(often, tmp_path):
-    """Every cut, and every byte of the header that is another one: refused, or the same fit."""
+    """Every cut, and every bit that is another one."""
     path = tmp_path / "run.safetensors"
-    whole = net()
-    expected = facts(whole, whole.fit(X, Y, **options("adam"), checkpoint=path))
+    net().fit(X, Y, **options("adam"), checkpoint=path)
     content = path.read_bytes()
     length = 8 + int.from_bytes(content[:8], "little")
     cuts = [content[:n] for n in (0, 5, 8, 100, length, len(content) - 1)]
     others = [
-        content[:i] + bytes([content[i] ^ 1]) + content[i + 1 :] for i in range(0, length, 23)
+        content[:i] + bytes([content[i] ^ 1 << i % 8]) + content[i + 1 :]
+        for i in range(0, len(content), 23)
     ]
     for damaged in cuts + others:
         path.write_bytes(damaged)
-        twin = net()
-        try:
-            result = twin.fit(X, Y, **options("adam"), resume=path)
-        except ValueError:
-            continue
-        assert facts(twin, result) == expected or damaged in others
+        with pytest.raises(ValueError, match=r"expected|damaged"):
+            net().fit(X, Y, **options("adam"), resume=path)
 
 
 def test_a_disk_that_is_full_warns_once_and_the_fit_goes_on(often, monkeypatch, tmp_path):

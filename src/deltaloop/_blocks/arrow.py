@@ -61,6 +61,32 @@ def scanned(dataset: Any, columns: list[str], rows: int) -> Iterator[Any]:
             yield from opened.iter_batches(batch_size=rows, columns=columns, use_threads=False)
 
 
+def files(pa: Any, path: str) -> Any:
+    """Return a file of Parquet, or a folder of them, as a dataset of the columns of all.
+
+    Their types may differ: a column has one that holds all of its numbers.
+    """
+    try:
+        dataset = pa.dataset.dataset(path, format="parquet")
+        parts = {part.path: part.physical_schema for part in dataset.get_fragments()}
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"{path!r} cannot be read as Parquet: {error}") from None
+    names = dict.fromkeys(name for schema in parts.values() for name in schema.names)
+    for file, schema in parts.items():
+        for name in names.keys() - set(schema.names):
+            raise ValueError(
+                f"{file!r} has no column {name!r}, which another file of {path!r} has; give them "
+                "the same columns, or a pyarrow Dataset with a schema"
+            )
+    if len(parts) < 2:
+        return dataset
+    try:
+        schema = pa.unify_schemas(list(parts.values()), promote_options="permissive")
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise ValueError(f"the files of {path!r} do not go together: {error}") from None
+    return pa.dataset.dataset(path, format="parquet", schema=schema)
+
+
 class _Batches(Source):
     """Record batches, whose columns have names."""
 
@@ -107,12 +133,7 @@ class Files(Dataset):
         path = os.fspath(path)
         if not os.path.exists(path):
             raise FileNotFoundError(f"X is no file and no folder: {path!r}")
-        try:
-            dataset = pa.dataset.dataset(path, format="parquet")
-            dataset.schema  # noqa: B018 - read now
-        except pa.ArrowInvalid as error:
-            raise ValueError(f"{path!r} cannot be read as Parquet: {error}") from None
-        super().__init__(dataset, Y, sample_weight)
+        super().__init__(files(pa, path), Y, sample_weight)
 
 
 class Stream(_Batches):

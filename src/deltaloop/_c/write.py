@@ -49,6 +49,30 @@ _RESERVED = frozenset(
     )
 )  # fmt: skip
 
+# Functions, types and macros of the C library: no function of a user's may be called so.
+_TAKEN = frozenset(
+    (
+        "abort", "abs", "acos", "acosh", "asin", "asinh", "assert", "atan", "atan2",
+        "atanh", "atexit", "atof", "atoi", "bcmp", "bcopy", "bzero", "calloc", "cbrt",
+        "ceil", "copysign", "cos", "cosh", "div", "drem", "environ", "eof", "erf", "erfc",
+        "errno", "exit", "exp", "exp10", "exp2", "expm1", "fabs", "fdim", "ffs", "finite",
+        "floor", "fma", "fmax", "fmin", "fmod", "fopen", "fpclassify", "free", "frexp",
+        "gamma", "getenv", "hypot", "ilogb", "index", "infinity", "int16_t", "int32_t",
+        "int64_t", "int8_t", "intptr_t", "isfinite", "isinf", "isnan", "isnormal", "j0",
+        "j1", "jn", "labs", "ldexp", "ldiv", "lgamma", "linux", "llabs", "llrint",
+        "llround", "log", "log10", "log1p", "log2", "logb", "lrint", "lround", "malloc",
+        "memccpy", "memchr", "memcmp", "memcpy", "memmove", "memset", "modf", "nan",
+        "nearbyint", "nextafter", "null", "offsetof", "pow", "printf", "ptrdiff_t",
+        "putenv", "puts", "qsort", "rand", "realloc", "remainder", "remove", "remquo",
+        "rename", "rindex", "rint", "round", "scalb", "scalbln", "scalbn", "setenv",
+        "signbit", "significand", "sin", "sincos", "sinh", "size_t", "snprintf",
+        "sprintf", "sqrt", "srand", "stdin", "stdout", "stderr", "strcat", "strchr",
+        "strcmp", "strcpy", "strdup", "strlen", "strncmp", "strncpy", "strstr", "strtod",
+        "strtol", "system", "tan", "tanh", "tgamma", "time", "trunc", "uint16_t",
+        "uint32_t", "uint64_t", "uint8_t", "uintptr_t", "unix", "y0", "y1", "yn",
+    )
+)  # fmt: skip
+
 _TOP = """
 /* {file} - a multilayer perceptron, {layers}: {activations}.
  *
@@ -123,6 +147,11 @@ def options(
     else:
         given = _one_of("arithmetic", arithmetic, CLASSES)
     interface = _scalars.flag("casadi", casadi)
+    if interface and text.lower() in _TAKEN:
+        raise ValueError(
+            f"casadi=True adds a function that is called {text}, as one of the C library is; give "
+            "another name"
+        )
     if interface and kind != "float64":
         raise ValueError(f"casadi=True needs dtype='float64', CasADi's type, got dtype={kind!r}")
     return Options(
@@ -209,9 +238,9 @@ def write(
             backward.check(plain, "train")
             _check_loss(plain)
         source, header = texts(network, plain, asked, os.path.basename(name), front, note)
+    write_bytes(name, source.encode("utf-8", "surrogateescape"))
     if asked.header:
         write_bytes(header_name(name), header.encode("ascii"))
-    write_bytes(name, source.encode("utf-8", "surrogateescape"))
 
 
 def _check_loss(plain: Plain) -> None:

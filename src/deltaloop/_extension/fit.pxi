@@ -286,7 +286,10 @@ cdef class Fit:
         The stream was at this position at the epoch's start.
         """
         if not mlp_fit_enter(self.fit, row, epoch_position):
-            raise ValueError("resume['epoch_row'] is no place in an epoch of such a training")
+            raise ValueError(
+                f"resume is the state of a fit within an epoch of mini-batches, after {row} rows, which is no place "
+                "in an epoch of this one; use its solver, with the same batch_size and shuffle"
+            )
 
     @property
     def row(self):

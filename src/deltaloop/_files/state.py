@@ -1,14 +1,16 @@
 """Files with the state of a fit, whole: what `resume` takes, and what the run has told so far.
 
 A file is a safetensors file. Its tensors are the arrays of the state (``state.*``) and what the
-result of the run will need (``run.*``); the rest is metadata. Files may come from anywhere: lengths
-are checked before anything is allocated, and whatever is wrong ends in a ValueError that names the
-file. What the arrays hold is judged by those who know the fit. Nothing is ever executed.
+result of the run will need (``run.*``); the rest is metadata, a checksum of all bytes among it.
+Files may come from anywhere: lengths are checked before anything is allocated, and whatever is
+wrong ends in a ValueError that names the file. What the arrays hold is judged by those who know the
+fit. Nothing is ever executed.
 """
 
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -33,6 +35,8 @@ _ENTRIES = ("network", "instances", "stages", "reason", "rules", "choice")
 _ARRAYS = {"history": 2, "initial_cost": 0, "seconds": 0, "stages": 2}
 _TYPES = {"float64": "F64", "int64": "I64", "uint64": "U64"}
 _MOST_PARTS = 10_000
+# The checksum is that of the file with these digits in its place.
+_BLANK = "00000000"
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -82,7 +86,7 @@ def write(name: str, run: Run) -> None:
         "rules": run.rules,
         "choice": run.choice,
     }
-    entries = {"format": CHECKPOINT, "version": str(VERSION)}
+    entries = {"format": CHECKPOINT, "version": str(VERSION), "crc32": _BLANK}
     entries |= {key: json.dumps(value) for key, value in values.items()}
     # In files the numbers are little-endian, and larger types come first: none is misaligned.
     arrays = {key: np.array(arrays[key], order="C", copy=None) for key in sorted(arrays)}
@@ -90,11 +94,22 @@ def write(name: str, run: Run) -> None:
     types = {key: _TYPES[array.dtype.name] for key, array in arrays.items()}
     with writing(name):
         start = new_header(entries, shapes, types)
+        little = [
+            array.astype(array.dtype.newbyteorder("<"), copy=False).reshape(-1).data
+            for array in arrays.values()
+        ]
+        checksum = zlib.crc32(start)
+        for data in little:
+            checksum = zlib.crc32(data, checksum)
         with replacement(name, durable=True) as file:
-            file.write(start)
-            for array in arrays.values():
-                little = array.astype(array.dtype.newbyteorder("<"), copy=False)
-                file.write(little.reshape(-1).data)
+            file.write(start.replace(_sum_text(_BLANK), _sum_text(f"{checksum:08x}"), 1))
+            for data in little:
+                file.write(data)
+
+
+def _sum_text(digits: str) -> bytes:
+    """Return how a header says a checksum."""
+    return f'"crc32":"{digits}"'.encode()
 
 
 def read(name: str) -> Run:
@@ -107,11 +122,22 @@ def read(name: str) -> Run:
             content = exactly(file, size)
         if not content.startswith(start):
             raise ValueError("expected the header to stay, found another: the file changes")
+        _check_sum(start, content)
         try:
             tensors = tensors_of(content)
         except (SafetensorError, TypeError, KeyError) as error:  # may quote the header at length
             raise ValueError(f"damaged safetensors file: {short(str(error), 200)}") from error
         return _run(tensors, entries)
+
+
+def _check_sum(start: bytes, content: bytes) -> None:
+    """Refuse a file of which a bit is not what was written."""
+    where = start.find(_sum_text("")[:-1])
+    digits = start[where + 9 :][:8].decode("latin-1")
+    blank = start.replace(_sum_text(digits), _sum_text(_BLANK), 1)
+    found = zlib.crc32(memoryview(content)[len(start) :], zlib.crc32(blank))
+    if where < 0 or digits != f"{found:08x}":
+        raise ValueError("expected the checksum of the file, found another: it is damaged")
 
 
 def _entries(found: object) -> dict[str, Any]:

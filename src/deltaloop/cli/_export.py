@@ -68,6 +68,10 @@ def run(args: argparse.Namespace) -> None:
     if args.learning_rate is not None and args.train is None:
         args.usage_error("argument --learning-rate: it needs --train")
     _types.check_output(args, "FILE", args.file, {"the model": args.model})
+    if args.header:
+        _types.check_output(
+            args, "FILE", header_name(args.file), {"the model": args.model}
+        )  # beside it
     network, notes = _read(args.model)
     options: dict[str, Any] = {
         "dtype": args.dtype,

@@ -43,7 +43,8 @@ def write(
 
 def _declared(table: Table) -> str:
     """Return the enums."""
-    words = _identifiers([column.name for column in table.columns])
+    used = {"COLUMNS", "INPUTS", "OUTPUTS", "WORKSPACE", "VECTORS"}
+    words = _identifiers([column.name for column in table.columns], "COLUMN_", used)
     lines = ["/* The inputs: columns of the table; NAN where a number is missing. */", "enum {"]
     for j, (column, word) in enumerate(zip(table.columns, words, strict=True)):
         lines.append(f"    @@COLUMN_{word} = {j}, /* {shown(column.name)}, {_kind(column)} */")
@@ -52,7 +53,8 @@ def _declared(table: Table) -> str:
         if column.categories:
             lines += ["", f"/* Values of {shown(column.name)}; any other number is missing. */"]
             lines += ["enum {", f"    @@{word}_IS_MISSING = -1,"]
-            values = _identifiers(list(column.categories))
+            used.add(f"{word}_IS_MISSING")
+            values = _identifiers(list(column.categories), f"{word}_IS_", used)
             for i, (value, text) in enumerate(zip(values, column.categories, strict=True)):
                 comma = "," if i + 1 < len(values) else ""
                 lines.append(f"    @@{word}_IS_{value} = {i}{comma} /* {shown(text)} */")
@@ -68,16 +70,20 @@ def _kind(column: Column) -> str:
     return units.get(column.kind, "a number")
 
 
-def _identifiers(names: list[str]) -> list[str]:
-    """Return what identifiers end in, each once: capitals, digits and underscores."""
+def _identifiers(names: list[str], start: str, used: set[str]) -> list[str]:
+    """Return what identifiers with this start end in: capitals, digits and underscores.
+
+    None of the identifiers is `used`, to which they are added.
+    """
     found: list[str] = []
     for name in names:
         word = re.sub(r"[^A-Z0-9]+", "_", name.upper().replace("_MISSING", "_MISSING_"))[:40]
         word = word.strip("_") or "EMPTY"
         word = f"{word}_" if word == "MISSING" else word
         number, unique = 2, word
-        while unique in found:
+        while start + unique in used:
             unique = f"{word}_{number}"
             number += 1
+        used.add(start + unique)
         found.append(unique)
     return found

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deltaloop import _core, _splits
-from deltaloop._blocks.arrow import scanned
+from deltaloop._blocks.arrow import files, scanned
 from deltaloop._files.paths import twice
 from deltaloop._scaling import Floats, Scaling
 from deltaloop.network import Network
@@ -93,11 +93,7 @@ def _of_files(path: Any) -> Rows | None:
     if not os.path.exists(path):
         raise FileNotFoundError(f"{path!r} is no file and no folder")
     pa = _pyarrow()
-    try:
-        rows = _of_dataset(pa.dataset.dataset(path, format="parquet"))
-    except pa.ArrowInvalid as error:
-        raise ValueError(f"{path!r} cannot be read as Parquet: {error}") from None
-    return rows
+    return _of_dataset(files(pa, path))
 
 
 def whole(rows: Rows, memory: int) -> bool:

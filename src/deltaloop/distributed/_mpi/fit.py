@@ -20,6 +20,7 @@ from deltaloop import _core, _scalars
 from deltaloop._arguments import problem as _problem
 from deltaloop._fit import run as _run
 from deltaloop._fit.arguments import Validation, check_solvers
+from deltaloop._fit.autosave import check as check_file
 from deltaloop._fit.elsewhere import Elsewhere
 from deltaloop.distributed import _tree
 from deltaloop.distributed._mpi.arguments import (
@@ -177,6 +178,8 @@ def fit(
         try:
             mine = prepare(net, X, Y, sample_weight, validation, same, check_finite)
             mine.resume = going_on(resume, checkpoint)
+            if channel.rank == 0:
+                check_file(checkpoint, checkpoint_every)
             mine.same["resume"] = digest_of(mine.resume)
             error: BaseException | None = None
         except Exception as wrong:
