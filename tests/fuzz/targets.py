@@ -17,6 +17,7 @@ import tempfile
 import time
 import traceback
 import warnings
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -106,8 +107,18 @@ def checkpoint_fit(path: str, **options: Any) -> dl.FitResult:
     return net.fit(X, X[:, 0] ** 2, solver=solver, max_epochs=4, tol=0.0, **options)
 
 
+def with_checksum(content: bytes) -> bytes:
+    """What would be refused for its checksum alone, with the right one."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    where = content.find(b'"crc32":"', 0, end) + 9
+    if where < 9 or end > len(content):
+        return content
+    blank = content[:where] + b"00000000" + content[where + 8 :]
+    return blank[:where] + b"%08x" % zlib.crc32(blank) + blank[where + 8 :]
+
+
 def checkpoint_file(content: bytes) -> None:
-    path = written("run.safetensors", content)
+    path = written("run.safetensors", with_checksum(content))
     try:
         run = _state.read(path)
     except ValueError as error:
