@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import scipy.sparse
 
 import deltaloop as dl
 from tests.helpers.cases import MORE_PAIRS, PAIRS, make_case
@@ -241,7 +240,7 @@ def test_classes_are_floats_where_some_are_missing():
 
 
 def test_sparse_rows_dropout_resuming():
-    sparse = scipy.sparse.csr_array(np.where(X > 0.5, X, 0.0))
+    sparse = pytest.importorskip("scipy.sparse").csr_array(np.where(X > 0.5, X, 0.0))
     net, twin = network(seed=0), network(seed=0)
     options = {
         "solver": dl.Adam(batch_size=16),

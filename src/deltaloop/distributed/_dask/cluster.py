@@ -101,6 +101,14 @@ class Cluster:
             except distributed.KilledWorker as error:
                 raise self.translated(error, what) from None
 
+    def holders(self, futures: Sequence[Any], what: str) -> dict[str, Any]:
+        """Return the workers that have the results of tasks, by their keys."""
+        try:
+            return dict(self.client.who_has(list(futures)))
+        except (asyncio.CancelledError, distributed.client.FuturesCancelledError):
+            self.connected(what)
+            raise ConnectionError(self.cancelled(what)) from None
+
     def connected(self, what: str) -> None:
         """Raise ConnectionError if the client is closed."""
         if self.client.status in ("closed", "closing"):

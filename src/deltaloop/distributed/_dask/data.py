@@ -149,7 +149,7 @@ class Instances:
             for future in self.futures:
                 if future.status == "error":
                     raise self.cluster.translated(future.exception(), "making blocks again")
-            held = self.cluster.client.who_has(self.futures)
+            held = self.cluster.holders(self.futures, "making blocks of lost workers again")
             found = [sorted(held.get(future.key, ())) for future in self.futures]
             if all(found):
                 break
