@@ -41,6 +41,8 @@ def commands(block: str) -> list[tuple[str, str]]:
 
 def test_from_csv_to_board(tmp_path):
     """Files are written as they stand, commands run in their order, in one folder."""
+    for library in ("polars", "narwhals"):
+        pytest.importorskip(library)
     for program in ("arm-none-eabi-gcc", "qemu-system-arm", "gcc"):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not here")

@@ -89,7 +89,7 @@ def write(name: str, run: Run) -> None:
     entries = {"format": CHECKPOINT, "version": str(VERSION), "crc32": _BLANK}
     entries |= {key: json.dumps(value) for key, value in values.items()}
     # In files the numbers are little-endian, and larger types come first: none is misaligned.
-    arrays = {key: np.array(arrays[key], order="C", copy=None) for key in sorted(arrays)}
+    arrays = {key: np.asarray(arrays[key], order="C") for key in sorted(arrays)}
     shapes = {key: array.shape for key, array in arrays.items()}
     types = {key: _TYPES[array.dtype.name] for key, array in arrays.items()}
     with writing(name):
