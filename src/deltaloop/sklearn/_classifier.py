@@ -15,7 +15,6 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
 
 from deltaloop import _scalars
-from deltaloop._c import write as _c
 from deltaloop._c.labels import classes_note
 from deltaloop._onnx import write as _onnx
 from deltaloop.sklearn import _blocks
@@ -365,47 +364,10 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         multilabel = self._label_binarizer.y_type_.startswith("multilabel")
         _onnx.write(network, path, classes=self.classes_.tolist(), multilabel=multilabel)
 
-    def to_c(
-        self,
-        path: str | os.PathLike[str],
-        *,
-        name: str = "model",
-        dtype: str = "float64",
-        arithmetic: str | None = None,
-        header: bool = False,
-        jacobian: bool = False,
-        casadi: bool = False,
-    ) -> None:
-        """Write the model as one file of C: see ``deltaloop.Network.to_c``.
-
-        The outputs are probabilities, as the top of the file says.
-
-        Parameters
-        ----------
-        path : str or os.PathLike
-            The file.
-        name : str, default "model"
-            What the functions' names begin with.
-        dtype, arithmetic, header, jacobian, casadi
-            As for ``deltaloop.Network.to_c``.
-
-        Raises
-        ------
-        TypeError, ValueError, OSError
-            As there.
-        """
-        asked = _c.options(
-            name=name,
-            dtype=dtype,
-            arithmetic=arithmetic,
-            header=header,
-            jacobian=jacobian,
-            casadi=casadi,
-        )
-        network = self._ready()._frozen()
-        multilabel = self._label_binarizer.y_type_.startswith("multilabel")
-        note = "" if multilabel else classes_note(self.classes_.tolist(), network.layers[-1])
-        _c.write(network, path, asked, note=note)
+    def _c_note(self) -> str:
+        if self._label_binarizer.y_type_.startswith("multilabel"):
+            return ""
+        return classes_note(self.classes_.tolist(), self._ready().layers[-1])
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

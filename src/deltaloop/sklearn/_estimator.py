@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from operator import is_
 from typing import TYPE_CHECKING, Any, Self
 
@@ -279,6 +280,53 @@ class Perceptron(Training):
                 if self._dtype != np.float64:
                     self._link()  # what is shown are copies
         return self
+
+    def _c_note(self) -> str:
+        """Return what the top of a C file says of the outputs."""
+        return ""
+
+    def to_c(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        name: str = "model",
+        dtype: str = "float64",
+        arithmetic: str | None = None,
+        header: bool = False,
+        jacobian: bool = False,
+        casadi: bool = False,
+    ) -> None:
+        """Write the model as one file of C: see ``deltaloop.Network.to_c``.
+
+        The outputs are probabilities of a classifier's classes, as the top of the file says, or a
+        regressor's values.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+            The file.
+        name : str, default "model"
+            What the functions' names begin with.
+        dtype, arithmetic, header, jacobian, casadi
+            As for ``deltaloop.Network.to_c``.
+
+        Raises
+        ------
+        TypeError, ValueError, OSError
+            As there.
+        """
+        from deltaloop._c import write as _c  # which few need
+
+        asked = _c.options(
+            name=name,
+            dtype=dtype,
+            arithmetic=arithmetic,
+            header=header,
+            jacobian=jacobian,
+            casadi=casadi,
+        )
+        network = self._ready()._frozen()
+        _c.write(network, path, asked, note=self._c_note())
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -13,7 +13,6 @@ from sklearn.utils.metaestimators import available_if
 
 from deltaloop import _core
 from deltaloop._arguments import arrays as _arrays
-from deltaloop._c import write as _c
 from deltaloop._losses import LOSSES, targets
 from deltaloop._onnx import write as _onnx
 from deltaloop.losses import _parts as parts
@@ -208,45 +207,6 @@ class MLPRegressor(RegressorMixin, Perceptron):
             Without onnx: ``pip install 'deltaloop[onnx]'``.
         """
         _onnx.write(self._ready()._frozen(), path)
-
-    def to_c(
-        self,
-        path: str | os.PathLike[str],
-        *,
-        name: str = "model",
-        dtype: str = "float64",
-        arithmetic: str | None = None,
-        header: bool = False,
-        jacobian: bool = False,
-        casadi: bool = False,
-    ) -> None:
-        """Write the model as one file of C: see ``deltaloop.Network.to_c``.
-
-        The outputs are values.
-
-        Parameters
-        ----------
-        path : str or os.PathLike
-            The file.
-        name : str, default "model"
-            What the functions' names begin with.
-        dtype, arithmetic, header, jacobian, casadi
-            As for ``deltaloop.Network.to_c``.
-
-        Raises
-        ------
-        TypeError, ValueError, OSError
-            As there.
-        """
-        asked = _c.options(
-            name=name,
-            dtype=dtype,
-            arithmetic=arithmetic,
-            header=header,
-            jacobian=jacobian,
-            casadi=casadi,
-        )
-        _c.write(self._ready()._frozen(), path, asked)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
