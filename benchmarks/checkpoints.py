@@ -1,4 +1,4 @@
-"""What a checkpoint costs: the table of docs/checkpoints.md.
+"""What a checkpoint costs: the table of docs/reference/checkpoints.md.
 
 The same fit with a file, written every 60 s as by default, and without one, turn by turn; and one
 writing of its state, with what it waits for the disk.

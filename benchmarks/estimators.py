@@ -1,4 +1,4 @@
-"""deltaloop.sklearn beside scikit-learn's perceptrons: the table of docs/scikit-learn.md.
+"""deltaloop.sklearn beside scikit-learn's perceptrons: the table of docs/reference/scikit-learn.md.
 
     python benchmarks/estimators.py [CELL ...]
 
@@ -30,7 +30,7 @@ from threadpoolctl import threadpool_limits
 
 import deltaloop.sklearn
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "scikit-learn.md"
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "scikit-learn.md"
 MARKER = "<!-- estimators table -->"
 MODULES = {"deltaloop": deltaloop.sklearn, "scikit-learn": neural_network}
 # Seconds before each run: OpenBLAS's threads look for work for a while after a call, and would take

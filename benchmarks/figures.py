@@ -1,4 +1,6 @@
-"""The figures of docs/training.md, from what training.py found, as SVG files with the same bytes.
+"""The figures of docs/reference/training.md, from what training.py found.
+
+They are SVG files, with the same bytes each time.
 
 Legible in grey: shade, dashes and marker tell the lines apart.
 """

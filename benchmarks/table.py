@@ -1,4 +1,4 @@
-"""Writes the tables of speed into docs/performance.md and the words of the README, and prints them.
+"""Writes the tables of speed into docs/understand/performance.md and the README, and prints them.
 
 `python benchmarks/table.py` measures first what .benchmarks/native.json does not hold; `--avx2`
 measures once more with all libraries held to AVX2, where the processor has more, and prints that
@@ -312,7 +312,7 @@ def main() -> None:
     runs = [Run.read(path) for path in given.files or measure(given.avx2)]
     native = next((run for run in runs if not run.isa), None)
     if native and not given.print:
-        page = ROOT / "docs" / "performance.md"
+        page = ROOT / "docs" / "understand" / "performance.md"
         page.write_text(section(page.read_text(encoding="utf-8"), native.about), encoding="utf-8")
         insert(page, full(native), marker(native.about))
         insert(ROOT / "README.md", short(native))

@@ -138,7 +138,7 @@ def derived(page: str) -> str:
 
 def main() -> None:
     """Write all pages."""
-    for path in sorted(DOCS.glob("*.md")):
+    for path in sorted(DOCS.rglob("*.md")):
         text = path.read_text(encoding="utf-8")
         path.write_text(derived(text), encoding="utf-8")
 

@@ -1,7 +1,7 @@
 """The activations, a row for each: what is known of one stands here and nowhere else.
 
 Choices, messages, the command line, the estimators, ONNX, PyTorch and the table in
-docs/activations-and-losses.md derive from these rows. Not here: the functions themselves
+docs/reference/activations-and-losses.md derive from these rows. Not here: the functions themselves
 (csrc/kernels/math.inc.h), their slow twins (reference.py), and what ONNX composes of several
 operators (_onnx/activations.py).
 """

@@ -1,7 +1,7 @@
 """The losses, a row for each: what is known of one stands here and nowhere else.
 
 Choices, messages, the command line, the estimators, the default outputs and the table in
-docs/activations-and-losses.md derive from these rows. Not here: the functions themselves
+docs/reference/activations-and-losses.md derive from these rows. Not here: the functions themselves
 (csrc/kernels/output.inc.h), their slow twins (reference.py), and the classes of those that have a
 parameter (losses.py).
 """

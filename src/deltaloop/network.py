@@ -848,7 +848,7 @@ class Network(_core.Core):
             and Y the name of a column or a list of names; or an array of zarr or h5py with such a
             Y; or an object that can be iterated over again and again and gives ``(X, Y)`` or
             ``(X, Y, weights)``, with None as Y. Mini-batches then need ``shuffle="blocks"`` or
-            False; docs/large-data.md says what else is different.
+            False; docs/reference/large-data.md says what else is different.
         solver : a solver, such as GradientDescent, or a list of them, optional
             How the parameters are improved. Of a list each solver begins where the one before it
             ended: a stage of the fit, which ends as ``"converged"``, ``"max_epochs"``,

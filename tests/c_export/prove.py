@@ -2,8 +2,9 @@
 
 `python -m tests.c_export.prove` makes 200 random networks, trainings of 1,000 steps and networks in
 float32, compiles them by each compiler of targets.py, and runs them on each processor, emulated
-where this machine has another. It prints a row for each, the rows of the table in docs/embedded.md,
-and ends with status 1 if one was different. `--slice` takes a part, in less than two minutes.
+where this machine has another. It prints a row for each, the rows of the table in
+docs/reference/embedded.md, and ends with status 1 if one was different. `--slice` takes a part, in
+less than two minutes.
 """
 
 from __future__ import annotations

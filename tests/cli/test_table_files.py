@@ -437,7 +437,9 @@ class TestFormats:
         same(tmp_path / "t.ods")
 
     def test_the_list_of_the_docs(self):
-        page = (Path(__file__).resolve().parents[2] / "docs" / "tables.md").read_text()
+        page = (
+            Path(__file__).resolve().parents[2] / "docs" / "reference" / "tables.md"
+        ).read_text()
         for row in _formats.FORMATS:
             assert row.name.partition(" ")[0] in page or row.text
             assert all(f"`{suffix}`" in page for suffix in row.suffixes)

@@ -3,7 +3,7 @@
 Each attempt is a process of its own, forked from this one, that runs the same call: it begins, or
 goes on from the file. It is killed by SIGKILL after a random time, while it trains or writes. When
 one comes to its end, what it found must be what a fit without a file finds. Run it by hand for many
-kills; docs/checkpoints.md has the result.
+kills; docs/reference/checkpoints.md has the result.
 
     python -m tests.helpers.kills --kills 1000
 """

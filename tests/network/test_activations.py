@@ -335,6 +335,6 @@ def test_files_that_are_refused(key, text, tmp_path):
 
 
 def test_examples_of_the_page():
-    page = Path(__file__).resolve().parents[2] / "docs" / "activations-and-losses.md"
+    page = Path(__file__).resolve().parents[2] / "docs" / "reference" / "activations-and-losses.md"
     failed, tried = doctest.testfile(str(page), module_relative=False)
     assert (failed, tried > 3) == (0, True)

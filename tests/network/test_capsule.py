@@ -35,7 +35,7 @@ from tests.helpers.compare import same
 from tests.helpers.processes import run_python
 from tests.helpers.rounding import libm_and_modes
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "c-interface.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "c-interface.md"
 # One layer and several; a layer of 256 units is the widest whose rows need no memory.
 SHAPES = [(1, 1), (3, 2), (2, 2, 1), (5, 13, 9, 3), (300, 256, 7), (3, 257, 1), (64, 128, 10)]
 

@@ -127,7 +127,7 @@ def test_tables_say_it_all():
 
 
 def test_the_page_shows_what_is_printed(capsys):
-    page = Path(__file__).resolve().parents[2] / "docs" / "training.md"
+    page = Path(__file__).resolve().parents[2] / "docs" / "reference" / "training.md"
     code, text = re.search(
         r"^```python\n([^`]*explain[^`]*)^```\n\n```text\n(.*?)^```",
         page.read_text("utf-8"),

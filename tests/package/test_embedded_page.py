@@ -1,4 +1,4 @@
-"""docs/embedded.md, section by section: its commands print what stands there."""
+"""docs/reference/embedded.md, section by section: its commands print what stands there."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 import deltaloop as dl
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "embedded.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "embedded.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
 # What the next version of a file may have otherwise.
 VARIABLE = re.compile(r"[\d,]+ bytes")

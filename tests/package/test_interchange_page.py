@@ -1,4 +1,4 @@
-"""The examples of docs/interchange.md, section by section, as far as their libraries are there."""
+"""The examples of docs/reference/interchange.md, as far as their libraries are there."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "interchange.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "interchange.md"
 LIBRARIES = {
     "ONNX": ("onnx", "onnxruntime", "narwhals"),
     "scikit-learn": ("sklearn",),

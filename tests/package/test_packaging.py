@@ -176,15 +176,15 @@ def test_public_name_has_an_example(name):
     ("page", "examples"),
     [
         ("README.md", 30),
-        ("docs/checkpoints.md", 15),
-        ("docs/fitting.md", 30),
-        ("docs/plots.md", 15),
-        ("docs/tables.md", 12),
+        ("docs/reference/checkpoints.md", 15),
+        ("docs/reference/fitting.md", 30),
+        ("docs/reference/plots.md", 15),
+        ("docs/reference/tables.md", 12),
     ],
 )
 def test_examples_of_pages(page, examples):
     pyplot = pytest.importorskip("matplotlib.pyplot")
-    if page == "docs/tables.md":
+    if page == "docs/reference/tables.md":
         for name in ("polars", "narwhals", "pandas", "sklearn"):
             pytest.importorskip(name)
     failed, tried = doctest.testfile(str(ROOT / page), module_relative=False)

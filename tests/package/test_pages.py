@@ -18,12 +18,12 @@ def derive():
     return module
 
 
-@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda path: path.stem)
 def test_tables_are_those_of_the_package(page, derive):
     text = page.read_text(encoding="utf-8")
     assert text == derive.derived(text), "run: python docs/derive.py"
 
 
 def test_every_table_stands_on_a_page(derive):
-    text = "".join(page.read_text(encoding="utf-8") for page in DOCS.glob("*.md"))
+    text = "".join(page.read_text(encoding="utf-8") for page in DOCS.rglob("*.md"))
     assert {match[2] for match in derive.TABLE.finditer(text)} == set(derive.TABLES)

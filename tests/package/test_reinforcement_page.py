@@ -1,4 +1,4 @@
-"""The examples of docs/reinforcement-learning.md: short, quick, repeatable, and they learn."""
+"""The examples of docs/reference/reinforcement-learning.md: quick, repeatable, and they learn."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "reinforcement-learning.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "reinforcement-learning.md"
 EXAMPLES = dict(
     zip(
         ("DQN", "actor-critic"),

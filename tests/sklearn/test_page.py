@@ -1,4 +1,4 @@
-"""The examples of docs/scikit-learn.md, and the table of its differences."""
+"""The examples of docs/reference/scikit-learn.md, and the table of its differences."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("sklearn")
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "scikit-learn.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "scikit-learn.md"
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

@@ -246,10 +246,14 @@ def test_html_links_to_the_page(monkeypatch):
     monkeypatch.setattr(_document, "metadata", FakeMetadata)
     _document.page_address.cache_clear()
     try:
-        assert MLPClassifier()._get_doc_link() == "https://docs.example/main/scikit-learn.md"
+        assert (
+            MLPClassifier()._get_doc_link()
+            == "https://docs.example/main/reference/scikit-learn.html"
+        )
         with config_context(display="diagram"):
             assert (
-                'href="https://docs.example/main/scikit-learn.md"' in MLPClassifier()._repr_html_()
+                'href="https://docs.example/main/reference/scikit-learn.html"'
+                in MLPClassifier()._repr_html_()
             )
     finally:
         _document.page_address.cache_clear()

@@ -122,7 +122,7 @@ class TestTable:
 
     @pytest.mark.parametrize("name", KINDS)
     def test_is_in_the_rules_of_the_docs(self, name):
-        page = Path(__file__).resolve().parents[2] / "docs" / "tables.md"
+        page = Path(__file__).resolve().parents[2] / "docs" / "reference" / "tables.md"
         row = f"| {KINDS[name].columns} | {KINDS[name].inputs} |"
         assert row in page.read_text(encoding="utf-8").splitlines()
 

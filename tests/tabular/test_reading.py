@@ -471,7 +471,7 @@ class TestIdentifiers:
 
 
 def test_the_rules_of_the_docs():
-    page = (Path(__file__).resolve().parents[2] / "docs" / "tables.md").read_text()
+    page = (Path(__file__).resolve().parents[2] / "docs" / "reference" / "tables.md").read_text()
     for row in _notations.NUMBERS:
         assert f"| {row.called} | `{row.example}` |" in page
     for form in _dates.DATES:

@@ -40,7 +40,7 @@ A table is a file with names of columns: CSV and other text, Parquet, Feather,
 Excel, OpenDocument, JSON, SQLite or MATLAB, compressed or not; --target names
 the one to predict. Text, booleans and whole numbers of few different values
 are classes, other numbers values. Categories, dates and missing values in the
-other columns are encoded (docs/tables.md). A saved model takes raw rows. Try:
+other columns are encoded (docs/reference/tables.md). A saved model takes raw rows. Try:
 
     deltaloop train penguins --target species --output-model penguins.model
     deltaloop predict penguins.model penguins
@@ -385,7 +385,8 @@ def _add_train(train: argparse.ArgumentParser) -> None:
         "--l2",
         type=_types.strength,
         metavar="X",
-        help="penalty X/2 sum w^2 (0; for tables what suits rows held back, see docs/tables.md)",
+        help="penalty X/2 sum w^2 (0; for tables what suits rows held back, see "
+        "docs/reference/tables.md)",
     )
     add(
         "--dropout",

@@ -4,7 +4,7 @@
 ``dask_predict``, ``DaskMLPClassifier`` and ``DaskMLPRegressor`` are for Dask: they take arrays,
 dataframes and delayed blocks that the workers of a cluster hold. Sums over instances are made of
 chains over global row numbers and added up in one fixed tree. So neither the number of ranks or
-workers nor the sizes of their parts nor threads change a bit. See ``docs/clusters.md``.
+workers nor the sizes of their parts nor threads change a bit. See ``docs/reference/clusters.md``.
 """
 
 from __future__ import annotations

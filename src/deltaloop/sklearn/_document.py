@@ -138,7 +138,7 @@ def documented(cls: type[T]) -> type[T]:
     return cls
 
 
-PAGE = "scikit-learn.md"
+PAGE = "reference/scikit-learn.html"
 
 
 @cache

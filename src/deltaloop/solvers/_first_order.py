@@ -98,7 +98,7 @@ class GradientDescent(_Rated):
     shuffle : bool or "blocks", default True
         Visit the instances in a new random order each epoch, drawn from the seed of ``fit``. It
         has no effect on a full batch. ``"blocks"`` is an order within each block of 65,536 rows
-        (docs/large-data.md), for data that are read block by block.
+        (docs/reference/large-data.md), for data that are read block by block.
     clip_norm : float or None, default None
         The largest Euclidean norm of a step's gradient, over all parameters; a longer one is
         scaled down to it. It too is compared with a sum over the batch.
@@ -189,7 +189,7 @@ class Adam(_Rated):
     shuffle : bool or "blocks", default True
         Visit the instances in a new random order each epoch, drawn from the seed of ``fit``. It
         has no effect on a full batch. ``"blocks"`` is an order within each block of 65,536 rows
-        (docs/large-data.md), for data that are read block by block.
+        (docs/reference/large-data.md), for data that are read block by block.
     clip_norm, clip_value : float or None, default None
         As for ``GradientDescent``.
 

@@ -1,9 +1,9 @@
 """The kinds of columns, a class for each: what is known of one stands here and nowhere else.
 
 The reading of frames, the encoding, the messages, the counts of `deltaloop train`, the description
-in a model's file and the table in docs/tables.md derive from these classes. Not here: how columns
-come out of a frame (_frames.py), what a target may be (_target.py), and the types that a CSV file
-may have (cli/_table_files.py).
+in a model's file and the table in docs/reference/tables.md derive from these classes. Not here: how
+columns come out of a frame (_frames.py), what a target may be (_target.py), and the types that a
+CSV file may have (cli/_table_files.py).
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ class Kind:
     item: str  # how messages call an entry,
     expected: str  # several entries,
     plural: str  # and several columns
-    columns: str  # what docs/tables.md says that it takes,
+    columns: str  # what docs/reference/tables.md says that it takes,
     inputs: str  # and what becomes of it
     text = False
     target = False  # whether a target may have what it reads

@@ -32,10 +32,10 @@ class TabularModel(Travels, _estimator.Estimator):
     """A network for a table: encodes its columns, trains, and predicts raw rows.
 
     Numbers, booleans, dates and durations are inputs, standardised; text and categories one input a
-    value; what is missing is replaced by a mean, with an input that says so. docs/tables.md has
-    the rules. Frames are those of pandas, polars, pyarrow and DuckDB, what has an Arrow stream or
-    ``__dataframe__``, dicts of columns, and arrays. scikit-learn takes a model as an estimator.
-    Needs narwhals: ``pip install 'deltaloop[tabular]'``.
+    value; what is missing is replaced by a mean, with an input that says so. The rules:
+    docs/reference/tables.md. Frames are those of pandas, polars, pyarrow and DuckDB, what has an
+    Arrow stream or ``__dataframe__``, dicts of columns, and arrays. scikit-learn takes a model as
+    an estimator. Needs narwhals: ``pip install 'deltaloop[tabular]'``.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ class TabularModel(Travels, _estimator.Estimator):
         How text is read, where its entries leave it open: ``decimal`` and ``thousands``, signs in
         numbers; ``dates``, ``"day-first"`` or ``"month-first"``; ``missing``, entries that say that
         there is no value; ``text``, columns that stay text; ``keep``, columns that seem to number
-        the rows, but count. docs/tables.md has the rules.
+        the rows, but count. docs/reference/tables.md has the rules.
 
     Attributes
     ----------
@@ -83,7 +83,8 @@ class TabularModel(Travels, _estimator.Estimator):
     result : FitResult or None
         What the last fit did, in scaled units; None for a model that was loaded.
     report : dict or None
-        What the last fit measured; docs/tables.md lists it. A file keeps all but the times.
+        What the last fit measured; docs/reference/tables.md lists it. A file keeps all but the
+        times.
     metadata : dict of str to str
         What ``save(metadata=)`` wrote beside a model that was loaded; `save` writes it again.
     train_rows, test_rows : ndarray of int or None
@@ -211,7 +212,7 @@ class TabularModel(Travels, _estimator.Estimator):
             Of an array the columns are called ``x0``, ``x1`` and so on. Or the path of a Parquet
             file or of a folder of them, a pyarrow Dataset or a polars LazyFrame: one that is large
             beside `memory` is read in blocks, again and again. Its columns are then learned in two
-            passes, and the rows held out are a sample (docs/large-data.md).
+            passes, and the rows held out are a sample (docs/reference/large-data.md).
         target : str, list of str, or one value a row
             The column to predict; several, for a regression of several values. Or the values
             themselves, as a series, list, array (n,) or (n, k), or a frame of several.

@@ -1,7 +1,7 @@
 """How people write numbers: the table of the notations, and of the entries that say "nothing".
 
 A column has one notation, which all its entries decide together. The tables below are all that is
-known of one: the patterns, the messages and docs/tables.md derive from them.
+known of one: the patterns, the messages and docs/reference/tables.md derive from them.
 """
 
 from __future__ import annotations
