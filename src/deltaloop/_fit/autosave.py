@@ -136,9 +136,11 @@ class Autosave:
         """
         end, epochs, work = time.perf_counter() + GRACE, run.report().epochs, FIRST_WORK
         kept = None
+        # Those whose sums a step would need may have ended too.
+        ended = course.elsewhere is not None and course.elsewhere.ends
         while report is None and run.event == "paused" and not run.row:
             before = time.perf_counter()
-            if before >= end:
+            if ended or before >= end:
                 kept = self.kept
                 break
             run.run(epochs + 1, work, True)
