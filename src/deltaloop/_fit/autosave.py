@@ -138,12 +138,21 @@ class Autosave:
         kept = None
         # Those whose sums a step would need may have ended too.
         ended = course.elsewhere is not None and course.elsewhere.ends
+        for source in course.sources:
+            source.windows.hurry()
         while report is None and run.event == "paused" and not run.row:
             before = time.perf_counter()
             if ended or before >= end:
                 kept = self.kept
                 break
-            run.run(epochs + 1, work, True)
+            try:
+                run.run(epochs + 1, work, True)
+            except TimeoutError:  # rows do not come
+                ended = True
+            except BaseException as again:
+                if again is not error:  # it came while rows were waited for, which are lost
+                    raise
+                ended = True
             work = adapted(work, time.perf_counter() - before)
         else:
             kept = report or run.report(), run.history
