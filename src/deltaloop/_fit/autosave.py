@@ -286,7 +286,10 @@ def prepare(course: Course, checkpoint: object, every: object, resume: object) -
 
 
 def check(path: object, every: object) -> Autosave | None:
-    """Return what writes the file of a fit, None if none is asked for."""
+    """Return what writes the file of a fit, None if none is asked for.
+
+    ValueError where a file of another kind is there, which the first writing would replace.
+    """
     seconds = _scalars.real("checkpoint_every", every)
     if not seconds >= 0:
         raise ValueError(f"checkpoint_every must be seconds of at least 0, got {every!r}")
@@ -302,6 +305,10 @@ def check(path: object, every: object) -> Autosave | None:
         raise FileNotFoundError(
             errno.ENOENT, "checkpoint is to be in a folder that does not exist", name
         )
+    try:
+        _files.check_free(name)
+    except ValueError as error:
+        raise ValueError(f"checkpoint={error}") from None
     return Autosave(name, seconds)
 
 
