@@ -48,8 +48,8 @@ _PLAIN = """
 """
 
 # The library keeps 32 bits behind the larger number, and shifts the result by one bit if it falls
-# below the larger number's power of two, as 1 - 1e-10 does. Where the exponents are 33 apart it then
-# rounds down what is above a half (libgcc of GCC 12, in half of such differences). The smaller
+# below the larger number's power of two, as 1 - 1e-10 does. Where the exponents are 33 apart it
+# then rounds down what is above a half (libgcc of GCC 12, in half of such differences). The smaller
 # number's upper bits, subtracted first, give an exact result. The rest is too small for the shift.
 _SUMS = """
 ?float64 #if defined(__arm__) && !(defined(__ARM_FP) && (__ARM_FP & 8))
