@@ -51,6 +51,7 @@ copybutton_line_continuation_character = "\\"
 # Docstrings tell the types in words; annotations name aliases that nobody imports.
 autodoc_typehints = "none"
 autodoc_member_order = "groupwise"
+autodoc_class_signature = "mixed"
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 
