@@ -41,6 +41,7 @@ for digit in range(10):
     ax.scatter(*places[of].T, s=30, marker=f"${digit}$", color=colour, linewidths=0.3)
 ax.set(xlabel="first unit of the narrow layer", ylabel="second unit of the narrow layer")
 ax.set_title("Each sign is an image, at the place that the network gives it")
+plt.show()
 
 # %%
 # Back from two numbers to an image
@@ -51,6 +52,7 @@ figure.suptitle("Images (top), and what two numbers keep of them (bottom)")
 for ax, image in zip(panels.flat, [*X[:6], *net.predict(X[:6])], strict=True):
     ax.imshow(image.reshape(8, 8), cmap="gray_r", vmin=0, vmax=1)
     ax.set(xticks=[], yticks=[])
+plt.show()
 
 # %%
 # What to take away

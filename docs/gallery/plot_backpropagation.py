@@ -58,6 +58,7 @@ for ax, forward in ((top, True), (bottom, False)):
     ax.set(xlim=(-0.35, 2.35), ylim=(-0.35, 1.35), xticks=[0, 1, 2], yticks=[])
     ax.set_xticklabels(["inputs x", "hidden layer", f"output, target {y:g}"])
     ax.spines[:].set_visible(False)
+plt.show()
 
 # %%
 # One step

@@ -64,6 +64,7 @@ bottom.plot(kiloohm, 1000 * (by_python[:, 0] - celsius), color="#0072B2", label=
 bottom.plot(kiloohm, by_c - by_python, "--", color="#D55E00", label="C - Python: 0 everywhere")
 bottom.set(xlabel="resistance, kiloohm", ylabel="difference, thousandths of 1 °C")
 bottom.legend()
+plt.show()
 
 # %%
 # What to take away

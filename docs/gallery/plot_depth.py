@@ -58,6 +58,7 @@ ax.text(2, 0.12, "guessing", color="0.4")
 ax.set(xlabel="hidden layers", ylabel="share of new digits that are right", ylim=(0, 1.02))
 ax.set(xticks=depths, xticklabels=depths, title="Without skips, deep networks learn nothing")
 ax.legend(loc="center left")
+plt.show()
 
 # %%
 # What to take away

@@ -43,6 +43,7 @@ for j, (ax, image) in enumerate(zip(panels.flat, weights, strict=True)):
     shown = ax.imshow(image, cmap="RdBu_r", vmin=-limit, vmax=limit)
     ax.set(xticks=[], yticks=[], title=f"unit {j}")
 figure.colorbar(shown, ax=panels, label="weight", shrink=0.7)
+plt.show()
 
 # %%
 # The digits that are read wrongly
@@ -57,6 +58,7 @@ for ax in panels.flat:
 for ax, i in zip(panels.flat, wrong, strict=False):
     ax.imshow(X[test][i].reshape(8, 8), cmap="gray_r")
     ax.set_title(f"{y[test][i]}, read as {read[i]}", fontsize="small")
+plt.show()
 
 # %%
 # What to take away

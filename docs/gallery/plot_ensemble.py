@@ -52,6 +52,7 @@ ax.text(9.5, -28, "no data", ha="center", color="0.3")
 ax.set(xlabel="wind speed, m/s", ylabel="power, kW", ylim=(-45, 360), xlim=(2, 17))
 ax.set_title("The networks disagree where there are no data")
 ax.legend(loc="upper left", fontsize="small")
+plt.show()
 
 # %%
 # What to take away

@@ -53,6 +53,7 @@ for ax, (name, net) in zip(panels, networks.items(), strict=True):
     ax.set(title=f"{name}: recall {recall[name]:.0%}, precision {precision:.0%}")
     ax.set(xlabel="length, mm", ylabel="thickness, mm")
     ax.get_legend().set_title("faulty")
+plt.show()
 
 # %%
 # What to take away

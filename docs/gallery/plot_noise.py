@@ -59,6 +59,7 @@ ax.plot(fine, smooth.predict(fine), color="#0072B2", label="Bayesian regularisat
 ax.set(xlabel="x", ylabel="y", ylim=(-1.8, 2.1))
 ax.set_title("One fit learns the noise, the other does not")
 ax.legend(fontsize="small", loc="upper left")
+plt.show()
 
 # %%
 # What to take away

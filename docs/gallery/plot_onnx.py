@@ -68,6 +68,7 @@ for k, (name, marker) in enumerate(zip(names, "os^", strict=True)):
 ax.set(xlabel="length of the bill, mm", ylabel="length of the flipper, mm")
 ax.set_title(f"Largest difference of a probability: {difference:.0e}")
 ax.legend(loc="lower right")
+plt.show()
 
 # %%
 # What to take away

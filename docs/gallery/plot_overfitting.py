@@ -13,6 +13,7 @@ noise.
 # 150 rows of five inputs. The target depends on two of them, with noise. Another 1,000
 # rows judge the fits at the end.
 
+import matplotlib.pyplot as plt
 import numpy as np
 
 import deltaloop as dl
@@ -47,6 +48,7 @@ ax = results["300 epochs"].plot()
 ax.axvline(stop.best_epoch, color="black", linestyle=":")
 ax.text(stop.best_epoch + 5, 0.08, f"early stopping keeps\nepoch {stop.best_epoch}")
 ax.set_title("From some epoch on, the network learns only noise")
+plt.show()
 
 # %%
 # What to take away

@@ -78,6 +78,7 @@ ax.set(xlabel="time, seconds", ylabel="angle, turns (whole numbers are upright)"
 ax.set(yticks=np.arange(np.rint(turns.min()), np.rint(turns.max()) + 1))
 ax.grid(axis="y")
 ax.set_title("21 pendulums start at rest and end upright")
+plt.show()
 
 # %%
 # What to take away

@@ -54,6 +54,7 @@ for tau, style in ((0.95, "--"), (0.5, "-"), (0.05, ":")):
 ax.set(xlabel="people in the queue", ylabel="waiting time, minutes")
 ax.set_title(f"{inside.mean():.0%} of the new values lie in the band")
 ax.legend()
+plt.show()
 
 # %%
 # What to take away

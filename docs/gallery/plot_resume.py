@@ -62,6 +62,7 @@ ax.axvline(15, color="0.5", linestyle=":")
 ax.set(xlabel="epoch", ylabel="cost of the rows held out", ylim=(0, None))
 ax.set_title("Stopped after 15 epochs, gone on in another network")
 ax.legend()
+plt.show()
 
 # %%
 # What to take away

@@ -44,6 +44,7 @@ ax.plot(hours, curves["Huber"], color="#0072B2", label="Huber")
 ax.set(xlabel="hour of the day", ylabel="temperature, °C", xticks=range(0, 25, 4))
 ax.set_title("The Huber loss does not follow the outliers")
 figure.legend(loc="outside lower center", ncols=4)
+plt.show()
 
 # %%
 # What to take away

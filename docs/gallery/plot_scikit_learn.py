@@ -58,6 +58,7 @@ ax.plot(np.arange(1, len(curve) + 1), curve, color="#0072B2", label="deltaloop, 
 ax.set(xlabel="iteration", ylabel="loss (mean over the rows)", yscale="log")
 ax.set_title("The same curve, and one that scikit-learn does not have")
 ax.legend()
+plt.show()
 
 # %%
 # What to take away

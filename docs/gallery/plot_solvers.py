@@ -65,6 +65,7 @@ ax.axhline(1e-8, color="0.5", linewidth=1)
 ax.set(xlabel="CPU time, milliseconds", ylabel="mean squared error")
 ax.set_title("Two of eight solvers reach the grey line")
 figure.legend(loc="outside lower center", ncols=3, fontsize="small")
+plt.show()
 
 # %%
 # What to take away

@@ -56,6 +56,7 @@ for ax, (name, net) in zip(panels.flat, networks.items(), strict=True):
     ax.set(title=f"{name}\n{right[name]:.0%} of the points right", aspect="equal")
     ax.set(xlabel="x", ylabel="y")
 figure.colorbar(shown, ax=panels, label="probability of class 1 (squares)", shrink=0.6)
+plt.show()
 
 # %%
 # What to take away

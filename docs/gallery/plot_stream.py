@@ -63,6 +63,7 @@ ax.text(3900, 0.35, "the rule changes", ha="right", color="0.3")
 ax.set(xlabel="rows that have arrived", ylabel="mean absolute error", ylim=(0, None))
 ax.set_title("One network follows the change, the other does not")
 ax.legend(loc="upper left")
+plt.show()
 
 # %%
 # What to take away

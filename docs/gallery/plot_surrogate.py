@@ -69,6 +69,7 @@ ax.axvline(45, color="white", linestyle=":")
 ax.set(xlabel="angle, degrees", ylabel="speed, m/s")
 ax.set_title("White: the angle with the longest flight; dots: 45 degrees")
 figure.colorbar(shown, label="distance, m")
+plt.show()
 
 # %%
 # What to take away

@@ -64,6 +64,7 @@ figure.suptitle("Mass of 68 penguins that were held out, and what tells it")
 dl.plot.predicted_against_true(held["body_mass_g"].to_numpy(), model.predict(held), ax=top)
 top.set(xlabel="true mass, g", ylabel="predicted mass, g")
 dl.plot.importance(list(drops), list(drops.values()), measure="R²", ax=bottom)
+plt.show()
 
 # %%
 # What to take away

@@ -65,6 +65,7 @@ ax.set(xlabel="rows in a call of predict", ylabel="time for each row, nanosecond
 ax.set(ylim=(0, None), xticks=sizes, xticklabels=sizes)
 ax.set_title("Network 64-128-10: the least time of 40 calls")
 ax.legend()
+plt.show()
 
 # %%
 # What to take away

@@ -75,6 +75,7 @@ ax.set(xlim=(-1.2, 0.58), xlabel="position (valley: -0.52, goal: 0.5)", ylabel="
 ax.set_title(f"The car swings back, then reaches the goal: {len(path) - 1} decisions")
 figure.colorbar(shown, label="V, decisions to the goal")
 ax.legend(loc="lower right")
+plt.show()
 
 # %%
 # What to take away

@@ -65,6 +65,7 @@ for ax, (epoch, then) in zip(panels.flat, kept.items(), strict=True):
     ax.set(title=f"epoch {epoch}, cost {then.cost(X, y):.3f}", aspect="equal")
     ax.set(xlabel="first input", ylabel="second input", xticks=[0, 1], yticks=[0, 1])
 figure.colorbar(shown, ax=panels, label="output; circles want 0, squares want 1")
+plt.show()
 
 # %%
 # What to take away
