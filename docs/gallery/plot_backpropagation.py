@@ -1,6 +1,6 @@
 """
-One step of backpropagation, with all its numbers
-=================================================
+One step along a gradient, with all its numbers
+===============================================
 
 This story is for those who learn backpropagation, or teach it. It draws a network of
 five units, writes the numbers of one instance into the drawing, and takes one step
@@ -36,6 +36,7 @@ print(told)
 places = [[(0, 1), (0, 0)], [(1, 1), (1, 0)], [(2, 0.5)]]
 a = [told.x, *(layer.a for layer in told.layers)]
 figure, (top, bottom) = plt.subplots(2, 1, figsize=(6.4, 7.6), layout="constrained")
+figure.get_layout_engine().set(h_pad=0.15)
 top.set_title("forward: a in the circles, weights on the lines")
 bottom.set_title("backward: delta in the circles, dC/dw on the lines")
 for ax, forward in ((top, True), (bottom, False)):

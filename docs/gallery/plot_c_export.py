@@ -28,7 +28,9 @@ celsius = np.linspace(-20, 100, 200)
 kiloohm = 10.0 * np.exp(3950.0 * (1 / (celsius + 273.15) - 1 / 298.15))
 net = dl.Network([1, 8, 1], activation="tanh", output="identity", seed=0)
 x = np.log(kiloohm).reshape(-1, 1)
-net.fit(x, celsius, solver=dl.LevenbergMarquardt(), scale="standard", max_epochs=200)
+solver = dl.LevenbergMarquardt()
+result = net.fit(x, celsius, solver=solver, scale="standard", max_epochs=200)
+print(result.message)
 
 # %%
 # The file, and a compiler

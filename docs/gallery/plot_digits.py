@@ -48,7 +48,7 @@ plt.show()
 # %%
 # The digits that are read wrongly
 # --------------------------------
-# Most of them would make a person think twice, too.
+# Several of them are hard to read for people, too.
 
 wrong = np.flatnonzero(read != y[test])[:10]
 figure, panels = plt.subplots(2, 5, figsize=(6.4, 3.4), layout="constrained")

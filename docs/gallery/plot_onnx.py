@@ -29,7 +29,8 @@ known = ~np.isnan(X).any(axis=1)
 names, y = np.unique(table["species"], return_inverse=True)
 X, y = X[known], y[known]
 net = dl.Network([2, 8, 3], activation="tanh", loss="cross_entropy", seed=0)
-net.fit(X, y, solver=dl.LBFGS(), l2=0.3, scale="standard")
+result = net.fit(X, y, solver=dl.LBFGS(), l2=0.3, scale="standard")
+print(f"{(net.classify(X) == y).mean():.1%} of the penguins are right")
 
 # %%
 # The file

@@ -2,7 +2,7 @@
 Outliers, and a loss that does not follow them
 ==============================================
 
-This story is for those whose measurements are now and then totally wrong. The squared
+This story is for those whose measurements are now and then quite wrong. The squared
 error follows such values, as it counts an error of ten a hundred times. The Huber loss
 counts large errors only by their size.
 """
@@ -53,5 +53,6 @@ plt.show()
 # not follow outliers either: :doc:`../reference/activations-and-losses`.
 
 off = {name: np.sqrt(np.mean((curve - truth) ** 2)) for name, curve in curves.items()}
-print({name: f"{value:.2f} °C off" for name, value in off.items()})
+for name, value in off.items():
+    print(f"{name:13s} {value:.2f} °C off")
 assert off["Huber"] < 0.4 * off["squared error"]

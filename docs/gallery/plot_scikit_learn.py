@@ -42,7 +42,8 @@ print(f"scikit-learn {seconds[ScikitLearn]:.3f} s, deltaloop {seconds[Deltaloop]
 # need no learning rate.
 
 conjugate = Deltaloop(**settings | {"solver": "scg", "tol": 1e-4, "max_iter": 500})
-conjugate.fit(X[~test], y[~test])
+conjugate = conjugate.fit(X[~test], y[~test])
+print(f"{conjugate.score(X[test], y[test]):.1%} of the digits held out are right")
 
 # %%
 # The curves

@@ -70,9 +70,9 @@ plt.show()
 # %%
 # What to take away
 # -----------------
-# Levenberg-Marquardt and Bayesian regularisation use the structure of a sum of squares.
-# On a small network and data without noise they get to errors that no other solver
-# reaches. :doc:`../howto/choose-a-solver` tells what to take for other tasks, and
+# Levenberg-Marquardt and Bayesian regularisation use that the cost is a sum of squares.
+# On a small network and data without noise they reach errors that the six others do not
+# reach. :doc:`../howto/choose-a-solver` tells what to take for other tasks, and
 # :doc:`../understand/solvers-measured` has the figures.
 
 for name, result in results.items():

@@ -32,9 +32,8 @@ def stream(n, seed):
 # Predict, then learn
 # -------------------
 # The network first predicts the target, and only then learns from it. So each error is
-# the error on a row that the network has not seen. A ``step`` takes about a millionth of
-# a second or two, and no row is stored. A second network stops learning before the
-# change.
+# the error on a row that the network has not seen. No row is stored. A second network
+# stops learning before the change.
 
 n = 8000
 learning, frozen = (

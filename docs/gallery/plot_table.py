@@ -37,7 +37,7 @@ print(table.head(4).select("species", "sex", "flipper_length_mm", "body_mass_g")
 # fifth of the rows out and measures itself on them.
 
 model = TabularModel(seed=0).fit(table, "body_mass_g")
-print(model.report["verdict"])
+print(model.report["verdict"].replace(": ", ":\n"))
 
 # %%
 # A prediction for new penguins. A value may be missing.

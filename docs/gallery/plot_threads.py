@@ -29,7 +29,7 @@ for n_threads in (1, 2, 3):
     solver = dl.Adam(0.001, batch_size=256)
     net.fit(X, y, solver=solver, max_epochs=5, n_threads=n_threads, dropout=0.1)
     digest = hashlib.sha256(net.parameters.tobytes()).hexdigest()
-    print(f"{n_threads} threads: {digest[:16]}...")
+    print(f"n_threads={n_threads}: {digest[:16]}...")
     hashes.add(digest)
 assert len(hashes) == 1
 
