@@ -96,7 +96,7 @@ static void record(struct mlp_fit *fit, size_t count, int recorded, double *sinc
     const double validation = fit->validation.n > 0 ? fit->validation.cost : (double)NAN;
     if (!recorded) {
         h->cost[fit->recorded] = fit->cost.high;
-        h->norm[fit->recorded++] = mlp_fit_gradient_norm(fit);
+        h->norm[fit->recorded++] = fit->last_norm.high = mlp_fit_gradient_norm(fit);
     }
     for (size_t i = fit->recorded - count; i < fit->recorded; i++) {
         h->validation[i] = validation;
@@ -153,6 +153,10 @@ enum mlp_event mlp_fit_run(struct mlp_fit *fit, size_t until, double work, size_
         if (event != MLP_PAUSED || (fit->seeking && mlp_fit_row(fit) > 0))
             break;
     }
+    /* No later step makes such parameters finite again, so the end of the epoch would say the same. */
+    if (event == MLP_PAUSED && fit->method->row != NULL && fit->kept &&
+        !fit->net->kernels->all_finite(fit->net->n_parameters, fit->net->parameters))
+        event = mlp_fit_diverge(fit);
     fit->elapsed += mlp_seconds() - since;
     mlp_team_close(&fit->team);
     mlp_fp_leave(saved);
