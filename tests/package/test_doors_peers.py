@@ -244,3 +244,38 @@ def test_pytorch_takes_the_same_steps(name):
     net.fit(X, Y, solver=solver, l2=l2, max_epochs=12, tol=0)
     # PyTorch adds 1e-6 to the norm that it divides by.
     np.testing.assert_allclose(net.predict(X), theirs, atol=1e-5 if name == "clip_norm" else 1e-10)
+
+
+# ---- MATLAB: the formulas of its documentation, in NumPy ----
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_rates_of_traingd_and_traingdm(momentum):
+    """dX = mc dXprev + lr (1 - mc) dperf/dX, for the mean of squares in the units of the targets."""
+    x = np.linspace(1900.0, 2000.0, 21).reshape(-1, 1)
+    t = 50.0 + 30.0 * np.sin(x / 20)
+    net = dl.Network([1, 4, 1], activation="tanh", output="identity", seed=0)
+    (w1, w2), (b1, b2) = ([a.copy() for a in arrays] for arrays in (net.weights, net.biases))
+    parameters = [w1, b1, w2, b2]
+    steps = [np.zeros_like(a) for a in parameters]
+    x_offset, x_gain = x.min(), 2 / np.ptp(x)
+    t_offset, t_gain = t.min(), 2 / np.ptp(t)
+    p = (x - x_offset) * x_gain - 1
+    lr, n = 0.001, t.size
+    for _ in range(20):
+        a = np.tanh(p @ w1 + b1)
+        y = (a @ w2 + b2 + 1) / t_gain + t_offset
+        dy = 2 * (y - t) / n / t_gain  # of mse, by the outputs of the last layer
+        dz = (dy @ w2.T) * (1 - a * a)
+        slopes = [p.T @ dz, dz.sum(0), a.T @ dy, dy.sum(0)]
+        for array, step, slope in zip(parameters, steps, slopes, strict=True):
+            step *= momentum
+            step -= lr * (1 - momentum) * slope
+            array += step
+    s = np.ptp(t) / 2
+    solver = dl.GradientDescent(lr * (1 - momentum) * 2 * s**2 / n, momentum=momentum)
+    result = net.fit(x, t, scale="minmax", solver=solver, max_epochs=20, tol=0)
+    for ours, theirs in zip((*net.weights, *net.biases), (w1, w2, b1, b2), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-9)
+    mse = ((net.predict(x) - t) ** 2).mean()
+    assert result.cost == pytest.approx(mse * n / (2 * s**2), rel=1e-9)
