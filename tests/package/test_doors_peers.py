@@ -251,7 +251,7 @@ def test_pytorch_takes_the_same_steps(name):
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 def test_rates_of_traingd_and_traingdm(momentum):
-    """dX = mc dXprev + lr (1 - mc) dperf/dX, for the mean of squares in the units of the targets."""
+    """dX = mc dXprev + lr (1 - mc) dperf/dX, where perf has the units of the targets."""
     x = np.linspace(1900.0, 2000.0, 21).reshape(-1, 1)
     t = 50.0 + 30.0 * np.sin(x / 20)
     net = dl.Network([1, 4, 1], activation="tanh", output="identity", seed=0)
@@ -261,7 +261,7 @@ def test_rates_of_traingd_and_traingdm(momentum):
     x_offset, x_gain = x.min(), 2 / np.ptp(x)
     t_offset, t_gain = t.min(), 2 / np.ptp(t)
     p = (x - x_offset) * x_gain - 1
-    lr, n = 0.001, t.size
+    lr, n = 1e-4, t.size
     for _ in range(20):
         a = np.tanh(p @ w1 + b1)
         y = (a @ w2 + b2 + 1) / t_gain + t_offset
