@@ -35,7 +35,7 @@ extensions = [
 # A name in single backticks is code, as in Markdown.
 default_role = "code"
 source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
-exclude_patterns = ["_*", "gallery", "**/GALLERY_HEADER*", "Thumbs.db"]
+exclude_patterns = ["_*", "gallery", "sg_execution_times.rst"]
 
 # ---- pages ----
 
