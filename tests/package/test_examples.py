@@ -136,18 +136,19 @@ def test_examples(name, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", PAGES)
 def test_no_example_is_overlooked(name):
-    """Each fence is closed and has a kind, and each prompt stands in a block that is run."""
+    """Each fence is closed and has a kind, and each prompt is in a block that is run, or text."""
     text = read(name)
     fences = [part for part in PART.finditer(text) if part["fence"]]
     assert len(re.findall(r"^ *```", PART.sub("", text), re.M)) == 0, "a fence is not closed"
     for part in fences:
         line = text.count("\n", 0, part.start()) + 1
         assert part["kind"] not in MISTAKEN, f"line {line}: name the kind, pycon, python or text"
-        assert part["kind"] == "pycon" or ">>> " not in part["code"], f"line {line}: not pycon"
+        prompts = ">>> " in part["code"] and part["kind"] not in ("pycon", "text")
+        assert not prompts, f"line {line}: name the kind, pycon or text"
     assert ">>> " not in PART.sub("", text)
 
 
 @pytest.mark.parametrize("name", PAGES)
 def test_each_comment_is_understood(name):
-    for comment in re.findall(r"<!--\s*(?:needs|test)\b.*", PART.sub("", read(name))):
+    for comment in re.findall(r"^<!--\s*(?:needs|test)\b.*", PART.sub("", read(name)), re.M):
         raise AssertionError(f"{comment}: see the head of {Path(__file__).name}")
