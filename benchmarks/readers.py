@@ -1,7 +1,7 @@
 """Readers of CSV files: what each makes of files as people write them, its speed and its size.
 
-`python benchmarks/readers.py` writes the table of docs/understand/tables-measured.md. A reader has a
-case right if the names are, and each column has the numbers, dates, gaps and text that its owner
+`python benchmarks/readers.py` writes the table of docs/understand/tables-measured.md. A reader has
+a case right if the names are, and each column has the numbers, dates, gaps and text that its owner
 meant. It needs duckdb and clevercsv beside what the benchmarks need; what is not installed is left
 out.
 """

@@ -97,6 +97,7 @@ class Course:
     labels: bool
     missing: bool = False  # some of the targets are
     streamed: Opened | None = None  # where x and y are read from, if they are not in memory
+    sources: tuple[Opened, ...] = ()  # all that are, those of the validation included
     watch: Validation
     problem: Problem
     choice: Choice | None = None  # what was chosen where no solver was given

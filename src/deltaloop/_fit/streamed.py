@@ -85,7 +85,7 @@ def opened(
             )
         )
         course.x, course.y, course.labels = data.x, data.y, data.labels  # type: ignore[assignment]
-        course.missing, course.streamed = data.missing, data
+        course.missing, course.streamed, course.sources = data.missing, data, (data,)
         course.watch = watch(course, stack, validation, patience, skip, check_finite)
         if skip and not course.missing and course.watch.given is not None:
             course.missing = course.watch.given[1].ndim > 1 and _gaps.has(course.watch.given[1])
@@ -129,6 +129,7 @@ def watch(
                     threads=course.threads,
                 )
             )
+            course.sources = (*course.sources, data)
             if data.missing:
                 course.missing = True
             most = 0 if patience is None else int(patience)  # type: ignore[call-overload]
