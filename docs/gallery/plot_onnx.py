@@ -67,7 +67,7 @@ for k, (name, marker) in enumerate(zip(names, "os^", strict=True)):
     ax.contour(*axes, mine, levels=[0.5], colors="black", linewidths=1)
     ax.plot(*X[y == k].T, "k" + marker, markersize=4, markerfacecolor=colours[k], label=name)
 ax.set(xlabel="length of the bill, mm", ylabel="length of the flipper, mm")
-ax.set_title(f"Largest difference of a probability: {difference:.0e}")
+ax.set_title(f"ONNX Runtime and deltaloop agree: probabilities differ by {difference:.0e}")
 ax.legend(loc="lower right")
 plt.show()
 
