@@ -82,7 +82,7 @@ class Page(HTMLParser):
         self.anchors |= {value for key in ("id", "name") if (value := named.get(key))}
         self.links += [value for key in ("href", "src") if (value := named.get(key))]
         self.in_title = tag == "title"
-        if tag == "img" and not (named.get("alt") or "").strip():
+        if tag == "img" and "alt" not in named:  # that of a decoration is empty
             self.silent.append(named.get("src") or "")
 
     def handle_data(self, data: str) -> None:

@@ -35,7 +35,7 @@ extensions = [
 # A name in single backticks is code, as in Markdown.
 default_role = "code"
 source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
-exclude_patterns = ["_*", "gallery", "**/GALLERY_HEADER*", "Thumbs.db"]
+exclude_patterns = ["_*", "gallery", "sg_execution_times.rst"]
 
 # ---- pages ----
 
@@ -74,6 +74,7 @@ sphinx_gallery_conf = {
     "min_reported_time": 0,
     "download_all_examples": False,
     "show_signature": False,
+    "write_computation_times": False,
     "remove_config_comments": True,
     "image_srcset": ["2x"],
     "copyfile_regex": r".*\.csv",

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.transforms import SphinxTransform
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
 PAGE = re.compile(r"`{0,2}\bdocs/([\w/-]+)\.md`{0,2}")
@@ -51,6 +52,20 @@ class LinkNames(SphinxPostTransform):
             link += node
 
 
+class TrimBlocks(SphinxTransform):
+    """Takes the blank lines away that end an example: doctest needs one, readers do not."""
+
+    default_priority = 500
+
+    def apply(self, **_kwargs: object) -> None:
+        """Trim the code blocks of this page."""
+        for node in self.document.findall(nodes.literal_block):
+            text = node.rawsource.rstrip()
+            if node.rawsource == node.astext() and text != node.rawsource:
+                node.rawsource = text
+                node.children = [nodes.Text(text)]
+
+
 def inside_text(node: nodes.Node) -> bool:
     """Return whether a node is in the text of a page, and not in a heading or a signature."""
     above: Iterable[str] = ("title", "desc_signature", "toctree", "pending_xref", "caption")
@@ -66,4 +81,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("autodoc-process-docstring", link_pages)
     app.connect("autodoc-skip-member", leave_out)
     app.add_post_transform(LinkNames)
+    app.add_transform(TrimBlocks)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -101,6 +101,8 @@ class LinkSources(SphinxTransform):
                 continue
             name = path.relative_to(ROOT).as_posix()
             if page and name.startswith("docs/"):
+                if re.fullmatch(r"[\w./-]+\.md", node.astext()):
+                    name_by_title(node)
                 continue
             files = shown(self.env)
             files.setdefault(self.env.docname, set()).add(name)
@@ -108,6 +110,12 @@ class LinkSources(SphinxTransform):
             link = nodes.reference("", "", internal=True, refuri=uri)
             link += nodes.inline("", "", *node.children[0].children)
             node.replace_self(link)
+
+
+def name_by_title(link: nodes.Element) -> None:
+    """Let a link whose text is the name of a file show the title of the page instead."""
+    link["refexplicit"] = False
+    link.children[0].clear()
 
 
 def shown(env: BuildEnvironment) -> dict[str, set[str]]:
