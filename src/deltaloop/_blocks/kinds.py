@@ -80,6 +80,10 @@ def find(X: object, Y: object) -> Kind | None:
 
 def find_instances(X: object) -> Kind | None:
     """Return the kind of X, instances without targets, or None where X is what lies in memory."""
+    if isinstance(X, list | tuple) and len(X) and isinstance(X[0], tuple):
+        if len(X[0]) and getattr(X[0][0], "ndim", 0) == 2:
+            return find(X, None)  # blocks (X,) or (X, Y): a row would hold numbers
+        return None
     rows = hasattr(X, "__getitem__") and not isinstance(X, str)
     if rows or hasattr(X, "__next__") or isinstance(X, set | frozenset):
         return find(X, ...)  # no blocks of the caller's own
