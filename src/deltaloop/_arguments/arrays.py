@@ -89,6 +89,8 @@ def nullable(values: Any, array: Array) -> Array:
 
 def _remedy(name: str, values: object, array: Array) -> str:
     """Return what a message says to do with values that are no real numbers."""
+    if isinstance(values, str):
+        return ", which is no array" if name != "Y" else ", and X has no columns with names"
     if hasattr(values, "toarray"):
         return f"; use {name}.toarray()"
     text = array.dtype.kind in "US" or (

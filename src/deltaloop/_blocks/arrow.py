@@ -91,6 +91,8 @@ def files(pa: Any, path: str) -> Any:
         parts = {part.path: part.physical_schema for part in dataset.get_fragments()}
     except pa.ArrowInvalid as error:
         raise ValueError(f"{path!r} cannot be read as Parquet: {error}") from None
+    if not parts:
+        raise ValueError(f"{path!r} is a folder without Parquet files")
     names = dict.fromkeys(name for schema in parts.values() for name in schema.names)
     for file, schema in parts.items():
         for name in names.keys() - set(schema.names):

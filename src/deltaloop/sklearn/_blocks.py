@@ -22,7 +22,7 @@ def find(X: Any, y: Any) -> _kinds.Kind | None:
     """Return the kind of X if it is read block by block, or None."""
     if type(X) is np.ndarray or hasattr(X, "tocsr"):
         return None
-    return _kinds.find(X, y)
+    return _kinds.find(X, y, ("X", "y"))
 
 
 def find_instances(X: Any) -> _kinds.Kind | None:
