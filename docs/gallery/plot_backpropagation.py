@@ -66,8 +66,7 @@ plt.show()
 # --------
 # A step subtracts the learning rate times the gradient from each weight. The cost falls.
 
-w = told.layers[1].dC_dw
-assert np.allclose(w, np.outer(told.layers[0].a, told.layers[1].delta))
+assert np.allclose(told.layers[1].dC_dw, np.outer(told.layers[0].a, told.layers[1].delta))
 trainer = net.trainer(dl.GradientDescent(learning_rate=1.0))
 before = trainer.step(x, y)
 print(f"cost before the step {before:.4f}, after the step {net.cost(x, y):.4f}")

@@ -34,7 +34,8 @@ y = truth(x) + rng.normal(scale=noise, size=x.shape)
 # ----------------------------
 # Levenberg-Marquardt lowers the error on the 60 points as far as it can. Bayesian
 # regularisation adds a penalty for large weights, and estimates its strength, the noise,
-# and the number of parameters that the data determine.
+# and the number of parameters that the data determine. The start ``nguyen_widrow`` spreads
+# the units over the inputs: from other starts this solver may find nothing but a constant.
 
 options = {"activation": "tanh", "output": "identity", "init": "nguyen_widrow", "seed": 0}
 plain = dl.Network([1, 15, 1], **options)

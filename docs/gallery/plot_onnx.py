@@ -23,8 +23,7 @@ import deltaloop as dl
 from deltaloop.datasets import load_penguins
 
 table = load_penguins()
-columns = [table["bill_length_mm"], table["flipper_length_mm"]]
-X = np.array(columns, dtype=float).T
+X = np.array([table["bill_length_mm"], table["flipper_length_mm"]], dtype=float).T
 known = ~np.isnan(X).any(axis=1)
 names, y = np.unique(table["species"], return_inverse=True)
 X, y = X[known], y[known]
@@ -42,7 +41,6 @@ with tempfile.TemporaryDirectory() as folder:
     session = onnxruntime.InferenceSession(path)
     back = dl.from_onnx(path)
     print(f"{path.name}: {path.stat().st_size} bytes, returns {session.get_outputs()[0].name}")
-
 assert back.parameters.tobytes() == net.parameters.tobytes()
 assert back.predict(X).tobytes() == net.predict(X).tobytes()
 
@@ -67,7 +65,7 @@ for k, (name, marker) in enumerate(zip(names, "os^", strict=True)):
     ax.contour(*axes, mine, levels=[0.5], colors="black", linewidths=1)
     ax.plot(*X[y == k].T, "k" + marker, markersize=4, markerfacecolor=colours[k], label=name)
 ax.set(xlabel="length of the bill, mm", ylabel="length of the flipper, mm")
-ax.set_title(f"Largest difference of a probability: {difference:.0e}")
+ax.set_title(f"ONNX Runtime and deltaloop agree: probabilities differ by {difference:.0e}")
 ax.legend(loc="lower right")
 plt.show()
 

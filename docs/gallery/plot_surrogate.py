@@ -22,7 +22,7 @@ import deltaloop as dl
 def distance(throws, dt=0.002, drag=0.01):
     """Return how far (m) balls fly that leave at (angle in degrees, speed in m/s)."""
     angle, speed = np.radians(throws[:, 0]), throws[:, 1]
-    x, y = np.zeros(len(throws)), np.zeros(len(throws))
+    x = y = np.zeros(len(throws))
     vx, vy = speed * np.cos(angle), speed * np.sin(angle)
     while (y >= 0).any():
         flying = y >= 0
@@ -40,14 +40,13 @@ def distance(throws, dt=0.002, drag=0.01):
 rng = np.random.default_rng(0)
 throws = rng.uniform([20, 10], [65, 50], size=(400, 2))
 net = dl.Network([2, 12, 1], activation="tanh", output="identity", seed=0)
-solver = dl.LevenbergMarquardt()
-net.fit(throws, distance(throws), solver=solver, scale="standard", max_epochs=200)
+options = {"solver": dl.LevenbergMarquardt(), "scale": "standard", "max_epochs": 200}
+net.fit(throws, distance(throws), **options)
 
 new = rng.uniform([25, 15], [60, 45], size=(100, 2))
 error = np.abs(net.predict(new)[:, 0] - distance(new))
 slope = net.jacobian(new, wrt="inputs")[:, 0, 0]
-step = np.array([1.0, 0.0])
-by_steps = (distance(new + step) - distance(new - step)) / 2
+by_steps = (distance(new + np.array([1, 0])) - distance(new - np.array([1, 0]))) / 2
 print(f"largest error of the distance: {error.max():.2f} m")
 print(f"largest error of the slope: {np.abs(slope - by_steps).max():.3f} m/degree")
 

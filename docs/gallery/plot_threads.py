@@ -63,7 +63,7 @@ ax.semilogx(sizes, 1e9 * best[1], "o-", color="#0072B2", base=2, label="n_thread
 ax.semilogx(sizes, 1e9 * best[2], "s--", color="#D55E00", base=2, label="n_threads=2")
 ax.set(xlabel="rows in a call of predict", ylabel="time for each row, nanoseconds")
 ax.set(ylim=(0, None), xticks=sizes, xticklabels=sizes)
-ax.set_title("Network 64-128-10: the least time of 40 calls")
+ax.set_title("A row in network 64-128-10: least time of 40 calls")
 ax.legend()
 plt.show()
 
