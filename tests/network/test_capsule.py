@@ -225,6 +225,7 @@ print("done")
 """
 
 
+@pytest.mark.slow
 def test_capsules_outlive_what_made_them():
     assert run_python(DELETED) == "done\n"
 
@@ -291,7 +292,7 @@ def test_threads_with_a_capsule_each(layers):
 
     with ThreadPoolExecutor(6) as pool:
         futures = [pool.submit(repeat, seed) for seed in range(6)]
-        assert all(future.result(timeout=60) for future in futures)
+        assert all(future.result(timeout=120) for future in futures)
 
 
 SHARED = """
@@ -392,6 +393,7 @@ def built(tmp_path, monkeypatch):
     return build
 
 
+@pytest.mark.slow
 @needs_page
 def test_examples_with_cython(built):
     found = re.findall(r"^```cython\n(.*?)^```", SECTIONS["Cython"], flags=re.MULTILINE | re.DOTALL)

@@ -17,6 +17,7 @@ EXAMPLES = dict(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "least"), [("DQN", 195), ("actor-critic", 400)])
 def test_example_learns(name, least):
     pytest.importorskip("gymnasium")

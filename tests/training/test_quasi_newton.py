@@ -283,6 +283,7 @@ def test_same_bits_for_any_threads_with_blocks(solver):
         assert np.linalg.norm(got - w) <= 1e-10 * np.linalg.norm(w)
 
 
+@pytest.mark.slow
 def test_recursion_over_a_million_parameters():
     """So many that the recursion itself is cut into portions."""
     case = make_case((1200, 1000, 2), "tanh", "identity", "squared_error", n=4, seed=5)

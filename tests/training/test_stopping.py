@@ -436,6 +436,7 @@ def test_interrupt_of_a_full_batch(record_property):
     assert len(found) > 1
 
 
+@pytest.mark.slow
 @needs_signals
 def test_interrupt_within_an_epoch_of_a_full_batch(record_property):
     """An epoch of seconds is left in its middle: the parameters are still the first ones."""
@@ -453,6 +454,7 @@ def test_interrupt_within_an_epoch_of_a_full_batch(record_property):
     assert parameters in after
 
 
+@pytest.mark.slow
 @needs_signals
 def test_interrupt_of_mini_batches(record_property):
     """The parameters are those after some whole number of steps."""
