@@ -517,7 +517,7 @@ def test_interrupt(name, layers, n, record_property):
     """The parameters are those after some whole number of epochs, never a trial step."""
     out = json.loads(run_python(INTERRUPTED, json.dumps([name, layers, n])))
     record_property("seconds to KeyboardInterrupt", round(out["delay"], 4))
-    assert out["delay"] < 0.6
+    assert out["delay"] < 3.0
     case = make_case(layers, "tanh", "identity", "squared_error", n=n, seed=1)
     net, parameters, found = case.network(seed=0), tuple(out["parameters"]), []
     found.append(tuple(bits(net.parameters).tolist()) == parameters)
