@@ -587,6 +587,7 @@ def test_a_call_that_fails_leaves_the_model_as_it_was():
     assert not hasattr(fresh, "classes_")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["partial_fit", "warm_start"])
 def test_an_exception_within_an_epoch(how):
     """Whatever breaks an epoch off, the next call begins one of its own rows."""

@@ -193,6 +193,7 @@ print("done")
 """
 
 
+@pytest.mark.slow
 def test_handlers_that_return():
     """A handler may use the network in the midst of a prediction, which goes on: the same bits."""
     assert run_python(HANDLED, timeout=600) == "done\n"

@@ -418,6 +418,7 @@ def interrupted(layers, n, batch_size, record_property):
 needs_signals = pytest.mark.skipif(sys.platform == "win32", reason="os.kill cannot send SIGINT")
 
 
+@pytest.mark.slow
 @needs_signals
 def test_interrupt_of_a_full_batch(record_property):
     """The parameters are those after some whole number of epochs."""
