@@ -185,7 +185,7 @@ def test_max_time(batch_size):
     result = net.fit(X, Y, solver=solver, tol=0, max_epochs=10**12, max_time=0.1)
     assert result.stop_reason == "max_time"
     assert not result.converged
-    assert 0.1 <= result.seconds < 2
+    assert 0.1 <= result.seconds < 30
     check_record(net, X, Y, result, full_batch=batch_size is None)
 
 
@@ -197,7 +197,7 @@ def test_max_time_shorter_than_an_epoch():
         case.X, case.Y, solver=dl.GradientDescent(1e-6), tol=0, max_epochs=10**6, max_time=1e-6
     )
     assert result.stop_reason == "max_time"
-    assert result.seconds < 2
+    assert result.seconds < 30
     check_record(net, case.X, case.Y, result, full_batch=True)
 
 
