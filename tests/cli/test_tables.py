@@ -455,8 +455,7 @@ class TestMessages:
 
         monkeypatch.setattr(builtins, "__import__", without)
         line = fails("train", csv, "--target", "rent")
-        extra = {"polars": "cli", "narwhals": "tabular"}[absent]
-        assert f"{absent}: pip install 'deltaloop[{extra}]'" in line
+        assert f"{absent}: pip install 'deltaloop[tabular]'" in line
 
 
 class TestFiles:
