@@ -6,6 +6,7 @@ A build needs the extra ``docs`` and no network.
 import os
 import sys
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 
 import deltaloop
@@ -21,6 +22,7 @@ version = release = deltaloop.__version__
 language = "en"
 
 extensions = [
+    "docstrings",
     "mathml",
     "myst_parser",
     "numpydoc",
@@ -30,8 +32,10 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
 ]
+# A name in single backticks is code, as in Markdown.
+default_role = "code"
 source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
-exclude_patterns = ["_*", "gallery", "**/GALLERY_HEADER*", "Thumbs.db"]
+exclude_patterns = ["_*", "gallery", "sg_execution_times.rst"]
 
 # ---- pages ----
 
@@ -50,7 +54,10 @@ copybutton_line_continuation_character = "\\"
 
 # Docstrings tell the types in words; annotations name aliases that nobody imports.
 autodoc_typehints = "none"
+# PyTorch is large, and its few classes here are described without it too.
+autodoc_mock_imports = [name for name in ("torch",) if find_spec(name) is None]
 autodoc_member_order = "groupwise"
+autodoc_class_signature = "mixed"
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 
@@ -67,6 +74,7 @@ sphinx_gallery_conf = {
     "min_reported_time": 0,
     "download_all_examples": False,
     "show_signature": False,
+    "write_computation_times": False,
     "remove_config_comments": True,
     "image_srcset": ["2x"],
     "copyfile_regex": r".*\.csv",

@@ -58,14 +58,14 @@ struct mlp_seen {
 /* Instances that the fit does not learn from: see validation.h. */
 struct mlp_validation {
     struct mlp_matrix x, y, weights;
-    size_t n;        /* 0: there are none */
-    size_t patience; /* 0: without end */
-    struct mlp_pass pass;
+    size_t n;             /* 0: there are none */
+    size_t patience;      /* 0: without end */
     int under_way;        /* the pass after an epoch, which is complete but for it */
     enum mlp_event event; /* what its rules have made of that epoch */
     double cost;          /* of the last complete epoch, NaN before the first */
     double best[3];
     double *parameters; /* (P,) the best epoch's, at first the start's; NULL without patience */
+    struct mlp_pass pass;
 };
 /* Of best: the lowest cost, epochs in a row that did not lower it, its epoch, before the first epoch
  * what the fit was given. */
@@ -84,11 +84,10 @@ struct mlp_fit {
     struct mlp_team team;       /* while mlp_fit_run or mlp_fit_finish is under way */
     struct mlp_team tried;      /* the same, while a trial decides whether it works on pass: */
     struct mlp_trial trial;
-    struct mlp_pass pass; /* a pass over a batch, with the method's gradient */
-    double *gradient;     /* (P,) the last one evaluated, or NULL: */
-    const double *norm;   /* then its norm, which the method keeps; NULL: unknown */
-    const double *rate;   /* the learning rate of the method's last step; NULL: it has none */
-    double *start;        /* (P,) the parameters at the epoch's start, where one is under way: */
+    double *gradient;   /* (P,) the last one evaluated, or NULL: */
+    const double *norm; /* then its norm, which the method keeps; NULL: unknown */
+    const double *rate; /* the learning rate of the method's last step; NULL: it has none */
+    double *start;      /* (P,) the parameters at the epoch's start, where one is under way: */
     int kept;
     size_t epochs; /* complete ones, those of the fit that it resumes included */
     struct mlp_pair cost, previous;
@@ -110,8 +109,10 @@ struct mlp_fit {
     struct mlp_history history;
     int seeking;    /* a call ends at the next place that mlp_fit_row tells of */
     double elapsed; /* seconds of the epoch under way that calls before this one took */
-    struct mlp_validation validation;
     struct mlp_seen seen;
+    /* From here on mlp_fit_new clears only what is read before it is set. */
+    struct mlp_validation validation;
+    struct mlp_pass pass; /* a pass over a batch, with the method's gradient */
 };
 
 /* Starts the pass over a batch of n instances, with its part of the penalty and masks of its own. */

@@ -25,6 +25,8 @@ PROJECT = {
     "CONTRIBUTING.md": "project/contributing",
     "CHANGELOG.md": "project/changes",
 }
+# Where the scripts of the gallery become pages; their folder is what a repository's viewer shows.
+GALLERY = re.compile(r"docs/gallery(?:/(?P<script>plot_\w+)\.py|/(?:README|GALLERY_HEADER)\.\w+)?$")
 FENCE = re.compile(r"^(```+).*?^\1$", re.M | re.S)
 LINK = re.compile(r"(!?\[[^\[\]]*\])\(([^)#\s:]+)((?:#[^)\s]*)?)\)")
 HIGHLIGHT = {".py": "python", ".c": "c", ".h": "c", ".toml": "toml", ".md": "markdown"}
@@ -33,8 +35,7 @@ HIGHLIGHT = {".py": "python", ".c": "c", ".h": "c", ".toml": "toml", ".md": "mar
 def moved(target: str, folder: str) -> str:
     """Return where a link of a file of ROOT's ``folder`` leads, seen from ``docs/project``."""
     path = posixpath.normpath(posixpath.join(folder, target))
-    name = f"docs/{PROJECT[path]}.md" if path in PROJECT else path
-    return posixpath.relpath(name, "docs/project")
+    return posixpath.relpath(page_of(path) or path, "docs/project")
 
 
 def outside_fences(text: str, change: re.Pattern[str], by) -> str:
@@ -57,15 +58,25 @@ def write_project(app: Sphinx) -> None:
             page.write_text(text, encoding="utf-8")
 
 
+def page_of(path: str) -> str | None:
+    """Return the page that a build makes of a file."""
+    if path in PROJECT:
+        return f"docs/{PROJECT[path]}.md"
+    if gallery := GALLERY.match(path):
+        return f"docs/auto_gallery/{gallery['script'] or 'index'}.rst"
+    return None
+
+
 def link_project(app: Sphinx, docname: str, source: list[str]) -> None:
-    """Let links to README.md and its like lead to their pages."""
+    """Let links to README.md and its like, and to the gallery, lead to their pages."""
     here = posixpath.dirname(f"docs/{docname}")
 
     def link(match: re.Match[str]) -> str:
         path = posixpath.normpath(posixpath.join(here, match[2]))
-        if path not in PROJECT:
+        page = page_of(path)
+        if page is None:
             return match[0]
-        return f"{match[1]}({posixpath.relpath(f'docs/{PROJECT[path]}.md', here)}{match[3]})"
+        return f"{match[1]}({posixpath.relpath(page, here)}{match[3]})"
 
     if app.env.doc2path(docname).suffix == ".md":
         source[0] = outside_fences(source[0], LINK, link)
@@ -90,6 +101,8 @@ class LinkSources(SphinxTransform):
                 continue
             name = path.relative_to(ROOT).as_posix()
             if page and name.startswith("docs/"):
+                if re.fullmatch(r"[\w./-]+\.md", node.astext()):
+                    name_by_title(node)
                 continue
             files = shown(self.env)
             files.setdefault(self.env.docname, set()).add(name)
@@ -97,6 +110,12 @@ class LinkSources(SphinxTransform):
             link = nodes.reference("", "", internal=True, refuri=uri)
             link += nodes.inline("", "", *node.children[0].children)
             node.replace_self(link)
+
+
+def name_by_title(link: nodes.Element) -> None:
+    """Let a link whose text is the name of a file show the title of the page instead."""
+    link["refexplicit"] = False
+    link.children[0].clear()
 
 
 def shown(env: BuildEnvironment) -> dict[str, set[str]]:

@@ -74,7 +74,7 @@ def test_types_that_are_refused():
         net.fit(blocks(), None, solver=dl.LBFGS(), sample_weight="w")
     with pytest.raises(TypeError, match="block 0 of X must hold real numbers"):
         net.fit([(np.array([["a", "b"]]), [1.0])], None, solver=dl.LBFGS())
-    with pytest.raises(TypeError, match="must hold real numbers"):
+    with pytest.raises(TypeError, match=r"X must be an array, or the path .*'a.csv'; read the f"):
         net.fit("a.csv", "y", solver=dl.LBFGS())
     soft = network("softmax")
     mixed = [(X, CLASSES), (X, np.eye(2)[CLASSES])]
@@ -217,3 +217,43 @@ except KeyboardInterrupt:
 
 def test_python_ends_while_a_read_stands_still():
     assert run_python(STALLED) == "interrupted ['MainThread', 'deltaloop-reader']\n"
+
+
+def make_blocks():
+    yield X, Y
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (("a.csv", "y"), r"X must be an array, or the path of a Parquet .*'a.csv'; read the file"),
+        ((make_blocks, None), r"got the function make_blocks; .*__iter__ calls it.*list\(make_blo"),
+        (("frame", "y"), r"Y must hold the targets .* got the name 'y'; .*drop\(columns=\['y'\]\)"),
+        (("frame", ["y"]), r"got the names 'y'; give the columns: .*table\[\['y'\]\]\)"),
+    ],
+)
+def test_what_is_no_data(data, message):
+    """The message says what came and what to do: of a network, its cost, and an estimator."""
+    if data[0] == "frame":
+        pd = pytest.importorskip("pandas")
+        data = pd.DataFrame({"a": X[:, 0], "b": X[:, 1], "y": Y[:, 0]}), data[1]
+    net = network()
+    with pytest.raises(TypeError, match=message):
+        net.fit(*data, solver=dl.LBFGS())
+    with pytest.raises(TypeError, match=message):
+        net.cost(*data)
+    validation = message.replace("X must", r"validation\[0\] must").replace(
+        "Y must", r"validation\[1\] must"
+    )
+    with pytest.raises(TypeError, match=validation):
+        net.fit(blocks(), None, solver=dl.LBFGS(), validation=data)
+    estimators = pytest.importorskip("deltaloop.sklearn")
+    for estimator in (estimators.MLPRegressor(), estimators.MLPClassifier()):
+        with pytest.raises(TypeError, match=message.replace("Y must", "y must")):
+            estimator.fit(*data)
+
+
+def test_a_folder_without_files(tmp_path):
+    pytest.importorskip("pyarrow")
+    with pytest.raises(ValueError, match="is a folder without Parquet files"):
+        network().fit(tmp_path, "y", solver=dl.LBFGS())

@@ -801,11 +801,14 @@ class TestPredict:
         assert "learned" not in run("predict", model, model.with_name("flats.csv"))[2]
 
 
-class TestPlot:
-    @pytest.fixture(autouse=True)
-    def matplotlib(self):
-        pytest.importorskip("matplotlib")
+@pytest.fixture(scope="module")
+def matplotlib():
+    """Look for fonts before a test reads standard error: for the first time it may tell of it."""
+    pytest.importorskip("matplotlib.font_manager")
 
+
+@pytest.mark.usefixtures("matplotlib")
+class TestPlot:
     @pytest.mark.parametrize(
         ("suffix", "start"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("PDF", b"%PDF")]
     )

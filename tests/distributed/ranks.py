@@ -22,6 +22,8 @@ import deltaloop as dl
 from deltaloop._fit.progress import Stages
 
 N, M = 4500, 4
+# Seconds that nothing takes.
+LONG = 200.0
 
 
 def data(labels: bool = False) -> tuple[np.ndarray, np.ndarray]:
@@ -326,12 +328,13 @@ def one(case: str) -> dict[str, Any]:
             found = lbfgs(callback=on_rank(last, lambda: os.kill(os.getpid(), signal.SIGKILL)))
         elif case == "absent":
             if rank == last:
-                time.sleep(3)
+                time.sleep(LONG)  # the end of the others ends it
                 found = "was not there"
             else:
                 found = lbfgs(timeout=0.5)
-        elif case == "stands still":
-            found = lbfgs(callback=on_rank(last, lambda: time.sleep(4)), timeout=0.5)
+        elif case == "stands still":  # which the rank that does so does not wait for
+            limit = 60.0 if rank == last else 0.5
+            found = lbfgs(callback=on_rank(last, lambda: time.sleep(LONG)), timeout=limit)
         elif case in ("killed with a checkpoint, first", "killed with a checkpoint, last"):
             which = last if case.endswith("last") else 0
             found = lbfgs(

@@ -112,7 +112,7 @@ def watch(
         return NO_VALIDATION
     network, n = course.network, course.n
     if isinstance(validation, tuple | list) and len(validation) in (2, 3):
-        kind = _kinds.find(validation[0], validation[1])
+        kind = _kinds.find(validation[0], validation[1], ("validation[0]", "validation[1]"))
         if kind is not None:
             check_validation(network, 0.5, patience, 4, check_finite, skip)  # of patience alone
             data = stack.enter_context(
