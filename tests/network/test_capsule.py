@@ -219,6 +219,7 @@ print("done")
 """
 
 
+@pytest.mark.slow
 def test_capsules_outlive_what_made_them():
     assert run_python(DELETED) == "done\n"
 
@@ -285,7 +286,7 @@ def test_threads_with_a_capsule_each(layers):
 
     with ThreadPoolExecutor(6) as pool:
         futures = [pool.submit(repeat, seed) for seed in range(6)]
-        assert all(future.result(timeout=60) for future in futures)
+        assert all(future.result(timeout=120) for future in futures)
 
 
 SHARED = """
