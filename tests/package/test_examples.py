@@ -117,7 +117,30 @@ class Page:
         self.ran += 1
 
 
-@pytest.mark.parametrize("name", [page for page in PAGES if re.search(r"```py", read(page))])
+# Their examples compile, start processes, or train for seconds.
+SLOW = {
+    "docs/doors/pytorch.md",
+    "docs/howto/call-a-million-times.md",
+    "docs/reference/c-interface.md",
+    "docs/reference/command-line.md",
+    "docs/reference/large-data.md",
+    "docs/reference/reinforcement-learning.md",
+    "docs/reference/scikit-learn.md",
+}
+WITH_EXAMPLES = [page for page in PAGES if re.search(r"```py", read(page))]
+
+
+def test_slow_pages_are_there():
+    assert set(WITH_EXAMPLES) >= SLOW
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(page, marks=[pytest.mark.slow] if page in SLOW else [])
+        for page in WITH_EXAMPLES
+    ],
+)
 def test_examples(name, tmp_path, monkeypatch):
     page = Page(name)
     monkeypatch.chdir(tmp_path)
