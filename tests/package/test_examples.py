@@ -43,6 +43,7 @@ PART = re.compile(
 )
 # A block of another kind is not run; one of these would be by its look.
 MISTAKEN = {"", "py", "python3", "pycon3", "doctest", "ipython", "{code-block} python"}
+PROGRAMS = ("gcc",)  # all else are libraries, of which some bring a program of the same name
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE | doctest.FAIL_FAST
 
 
@@ -53,7 +54,8 @@ def read(page: str) -> str:
 def missing(needs: str) -> list[str]:
     """Which of these libraries and programs are not here."""
     names = [name.strip() for name in needs.split(",")]
-    return [n for n in names if importlib.util.find_spec(n) is None and shutil.which(n) is None]
+    found = {n: shutil.which(n) if n in PROGRAMS else importlib.util.find_spec(n) for n in names}
+    return [name for name in names if found[name] is None]
 
 
 def groups(text: str) -> list[list[re.Match[str]]]:
