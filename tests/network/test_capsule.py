@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import ctypes.util
-import doctest
 import gc
 import re
-import shlex
-import shutil
-import subprocess
-import sys
-import sysconfig
 import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
@@ -329,85 +323,10 @@ def test_predictor_shared_by_mistake_harms_nothing_else():
 # ---- the page ----
 
 
-def sections():
-    """The sections of the page by title."""
-    if not PAGE.exists():
-        return {}
-    parts = re.split(r"^## (.+)\n", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    return dict(zip(parts[1::2], parts[2::2], strict=True))
-
-
-SECTIONS = sections()
-needs_page = pytest.mark.skipif(not SECTIONS, reason="not run from a source tree")
-
-
-def run_examples(title):
-    """Run the console session of a section as a doctest."""
-    names = {"ctypes": ctypes, "np": np, "dl": dl}
-    blocks = re.findall(r"^```pycon\n(.*?)^```", SECTIONS[title], flags=re.MULTILINE | re.DOTALL)
-    test = doctest.DocTestParser().get_doctest("".join(blocks), names, title, str(PAGE), 0)
-    assert test.examples
-    result = doctest.DocTestRunner().run(test)
-    assert result.failed == 0
-
-
-@needs_page
-def test_page_and_its_examples_with_ctypes():
-    assert {title for title, text in SECTIONS.items() if "```pycon" in text} == {
-        "ctypes",
-        "numba",
-        "Cython",
-        "SciPy",
-    }
-    run_examples("ctypes")
-
-
-@needs_page
 def test_page_tells_every_signature():
     text = PAGE.read_text(encoding="utf-8")
     assert f"| `{ROWS}` |" in text
     assert f"| `{SCALAR}` |" in text
-
-
-@pytest.fixture
-def built(tmp_path, monkeypatch):
-    """Compile a Cython source to a module that can be imported."""
-    pytest.importorskip("Cython")
-    linker = shlex.split(sysconfig.get_config_var("LDSHARED") or "")
-    if not linker or shutil.which(linker[0]) is None:
-        pytest.skip("no C compiler for extensions")
-
-    def build(name, text):
-        source = tmp_path / f"{name}.pyx"
-        source.write_text(text, encoding="utf-8")
-        cython = [sys.executable, "-m", "cython", "-3", "-Werror", str(source)]
-        subprocess.run(cython, check=True, capture_output=True)
-        target = tmp_path / f"{name}{sysconfig.get_config_var('EXT_SUFFIX')}"
-        include = f"-I{sysconfig.get_path('include')}"
-        command = [*linker, "-fPIC", "-O1", include, str(source.with_suffix(".c"))]
-        subprocess.run([*command, "-o", str(target)], check=True, capture_output=True)
-        monkeypatch.syspath_prepend(str(tmp_path))
-        monkeypatch.delitem(sys.modules, name, raising=False)
-
-    return build
-
-
-@needs_page
-def test_examples_with_cython(built):
-    found = re.findall(r"^```cython\n(.*?)^```", SECTIONS["Cython"], flags=re.MULTILINE | re.DOTALL)
-    built("walk", *found)
-    run_examples("Cython")
-    from walk import walk
-
-    capsule = network((2, 1)).predictor().capsule(SCALAR)
-    with pytest.raises(ValueError, match="incorrect name"):
-        walk(capsule, np.zeros(2), np.zeros(2), 1)
-
-
-@needs_page
-def test_examples_with_numba():
-    pytest.importorskip("numba")
-    run_examples("numba")
 
 
 def test_a_function_compiled_by_numba_takes_any_network():
@@ -429,12 +348,6 @@ def test_a_function_compiled_by_numba_takes_any_network():
             call(x, y, get_context(capsule))
             assert same(y, net.predict(x))
             net.parameters[:] *= 0.5
-
-
-@needs_page
-def test_examples_with_scipy():
-    pytest.importorskip("scipy")
-    run_examples("SciPy")
 
 
 def test_scipy_knows_the_capsules():

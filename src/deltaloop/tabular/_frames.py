@@ -152,7 +152,7 @@ def _backend() -> Any:
     found = next((name for name in ("polars", "pandas", "pyarrow") if find_spec(name)), None)
     if found is None:
         raise ImportError(
-            "a dict of columns needs polars, pandas or pyarrow: pip install 'deltaloop[cli]'"
+            "a dict of columns needs polars, pandas or pyarrow: pip install 'deltaloop[tabular]'"
         )
     return found
 

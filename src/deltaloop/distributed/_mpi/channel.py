@@ -103,7 +103,7 @@ class Link:
             while self.comm.Iprobe(MPI.ANY_SOURCE, ENDS, status):
                 self.comm.Recv([np.empty(0, np.uint8), MPI.BYTE], status.Get_source(), ENDS)
                 ended.add(status.Get_source())
-            return len(ended) == self.size - 1
+            return bool(len(ended) == self.size - 1)
 
         until(all_ended, end)  # else the first one would end the others before they have spoken
         self.comm.Abort(1)
