@@ -358,6 +358,7 @@ def test_page_and_its_examples_with_ctypes():
         "numba",
         "Cython",
         "SciPy",
+        "C",
     }
     run_examples("ctypes")
 
@@ -371,37 +372,79 @@ def test_page_tells_every_signature():
 
 @pytest.fixture
 def built(tmp_path, monkeypatch):
-    """Compile a Cython source to a module that can be imported."""
-    pytest.importorskip("Cython")
+    """Compile a Cython or C source, with what the package brings, to a module."""
     linker = shlex.split(sysconfig.get_config_var("LDSHARED") or "")
     if not linker or shutil.which(linker[0]) is None:
         pytest.skip("no C compiler for extensions")
 
-    def build(name, text):
-        source = tmp_path / f"{name}.pyx"
+    def build(name, text, suffix):
+        source = tmp_path / f"{name}{suffix}"
         source.write_text(text, encoding="utf-8")
-        cython = [sys.executable, "-m", "cython", "-3", "-Werror", str(source)]
-        subprocess.run(cython, check=True, capture_output=True)
+        if suffix == ".pyx":
+            packages = Path(dl.get_include()).parents[1]
+            command = [sys.executable, "-m", "cython", "-3", "-Werror", "-I", packages, source]
+            subprocess.run(command, check=True, capture_output=True)
         target = tmp_path / f"{name}{sysconfig.get_config_var('EXT_SUFFIX')}"
-        include = f"-I{sysconfig.get_path('include')}"
-        command = [*linker, "-fPIC", "-O1", include, str(source.with_suffix(".c"))]
-        subprocess.run([*command, "-o", str(target)], check=True, capture_output=True)
+        include = [f"-I{sysconfig.get_path('include')}", f"-I{dl.get_include()}"]
+        command = [*linker, "-fPIC", "-O1", *include, source.with_suffix(".c"), "-o", target]
+        subprocess.run(command, check=True, capture_output=True)
         monkeypatch.syspath_prepend(str(tmp_path))
         monkeypatch.delitem(sys.modules, name, raising=False)
 
     return build
 
 
+def code_in(section, language):
+    (text,) = re.findall(rf"^```{language}\n(.*?)^```", SECTIONS[section], re.MULTILINE | re.DOTALL)
+    return text
+
+
 @needs_page
 def test_examples_with_cython(built):
-    found = re.findall(r"^```cython\n(.*?)^```", SECTIONS["Cython"], flags=re.MULTILINE | re.DOTALL)
-    built("walk", *found)
+    pytest.importorskip("Cython")
+    built("walk", code_in("Cython", "cython"), ".pyx")
     run_examples("Cython")
     from walk import walk
 
     capsule = network((2, 1)).predictor().capsule(SCALAR)
     with pytest.raises(ValueError, match="incorrect name"):
         walk(capsule, np.zeros(2), np.zeros(2), 1)
+
+
+@needs_page
+def test_examples_with_c(built):
+    built("sums", code_in("C", "c"), ".c")
+    run_examples("C")
+    from sums import sum_of_outputs
+
+    with pytest.raises(ValueError, match="incorrect name"):
+        sum_of_outputs(network((2, 1)).predictor().capsule(SCALAR), 0.0, 0.0)
+
+
+SIGNATURE_IN_C = """
+cdef extern from *:
+    '''
+    static void of_rows(const double *x, double *y, void *c) { (void)x; (void)y; (void)c; }
+    static double of_scalar(int n, double *x, void *c) { (void)n; (void)x; (void)c; return 0; }
+    '''
+    void of_rows(const double *x, double *y, void *c) noexcept nogil
+    double of_scalar(int n, double *x, void *c) noexcept nogil
+
+from deltaloop.mlp cimport DELTALOOP_ROWS, DELTALOOP_SCALAR, deltaloop_rows, deltaloop_scalar
+
+cdef deltaloop_rows rows = of_rows
+cdef deltaloop_scalar scalar = of_scalar
+
+names = DELTALOOP_ROWS.decode(), DELTALOOP_SCALAR.decode()
+"""
+
+
+def test_header_has_the_names_and_types_of_the_capsules(built):
+    pytest.importorskip("Cython")
+    built("signatures", SIGNATURE_IN_C, ".pyx")
+    from signatures import names
+
+    assert names == _core.SIGNATURES == (ROWS, SCALAR)
 
 
 @needs_page
