@@ -1,15 +1,16 @@
 """Build portable wheels on any machine, with Zig as the compiler.
 
-Needs `pip install -r .github/wheels/requirements.txt`, and for each version of Python an interpreter
-with headers. A wheel for another processor or C library is compiled with the headers of this machine's
-interpreter if both are Linux: they say the same for all 64-bit Linux systems. For Windows and macOS
-give `--headers`, and for Windows `--numpy-headers` too.
+Needs `pip install -r .github/wheels/requirements.txt`, and for each version of Python an
+interpreter with headers. A wheel for another processor or C library is compiled with the headers of
+this machine's interpreter if both are Linux: they say the same for all 64-bit Linux systems. For
+Windows and macOS give `--headers`, and for Windows `--numpy-headers` too.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -76,6 +77,23 @@ def environment(python: str, folder: Path) -> Path:
     return made
 
 
+def debian_headers(python: Path, folder: Path) -> list[str]:
+    """Return the options by which Zig finds the pyconfig.h that Debian keeps for each processor."""
+    code = "import sysconfig as s; print(s.get_path('include'))"
+    code += "; print(s.get_config_var('MULTIARCH') or '-')"
+    include, multiarch = subprocess.run(
+        [python, "-c", code], check=True, text=True, stdout=subprocess.PIPE
+    ).stdout.splitlines()
+    apart = Path(include).parent / multiarch / Path(include).name
+    if not apart.is_dir():
+        return []
+    for processor in ("x86_64", "aarch64"):
+        link = folder / f"{processor}-linux-gnu" / apart.name
+        link.parent.mkdir()
+        link.symlink_to(apart)
+    return [f"-I{folder}"]
+
+
 def pip(python: Path, command: str, *arguments: str | Path, **variables: str) -> None:
     """Run this interpreter's pip for another one, whose own may be too old."""
     tool = [sys.executable, "-m", "pip", "--python", python, command, "-q"]
@@ -100,18 +118,24 @@ def build(
     settings = [f"-Ccmake.define.{name}={value}" for name, value in defines.items()]
     settings.append("-Cinstall.strip=false")  # the linker has done that, for machines of all kinds
     code = "import sys; print('%d%d' % sys.version_info[:2] + sys.abiflags)"
-    version = subprocess.run([python, "-c", code], check=True, text=True, stdout=-1).stdout.strip()
+    version = subprocess.run(
+        [python, "-c", code], check=True, text=True, stdout=subprocess.PIPE
+    ).stdout.strip()
     cross = {
         "_PYTHON_HOST_PLATFORM": target.host_platform,
         "SETUPTOOLS_EXT_SUFFIX": target.suffix.format(v=version),
     }
     with tempfile.TemporaryDirectory() as folder:
+        flags = debian_headers(python, Path(folder)) if headers is None else []
+        cross["CFLAGS"] = shlex.join([*shlex.split(os.environ.get("CFLAGS", "")), *flags])
         options = ["--no-deps", "--no-build-isolation", "-w", folder, *settings]
         pip(python, "wheel", *options, source, **cross)
         (wheel,) = Path(folder).glob("*.whl")
         out.mkdir(parents=True, exist_ok=True)
         if target.repaired is not None:
-            repair = ["repair", "--only-plat", "-z", "9", "-w", f"{folder}/repaired"]
+            # Zig's musl is libc.so, which musl's loader takes for itself.
+            repair = ["repair", "--only-plat", "-z", "9", "--exclude", "libc.so"]
+            repair += ["-w", f"{folder}/repaired"]
             audit = [sys.executable, "-m", "auditwheel", *repair, wheel]
             subprocess.run(audit, check=True, stderr=subprocess.STDOUT)
             (wheel,) = Path(folder, "repaired").glob("*.whl")
