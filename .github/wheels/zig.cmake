@@ -16,9 +16,7 @@ endif()
 set(CMAKE_C_COMPILER "${ZIG}" cc)
 set(CMAKE_C_COMPILER_TARGET "${ZIG_TARGET}")
 set(CMAKE_AR "${ZIG}" CACHE FILEPATH "Archiver" FORCE)
-set(CMAKE_C_ARCHIVE_CREATE "<CMAKE_AR> ar qcsD <TARGET> <LINK_FLAGS> <OBJECTS>")
-set(CMAKE_C_ARCHIVE_APPEND "<CMAKE_AR> ar qsD <TARGET> <LINK_FLAGS> <OBJECTS>")
-set(CMAKE_C_ARCHIVE_FINISH "")
+set(CMAKE_USER_MAKE_RULES_OVERRIDE "${CMAKE_CURRENT_LIST_DIR}/zig-ar.cmake")
 # Zig traps undefined behaviour where nothing is optimised, and keeps the frames and the debugging
 # information unless it is told not to. Loops that Clang unrolls make the library larger by a tenth, and
 # no kernel faster: those that gain are written out.
