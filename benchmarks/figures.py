@@ -1,4 +1,4 @@
-"""The figures of docs/reference/training.md, from what training.py found.
+"""The figures of docs/understand/solvers-measured.md, from what training.py found.
 
 They are SVG files, with the same bytes each time.
 

@@ -1,8 +1,9 @@
 """Readers of CSV files: what each makes of files as people write them, its speed and its size.
 
-`python benchmarks/readers.py` writes the table of docs/reference/tables.md. A reader has a case
-right if the names are, and each column has the numbers, dates, gaps and text that its owner meant.
-It needs duckdb and clevercsv beside what the benchmarks need; what is not installed is left out.
+`python benchmarks/readers.py` writes the table of docs/understand/tables-measured.md. A reader has
+a case right if the names are, and each column has the numbers, dates, gaps and text that its owner
+meant. It needs duckdb and clevercsv beside what the benchmarks need; what is not installed is left
+out.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-DOCS = Path(__file__).parent.parent / "docs" / "reference" / "tables.md"
+DOCS = Path(__file__).parent.parent / "docs" / "understand" / "tables-measured.md"
 Columns = dict[str, list[Any]]
 D = datetime.date
 

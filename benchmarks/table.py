@@ -257,7 +257,7 @@ def full(run: Run) -> str:
     header = ["one unit", "deltaloop", "best peer", "GFLOP/s", "required", "floor", "of the floor"]
     title = f"All held to {run.isa}" if run.isa else "Each library as it is"
     notes = "\n".join(itemised(name, text) for name, text in run.machine.items())
-    parts = [f"#### {title}\n{notes}", table([*header, *peers], lines)]
+    parts = [f"### {title}\n{notes}", table([*header, *peers], lines)]
     if run.mean:
         lost = sum(1 for row in rows if row.gain and row.gain < 1.0)
         parts.append(
@@ -300,7 +300,7 @@ def section(page: str, about: str) -> str:
         return page
     at = page.rindex("<!-- speed table: ")
     at = page.index(END, at) + len(END)
-    return f"{page[:at]}\n\n### {about}\n{marker(about)}\n{END}{page[at:]}"
+    return f"{page[:at]}\n\n## {about}\n{marker(about)}\n{END}{page[at:]}"
 
 
 def main() -> None:

@@ -148,12 +148,12 @@ def test_words_tell_who_is_faster() -> None:
 def test_each_processor_keeps_its_own_table(tmp_path) -> None:
     page = tmp_path / "page.md"
     five = f"{table.marker('Zen 5')}\nfive\n{table.END}"
-    page.write_text(f"# Page\n\n### Zen 5\n{five}\n\n## After\n", encoding="utf-8")
+    page.write_text(f"# Page\n\n## Zen 5\n{five}\n\n## After\n", encoding="utf-8")
     for text in ("first", "second"):
         page.write_text(table.section(page.read_text("utf-8"), "Zen 4"), encoding="utf-8")
         table.insert(page, text, table.marker("Zen 4"))
-        four = f"### Zen 4\n{table.marker('Zen 4')}\n{text}\n{table.END}"
-        assert page.read_text("utf-8") == f"# Page\n\n### Zen 5\n{five}\n\n{four}\n\n## After\n"
+        four = f"## Zen 4\n{table.marker('Zen 4')}\n{text}\n{table.END}"
+        assert page.read_text("utf-8") == f"# Page\n\n## Zen 5\n{five}\n\n{four}\n\n## After\n"
 
 
 def test_programs_of_numba_are_python() -> None:

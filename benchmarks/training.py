@@ -1,11 +1,11 @@
-"""The tables and figures of docs/reference/training.md.
+"""The tables and figures of docs/understand/solvers-measured.md.
 
     python benchmarks/training.py [TABLE ...] [--again]
 
 measures all tables, or those named, writes them between their markers in
-docs/reference/training.md, and draws the figures into docs/img, which needs matplotlib. Rows that
-.benchmarks/training.json holds already are not measured again, so that an interrupted run goes on
-where it was; `--again` measures the named tables anew.
+docs/understand/solvers-measured.md, and draws the figures into docs/img, which needs matplotlib.
+Rows that .benchmarks/training.json holds already are not measured again, so that an interrupted
+run goes on where it was; `--again` measures the named tables anew.
 
 Two rows are measured at a time, each in a process of its own with one thread; times are CPU times
 (see methods.py), so that the other row does not count. All tables take about a quarter of an hour
@@ -41,7 +41,7 @@ import table
 import update
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGE = ROOT / "docs" / "reference" / "training.md"
+PAGE = ROOT / "docs" / "understand" / "solvers-measured.md"
 FIGURES = ROOT / "docs" / "img"
 STORED = ROOT / ".benchmarks" / "training.json"
 AT_A_TIME = 2
@@ -52,7 +52,7 @@ class Table(NamedTuple):
 
     rows: Callable[[], dict[str, Callable[[], object]]]
     text: Callable[[dict], str] | None = None
-    page: bool = True  # whether it is one of docs/reference/training.md
+    page: bool = True  # whether it is one of docs/understand/solvers-measured.md
 
 
 TABLES = {

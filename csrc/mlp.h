@@ -648,7 +648,7 @@ struct mlp_history {
 /* Trains until epoch `until` is complete, a stopping rule fires, `capacity` epochs were recorded in
  * this call, or about `work` multiply-adds were spent. Elements 0 .. *recorded - 1 of the arrays of
  * `history`, which have room for `capacity`, <- the epochs that were completed. Between calls the
- * parameters are those of the last complete step; after a pause inside a full batch the next call
+ * parameters are finite and those of the last complete step; after a pause inside a full batch the next call
  * goes on where this one stopped. Cannot fail. */
 enum mlp_event mlp_fit_run(struct mlp_fit *fit, size_t until, double work, size_t capacity,
                            const struct mlp_history *history, size_t *recorded);
@@ -659,10 +659,11 @@ void mlp_fit_describe(struct mlp_fit *fit, struct mlp_fit_report *report);
  * holds what such a fit cannot remember: the network is then as it was, and the fit to be freed. */
 const char *mlp_fit_resume(struct mlp_fit *fit, const struct mlp_array *arrays, size_t n,
                            size_t epochs);
-/* How many rows an epoch of mini-batches that is under way has learned from, where the fit is between two
- * of them; 0 anywhere else. Where it is not 0, mlp_fit_describe's arrays are all that the rest of the
- * epoch needs, and a new fit can go on there: */
-size_t mlp_fit_row(const struct mlp_fit *fit);
+/* How many rows an epoch that is under way has learned from, where the fit is between two mini-batches, or,
+ * taking steps along the gradient of all n instances (MLP_GRADIENT_DESCENT, MLP_ADAM, MLP_RPROP,
+ * MLP_QUICKPROP), has taken the step, whose cost is not known yet; 0 anywhere else. Where it is not 0,
+ * mlp_fit_describe's arrays are all that the rest of the epoch needs, and a new fit can go on there: */
+size_t mlp_fit_row(struct mlp_fit *fit);
 /* Whether mlp_fit_run also returns, with MLP_PAUSED, as soon as that is not 0; at first not. */
 void mlp_fit_seek(struct mlp_fit *fit, int wanted);
 /* Puts a new fit into an epoch of which `row` rows are done and at whose start the stream was at this

@@ -6,12 +6,14 @@ Run ``python docs/derive.py``. A table stands between two lines, ``<!-- table NA
 
 from __future__ import annotations
 
+import argparse
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from deltaloop._activations import ACTIVATIONS, Activation
 from deltaloop._losses import LOSSES, Loss
+from deltaloop.cli._parser import _parser
 from deltaloop.solvers import SOLVERS, Solver
 
 DOCS = Path(__file__).resolve().parent
@@ -122,12 +124,44 @@ def stop_reasons() -> str:
     )
 
 
+def commands() -> dict[str, argparse.ArgumentParser]:
+    """Return the parsers of the commands by name."""
+    (found,) = (a for a in _parser()._actions if isinstance(a, argparse._SubParsersAction))
+    return dict(found.choices)
+
+
+def options(command: str) -> Callable[[], str]:
+    """Return what lists the arguments of a command of the command line."""
+
+    def table() -> str:
+        parser = commands()[command]
+        help_of = parser._get_formatter()._expand_help
+        rows = []
+        for action in parser._actions:
+            if isinstance(action, argparse._HelpAction):
+                continue
+            value = str(action.metavar or "") or f"{{{','.join(action.choices or ())}}}"
+            value = "" if value == "{}" else value
+            named = [f"{name} {value}".strip() for name in action.option_strings] or [value]
+            rows.append((", ".join(f"`{name}`" for name in named), cell(help_of(action))))
+        return markdown(("argument", "what it is or does"), rows)
+
+    return table
+
+
+def cell(text: str) -> str:
+    """Let a text stand in a cell of a table: bars are not borders, and pages are links."""
+    page = re.sub(r"docs/reference/(\w+)\.md", r"[\1.md](\1.md)", text.replace("|", "\\|"))
+    return " ".join(page.split())
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "activations": activations,
     "activations_elsewhere": activations_elsewhere,
     "losses": losses,
     "solvers": solvers,
     "stop_reasons": stop_reasons,
+    **{f"command_{name}": options(name) for name in commands()},
 }
 
 

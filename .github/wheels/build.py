@@ -123,6 +123,7 @@ def build(
     ).stdout.strip()
     cross = {
         "_PYTHON_HOST_PLATFORM": target.host_platform,
+        "SOURCE_DATE_EPOCH": os.environ.get("SOURCE_DATE_EPOCH", "315532800"),
         "SETUPTOOLS_EXT_SUFFIX": target.suffix.format(v=version),
     }
     with tempfile.TemporaryDirectory() as folder:
@@ -137,7 +138,8 @@ def build(
             repair = ["repair", "--only-plat", "-z", "9", "--exclude", "libc.so"]
             repair += ["-w", f"{folder}/repaired"]
             audit = [sys.executable, "-m", "auditwheel", *repair, wheel]
-            subprocess.run(audit, check=True, stderr=subprocess.STDOUT)
+            epoch = {"SOURCE_DATE_EPOCH": cross["SOURCE_DATE_EPOCH"]}
+            subprocess.run(audit, check=True, stderr=subprocess.STDOUT, env=os.environ | epoch)
             (wheel,) = Path(folder, "repaired").glob("*.whl")
             if target.repaired not in wheel.name:
                 raise SystemExit(f"{wheel.name} is not for {target.repaired}")

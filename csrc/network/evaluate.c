@@ -232,14 +232,16 @@ static enum mlp_status start(struct mlp_evaluation *e, const struct mlp_network 
                              const struct mlp_problem *problem, const struct mlp_matrix *x,
                              const struct mlp_matrix *y, size_t n, double *gradient)
 {
-    e->pass = (struct mlp_pass){.net = network,
-                                .space = &e->space,
-                                .team = &e->team,
-                                .x = mlp_inputs(network, x, &e->inputs),
-                                .y = mlp_targets(network, y, &e->targets),
-                                .weights = problem->weights,
-                                .penalty = {problem->l1, problem->l2},
-                                .gradient = gradient};
+    struct mlp_pass *pass = &e->pass;
+    mlp_pass_clear(pass);
+    pass->net = network;
+    pass->space = &e->space;
+    pass->team = &e->team;
+    pass->x = mlp_inputs(network, x, &e->inputs);
+    pass->y = mlp_targets(network, y, &e->targets);
+    pass->weights = problem->weights;
+    pass->penalty = (struct mlp_penalty){problem->l1, problem->l2};
+    pass->gradient = gradient;
     const enum mlp_status status = mlp_workspace_new(&e->space, network, e->n_threads, n, n,
                                                      gradient != NULL, mlp_lists_room(x, n));
     if (status == MLP_OK)

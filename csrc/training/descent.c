@@ -348,8 +348,8 @@ static int small_epochs(struct mlp_fit *fit)
     struct descent *d = fit->memory;
     const size_t most = fit->options.most;
     const size_t until = most > 0 && most <= fit->until ? most - 1 : fit->until;
-    if (fit->x.blocks != NULL || d->full.in_pass || !d->full.stepped || !d->step.plain ||
-        mlp_clips(&d->clipping) || d->schedule.kind != MLP_CONSTANT ||
+    if (fit->x.blocks != NULL || d->full.in_pass || d->full.entered || !d->full.stepped ||
+        !d->step.plain || mlp_clips(&d->clipping) || d->schedule.kind != MLP_CONSTANT ||
         !is_plain_sum(&fit->options.problem) || fit->epochs >= until || fit->validation.n > 0)
         return 0;
     const double work = 3.0 * (double)fit->n * (double)fit->net->n_parameters + ONLINE_OVERHEAD;
@@ -363,6 +363,8 @@ static int small_epochs(struct mlp_fit *fit)
     for (size_t i = 0; i < epochs; i++)
         norm[i] = sqrt(norm[i]);
     fit->work -= (double)epochs * work;
+    if (epochs > 0)
+        fit->last_norm.high = norm[epochs - 1];
     fit->epochs += epochs;
     fit->recorded += epochs;
     return epochs > 0;
@@ -425,9 +427,13 @@ static int has_places(const struct mlp_fit *fit)
     return fit->options.shuffle != MLP_SHUFFLE_BLOCKS && fit->x.blocks == NULL;
 }
 
-static size_t descent_row(const struct mlp_fit *fit, struct mlp_pair **sum)
+static size_t descent_row(struct mlp_fit *fit, struct mlp_pair **sum)
 {
     struct descent *d = fit->memory;
+    if (fit->options.batch_size == 0) {
+        *sum = &fit->last_norm;
+        return mlp_full_row(fit, &d->full);
+    }
     *sum = &d->sum;
     return has_places(fit) && d->in_epoch && !d->in_batch && d->unshuffled <= 1 ? d->batch : 0;
 }
@@ -438,7 +444,9 @@ static int descent_enter(struct mlp_fit *fit, size_t row)
     struct descent *d = fit->memory;
     const uint64_t position = fit->options.stream.position;
     const int drops = fit->options.problem.dropout != NULL; /* which draws on within the epoch */
-    if (fit->options.batch_size == 0 || !has_places(fit) || row % fit->options.batch_size != 0)
+    if (fit->options.batch_size == 0)
+        return mlp_full_enter(fit, &d->full, row);
+    if (!has_places(fit) || row == fit->n || row % fit->options.batch_size != 0)
         return 0;
     if (d->drawn == NULL && !drops && fit->start_stream.position != position)
         return 0; /* it was another order */

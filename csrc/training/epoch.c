@@ -44,6 +44,7 @@ void mlp_fit_keep(struct mlp_fit *fit)
     fit->previous = fit->cost;
     fit->start_stream = fit->options.stream;
     memcpy(fit->start, fit->net->parameters, fit->net->n_parameters * sizeof *fit->start);
+    fit->kept = 1;
 }
 
 enum mlp_event mlp_fit_diverge(struct mlp_fit *fit)
@@ -66,6 +67,7 @@ enum mlp_event mlp_fit_epoch(struct mlp_fit *fit, struct mlp_pair cost, int comp
 {
     fit->cost = cost;
     fit->epochs++;
+    fit->kept = 0;
     if (comparable && fabs(mlp_pair_difference(cost, fit->previous)) < fit->options.tol)
         return MLP_CONVERGED;
     return cost.high <= fit->options.goal ? MLP_GOAL : MLP_EPOCH;
@@ -76,7 +78,7 @@ double mlp_fit_gradient_norm(const struct mlp_fit *fit)
     if (!fit->evaluated)
         return (double)NAN;
     if (fit->bare)
-        return fit->last_norm;
+        return fit->last_norm.high;
     if (fit->gradient == NULL)
         return fit->norm == NULL ? (double)NAN : *fit->norm;
     return sqrt(fit->net->kernels->sum_squares(fit->net->n_parameters, fit->gradient));
@@ -97,22 +99,37 @@ static int bare_pass(struct mlp_fit *fit, int *under_way)
 enum mlp_event mlp_full_advance(struct mlp_fit *fit, struct mlp_full *full,
                                 void (*step)(struct mlp_fit *fit))
 {
-    if (!full->in_pass && full->stepped) {
+    if (!full->in_pass && full->stepped && !full->entered) {
         mlp_fit_keep(fit);
-        if (fit->epochs + 1 == fit->options.most) {
-            fit->last_norm = mlp_fit_gradient_norm(fit);
-            fit->bare = 1;
-        }
         step(fit);
     }
+    if (!full->in_pass && full->stepped && fit->epochs + 1 == fit->options.most)
+        fit->bare = 1;
+    if (full->entered)
+        fit->initial_cost = fit->cost.high;
+    full->entered = 0;
     if (!(fit->bare ? bare_pass : mlp_fit_pass)(fit, &full->in_pass))
         return MLP_PAUSED;
     fit->evaluated = 1;
     if (!full->stepped) {
         full->stepped = 1;
+        fit->last_norm.high = mlp_fit_gradient_norm(fit);
         return mlp_fit_begin(fit);
     }
     if (!mlp_fit_healthy(fit, fit->pass.cost))
         return mlp_fit_diverge(fit);
     return mlp_fit_epoch(fit, fit->pass.cost, 1);
+}
+
+size_t mlp_full_row(const struct mlp_fit *fit, const struct mlp_full *full)
+{
+    return full->entered || (full->in_pass && full->stepped) ? fit->n : 0;
+}
+
+int mlp_full_enter(const struct mlp_fit *fit, struct mlp_full *full, size_t row)
+{
+    if (row != fit->n)
+        return 0;
+    full->stepped = full->entered = 1;
+    return 1;
 }

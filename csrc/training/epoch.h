@@ -26,9 +26,11 @@ struct mlp_method {
     /* Those places have been filled in before the first portion, and fit->epochs: makes what follows
      * from them. NULL, or the name of an array that no fit can have left; NULL: nothing follows. */
     const char *(*resume)(struct mlp_fit *fit);
-    /* Of a solver that takes mini-batches: how many rows of the epoch under way are done, where the fit
-     * is between two of them, else 0; *sum <- where their cost is. NULL: it takes none. */
-    size_t (*row)(const struct mlp_fit *fit, struct mlp_pair **sum);
+    /* Of a solver that steps along the gradient: how many rows of the epoch under way it has learned from,
+     * where the fit is between two mini-batches, or in the pass after the step of a full batch (all n);
+     * else 0. *sum <- what else belongs to this place: their cost, or the norm of the gradient before that
+     * step. NULL: whenever a portion ends the parameters are those of a complete epoch, or of a trial. */
+    size_t (*row)(struct mlp_fit *fit, struct mlp_pair **sum);
     /* Goes to that place in the epoch at whose start fit->start_stream was; 0 if there is none such. */
     int (*enter)(struct mlp_fit *fit, size_t row);
     int reads_rows; /* of x, outside of passes: those of CSR instances are filled in for it */
@@ -56,14 +58,14 @@ struct mlp_seen {
 /* Instances that the fit does not learn from: see validation.h. */
 struct mlp_validation {
     struct mlp_matrix x, y, weights;
-    size_t n;        /* 0: there are none */
-    size_t patience; /* 0: without end */
-    struct mlp_pass pass;
+    size_t n;             /* 0: there are none */
+    size_t patience;      /* 0: without end */
     int under_way;        /* the pass after an epoch, which is complete but for it */
     enum mlp_event event; /* what its rules have made of that epoch */
     double cost;          /* of the last complete epoch, NaN before the first */
     double best[3];
     double *parameters; /* (P,) the best epoch's, at first the start's; NULL without patience */
+    struct mlp_pass pass;
 };
 /* Of best: the lowest cost, epochs in a row that did not lower it, its epoch, before the first epoch
  * what the fit was given. */
@@ -82,19 +84,19 @@ struct mlp_fit {
     struct mlp_team team;       /* while mlp_fit_run or mlp_fit_finish is under way */
     struct mlp_team tried;      /* the same, while a trial decides whether it works on pass: */
     struct mlp_trial trial;
-    struct mlp_pass pass; /* a pass over a batch, with the method's gradient */
-    double *gradient;     /* (P,) the last one evaluated, or NULL: */
-    const double *norm;   /* then its norm, which the method keeps; NULL: unknown */
-    const double *rate;   /* the learning rate of the method's last step; NULL: it has none */
-    double *start;        /* (P,) the parameters at the epoch's start */
-    size_t epochs;        /* complete ones, those of the fit that it resumes included */
+    double *gradient;   /* (P,) the last one evaluated, or NULL: */
+    const double *norm; /* then its norm, which the method keeps; NULL: unknown */
+    const double *rate; /* the learning rate of the method's last step; NULL: it has none */
+    double *start;      /* (P,) the parameters at the epoch's start, where one is under way: */
+    int kept;
+    size_t epochs; /* complete ones, those of the fit that it resumes included */
     struct mlp_pair cost, previous;
     double initial_cost;
     struct mlp_stream start_stream; /* the stream at the epoch's start */
     int evaluated;                  /* gradient holds one */
-    int bare;           /* the pass of the last epoch, which evaluates none, has begun: */
-    double last_norm;   /* that of the gradient before it */
-    size_t evaluations; /* passes over all instances that are complete */
+    int bare;                  /* the pass of the last epoch, which evaluates none, has begun */
+    struct mlp_pair last_norm; /* .high: that of the gradient, as the last complete epoch left it */
+    size_t evaluations;        /* passes over all instances that are complete */
     int diverged;
     enum { MLP_TRAINING = 0, MLP_FINAL_COST, MLP_FINAL_VALIDATION, MLP_FINISHED } stage;
     int validated;      /* in the last ones: there is nothing to do in MLP_FINAL_VALIDATION */
@@ -105,10 +107,12 @@ struct mlp_fit {
      * records everything, as it does the rest of these. */
     size_t until, capacity, recorded;
     struct mlp_history history;
-    int seeking;    /* a call ends at the next place between two mini-batches */
+    int seeking;    /* a call ends at the next place that mlp_fit_row tells of */
     double elapsed; /* seconds of the epoch under way that calls before this one took */
-    struct mlp_validation validation;
     struct mlp_seen seen;
+    /* From here on mlp_fit_new clears only what is read before it is set. */
+    struct mlp_validation validation;
+    struct mlp_pass pass; /* a pass over a batch, with the method's gradient */
 };
 
 /* Starts the pass over a batch of n instances, with its part of the penalty and masks of its own. */
@@ -147,9 +151,13 @@ double mlp_fit_gradient_norm(const struct mlp_fit *fit);
  * evaluates C and the gradient where it led to. */
 struct mlp_full {
     int in_pass; /* a pass is under way */
-    int stepped; /* it evaluates what a step of this fit led to */
+    int stepped; /* it evaluates what a step of this fit led to, or of the one that this one resumes: */
+    int entered; /* whose pass is still to begin */
 };
 enum mlp_event mlp_full_advance(struct mlp_fit *fit, struct mlp_full *full,
                                 void (*step)(struct mlp_fit *fit));
+/* `row` and `enter` of struct mlp_method. */
+size_t mlp_full_row(const struct mlp_fit *fit, const struct mlp_full *full);
+int mlp_full_enter(const struct mlp_fit *fit, struct mlp_full *full, size_t row);
 
 #endif

@@ -9,7 +9,9 @@
 #include "training/validation.h"
 
 #include <math.h>
+#include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* What an epoch's test or a batch's end costs, in multiply-adds, beside its work on instances. */
 #define OVERHEAD 1000.0
@@ -56,9 +58,13 @@ enum mlp_status mlp_fit_new(struct mlp_fit **fit, struct mlp_network *network,
                             const struct mlp_matrix *x, const struct mlp_matrix *y, size_t n,
                             const struct mlp_fit_options *options)
 {
-    struct mlp_fit *f = calloc(1, sizeof *f);
+    struct mlp_fit *f = malloc(sizeof *f);
     if (f == NULL)
         return MLP_NO_MEMORY;
+    memset(f, 0, offsetof(struct mlp_fit, validation));
+    memset(&f->validation, 0, offsetof(struct mlp_validation, pass));
+    mlp_pass_clear(&f->validation.pass);
+    mlp_pass_clear(&f->pass);
     f->whole = f->net = network;
     f->x = *mlp_inputs(network, x, &f->x);
     f->y = *mlp_targets(network, y, &f->y);
@@ -69,8 +75,11 @@ enum mlp_status mlp_fit_new(struct mlp_fit **fit, struct mlp_network *network,
     f->initial_cost = NAN;
     f->cost.high = NAN;
     mlp_trial_start(&f->trial);
-    f->pass = (struct mlp_pass){
-        .net = network, .space = &f->space, .team = &f->team, .x = &f->x, .y = &f->y};
+    f->pass.net = network;
+    f->pass.space = &f->space;
+    f->pass.team = &f->team;
+    f->pass.x = &f->x;
+    f->pass.y = &f->y;
     if (options->problem.weights != NULL) {
         f->weights = *options->problem.weights;
         f->pass.weights = &f->weights;
@@ -96,7 +105,7 @@ static void record(struct mlp_fit *fit, size_t count, int recorded, double *sinc
     const double validation = fit->validation.n > 0 ? fit->validation.cost : (double)NAN;
     if (!recorded) {
         h->cost[fit->recorded] = fit->cost.high;
-        h->norm[fit->recorded++] = mlp_fit_gradient_norm(fit);
+        h->norm[fit->recorded++] = fit->last_norm.high = mlp_fit_gradient_norm(fit);
     }
     for (size_t i = fit->recorded - count; i < fit->recorded; i++) {
         h->validation[i] = validation;
@@ -153,6 +162,10 @@ enum mlp_event mlp_fit_run(struct mlp_fit *fit, size_t until, double work, size_
         if (event != MLP_PAUSED || (fit->seeking && mlp_fit_row(fit) > 0))
             break;
     }
+    /* No later step makes such parameters finite again, so the end of the epoch would say the same. */
+    if (event == MLP_PAUSED && fit->method->row != NULL && fit->kept &&
+        !fit->net->kernels->all_finite(fit->net->n_parameters, fit->net->parameters))
+        event = mlp_fit_diverge(fit);
     fit->elapsed += mlp_seconds() - since;
     mlp_team_close(&fit->team);
     mlp_fp_leave(saved);

@@ -147,10 +147,25 @@ static const char *quickprop_resume(struct mlp_fit *fit)
     return NULL;
 }
 
+static size_t quickprop_row(struct mlp_fit *fit, struct mlp_pair **norm)
+{
+    const struct quickprop *q = fit->memory;
+    *norm = &fit->last_norm;
+    return mlp_full_row(fit, &q->full);
+}
+
+static int quickprop_enter(struct mlp_fit *fit, size_t row)
+{
+    struct quickprop *q = fit->memory;
+    return mlp_full_enter(fit, &q->full, row);
+}
+
 const struct mlp_method mlp_quickprop_method = {
     .start = quickprop_start,
     .free = quickprop_free,
     .advance = quickprop_advance,
     .describe = quickprop_describe,
     .resume = quickprop_resume,
+    .row = quickprop_row,
+    .enter = quickprop_enter,
 };

@@ -112,10 +112,25 @@ static const char *rprop_resume(struct mlp_fit *fit)
     return NULL;
 }
 
+static size_t rprop_row(struct mlp_fit *fit, struct mlp_pair **norm)
+{
+    const struct rprop *r = fit->memory;
+    *norm = &fit->last_norm;
+    return mlp_full_row(fit, &r->full);
+}
+
+static int rprop_enter(struct mlp_fit *fit, size_t row)
+{
+    struct rprop *r = fit->memory;
+    return mlp_full_enter(fit, &r->full, row);
+}
+
 const struct mlp_method mlp_rprop_method = {
     .start = rprop_start,
     .free = rprop_free,
     .advance = rprop_advance,
     .describe = rprop_describe,
     .resume = rprop_resume,
+    .row = rprop_row,
+    .enter = rprop_enter,
 };

@@ -1,5 +1,5 @@
-/* state.c - what a fit is at the end of an epoch, or between two of its mini-batches, as a report with
- * arrays, and a new fit put there.
+/* state.c - what a fit is at the end of an epoch, or at a place within one that mlp_fit_row tells of, as a
+ * report with arrays, and a new fit put there.
  *
  * Arrays are found by name and size. The parameters are written last, when nothing can fail. */
 #include "training/state.h"
@@ -9,14 +9,14 @@
 #include <math.h>
 #include <string.h>
 
-static size_t row_of(const struct mlp_fit *fit, struct mlp_pair **sum)
+static size_t row_of(struct mlp_fit *fit, struct mlp_pair **sum)
 {
     if (fit->method->row == NULL || fit->diverged || fit->validation.under_way)
         return 0;
     return fit->method->row(fit, sum);
 }
 
-size_t mlp_fit_row(const struct mlp_fit *fit)
+size_t mlp_fit_row(struct mlp_fit *fit)
 {
     struct mlp_pair *sum;
     return row_of(fit, &sum);
@@ -24,11 +24,12 @@ size_t mlp_fit_row(const struct mlp_fit *fit)
 
 int mlp_fit_enter(struct mlp_fit *fit, size_t row, uint64_t epoch_position)
 {
-    if (fit->method->enter == NULL || row == 0 || row >= fit->n ||
+    if (fit->method->enter == NULL || row == 0 || row > fit->n ||
         epoch_position > fit->options.stream.position)
         return 0;
     fit->start_stream.position = epoch_position;
     fit->previous = fit->cost;
+    fit->kept = 1;
     return fit->method->enter(fit, row);
 }
 
@@ -59,7 +60,7 @@ void mlp_fit_describe(struct mlp_fit *fit, struct mlp_fit_report *report)
         report->epoch_position = fit->start_stream.position;
         mlp_remember(report, "epoch_start", fit->start, fit->net->n_parameters);
         mlp_remember(report, "epoch_previous", &fit->previous.high, 2);
-        mlp_remember(report, "epoch_sum", &sum->high, 2);
+        mlp_remember(report, fit->options.batch_size ? "epoch_sum" : "epoch_norm", &sum->high, 2);
     }
     const uint64_t saved = mlp_fp_enter();
     report->gradient_norm = mlp_fit_gradient_norm(fit);

@@ -257,7 +257,7 @@ cdef extern from "mlp.h" nogil:
     mlp_event mlp_fit_run(mlp_fit *, size_t, double, size_t, const mlp_history *, size_t *)
     void mlp_fit_describe(mlp_fit *, mlp_fit_report *)
     const char *mlp_fit_resume(mlp_fit *, const mlp_array *, size_t, size_t)
-    size_t mlp_fit_row(const mlp_fit *)
+    size_t mlp_fit_row(mlp_fit *)
     void mlp_fit_seek(mlp_fit *, int)
     int mlp_fit_enter(mlp_fit *, size_t, uint64_t)
     uint64_t mlp_fit_position(const mlp_fit *)

@@ -739,7 +739,7 @@ class Network(_core.Core):
 
         Notes
         -----
-        The step is h = 6e-6 max(1, |w_k|). Where the cost has a kink between w_k - h and
+        The step is ``h = 6e-6 max(1, |w_k|)``. Where the cost has a kink between w_k - h and
         w_k + h, as with relu units, the difference is wrong and not the gradient.
 
         Examples
@@ -869,8 +869,8 @@ class Network(_core.Core):
             with a solver that is chosen a number that suits it, between 50 and 2,000. Of a choice's
             trials those with mini-batches have no more of them each.
         tol : float, default 1e-8
-            Stop as ``"converged"`` after the first epoch with |C - C_prev| < tol, where C is the
-            sum over all instances: the full cost before and after the epoch, or with mini-batches
+            Stop as ``"converged"`` after the first epoch with ``|C - C_prev| < tol``. C is the sum
+            over all instances: the full cost before and after the epoch, or with mini-batches
             the sums of the batches' costs in two successive epochs. 0 never converges. Below about
             4 ulp of C the difference is rounding.
         goal : float, optional

@@ -146,7 +146,7 @@ class Reference:
         l1: float = 0.0,
         l2: float = 0.0,
     ) -> float:
-        """Return the cost C = sum_i s_i loss_i + l1 sum |w| + l2/2 sum w^2.
+        """Return the cost C = sum_i s_i loss_i + l1 sum abs(w) + l2/2 sum w^2.
 
         Parameters
         ----------
@@ -290,7 +290,7 @@ class Reference:
         return zs, a, gs
 
     def _penalty(self, l1: float, l2: float) -> float:
-        """Return l1 sum |w| + l2/2 sum w^2."""
+        """Return l1 sum abs(w) + l2/2 sum w^2."""
         return float(sum(l1 * np.abs(w).sum() + 0.5 * l2 * np.vdot(w, w) for w in self.weights))
 
     def _loss(self, z: Floats, a: Floats, Y: Floats) -> tuple[Floats, Floats]:
@@ -598,8 +598,9 @@ def initial_parameters(
 def nguyen_widrow(words: NDArray[np.uint64], m_in: int, m_out: int) -> Floats:
     """Return w (m_in, m_out) and b (m_out,) of a hidden layer, one word each, in one array.
 
-    v from Unif[-1, 1]; w_j'j = beta v_j'j / |v_j| with beta = 0.7 m_out^(1/m_in) and |v_j|^2 =
-    sum_j' v_j'j^2 over ascending j'; b from Unif[-beta, beta]. For inputs in [-1, 1].
+    v from Unif[-1, 1]; ``w_j'j = beta v_j'j / |v_j|`` with ``beta = 0.7 m_out^(1/m_in)`` and
+    ``|v_j|^2 = sum_j' v_j'j^2`` over ascending j'; b from Unif[-beta, beta]. For inputs in
+    [-1, 1].
 
     D. Nguyen, B. Widrow, Improving the learning speed of 2-layer neural networks by choosing
     initial values of the adaptive weights, IJCNN (1990).

@@ -45,6 +45,31 @@ def named(method, name):
     return name.lower() if method == "step" else name
 
 
+@pytest.mark.parametrize("take", ["fit", "blocks"])
+def test_frames_with_types_that_know_missing_values(take):
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame({"a": [0, 0, 1, 1], "b": [0.0, 1.0, 0.0, 1.0]})
+    frame = frame.astype({"a": "Int64", "b": "Float64"})
+    target = pd.Series([False, True, True, False], dtype="boolean")
+
+    def fitted(x, y):
+        net = dl.Network((2, 3, 1), seed=0)
+        data = (x, y) if take == "fit" else ([(x, y)], None)
+        net.fit(*data, solver=GD, max_epochs=1)
+        return net.parameters.tobytes()
+
+    assert fitted(frame, target) == fitted(frame.astype(float).to_numpy(), target.astype(float))
+    where = "X" if take == "fit" else r"block 0 of X \(row 0 on\)"
+    frame.loc[2, "a"] = pd.NA
+    with pytest.raises(ValueError, match=f"{where} holds nan at row 2, column 0"):
+        fitted(frame, target)
+    target[1] = pd.NA
+    with pytest.raises(ValueError, match=r"Y.* holds nan at row 1"):
+        fitted(X, target)
+    with pytest.raises(TypeError, match="must hold real numbers"):
+        fitted(frame.astype("object"), target)
+
+
 class Unwilling:
     def __array__(self, dtype=None, copy=None):
         raise RuntimeError("not today")

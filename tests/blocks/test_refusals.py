@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import _thread
 import threading
 
 import numpy as np
 import pytest
 
 import deltaloop as dl
-from deltaloop._blocks import windows
+from deltaloop._blocks import ahead, windows
+from tests.helpers.processes import run_python
 
 X = np.random.default_rng(0).normal(size=(300, 2))
 Y = X[:, :1] + 0.1
@@ -72,7 +74,7 @@ def test_types_that_are_refused():
         net.fit(blocks(), None, solver=dl.LBFGS(), sample_weight="w")
     with pytest.raises(TypeError, match="block 0 of X must hold real numbers"):
         net.fit([(np.array([["a", "b"]]), [1.0])], None, solver=dl.LBFGS())
-    with pytest.raises(TypeError, match="must hold real numbers"):
+    with pytest.raises(TypeError, match=r"X must be an array, or the path .*'a.csv'; read the f"):
         net.fit("a.csv", "y", solver=dl.LBFGS())
     soft = network("softmax")
     mixed = [(X, CLASSES), (X, np.eye(2)[CLASSES])]
@@ -147,3 +149,111 @@ def test_a_network_can_be_trained_again_after_an_error():
     with pytest.raises(ValueError, match="nan"):
         net.fit(blocks(changed(X, 3, np.nan)), None, solver=dl.LBFGS())
     assert net.fit(blocks(), None, solver=dl.LBFGS(), max_epochs=3).epochs == 3
+
+
+class Stalling:
+    """Blocks; the second pass stands still after the first block until it is told to go on."""
+
+    def __init__(self):
+        self.passes, self.stalls, self.go_on = 0, threading.Event(), threading.Event()
+
+    def __iter__(self):
+        self.passes += 1
+        for i, block in enumerate(blocks()):
+            if self.passes > 1 and i:
+                self.stalls.set()
+                self.go_on.wait(60)
+            yield block
+
+
+@pytest.mark.parametrize("checkpoint", [False, True])
+def test_an_interrupt_does_not_wait_for_a_read(checkpoint, monkeypatch, tmp_path):
+    """The reading thread is left to itself, and ends when its read is over."""
+    monkeypatch.setattr(windows, "MEMORY", 2000)
+    monkeypatch.setattr(windows, "LEAST", 100)
+    monkeypatch.setattr(ahead, "PATIENCE", 100.0)
+    data, net, threads = Stalling(), network(), threading.active_count()
+
+    def interrupt():
+        data.stalls.wait(60)
+        _thread.interrupt_main()
+
+    sender = threading.Thread(target=interrupt)
+    sender.start()
+    options = {"checkpoint": tmp_path / "run"} if checkpoint else {}
+    with pytest.raises(KeyboardInterrupt):
+        net.fit(data, None, solver=dl.LBFGS(), **options)
+    sender.join()
+    assert not data.go_on.is_set()
+    readers = [t for t in threading.enumerate() if t.name == "deltaloop-reader"]
+    assert len(readers) == 1
+    data.go_on.set()
+    readers[0].join(60)
+    assert threading.active_count() == threads
+
+
+STALLED = """
+import sys, threading, time, _thread
+import numpy as np
+import deltaloop as dl
+
+class Stalling:
+    passes = 0
+
+    def __iter__(self):
+        self.passes += 1
+        yield np.zeros((8, 2)), np.arange(8.0)
+        if self.passes > 1:
+            threading.Timer(0.1, _thread.interrupt_main).start()
+            time.sleep(1000)
+        yield np.zeros((8, 2)), np.arange(8.0)
+
+try:
+    dl.Network((2, 3, 1), seed=0).fit(Stalling(), None, solver=dl.LBFGS(), max_epochs=3)
+except KeyboardInterrupt:
+    print("interrupted", [t.name for t in threading.enumerate()])
+"""
+
+
+def test_python_ends_while_a_read_stands_still():
+    assert run_python(STALLED) == "interrupted ['MainThread', 'deltaloop-reader']\n"
+
+
+def make_blocks():
+    yield X, Y
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (("a.csv", "y"), r"X must be an array, or the path of a Parquet .*'a.csv'; read the file"),
+        ((make_blocks, None), r"got the function make_blocks; .*__iter__ calls it.*list\(make_blo"),
+        (("frame", "y"), r"Y must hold the targets .* got the name 'y'; .*drop\(columns=\['y'\]\)"),
+        (("frame", ["y"]), r"got the names 'y'; give the columns: .*table\[\['y'\]\]\)"),
+    ],
+)
+def test_what_is_no_data(data, message):
+    """The message says what came and what to do: of a network, its cost, and an estimator."""
+    if data[0] == "frame":
+        pd = pytest.importorskip("pandas")
+        data = pd.DataFrame({"a": X[:, 0], "b": X[:, 1], "y": Y[:, 0]}), data[1]
+    net = network()
+    with pytest.raises(TypeError, match=message):
+        net.fit(*data, solver=dl.LBFGS())
+    with pytest.raises(TypeError, match=message):
+        net.cost(*data)
+    validation = message.replace("X must", r"validation\[0\] must").replace(
+        "Y must", r"validation\[1\] must"
+    )
+    with pytest.raises(TypeError, match=validation):
+        net.fit(blocks(), None, solver=dl.LBFGS(), validation=data)
+    estimators = pytest.importorskip("deltaloop.sklearn")
+    for estimator in (estimators.MLPRegressor(), estimators.MLPClassifier()):
+        with pytest.raises(TypeError, match=message.replace("Y must", "y must")):
+            estimator.fit(*data)
+
+
+def test_a_folder_without_files(tmp_path):
+    pytest.importorskip("pyarrow")
+    with pytest.raises(ValueError, match="is a folder without Parquet files"):
+        network().fit(tmp_path, "y", solver=dl.LBFGS())

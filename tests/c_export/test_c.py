@@ -9,12 +9,9 @@ import pytest
 
 import deltaloop as dl
 from deltaloop import _core
+from deltaloop._activations import TRAINABLE as HIDDEN
 from tests.c_export.compiled import CC, STRICT, Compiled, needs_cc, same
 
-HIDDEN = (
-    "sigmoid", "tanh", "relu", "identity", "leaky_relu", "elu", "softplus", "silu", "gelu", "exp",
-    "mish",
-)  # fmt: skip
 FMA = any(name != "base" for name in _core.ISAS)
 needs_fma = pytest.mark.skipif(not FMA, reason="this machine has no FMA")
 
@@ -65,6 +62,7 @@ def as_of(net, isa):
     return twin
 
 
+@pytest.mark.slow
 @needs_cc
 @pytest.mark.parametrize("arithmetic", [pytest.param("fma", marks=needs_fma), "base"])
 def test_bytes_of_predict_and_jacobian(tmp_path, arithmetic):
@@ -165,6 +163,7 @@ def targets(rng, loss, output, m):
     return rng.poisson(2.0, m).astype(float) if loss == "poisson" else rng.standard_normal(m)
 
 
+@pytest.mark.slow
 @needs_cc
 def test_steps_are_those_of_the_trainer(tmp_path):
     rng = np.random.default_rng(5)
@@ -291,6 +290,20 @@ def test_the_centre_of_a_tables_inputs_is_found(tmp_path):
     told = re.search(r"likely inputs\n \* was (\S+)\.\n", (tmp_path / "m.c").read_text())
     assert told is not None
     assert 1e-5 < float(told[1]) < 1e-3  # and 8e-7 of rows around 0
+
+
+@needs_cc
+def test_names_that_differ_in_case_alone(tmp_path):
+    net = dl.Network((2, 3, 1), seed=0)
+    main = '#include "net.h"\n#include "other.h"\n'
+    main += "int main(void) { return net_self_test() + Net_self_test(); }\n"
+    net.to_c(tmp_path / "net.c", name="net", header=True)
+    net.to_c(tmp_path / "other.c", name="Net", header=True)
+    (tmp_path / "main.c").write_text(main)
+    files = [str(tmp_path / name) for name in ("main.c", "net.c", "other.c")]
+    program = str(tmp_path / "program")
+    subprocess.run([CC, *STRICT, "-O1", *files, "-lm", "-o", program], check=True)
+    subprocess.run([program], check=True)
 
 
 def test_enumerators_are_different_ones(tmp_path):

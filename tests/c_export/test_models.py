@@ -1,6 +1,7 @@
 """Models of tables, estimators and the command line as C files."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -63,6 +64,52 @@ def test_a_table(tmp_path, missing, task):
     small = Compiled(tmp_path / "small.c", name="model")
     assert small.self_test() == 0
     assert abs(small.predict(coded(model, rows)) - y).max() <= 1e-5 * max(1.0, abs(y).max())
+
+
+@needs_cc
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_numbers_that_are_no_value_of_a_category(dtype, tmp_path):
+    """As any value that the model does not know, they are missing; Python has no such numbers."""
+    from deltaloop.tabular import TabularModel
+
+    table = frame(np.random.default_rng(1), True)
+    model = TabularModel(seed=0).fit(table, "y", l2=0.01)
+    model.to_c(tmp_path / "model.c", name="model", dtype=dtype)
+    file = Compiled(tmp_path / "model.c", name="model")
+    assert file.self_test() == 0
+    rows = coded(model, {name: values[20:21] for name, values in table.items()})
+    at = [column.name for column in model._table.columns].index("unit")
+    rows = np.repeat(rows, 9, axis=0)
+    large = 1e300 if dtype == "float64" else 1e30
+    rows[:, at] = [-1, 0.5, 1.999, -0.25, 3, 1e9, large, np.inf, np.nan]
+    y = file.predict(rows)
+    assert same(y, np.repeat(y[:1], 9, axis=0))
+    rows[:, at] = 1
+    assert not same(file.predict(rows), y)
+
+
+@needs_cc
+def test_names_in_comments_stay_as_they_are(tmp_path):
+    """Names may look like what the writer's templates hold."""
+    from deltaloop.tabular import TabularModel
+
+    names = ["~x~", "REAL", "0x1.8p+1", "@@INPUTS", "@FIRST @ONLY", "?word", "\\x02", "*/ /*"]
+    rng = np.random.default_rng(0)
+    table = {name: rng.standard_normal(40) for name in names}
+    table["kind"] = rng.choice(["~", "REAL", "-0x1p-3"], 40).tolist()
+    table["REAL~"] = rng.choice(["0x1p+0", "~@"], 40).tolist()
+    model = TabularModel(seed=0).fit(table, "REAL~", l2=0.01)
+    for dtype in ("float32", "float64"):
+        model.to_c(tmp_path / "model.c", name="model", dtype=dtype, header=True)
+        assert Compiled(tmp_path / "model.c", name="model").self_test() == 0
+        for text in ((tmp_path / "model.c").read_text(), (tmp_path / "model.h").read_text()):
+            assert not set(text) & set("\x02\x03")
+        header = (tmp_path / "model.h").read_text()
+        shown = [json.dumps(name) for name in (*names, "kind", "~", "REAL", "-0x1p-3", "~@")]
+        shown[names.index("*/ /*")] = r'"*\/ /\*"'
+        comments = " ".join(re.findall(r"/\*.*?\*/", header, re.DOTALL))
+        for name in shown:
+            assert name in comments, name
 
 
 def test_too_many_categories(tmp_path):

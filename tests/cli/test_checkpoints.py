@@ -50,6 +50,7 @@ def data(request, tmp_path):
             "--validation", "0.2"]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX's signals")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signal_then_resume(data, number, run, tmp_path):
@@ -132,6 +133,10 @@ def test_mistakes(run, fails, tmp_path):
     model = str(tmp_path / "model")
     assert run("train", "digits", "--epochs", "1", "--output-model", model)[0] == 0
     assert "expected a checkpoint" in fails("train", "digits", "--resume", model)
+    status, _, err = run("train", "digits", "--checkpoint", model)
+    assert status == 2
+    assert f"argument --checkpoint: {model!r} is there already, and it is a model" in err
+    assert run("info", model)[0] == 0
     assert "checkpoint of a fit" in fails("predict", path, "digits")
 
 

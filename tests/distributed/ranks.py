@@ -19,8 +19,11 @@ from typing import Any
 import numpy as np
 
 import deltaloop as dl
+from deltaloop._fit.progress import Stages
 
 N, M = 4500, 4
+# Seconds that nothing takes.
+LONG = 200.0
 
 
 def data(labels: bool = False) -> tuple[np.ndarray, np.ndarray]:
@@ -159,6 +162,20 @@ def one_process() -> dict[str, Any]:
 # ---- by ranks ----
 
 
+class Bar(Stages):
+    """A progress bar, which rank 0 has alone, that does something in epoch 2."""
+
+    def __init__(self, action: Callable[[], object]) -> None:
+        super().__init__()
+        self.action, self.epochs = action, 0
+
+    def update(self, n: int) -> None:
+        """Count."""
+        self.epochs += n
+        if self.epochs == 2:
+            self.action()
+
+
 def main(cases: str, folder: str) -> None:
     """Do one case after the other, "a;b;c", and write down what became of each."""
     from mpi4py import MPI
@@ -252,6 +269,40 @@ def one(case: str) -> dict[str, Any]:
             found = lbfgs(callback=on_rank(last, fail))
         elif case == "interrupt":
             found = lbfgs(callback=on_rank(last, lambda: os.kill(os.getpid(), signal.SIGINT)))
+        elif case == "interrupt, checkpoint":
+            path = pathlib.Path(sys.argv[2]) / "interrupted.safetensors"
+            found = lbfgs(
+                callback=on_rank(last, lambda: os.kill(os.getpid(), signal.SIGINT)),
+                checkpoint=path,
+                checkpoint_every=1000.0,
+            )
+        elif case == "interrupt twice":  # the second one is raised where rank 0 is just then
+
+            def twice() -> None:
+                os.kill(os.getpid(), signal.SIGINT)
+                os.kill(os.getpid(), signal.SIGINT)
+
+            found = lbfgs(progress=Bar(twice))
+        elif case == "own warning":  # of rank 0, after the last step
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", dl.ConvergenceWarning)
+                found = lbfgs()
+        elif case == "own error":
+            # The others are in their callbacks until it has come out of the fit.
+            there = pathlib.Path(sys.argv[2]) / "came out"
+
+            def wait(info: dl.EpochInfo) -> None:
+                end = time.monotonic() + 60
+                while rank and info.epoch == 2 and time.monotonic() < end:
+                    if there.exists():
+                        return
+                    time.sleep(0.01)
+
+            try:
+                found = lbfgs(callback=wait, progress=Bar(fail))
+            except OSError:
+                there.touch()
+                raise
         elif case == "interrupt few":
             found = lbfgs(
                 part(X[:40]),
@@ -277,12 +328,43 @@ def one(case: str) -> dict[str, Any]:
             found = lbfgs(callback=on_rank(last, lambda: os.kill(os.getpid(), signal.SIGKILL)))
         elif case == "absent":
             if rank == last:
-                time.sleep(3)
+                time.sleep(LONG)  # the end of the others ends it
                 found = "was not there"
             else:
                 found = lbfgs(timeout=0.5)
-        elif case == "stands still":
-            found = lbfgs(callback=on_rank(last, lambda: time.sleep(4)), timeout=0.5)
+        elif case == "stands still":  # which the rank that does so does not wait for
+            limit = 60.0 if rank == last else 0.5
+            found = lbfgs(callback=on_rank(last, lambda: time.sleep(LONG)), timeout=limit)
+        elif case in ("killed with a checkpoint, first", "killed with a checkpoint, last"):
+            which = last if case.endswith("last") else 0
+            found = lbfgs(
+                callback=on_rank(which, lambda: os.kill(os.getpid(), signal.SIGKILL), 4),
+                checkpoint=pathlib.Path(sys.argv[2]) / "run.safetensors",
+                checkpoint_every=0.0,
+            )
+        elif case == "goes on":
+            path = pathlib.Path(sys.argv[2]) / "run.safetensors"
+            found = [lbfgs()["hash"], lbfgs(resume=path, checkpoint=path)["hash"]]
+        elif case == "threads of one":
+            found = lbfgs(n_threads=0 if rank == last else 1)
+        elif case == "callback_every of one":
+            found = lbfgs(callback_every=0 if rank == last else 1)
+        elif case == "timeout of one":
+            found = lbfgs(timeout=-1.0 if rank == last else 60.0)
+        elif case == "exits":  # by a signal's handler
+
+            def leave(*_: object) -> None:
+                raise SystemExit(143)
+
+            before = signal.signal(signal.SIGTERM, leave)
+            try:
+                found = lbfgs(progress=Bar(lambda: os.kill(os.getpid(), signal.SIGTERM)))
+            except SystemExit as left:
+                found = f"SystemExit: {left}"
+            finally:
+                signal.signal(signal.SIGTERM, before)
+        elif case == "no communicator":
+            found = lbfgs(comm=3)
         elif case == "resume":
             states: list[Any] = []
             net = network()

@@ -79,13 +79,25 @@ def well(folder, n, cases):
 # After most errors the ranks go on: one program does all of these, one after the other.
 TOGETHER = (
     "columns;kinds;weights;solver;networks;resume differs;refused;stop;callback;interrupt;"
-    "interrupt few;time;time, few;dtypes;resume;checkpoint;parts"
+    "interrupt few;interrupt, checkpoint;time;time, few;dtypes;resume;checkpoint;parts;"
+    "threads of one;callback_every of one;timeout of one;no communicator"
 )
+# One rank alone ends by something that it does not do with the others: these end with MPI_Abort.
+ALONE = "own error;own warning;interrupt twice;exits;parts"
 
 
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory):
     return well(tmp_path_factory.mktemp("ranks"), 3, TOGETHER)
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """What each rank has to say where rank 0 leaves, and the fits after that."""
+    status, answers, error = launch(tmp_path_factory.mktemp("alone"), 3, ALONE)
+    assert status != 0
+    assert None not in answers, error[-2000:]
+    return answers
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +186,60 @@ def test_a_callback_that_raises(answers):
         assert "rank 2 of 3: OSError in its callback: the disk is full" in error, error
 
 
-@pytest.mark.parametrize("case", ["interrupt", "interrupt few"])
+@pytest.mark.parametrize(
+    ("case", "named"),
+    [
+        ("threads of one", "n_threads"),
+        ("callback_every of one", "callback_every"),
+        ("timeout of one", "timeout must be positive"),
+    ],
+)
+def test_what_is_wrong_on_one_rank(case, named, answers):
+    *others, own = errors(answers, case)
+    assert own.startswith("ValueError"), own
+    assert named in own
+    for error in others:
+        assert error == f"RankError: rank 2 of 3: {own}"
+
+
+def test_no_communicator(answers):
+    for error in errors(answers, "no communicator"):
+        assert error == (
+            "TypeError: comm must be a communicator of mpi4py such as MPI.COMM_WORLD, got 3"
+        )
+
+
+@pytest.mark.parametrize(
+    ("case", "own"),
+    [
+        ("own error", "OSError: the disk is full"),
+        ("own warning", "ConvergenceWarning: "),
+        ("interrupt twice", "KeyboardInterrupt"),
+        ("exits", "SystemExit: 143"),
+    ],
+)
+def test_an_error_of_rank_0_alone(case, own, alone):
+    """It comes out at once, and the others, who wait for its next sum, are told which it is."""
+    first, *others = (answer[case] for answer in alone)
+    assert first.get("error", first.get("found")).startswith(own), first
+    for other in others:
+        assert other["error"].startswith(f"RankError: rank 0 of 3: {own}"), other
+
+
+def test_the_next_fit_after_such_an_error(alone):
+    check_parts(dict(found(alone, "parts")))
+
+
+@pytest.mark.parametrize("which", ["first", "last"])
+def test_a_rank_is_killed_and_all_go_on_from_the_file(which, tmp_path):
+    status, _, _ = launch(tmp_path, 3, f"killed with a checkpoint, {which}")
+    assert status != 0
+    assert (tmp_path / "run.safetensors").exists()
+    straight, again = found(well(tmp_path, 3, "goes on"), "goes on")
+    assert straight == again
+
+
+@pytest.mark.parametrize("case", ["interrupt", "interrupt few", "interrupt, checkpoint"])
 def test_a_signal_on_one_rank(case, answers):
     for answer in answers:
         one = answer[case]

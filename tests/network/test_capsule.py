@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import ctypes.util
-import doctest
 import gc
 import re
-import shlex
-import shutil
-import subprocess
-import sys
-import sysconfig
 import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +26,7 @@ from tests.helpers.capsules import (
     scalar_function,
 )
 from tests.helpers.compare import same
+from tests.helpers.extensions import build
 from tests.helpers.processes import run_python
 from tests.helpers.rounding import libm_and_modes
 
@@ -200,6 +195,7 @@ import gc
 import numpy as np
 from tests.helpers.capsules import ROWS, SCALAR, rows_function, scalar_function
 from tests.helpers.compare import same
+from tests.helpers.extensions import build
 from tests.network.test_capsule import network
 
 for threshold in (700, 1):
@@ -225,6 +221,7 @@ print("done")
 """
 
 
+@pytest.mark.slow
 def test_capsules_outlive_what_made_them():
     assert run_python(DELETED) == "done\n"
 
@@ -291,7 +288,7 @@ def test_threads_with_a_capsule_each(layers):
 
     with ThreadPoolExecutor(6) as pool:
         futures = [pool.submit(repeat, seed) for seed in range(6)]
-        assert all(future.result(timeout=60) for future in futures)
+        assert all(future.result(timeout=120) for future in futures)
 
 
 SHARED = """
@@ -299,6 +296,7 @@ import sys
 import threading
 import numpy as np
 from tests.helpers.compare import same
+from tests.helpers.extensions import build
 from tests.network.test_capsule import instances, network
 
 sys.setswitchinterval(1e-6)
@@ -329,96 +327,10 @@ def test_predictor_shared_by_mistake_harms_nothing_else():
 # ---- the page ----
 
 
-def sections():
-    """The sections of the page by title."""
-    if not PAGE.exists():
-        return {}
-    parts = re.split(r"^## (.+)\n", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    return dict(zip(parts[1::2], parts[2::2], strict=True))
-
-
-SECTIONS = sections()
-needs_page = pytest.mark.skipif(not SECTIONS, reason="not run from a source tree")
-
-
-def run_examples(title):
-    """Run the console session of a section as a doctest."""
-    names = {"ctypes": ctypes, "np": np, "dl": dl}
-    blocks = re.findall(r"^```pycon\n(.*?)^```", SECTIONS[title], flags=re.MULTILINE | re.DOTALL)
-    test = doctest.DocTestParser().get_doctest("".join(blocks), names, title, str(PAGE), 0)
-    assert test.examples
-    result = doctest.DocTestRunner().run(test)
-    assert result.failed == 0
-
-
-@needs_page
-def test_page_and_its_examples_with_ctypes():
-    assert {title for title, text in SECTIONS.items() if "```pycon" in text} == {
-        "ctypes",
-        "numba",
-        "Cython",
-        "SciPy",
-        "C",
-    }
-    run_examples("ctypes")
-
-
-@needs_page
 def test_page_tells_every_signature():
     text = PAGE.read_text(encoding="utf-8")
     assert f"| `{ROWS}` |" in text
     assert f"| `{SCALAR}` |" in text
-
-
-@pytest.fixture
-def built(tmp_path, monkeypatch):
-    """Compile a Cython or C source, with what the package brings, to a module."""
-    linker = shlex.split(sysconfig.get_config_var("LDSHARED") or "")
-    if not linker or shutil.which(linker[0]) is None:
-        pytest.skip("no C compiler for extensions")
-
-    def build(name, text, suffix):
-        source = tmp_path / f"{name}{suffix}"
-        source.write_text(text, encoding="utf-8")
-        if suffix == ".pyx":
-            packages = Path(dl.get_include()).parents[1]
-            command = [sys.executable, "-m", "cython", "-3", "-Werror", "-I", packages, source]
-            subprocess.run(command, check=True, capture_output=True)
-        target = tmp_path / f"{name}{sysconfig.get_config_var('EXT_SUFFIX')}"
-        include = [f"-I{sysconfig.get_path('include')}", f"-I{dl.get_include()}"]
-        command = [*linker, "-fPIC", "-O1", *include, source.with_suffix(".c"), "-o", target]
-        subprocess.run(command, check=True, capture_output=True)
-        monkeypatch.syspath_prepend(str(tmp_path))
-        monkeypatch.delitem(sys.modules, name, raising=False)
-
-    return build
-
-
-def code_in(section, language):
-    (text,) = re.findall(rf"^```{language}\n(.*?)^```", SECTIONS[section], re.MULTILINE | re.DOTALL)
-    return text
-
-
-@needs_page
-def test_examples_with_cython(built):
-    pytest.importorskip("Cython")
-    built("walk", code_in("Cython", "cython"), ".pyx")
-    run_examples("Cython")
-    from walk import walk
-
-    capsule = network((2, 1)).predictor().capsule(SCALAR)
-    with pytest.raises(ValueError, match="incorrect name"):
-        walk(capsule, np.zeros(2), np.zeros(2), 1)
-
-
-@needs_page
-def test_examples_with_c(built):
-    built("sums", code_in("C", "c"), ".c")
-    run_examples("C")
-    from sums import sum_of_outputs
-
-    with pytest.raises(ValueError, match="incorrect name"):
-        sum_of_outputs(network((2, 1)).predictor().capsule(SCALAR), 0.0, 0.0)
 
 
 SIGNATURE_IN_C = """
@@ -439,18 +351,12 @@ names = DELTALOOP_ROWS.decode(), DELTALOOP_SCALAR.decode()
 """
 
 
-def test_header_has_the_names_and_types_of_the_capsules(built):
-    pytest.importorskip("Cython")
-    built("signatures", SIGNATURE_IN_C, ".pyx")
+def test_header_has_the_names_and_types_of_the_capsules(tmp_path, monkeypatch):
+    build("signatures", SIGNATURE_IN_C, tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
     from signatures import names
 
     assert names == _core.SIGNATURES == (ROWS, SCALAR)
-
-
-@needs_page
-def test_examples_with_numba():
-    pytest.importorskip("numba")
-    run_examples("numba")
 
 
 def test_a_function_compiled_by_numba_takes_any_network():
@@ -472,12 +378,6 @@ def test_a_function_compiled_by_numba_takes_any_network():
             call(x, y, get_context(capsule))
             assert same(y, net.predict(x))
             net.parameters[:] *= 0.5
-
-
-@needs_page
-def test_examples_with_scipy():
-    pytest.importorskip("scipy")
-    run_examples("SciPy")
 
 
 def test_scipy_knows_the_capsules():

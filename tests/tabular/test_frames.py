@@ -137,7 +137,7 @@ def test_names_of_pyarrow():
     ("name", "least"), [("iris", 0.9), ("wine", 0.94), ("breast_cancer", 0.94), ("diabetes", 0.3)]
 )
 def test_tables_of_scikit_learn(name, least):
-    """docs/reference/tables.md has the comparison; here is what no table may fall below."""
+    """What no table may fall below; docs/understand/tables-measured.md has the comparison."""
     datasets = pytest.importorskip("sklearn.datasets")
     frame = getattr(datasets, f"load_{name}")(as_frame=True).frame
     scores = []

@@ -116,6 +116,8 @@ def test_refusals(path):
         model.fit(path, VALUE)
     with pytest.raises(ValueError, match=r"validation=0.2 sets rows aside at random"):
         model.fit(path, "label", validation=0.2)
+    with pytest.raises(ValueError, match=r"patience=3 needs rows set aside .* larger memory"):
+        model.fit(path, "label", patience=3)
     with pytest.raises(ValueError, match="memory must be bytes, or text such as '1GB'"):
         model.fit(path, "label", memory="much")
     with pytest.raises(ValueError, match="memory must be at least 10 MB"):

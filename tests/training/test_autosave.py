@@ -230,6 +230,49 @@ def test_what_is_refused(often, tmp_path):
         dl.load(path)
 
 
+@pytest.mark.parametrize("kind", ["model", "tensors", "text", "array", "bytes", "pipe"])
+def test_files_of_others_are_not_overwritten(kind, often, tmp_path):
+    path = tmp_path / "there"
+    found = "no file of deltaloop"
+    if kind == "model":
+        net().save(path)
+        found = "a model"
+    elif kind == "tensors":
+        pytest.importorskip("safetensors.numpy").save_file({"a": X}, path)
+        found = "another safetensors file"
+    elif kind == "text":
+        path.write_text("a thesis\n" * 20)
+        found = "text, as in a CSV file"
+    elif kind == "array":
+        with open(path, "wb") as file:
+            np.save(file, X)
+        found = "a NumPy .npy file"
+    elif kind == "bytes":
+        path.write_bytes(b"\0\1\xff")
+    else:
+        if not hasattr(os, "mkfifo"):
+            pytest.skip("needs named pipes")
+        os.mkfifo(path)
+        found = "expected a regular file"
+    before = None if kind == "pipe" else path.read_bytes()
+    network = net()
+    parameters = network.parameters.copy()
+    with pytest.raises(ValueError, match=f"checkpoint=.*{found}"):
+        network.fit(X, Y, **options("adam"), checkpoint=path)
+    assert same(network.parameters, parameters)
+    assert before is None or path.read_bytes() == before
+
+
+def test_files_that_a_checkpoint_may_replace(often, tmp_path):
+    """One without bytes, and a checkpoint of another fit."""
+    path = tmp_path / "there"
+    path.touch()
+    net().fit(X, Y, **options("adam"), checkpoint=path)
+    first = files.read(str(path))
+    net(width=5).fit(X, Y, **options("lbfgs"), checkpoint=path)
+    assert files.read(str(path)).network != first.network
+
+
 def test_damaged_files_are_refused(often, tmp_path):
     """Every cut, and every bit that is another one."""
     path = tmp_path / "run.safetensors"

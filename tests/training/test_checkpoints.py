@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import pickle
 import random
 import signal
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 import deltaloop as dl
+from deltaloop._fit import stages
 from tests.helpers.compare import same
 
 RNG = np.random.default_rng(5)
@@ -162,35 +164,89 @@ def test_an_interrupt_at_any_moment(name):
     assert cut or took < 0.01
 
 
-def test_an_interrupt_within_a_pass_over_all_instances():
-    """The state is that of the last epoch's end, for every solver that takes all instances."""
-    x, y = np.tile(X, (1000, 1)), np.tile(Y, (1000, 1))
-    if not hasattr(signal, "setitimer"):
-        pytest.skip("needs a timer that sends signals")
-    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
-    found = 0
-    try:
-        for name in ("descent", "rprop", "lbfgs", "scg", "levenberg"):
-            solver = {"solver": CASES[name]["solver"], "tol": 0.0}
-            if name == "descent":
-                solver["solver"] = dl.GradientDescent(1e-9, momentum=0.5)
-            network, whole = net(), net()
-            signal.setitimer(signal.ITIMER_REAL, 0.15)
-            with pytest.raises(KeyboardInterrupt) as caught:
-                network.fit(x, y, **solver, max_epochs=1000)
-            result = caught.value.result
-            if "parameters" not in result.state:
-                continue
-            found += 1
-            epochs = result.epochs
-            assert result.cost == network.cost(x, y), name
-            network.fit(x, y, **solver, max_epochs=epochs + 1, resume=result.state)
-            whole.fit(x, y, **solver, max_epochs=epochs + 1)
-            assert same(network.parameters, whole.parameters), name
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0.0)
-        signal.signal(signal.SIGALRM, before)
-    assert found
+FULL = {
+    "momentum": {"solver": dl.GradientDescent(1e-5, momentum=0.5)},
+    "clipped": {"solver": dl.GradientDescent(1e-3, clip_norm=1.0)},
+    "plateau": {"solver": dl.GradientDescent(dl.schedules.Plateau(1e-5, patience=0))},
+    "adam": {"solver": dl.Adam()},
+    "adamw": {"solver": dl.AdamW(1e-2), "l1": 0.1},
+    "rprop": {"solver": dl.Rprop()},
+    "quickprop": {"solver": dl.Quickprop()},
+    "lbfgs": {"solver": dl.LBFGS()},
+    "scg": {"solver": dl.ScaledConjugateGradient()},
+    "levenberg": {"solver": dl.LevenbergMarquardt()},
+    "held out": {"solver": dl.Rprop(), "validation": 0.25, "patience": 9},
+    "chain": {"solver": [dl.Adam(), dl.Rprop()], "max_epochs": [2, 3]},
+}
+
+
+@pytest.mark.parametrize("name", FULL)
+def test_an_interrupt_within_a_pass_over_all_instances(name, monkeypatch):
+    """After each portion: a step may have been taken whose cost is not known."""
+    x, y = RNG.normal(size=(3000, 4)), RNG.normal(size=(3000, 2))
+    options = {"max_epochs": 4, "tol": 0.0} | FULL[name]
+    whole = net()
+    expected = whole.fit(x, y, **options)
+    monkeypatch.setattr(stages, "FIRST_WORK", 1.0)
+    portions, within = itertools.count(), 0
+
+    def fit(network, stop, **others):
+        left = itertools.count()
+
+        def adapted(*_):
+            if next(left) == stop:
+                raise KeyboardInterrupt
+            return 1.0
+
+        monkeypatch.setattr(stages, "adapted", adapted)
+        return network.fit(x, y, **options | others)
+
+    for portion in portions:
+        network, twin = net(), net()
+        try:
+            fit(network, portion)
+            break
+        except KeyboardInterrupt as interrupt:
+            so_far = interrupt.result
+        if "parameters" not in so_far.state:
+            assert so_far.epochs == 0 or name == "chain"  # before the stage's first step
+            continue
+        if "epoch_row" in so_far.state:
+            within += 1
+            assert np.isnan(so_far.cost) or "patience" in options
+            assert np.isnan(so_far.validation_cost) or "patience" in options
+        elif not np.isnan(so_far.cost) and not {"validation", "l1"} & set(options):
+            assert so_far.cost == network.cost(x, y)
+        if so_far.epochs == expected.epochs:
+            continue  # all is done but the validation
+        rest = fit(twin, -1, resume=so_far.state)
+        assert same(twin.parameters, whole.parameters)
+        assert equal(rest.state, expected.state)
+        assert (rest.cost, rest.gradient_norm) == (expected.cost, expected.gradient_norm)
+        for series in ("cost", "validation_cost", "learning_rate", "gradient_norm"):
+            there = getattr(expected.history, series)[so_far.epochs :]
+            assert same(getattr(rest.history, series)[-len(there) :], there), series
+    assert portion > 8
+    assert (within > 3) == (name not in ("lbfgs", "scg", "levenberg"))
+
+
+@pytest.mark.parametrize("batch_size", [None, 7])
+def test_an_interrupt_while_it_diverges_leaves_numbers(batch_size, monkeypatch):
+    """A step to an infinite parameter ends the fit where it is seen, not at the epoch's end."""
+    x, y = RNG.normal(size=(3000, 4)), RNG.normal(size=(3000, 2))
+    solver = dl.GradientDescent(1.7e308, batch_size=batch_size)
+    monkeypatch.setattr(stages, "FIRST_WORK", 1.0)
+    monkeypatch.setattr(stages, "adapted", lambda *_: 1.0)
+    network = dl.Network([4, 6, 2], activation="tanh", output="tanh", seed=3)
+    before = network.parameters.copy()
+    with pytest.warns(RuntimeWarning, match="diverged in epoch 1"):
+        result = network.fit(x, y, solver=solver, max_epochs=3)
+    assert (result.stop_reason, result.epochs) == ("diverged", 0)
+    assert same(network.parameters, before)
+    monkeypatch.undo()
+    twin = dl.Network([4, 6, 2], activation="tanh", output="tanh", seed=3)
+    with pytest.warns(RuntimeWarning, match="diverged in epoch 1"):
+        assert twin.fit(x, y, solver=solver, max_epochs=3).stop_reason == "diverged"
 
 
 # ---- patience ----

@@ -154,6 +154,21 @@ def test_constant_predictions():
     assert "weaker penalty" in result.message
 
 
+def test_bayesian_regularisation_names_a_start_that_helps():
+    """Its penalty cannot be made weaker; with other weights to begin with it finds the curve."""
+    rng = np.random.default_rng(0)
+    x = np.sort(rng.uniform(-1, 1, 60)).reshape(-1, 1)
+    y = np.sin(4 * x) + rng.normal(scale=0.2, size=x.shape)
+    options = {"activation": "tanh", "output": "identity", "seed": 0}
+    solver = dl.BayesianRegularization()
+    net = dl.Network([1, 15, 1], **options)
+    with pytest.warns(dl.ConvergenceWarning, match="init='nguyen_widrow' or fewer units"):
+        net.fit(x, y, solver=solver, max_epochs=300)
+    net = dl.Network([1, 15, 1], init="nguyen_widrow", **options)
+    net.fit(x, y, solver=solver, max_epochs=300)
+    assert np.sqrt(np.mean((net.predict(x) - np.sin(4 * x)) ** 2)) < 0.12
+
+
 def test_nothing_to_learn():
     """Noise alone: the penalty that rows held out choose leaves a constant."""
     rng = np.random.default_rng(0)

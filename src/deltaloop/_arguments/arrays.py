@@ -56,6 +56,8 @@ def numbers(name: str, values: object) -> Array:
         if "setting an array element" not in str(error):  # the object's own error
             raise
         raise ValueError(f"{name} is not a rectangular array: {error}") from None
+    if array.dtype.kind == "O":
+        array = nullable(values, array)
     if array.dtype.kind not in "biuf":
         raise TypeError(
             f"{name} must hold real numbers, got dtype {array.dtype} "
@@ -67,8 +69,28 @@ def numbers(name: str, values: object) -> Array:
     return converted(array, kind)
 
 
+def nullable(values: Any, array: Array) -> Array:
+    """Return what pandas holds in types that know missing values as numbers, these as NaN.
+
+    Anything else is `array`, which NumPy makes of it.
+    """
+    types = getattr(values, "dtypes", None)  # of a frame's columns, or of a series
+    if types is None or type(values).__module__.partition(".")[0] != "pandas":
+        return array
+    each = list(types) if hasattr(types, "__iter__") and array.ndim == 2 else [types]
+    if any(getattr(kind, "kind", "O") not in "biuf" for kind in each):
+        return array
+    gaps = np.asarray(values.isna()).any()
+    own = [getattr(kind, "numpy_dtype", kind) for kind in each]
+    dtype = np.dtype(np.float64) if gaps else np.result_type(*own)
+    result: Array = values.to_numpy(dtype=dtype, **({"na_value": np.nan} if gaps else {}))
+    return result
+
+
 def _remedy(name: str, values: object, array: Array) -> str:
     """Return what a message says to do with values that are no real numbers."""
+    if isinstance(values, str):
+        return ", which is no array" if name != "Y" else ", and X has no columns with names"
     if hasattr(values, "toarray"):
         return f"; use {name}.toarray()"
     text = array.dtype.kind in "US" or (

@@ -8,7 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from deltaloop._blocks.block import BLOCK, Array, Block, Source, not_numbers, of_columns, pick
+from deltaloop._blocks.block import (
+    BLOCK,
+    Array,
+    Block,
+    Columns,
+    Source,
+    labels,
+    not_numbers,
+    of_columns,
+    pick,
+)
 
 
 def _pyarrow(what: str) -> Any:
@@ -34,6 +44,16 @@ def numbers(pa: Any, name: str, column: Any) -> Array:
         raise not_numbers(name, kind)
     array: Array = np.asarray(column.to_numpy(zero_copy_only=False))
     return array.astype(np.float64) if array.dtype == np.float16 else array
+
+
+def classes(pa: Any, name: str, column: Any) -> Array:
+    """Return a column as classes: its texts, or numbers."""
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    kind, types = column.type, pa.types
+    texts = types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
+    values = column.to_numpy(zero_copy_only=False) if texts else numbers(pa, name, column)
+    return labels(f"column {name!r} of X", values)
 
 
 def scanned(dataset: Any, columns: list[str], rows: int) -> Iterator[Any]:
@@ -71,6 +91,8 @@ def files(pa: Any, path: str) -> Any:
         parts = {part.path: part.physical_schema for part in dataset.get_fragments()}
     except pa.ArrowInvalid as error:
         raise ValueError(f"{path!r} cannot be read as Parquet: {error}") from None
+    if not parts:
+        raise ValueError(f"{path!r} is a folder without Parquet files")
     names = dict.fromkeys(name for schema in parts.values() for name in schema.names)
     for file, schema in parts.items():
         for name in names.keys() - set(schema.names):
@@ -90,6 +112,8 @@ def files(pa: Any, path: str) -> Any:
 class _Batches(Source):
     """Record batches, whose columns have names."""
 
+    columns: Columns
+
     def __init__(self, schema: Any, Y: object, sample_weight: object) -> None:
         self.columns = pick(schema.names, Y, sample_weight, self.called)
         self.names = self.columns.x
@@ -104,10 +128,13 @@ class _Batches(Source):
     def blocks(self) -> Iterator[Block]:
         pa = _pyarrow(self.called)
         for batch in self.batches():
+
+            def get(name: str, batch: Any = batch) -> Array:
+                read = classes if self.is_class(name) else numbers
+                return read(pa, name, batch.column(name))
+
             if batch.num_rows:
-                yield of_columns(
-                    self.columns, lambda name, b=batch: numbers(pa, name, b.column(name))
-                )
+                yield of_columns(self.columns, get)
 
 
 class Dataset(_Batches):

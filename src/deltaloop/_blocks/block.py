@@ -13,6 +13,8 @@ from deltaloop._arguments import sparse as _sparse
 
 Array = NDArray[Any]
 
+# What pandas has in the place of a value that is missing.
+_GAPS = ("NAType", "NaTType")
 # Bytes of a block where the reader may choose.
 BLOCK = 2**23
 
@@ -50,6 +52,19 @@ class Block(NamedTuple):
                 out[:, j] = column[begin:end]
 
 
+class Columns(NamedTuple):
+    """Columns of a table, by name: inputs, targets and the weight of a row."""
+
+    x: list[str]
+    y: list[str]
+    weight: str | None
+
+    @property
+    def all(self) -> list[str]:
+        """Each of them once."""
+        return list(dict.fromkeys([*self.x, *self.y, *([self.weight] if self.weight else [])]))
+
+
 class Source:
     """What is read block by block: as often as `blocks` is called, from the first row on."""
 
@@ -64,23 +79,39 @@ class Source:
     # Whether its blocks have targets and weights of their own.
     targets = False
     weights = False
+    # Whether targets are classes of any kind, such as texts, not numbers alone.
+    classes = False
+    # Whether its instances are wanted alone, without what else its blocks have.
+    alone = False
+    # The columns of a table, where it is one.
+    columns: Columns | None = None
 
     def blocks(self) -> Iterator[Block]:
         """Read the blocks in their order."""
         raise NotImplementedError
 
+    def choose(self, inputs: Sequence[str]) -> None:
+        """Take these columns of a table alone as inputs, in this order."""
+        if self.columns is None:
+            return
+        known = {*self.columns.all}
+        for name in inputs:
+            if name not in known:
+                listed = ", ".join(self.columns.all[:20])
+                raise ValueError(
+                    f"X, {self.called}, has no column {name!r}, which the model was fitted to; "
+                    f"its columns are {listed}"
+                )
+        self.columns = self.columns._replace(x=list(inputs))
+        self.names = self.columns.x
 
-class Columns(NamedTuple):
-    """Columns of a table, by name: inputs, targets and the weight of a row."""
+    def target(self, name: str, values: object) -> Array:
+        """Return targets as an array: numbers, or classes."""
+        return labels(name, values) if self.classes else plain(name, values)
 
-    x: list[str]
-    y: list[str]
-    weight: str | None
-
-    @property
-    def all(self) -> list[str]:
-        """Each of them once."""
-        return list(dict.fromkeys([*self.x, *self.y, *([self.weight] if self.weight else [])]))
+    def is_class(self, name: str) -> bool:
+        """Whether this column holds classes."""
+        return self.classes and self.columns is not None and name in self.columns.y
 
 
 def pick(names: Sequence[str], Y: object, sample_weight: object, called: str) -> Columns:
@@ -133,3 +164,23 @@ def plain(name: str, values: object) -> Array:
     if _sparse.is_sparse(values):
         raise TypeError(f"{name} is sparse; blocks are arrays: use its toarray()")
     return _arrays.numbers(name, values)
+
+
+def labels(name: str, values: object) -> Array:
+    """Return the classes of a block: numbers, or texts. ValueError if one is missing."""
+    if _sparse.is_sparse(values):
+        return plain(name, values)
+    array: Array = np.asarray(values)
+    if array.dtype.kind == "f" and np.isnan(array).any():
+        row = int(np.argmax(np.isnan(array.reshape(len(array), -1)).any(axis=1)))
+        raise ValueError(f"{name} has no class in row {row}; fill it, or drop the row")
+    if array.dtype.kind in "OT":
+        found = set(map(type, array.flat))
+        if not found <= {str, np.str_}:
+            for row, value in enumerate(array.flat):
+                gap = value is None or type(value).__name__ in _GAPS
+                if gap or (isinstance(value, float) and value != value):
+                    raise ValueError(f"{name} has no class in row {row}; fill it, or drop the row")
+            return _arrays.nullable(values, array)
+        return array.astype(str)
+    return array

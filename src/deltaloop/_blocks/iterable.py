@@ -7,6 +7,8 @@ from typing import Any
 
 from deltaloop._blocks.block import Block, Source, plain
 
+NAMES = ("X", "Y", "sample_weight")
+
 
 class Iterable(Source):
     """Anything that can be iterated over again and again, and gives blocks each time."""
@@ -29,15 +31,18 @@ class Iterable(Source):
         self.targets = True
 
     def blocks(self) -> Iterator[Block]:
+        readers = plain, self.target, plain
         for i, given in enumerate(self.given):
             parts = given if isinstance(given, tuple | list) else (given,)
             if not 1 <= len(parts) <= 3:
                 raise ValueError(
                     f"block {i} of X must be (X, Y) or (X, Y, weights), got {len(parts)} parts"
                 )
+            if self.alone:
+                parts = parts[:1]
             arrays = [
-                None if part is None else plain(f"block {i} of {name}", part)
-                for name, part in zip(("X", "Y", "sample_weight"), parts, strict=False)
+                None if part is None else read(f"block {i} of {name}", part)
+                for read, name, part in zip(readers, NAMES, parts, strict=False)
             ]
             x = arrays[0]
             if x is None or x.ndim != 2:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from types import FunctionType, MethodType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -64,8 +65,11 @@ KINDS = (
 )
 
 
-def find(X: object, Y: object) -> Kind | None:
-    """Return the kind of X, or None where X is what lies in memory."""
+def find(X: object, Y: object, names: tuple[str, str] = ("X", "Y")) -> Kind | None:
+    """Return the kind of X, or None where X is what lies in memory.
+
+    TypeError for what is neither: such data would fail later by a message that misleads.
+    """
     if type(X) in (np.ndarray, list, tuple, float, int, dict) and Y is not None:
         return None
     if type(X) is np.ndarray or X is None:
@@ -75,11 +79,40 @@ def find(X: object, Y: object) -> Kind | None:
             if kind.reader == "Mapped" and getattr(X, "nbytes", 0) < LARGE:
                 return None
             return kind
+    _refuse(X, Y, *names)
     return None
+
+
+def _refuse(X: Any, Y: Any, name: str, y_name: str) -> None:
+    """Refuse functions, names of files that cannot be read, and names of targets in a table."""
+    if isinstance(X, FunctionType | MethodType):
+        raise TypeError(
+            f"{name} must be data, got the function {X.__name__}; if it makes blocks, which are "
+            f"read several times, give an object whose __iter__ calls it, or list({X.__name__}())"
+        )
+    if isinstance(X, os.PathLike) or (isinstance(X, str) and os.path.splitext(X)[1]):
+        raise TypeError(
+            f"{name} must be an array, or the path of a Parquet file (.parquet, .pq) or of a "
+            f"folder of them, got {os.fspath(X)!r}; read the file first, for example by "
+            "pandas.read_csv, or use deltaloop.tabular.TabularModel or `deltaloop train`"
+        )
+    several = isinstance(Y, list | tuple) and len(Y) > 0 and all(isinstance(y, str) for y in Y)
+    if (isinstance(Y, str) or several) and hasattr(X, "columns"):
+        listed = [Y] if isinstance(Y, str) else list(Y)
+        raise TypeError(
+            f"{y_name} must hold the targets where {name} is a table in memory, got the "
+            f"name{'s' * several} {', '.join(map(repr, listed))}; give the columns: "
+            f"fit(table.drop(columns={listed!r}), table[{Y!r}])"
+            ", or use deltaloop.tabular.TabularModel, which takes names"
+        )
 
 
 def find_instances(X: object) -> Kind | None:
     """Return the kind of X, instances without targets, or None where X is what lies in memory."""
+    if isinstance(X, list | tuple) and len(X) and isinstance(X[0], tuple):
+        if len(X[0]) and getattr(X[0][0], "ndim", 0) == 2:
+            return find(X, None)  # blocks (X,) or (X, Y): a row would hold numbers
+        return None
     rows = hasattr(X, "__getitem__") and not isinstance(X, str)
     if rows or hasattr(X, "__next__") or isinstance(X, set | frozenset):
         return find(X, ...)  # no blocks of the caller's own

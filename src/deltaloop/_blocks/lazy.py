@@ -7,7 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from deltaloop._blocks.block import BLOCK, Array, Block, Source, not_numbers, of_columns, pick
+from deltaloop._blocks.block import (
+    BLOCK,
+    Array,
+    Block,
+    Columns,
+    Source,
+    labels,
+    not_numbers,
+    of_columns,
+    pick,
+)
 
 
 def numbers(pl: Any, name: str, column: Any) -> Array:
@@ -23,10 +33,18 @@ def numbers(pl: Any, name: str, column: Any) -> Array:
     return array
 
 
+def classes(pl: Any, name: str, column: Any) -> Array:
+    """Return a column as classes: its texts, or numbers."""
+    if column.dtype in (pl.String, pl.Categorical, pl.Enum):
+        return labels(f"column {name!r} of X", column.cast(pl.String).to_numpy())
+    return labels(f"column {name!r} of X", numbers(pl, name, column))
+
+
 class LazyFrame(Source):
     """A query that polars streams."""
 
     called = "a polars LazyFrame"
+    columns: Columns
 
     def __init__(self, frame: Any, Y: object, sample_weight: object) -> None:
         self.frame = frame
@@ -49,6 +67,9 @@ class LazyFrame(Source):
         for batch in picked.collect_batches(chunk_size=self.rows, maintain_order=True):
             for begin in range(0, batch.height, self.rows):
                 part = batch.slice(begin, self.rows)
-                yield of_columns(
-                    self.columns, lambda name, b=part: numbers(pl, name, b.get_column(name))
-                )
+
+                def get(name: str, part: Any = part) -> Array:
+                    read = classes if self.is_class(name) else numbers
+                    return read(pl, name, part.get_column(name))
+
+                yield of_columns(self.columns, get)

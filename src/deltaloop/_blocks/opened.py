@@ -113,12 +113,12 @@ class Opened:
         """Return instances and targets to be gone through."""
         return Part(self, "x"), Part(self, "y")
 
-    def close(self) -> None:
-        """End its reading thread."""
-        self.windows.close()
+    def close(self, error: BaseException | type[BaseException] | None = None) -> None:
+        """End its reading thread; `error` is what ends the caller."""
+        self.windows.close(error)
 
     def __enter__(self) -> Opened:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.close(kind)

@@ -21,6 +21,7 @@ def predict(
 ) -> NDArray[np.float64]:
     """Return the outputs of all rows, in `out` if that is given."""
     source = _kinds.reader(kind, X, None)
+    source.alone = True
     m0, m = network.layers[0], network.layers[-1]
     parts: list[NDArray[np.float64]] = []
     into = None

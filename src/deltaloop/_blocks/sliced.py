@@ -41,7 +41,7 @@ class Sliced(Source):
     def blocks(self) -> Iterator[Block]:
         for begin in range(0, self.x.shape[0], self.rows):
             end = min(begin + self.rows, self.x.shape[0])
-            y = None if self.y is None else plain("Y", self.y[begin:end])
+            y = None if self.y is None else self.target("Y", self.y[begin:end])
             yield Block(plain("X", self.x[begin:end]), y)
             for array in (self.x, self.y):
                 forget(array, begin, end)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deltaloop import _core
-from deltaloop._blocks.ahead import Ahead
+from deltaloop._blocks.ahead import HURRY, Ahead
 from deltaloop._blocks.block import Array, Source
 from deltaloop._blocks.survey import Survey, weights_of
 
@@ -72,6 +73,7 @@ class Windows:
         self.ahead: Ahead | None = None
         self.end = 0
         self.loaded = False
+        self.limit = math.inf  # seconds that a row is waited for
 
     def read(self, row: int) -> tuple[int, int, int]:
         """Make a row lie in memory: the first and the end of those that do, and their place."""
@@ -82,12 +84,16 @@ class Windows:
         if self.ahead is None:
             self.ahead = Ahead(self.passes, self.count)
             self.end = 0
-        first, end, at = self.ahead.get()
+        first, end, at = self.ahead.get(self.limit)
         self.end = end
         if self.count == 1:
             self.close()
             self.loaded = True
         return first, end, at
+
+    def hurry(self) -> None:
+        """Let `read` raise a TimeoutError where rows do not come soon."""
+        self.limit = HURRY
 
     def passes(self) -> Iterator[tuple[int, int, int]]:
         """Fill windows in their order, over and over."""
@@ -141,8 +147,8 @@ class Windows:
         s = self.by_class[y.reshape(-1).astype(np.intp)]
         self.weights[rows] = s if weights is None else weights[begin:end] * s
 
-    def close(self) -> None:
-        """End the reading thread."""
+    def close(self, error: BaseException | type[BaseException] | None = None) -> None:
+        """End the reading thread; `error` is what ends the caller."""
         if self.ahead is not None:
-            self.ahead.close()
+            self.ahead.close(error)
             self.ahead = None

@@ -44,7 +44,54 @@ _PLAIN = """
 #define @@INLINE static inline
 
 /* Without fused multiply-add: a product and a sum, each rounded. */
-#define @@FMA(a, b, c) ((a) * (b) + (c))
+#define @@FMA(a, b, c) @@SUM((a) * (b), (c))
+"""
+
+# The library keeps 32 bits behind the larger number, and shifts the result by one bit if it falls
+# below the larger number's power of two, as 1 - 1e-10 does. Where the exponents are 33 apart it
+# then rounds down what is above a half (libgcc of GCC 12, in half of such differences). The smaller
+# number's upper bits, subtracted first, give an exact result. The rest is too small for the shift.
+_SUMS = """
+?float64 #if defined(__arm__) && !(defined(__ARM_FP) && (__ARM_FP & 8))
+?float64 /* GCC's library for doubles on such processors rounds some differences wrongly, such as
+?float64  * 1 - 1.5e-10: SUM and DIFF take them in two steps. */
+?float64 static int @exponent(uint64_t u)
+?float64 {
+?float64     const int e = (int)((u >> 52) & 2047u);
+?float64     return e + (int)(e == 0); /* subnormal */
+?float64 }
+?float64
+?float64 static double @sum(double a, double b)
+?float64 {
+?float64     const uint64_t bits = 0xfffffffffffffu;
+?float64     uint64_t u, v, n;
+?float64     double upper;
+?float64     int apart;
+?float64     memcpy(&u, &a, sizeof u);
+?float64     memcpy(&v, &b, sizeof v);
+?float64     apart = @exponent(u) - @exponent(v);
+?float64     if (apart == -33) {
+?float64         return @sum(b, a);
+?float64     }
+?float64     n = (v & bits) + ((uint64_t)((v << 1) >> 53 != 0) << 52);
+?float64     if (apart != 33 || ((u ^ v) >> 63) == 0 || (u & bits) >= (n >> 33) + 1u) {
+?float64         return a + b;
+?float64     }
+?float64     if ((n >> 32) == 0) { /* subnormal, and nothing is above the half */
+?float64         u -= (uint64_t)(n > 0x80000000u);
+?float64         memcpy(&upper, &u, sizeof upper);
+?float64         return upper;
+?float64     }
+?float64     v &= 0xffffffff00000000u;
+?float64     memcpy(&upper, &v, sizeof upper);
+?float64     return (a + upper) + (b - upper);
+?float64 }
+?float64 #define @@SUM(a, b) @sum((a), (b))
+?float64 #define @@DIFF(a, b) @sum((a), -(b))
+?float64 #else
+#define @@SUM(a, b) ((a) + (b))
+#define @@DIFF(a, b) ((a) - (b))
+?float64 #endif
 """
 
 _HARD = """
@@ -245,7 +292,8 @@ def guards(names: Names) -> str:
 
 def macros(names: Names) -> str:
     """Return how functions are declared, and FMA where it is two operations."""
-    return names.fill(_HARD if names.split else _PLAIN)
+    sums = names.fill(_SUMS, names.dtype)
+    return f"{names.fill(_HARD if names.split else _PLAIN)}\n\n{sums}"
 
 
 def fma(names: Names) -> str:

@@ -13,7 +13,7 @@ _OF_ERRORS = {
     "huber": (
         "part = @at_most(@absolute(e), {d});\n"
         "slope = e < 0.0~ ? -part : part;\n"
-        "term = part * (@absolute(e) - 0.5~ * part);"
+        "term = part * @@DIFF(@absolute(e), 0.5~ * part);"
     ),
     "absolute_error": "",
     "quantile": "",
@@ -26,7 +26,7 @@ _TWO_SLOPES = (
 _OF_PAIRS = {
     "binary_cross_entropy": (
         "sigmoid",
-        "@@FMA(-t, z, z < 0.0~ ? 0.0~ : z) + @log1p_exp(@@HANDED_ON z)",
+        "@@SUM(@@FMA(-t, z, z < 0.0~ ? 0.0~ : z), @log1p_exp(@@HANDED_ON z))",
     ),
     "poisson": ("exp", "@@FMA(-t, z, a)"),
 }
@@ -45,31 +45,31 @@ _SOFTMAX = """
     sum = 0.0~;
     r = 0.0~;
     for (i = 0; i < {m}; i++) {{
-        before[i] = {a}[i] - max;
+        before[i] = @@DIFF({a}[i], max);
         {a}[i] = @exp(@@HANDED_ON before[i]);
         sum += {a}[i];
         r += i == top ? 0.0~ : {a}[i];
     }}
     s = 1.0~ + r;
-    low = (r - (s - 1.0~)) / s;
-    s = @log(@@HANDED_ON s) + low;
+    low = @@DIFF(r, @@DIFF(s, 1.0~)) / s;
+    s = @@SUM(@log(@@HANDED_ON s), low);
     cost = 0.0~;
     for (i = 0; i < {m}; i++) {{
         {a}[i] /= sum;
         if ({t} != 0.0~) {{
-            cost += {t} * (s - before[i]);
+            cost = @@SUM(cost, {t} * @@DIFF(s, before[i]));
         }}
-        delta[i] = {a}[i] - {t};
+        delta[i] = @@DIFF({a}[i], {t});
     }}
 """
 
 _SOFTMAX_DELTA = """
     s = 0.0~;
     for (i = 0; i < {m}; i++) {{
-        s += {a}[i] * delta[i];
+        s = @@SUM(s, {a}[i] * delta[i]);
     }}
     for (i = 0; i < {m}; i++) {{
-        delta[i] = {a}[i] * (delta[i] - s);
+        delta[i] = {a}[i] * @@DIFF(delta[i], s);
     }}
 """
 
@@ -95,7 +95,7 @@ def text(names: Names, plain: Plain, room: Room) -> tuple[str, str]:
     """Return declarations and statements: cost and delta from the last a or z, and y."""
     l, m, last = len(plain.layers), plain.sizes[-1], plain.layers[-1]
     a = f"a{l}"
-    t = "y[i]" if plain.outputs is None else "(y[i] - @output_offset[i]) / @output_scale[i]"
+    t = "y[i]" if plain.outputs is None else "@@DIFF(y[i], @output_offset[i]) / @output_scale[i]"
     pair = _pair(plain)
     if pair is None and plain.loss == "cross_entropy":
         declared = "    REAL max, sum, r, s, low, cost;\n    size_t top;\n"
@@ -106,8 +106,8 @@ def text(names: Names, plain: Plain, room: Room) -> tuple[str, str]:
         inner = [
             f"const REAL z = {a}[i], t = {t}, a = @{g}(@@HANDED_ON z);",
             f"const REAL term = {term};",
-            "cost = i == 0 ? term : cost + term;",
-            "delta[i] = a - t;",
+            "cost = i == 0 ? term : @@SUM(cost, term);",
+            "delta[i] = @@DIFF(a, t);",
         ]
         return declared, _each(m, inner)
     declared = "    REAL e, slope, term, cost = 0.0~;\n"
@@ -125,9 +125,9 @@ def text(names: Names, plain: Plain, room: Room) -> tuple[str, str]:
     softmax = last.activation == "softmax"
     delta = "slope" if softmax else backward.times_derivative(last, l, room.kept[-1], "slope")
     inner = [
-        f"e = {a}[i] - {t};",
+        f"e = @@DIFF({a}[i], {t});",
         *steps.split("\n"),
-        "cost = i == 0 ? term : cost + term;",
+        "cost = i == 0 ? term : @@SUM(cost, term);",
         f"delta[i] = {delta};",
     ]
     body = _each(m, inner)

@@ -20,7 +20,7 @@ SOFTMAX = """
         max = (z[j] > max || z[j] != z[j]) ? z[j] : max;
     }
     for (j = 0; j < m; j++) {
-        z[j] = @exp(@@HANDED_ON z[j] - max);
+        z[j] = @exp(@@HANDED_ON @@DIFF(z[j], max));
         s += z[j];
     }
     for (j = 0; j < m; j++) {
@@ -31,13 +31,13 @@ SOFTMAX = """
 
 _SCALED = """
     for (i = 0; i < {m}; i++) {{
-        {to}[i] = (x[i] - @{which}_offset[i]) / @{which}_scale[i];
+        {to}[i] = @@DIFF(x[i], @{which}_offset[i]) / @{which}_scale[i];
     }}
 """
 _UNSCALED = """
     @@HIDDEN(offset)
     for (i = 0; i < {m}; i++) {{
-        y[i] = y[i] * @output_scale[i] + offset[i];
+        y[i] = @@SUM(y[i] * @output_scale[i], offset[i]);
     }}
 """
 
@@ -73,7 +73,7 @@ def activation(name: str, m: int, z: str) -> str:
 
 def skip(m: int, x: str, z: str) -> str:
     """Return what adds a layer's input to its output."""
-    return f"    for (i = 0; i < {m}; i++) {{\n        {z}[i] = {x}[i] + {z}[i];\n    }}\n"
+    return f"    for (i = 0; i < {m}; i++) {{\n        {z}[i] = @@SUM({x}[i], {z}[i]);\n    }}\n"
 
 
 def scaled(m: int, which: str, to: str) -> str:

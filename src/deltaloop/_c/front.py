@@ -39,6 +39,7 @@ class Front(NamedTuple):
             inputs = np.zeros((len(values), column.n_inputs))
             if column.categories:
                 known = (values >= 0) & (values < len(column.categories))
+                known &= values == np.floor(values)
                 inputs[known, np.where(known, values, 0).astype(int)[known]] = 1.0
                 inputs[np.ix_(~known, range(len(column.means)))] = column.means
             else:
@@ -78,7 +79,8 @@ class Front(NamedTuple):
         for j, column in enumerate(self.columns):
             width = len(column.categories)
             if width:
-                lines.append(f"    if (x[{j}] >= 0.0~ && x[{j}] < {width}.0~) {{")
+                lines.append(f"    if (x[{j}] >= 0.0~ && x[{j}] < {width}.0~ &&")
+                lines.append(f"        x[{j}] == (REAL)(size_t)x[{j}]) {{")
                 lines.append(f"        a[{at} + (size_t)x[{j}]] = 1.0~;")
             else:
                 lines.append(f"    if (x[{j}] == x[{j}]) {{")

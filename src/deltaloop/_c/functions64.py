@@ -14,8 +14,8 @@ _PARTS = """
     *t = @@FMA(x, {u_log2e}, 0x1.8p52);
     k = *t - 0x1.8p52;
     r = @@FMA(k, {ln2_high}, x);
-    low = k * {ln2_low}{low_term};
-    z = r - low;
+    low = {low};
+    z = @@DIFF(r, low);
     z2 = z * z;
     z4 = z2 * z2;
     c01 = @@FMA({c1}, z, {c0});
@@ -41,11 +41,11 @@ def _parts(name: str, u: float, low: bool = False) -> str:
     hexes = {f"c{i}": float.fromhex(c) * u ** (i + 1) for i, c in enumerate(_COEFFICIENTS)}
     hexes["u_log2e"] = u * float.fromhex("0x1.71547652b82fep+0")
     hexes["ln2_high"] = -float.fromhex("0x1.62e42fee00000p-1") / u
-    hexes["ln2_low"] = float.fromhex("0x1.a39ef35793c76p-33") / u
+    ln2_low = (float.fromhex("0x1.a39ef35793c76p-33") / u).hex()
     return _PARTS.format(
         name=name,
         low_argument=", double x_low" if low else "",
-        low_term=" - x_low" if low else "",
+        low=f"@@DIFF(k * {ln2_low}, x_low)" if low else f"k * {ln2_low}",
         **{key: value.hex() for key, value in hexes.items()},
     )
 
@@ -124,7 +124,7 @@ static int @finite(double x)
 {
     double t, rest;
     const double r = @exp_parts_1(@@HANDED_ON @at_least(@at_most(x, 710.0), -746.0), &t, &rest);
-    return @scale(@@HANDED_ON r + rest, t);
+    return @scale(@@HANDED_ON @@SUM(r, rest), t);
 }
 """,
     "exp_negative": """
@@ -134,20 +134,20 @@ static int @finite(double x)
     double t, rest, factor;
     const double r = @exp_parts_1(@@HANDED_ON @at_least(@minus_abs(x), -746.0), &t, &rest);
     factor = @times_power(0x1p64, t);
-    return @@FMA(factor, r + rest, factor) * 0x1p-64;
+    return @@FMA(factor, @@SUM(r, rest), factor) * 0x1p-64;
 }
 """,
     "log_sum": """
 /* k + log(1 + f), k = k_high + k_low */
 @@INLINE double @log_sum(@@FIRST double f, double k_high, double k_low)
 {
-    const double s = f / (2.0 + f), z = s * s, z2 = z * z;
+    const double s = f / @@SUM(2.0, f), z = s * s, z2 = z * z;
     const double c01 = @@FMA(0x1.99999999952e2p-2, z, 0x1.5555555555558p-1);
     const double c23 = @@FMA(0x1.c71c62e57c3c4p-3, z, 0x1.2492492df14bcp-2);
     const double c45 = @@FMA(0x1.39fe604146b74p-3, z, 0x1.7462b4ac441afp-3);
     const double high = @@FMA(@@FMA(0x1.2b584c6b42d60p-3, z2, c45), z2, c23);
     const double R = z * @@FMA(high, z2, c01), half = 0.5 * f * f;
-    return k_high + (f - (half - @@FMA(s, half + R, k_low)));
+    return @@SUM(k_high, @@DIFF(f, @@DIFF(half, @@FMA(s, @@SUM(half, R), k_low))));
 }
 """,
     "log": """
@@ -168,7 +168,7 @@ static int @finite(double x)
 {
     const double t = @exp_negative(@@HANDED_ON x);
     const int above = 0x1.a827999fcef32p-2 < t;
-    const double half = 0.5 * t, f = half - 0.5, f_low = half - (f + 0.5);
+    const double half = 0.5 * t, f = @@DIFF(half, 0.5), f_low = @@DIFF(half, @@SUM(f, 0.5));
     const double k_low = @@FMA(1.37, f_low, 0x1.a39ef35793c76p-33);
     return @log_sum(@@HANDED_ON above ? f : t, above ? 0x1.62e42fee00000p-1 : 0.0,
                     above ? k_low : 0.0);
@@ -181,7 +181,7 @@ static int @finite(double x)
     const double r = @exp_parts_m1(@@HANDED_ON @at_least(@at_most(x, 40.0), -746.0), &t, &rest);
     scale = @times_power(0x1p-60, t);
     n = @real(@bits(0x1p-60) - (uint64_t)(t == 0x1.8p52 + 53.0));
-    return n / @@FMA(-scale, r + rest, 0x1p-60 + scale);
+    return n / @@FMA(-scale, @@SUM(r, rest), 0x1p-60 + scale);
 }
 """,
     "tanh": """
@@ -189,14 +189,14 @@ static int @finite(double x)
 {
     double t, rest, s, scale, n0, n, d0, d, n_low, d_low, inverse, quotient, y;
     const double r = @exp_parts_2(@@HANDED_ON @at_least(@minus_abs(x), -20.0), &t, &rest);
-    s = r + rest;
+    s = @@SUM(r, rest);
     scale = @times_power(2.0, t);
     n0 = @@FMA(scale, -0.5, 1.0);
     n = @@FMA(-scale, s, n0);
     d0 = @@FMA(scale, 0.5, 1.0);
     d = @@FMA(scale, s, d0);
-    n_low = @@FMA(-scale, rest, @@FMA(-scale, r, n0 - n));
-    d_low = @@FMA(scale, s, d0 - d);
+    n_low = @@FMA(-scale, rest, @@FMA(-scale, r, @@DIFF(n0, n)));
+    d_low = @@FMA(scale, s, @@DIFF(d0, d));
     inverse = @@FMA(-0.5, d, 1.457);
     quotient = n / d;
     y = @@FMA(@@FMA(-quotient, d_low, n_low), inverse, quotient);
@@ -210,7 +210,7 @@ static int @finite(double x)
     double t, rest, scale;
     const double r = @exp_parts_1(@@HANDED_ON @at_least(@minus_abs(x), -40.0), &t, &rest);
     scale = @times_power(1.0, t);
-    return @@FMA(scale, r + rest, scale - 1.0);
+    return @@FMA(scale, @@SUM(r, rest), @@DIFF(scale, 1.0));
 }
 """,
     "relu": """
@@ -251,12 +251,12 @@ static int @finite(double x)
     double t, rest, s, one, scale, sum, small, d;
     const double below = @at_least(x, -760.0), z = @at_most(below, 45.0);
     const double r = @exp_parts_m1(@@HANDED_ON z, &t, &rest);
-    s = r + rest;
+    s = @@SUM(r, rest);
     one = x < -600.0 ? 0x1p-100 : 1.0;
     scale = @times_power(one, t);
     sum = one + scale;
-    small = one - (sum - scale);
-    d = sum + @@FMA(-scale, s, small);
+    small = @@DIFF(one, @@DIFF(sum, scale));
+    d = @@SUM(sum, @@FMA(-scale, s, small));
     *derivative = one * @@FMA(z, @@FMA(-scale, s, scale) / d, 1.0) / d;
     return below * one / d;
 }
@@ -269,16 +269,16 @@ static int @finite(double x)
     const double below = @at_least(x, -760.0), z = @at_most(below, 45.0);
     const double r = @exp_parts_1(@@HANDED_ON z, &t, &rest);
     const int left = z < -0.69;
-    s = r + rest;
+    s = @@SUM(r, rest);
     scale = @times_power(left ? 0x1p128 : 1.0, t);
     back = left ? 0x1p-128 : 1.0;
     power = scale * back;
     E = @@FMA(power, s, power);
     n = @@FMA(-E, E, @@FMA(-2.0, E, 2.0));
-    D = 4.0 - n;
+    D = @@DIFF(4.0, n);
     q = (left ? @@FMA(E, E, E) : n) / D;
     s_left = left ? s : 0.0;
-    sum = 1.0 + s_left;
+    sum = @@SUM(1.0, s_left);
     W = @@FMA(-q, sum, s_left);
     factor = left ? scale : 0.5;
     y = below * factor;
@@ -294,7 +294,8 @@ static int @finite(double x)
 /* exp(t^2/2) Phi(-t), Phi the normal distribution, as the sum of two */
 @@INLINE double @normal_tail(@@FIRST double t, double *low)
 {
-    const double d = t + 4.0, part = d - t, d_low = (t - (d - part)) + (4.0 - part);
+    const double d = t + 4.0, part = @@DIFF(d, t);
+    const double d_low = @@SUM(@@DIFF(t, @@DIFF(d, part)), @@DIFF(4.0, part));
     const double inverse = 1.0 / d, e = @@FMA(-inverse, d_low, @@FMA(-inverse, d, 1.0));
     const double q = @@FMA(-8.0, inverse, 1.0), q2 = q * q, q4 = q2 * q2, q8 = q4 * q4;
     const double q16 = q8 * q8;
@@ -310,14 +311,15 @@ static int @finite(double x)
                              @@FMA(0x1.4c8a71d0048c8p-26, q, 0x1.c986a25d6286bp-27));
     const double high = @@FMA(@@FMA(-0x1.7d4d457a1155cp-31, q4, c19), q16,
                               @@FMA(c15, q4, c11) * q8);
-    const double S = @@FMA(q, high + @@FMA(c7, q4, c3), 0x1.8c6dbf2cfc2b1p-2);
+    const double S = @@FMA(q, @@SUM(high, @@FMA(c7, q4, c3)), 0x1.8c6dbf2cfc2b1p-2);
     const double R = @@FMA(q, S, -0x1.373e3a893c28ap-1), rest = q * R;
-    const double P = 0x1.82b4bb8c94dcep-1 + rest, f = inverse * P;
-    const double R_low = @@FMA(q, S, -0x1.373e3a893c28ap-1 - R);
-    const double rest_low = @@FMA(q, R, -rest) + -0x1.9ad8cb65779a9p-56;
-    const double P_low = @@FMA(q, R_low, rest_low) + (rest - (P - 0x1.82b4bb8c94dcep-1));
+    const double P = @@SUM(0x1.82b4bb8c94dcep-1, rest), f = inverse * P;
+    const double R_low = @@FMA(q, S, @@DIFF(-0x1.373e3a893c28ap-1, R));
+    const double rest_low = @@SUM(@@FMA(q, R, -rest), -0x1.9ad8cb65779a9p-56);
+    const double P_low = @@SUM(@@FMA(q, R_low, rest_low),
+                               @@DIFF(rest, @@DIFF(P, 0x1.82b4bb8c94dcep-1)));
     const double slope = @@FMA(-t, f, 0x1.9884533d43651p-2);
-    const double q_low = @@FMA(-8.0, inverse, 1.0 - q);
+    const double q_low = @@FMA(-8.0, inverse, @@DIFF(1.0, q));
     const double off = @@FMA(q_low * 0.125, @@FMA(-d, slope, f), e * slope);
     *low = @@FMA(off, d, @@FMA(inverse, P_low, @@FMA(inverse, P, -f)));
     return f;
@@ -330,32 +332,32 @@ static int @finite(double x)
     const double t = @at_most(@absolute(x), 39.0);
     const double f = @normal_tail(@@HANDED_ON t, &f_low);
     high = @real(@bits(t) & 0xfffffffff8000000u);
-    low = t - high;
+    low = @@DIFF(t, high);
     r = @exp_parts_mhalf(@@HANDED_ON high * high, low * (t + high), &k, &rest);
-    sum = r + rest;
+    sum = @@SUM(r, rest);
     s = -0.5 * sum;
     scale = @times_power(0x1p128, k);
     v = t * f;
     v_low = @@FMA(t, f_low, @@FMA(t, f, -v));
-    s_low = -0.5 * (rest - (sum - r));
+    s_low = -0.5 * @@DIFF(rest, @@DIFF(sum, r));
     rounding = @@FMA(v, s_low, @@FMA(v_low, s, v_low));
-    w = (v + @@FMA(v, s, rounding)) * scale * 0x1p-128;
-    m = @@FMA(-t, 0x1.9884533d43651p-2, f) + f_low;
+    w = @@SUM(v, @@FMA(v, s, rounding)) * scale * 0x1p-128;
+    m = @@SUM(@@FMA(-t, 0x1.9884533d43651p-2, f), f_low);
     h = @@FMA(m, s, m) * scale * 0x1p-128;
-    *derivative = x < 0.0 ? h : 1.0 - h;
-    return x < 0.0 ? -w : x - w;
+    *derivative = x < 0.0 ? h : @@DIFF(1.0, h);
+    return x < 0.0 ? -w : @@DIFF(x, w);
 }
 """,
     "sigmoid_delta": """
 @@INLINE double @sigmoid_delta(double a, double delta)
 {
-    return delta * (a * (1.0 - a));
+    return delta * (a * @@DIFF(1.0, a));
 }
 """,
     "tanh_delta": """
 @@INLINE double @tanh_delta(double a, double delta)
 {
-    return delta * ((1.0 - a) * (1.0 + a));
+    return delta * (@@DIFF(1.0, a) * @@SUM(1.0, a));
 }
 """,
     "relu_delta": """
@@ -373,7 +375,7 @@ static int @finite(double x)
     "elu_delta": """
 @@INLINE double @elu_delta(double a, double delta)
 {
-    return 0.0 < a ? delta : delta * (a + 1.0);
+    return 0.0 < a ? delta : delta * @@SUM(a, 1.0);
 }
 """,
     "softplus_delta": """

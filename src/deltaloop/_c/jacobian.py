@@ -77,7 +77,7 @@ def _outputs(plain: Plain, room: Room) -> str:
     last, l, m = plain.layers[-1], len(plain.layers), plain.sizes[-1]
     unit = "(i == k ? 1.0~ : 0.0~)"
     if last.activation == "softmax":
-        term = f"a{l}[k] * ({unit} - a{l}[i])"
+        term = f"a{l}[k] * @@DIFF({unit}, a{l}[i])"
     else:
         term = backward.times_derivative(last, l, room.kept[-1], unit)
     return f"    for (i = 0; i < {m}; i++) {{\n        delta[i] = {term};\n    }}\n"

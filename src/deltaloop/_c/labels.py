@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from deltaloop._c.texts import literal
+
 
 def classes_note(classes: Sequence[object], n_outputs: int) -> str:
     """Return what the outputs of a classifier are."""
@@ -16,6 +18,11 @@ def classes_note(classes: Sequence[object], n_outputs: int) -> str:
 
 
 def shown(text: object) -> str:
-    """Return a name for a comment of C: ASCII, and without an end of comment."""
+    """Return a name for a comment of C, which no template touches."""
+    return literal(quoted(text))
+
+
+def quoted(text: object) -> str:
+    """Return a name in quotes: ASCII, and without an end of comment."""
     name = json.dumps(text if isinstance(text, str) else str(text))
-    return name.replace("*/", "*\\/").replace("/*", "/\\*").replace("@", "\\u0040")
+    return name.replace("*/", "*\\/").replace("/*", "/\\*")

@@ -26,6 +26,20 @@ CLASSES = (FMA, BASE)
 _HEX = re.compile(r"(?<![\w.])-?0x1(?:\.[0-9a-f]+)?p[+-]?\d+")
 
 
+# Text that is none of a template's, between marks that no such text has.
+_LITERAL = re.compile("\x02[^\x03]*\x03")
+
+
+def literal(text: str) -> str:
+    """Mark text that stays as it is when a template is filled in; `bare` takes the marks off."""
+    return f"\x02{text}\x03"
+
+
+def bare(text: str) -> str:
+    """Return a finished text without marks."""
+    return text.replace("\x02", "").replace("\x03", "")
+
+
 class Names(NamedTuple):
     """How the file calls things, and how it computes."""
 
@@ -47,8 +61,10 @@ class Names(NamedTuple):
 
         ``@`` is the prefix, ``@@`` that of macros, REAL the type, and ``~`` behind a number the
         type's suffix. Numbers in hexadecimal become decimal ones. A line that begins with ``?word``
-        is kept if the word is wanted.
+        is kept if the word is wanted. What is marked by `literal` stays as it is.
         """
+        kept = _LITERAL.findall(text)
+        text = _LITERAL.sub("\x02\x03", text)
         lines = []
         for line in text.strip("\n").split("\n"):
             marked = _MARKED.match(line)
@@ -63,7 +79,8 @@ class Names(NamedTuple):
         text = _HEX.sub(lambda found: self.number(float.fromhex(found[0])), text)
         text = text.replace("@@", f"{self.prefix.upper()}_").replace("@", f"{self.prefix}_")
         text = text.replace("~", "f" if self.real == "float" else "")
-        return re.sub(r"\bREAL\b", self.real, text)
+        text = re.sub(r"\bREAL\b", self.real, text)
+        return re.sub("\x02\x03", lambda _: kept.pop(0), text)
 
     def number(self, value: float) -> str:
         """Return a number exactly: 17 digits, or 9 for float."""

@@ -81,7 +81,7 @@ _UPDATE = """
 _SGD = ("    const REAL rate = state[0];", "w[j] = @@FMA(-rate, g, w[j]);")
 _MOMENTUM = (
     "    const REAL rate = state[0];\n    REAL *const v = &state[{second} + at];",
-    "const REAL t = rate * g;\nv[j] = @@FMA({mu}, v[j], -t);\nw[j] = w[j] + {added};",
+    "const REAL t = rate * g;\nv[j] = @@FMA({mu}, v[j], -t);\nw[j] = @@SUM(w[j], {added});",
 )
 _ADAM = (
     "    const REAL rate = state[3], root = state[4], keep = state[5];\n"
@@ -92,10 +92,10 @@ _ADAM = (
 )
 
 _PREPARE = """
-    second = {sqrt}(1.0~ - state[2] * {beta2});
-    state[3] = state[0] / (1.0~ - state[1] * {beta1});
+    second = {sqrt}(@@DIFF(1.0~, state[2] * {beta2}));
+    state[3] = state[0] / @@DIFF(1.0~, state[1] * {beta1});
     state[4] = 1.0~ / second;
-    state[5] = 1.0~ - state[0] * {decay};
+    state[5] = @@DIFF(1.0~, state[0] * {decay});
 """
 _COUNT = """
     state[1] *= {beta1};

@@ -24,9 +24,9 @@ from deltaloop._c import (
 )
 from deltaloop._c import layers as _text_layers
 from deltaloop._c.front import Front
-from deltaloop._c.labels import shown
+from deltaloop._c.labels import quoted
 from deltaloop._c.layers import DTYPES, Layer, Plain
-from deltaloop._c.texts import BASE, CLASSES, FMA, Names, paragraphs
+from deltaloop._c.texts import BASE, CLASSES, FMA, Names, bare, paragraphs
 from deltaloop._files.atomic import write_bytes
 from deltaloop._files.header import check_finite
 from deltaloop._files.paths import naming, path_name
@@ -285,7 +285,7 @@ def texts(
     public = _C_PLUS_PLUS.strip("\n").format(text=names.fill(paragraphs(*declared)))
     header = ""
     if asked.header:
-        guard = f"{names.prefix.upper()}_H"
+        guard = f"{names.prefix}_H"  # names may differ in the case of their letters alone
         header = paragraphs(top, f"#ifndef {guard}\n#define {guard}", public, "#endif") + "\n"
         public = f'#include "{os.path.basename(header_name(file))}"'
     x = vectors.inputs(plain, names.dtype)
@@ -306,7 +306,7 @@ def texts(
         *parts.entries,
         test,
     )
-    return source + "\n", header
+    return bare(source) + "\n", bare(header)
 
 
 def _workspace(plain: Plain, front: Front | None) -> int:
@@ -385,7 +385,7 @@ def _top(network: _core.Core, plain: Plain, names: Names, file: str, note: str) 
         text = ", products and sums rounded one by one"
     activations = [layer.activation for layer in plain.layers]
     return _TOP.strip("\n").format(
-        file=shown(file)[1:-1],
+        file=quoted(file)[1:-1],
         layers="-".join(map(str, plain.sizes)),
         activations=", ".join(activations),
         version=_core.__version__,

@@ -281,19 +281,19 @@ cdef class Fit:
         accept(mlp_fit_resume(self.fit, described, len(names), epochs))
 
     def enter(self, size_t row, uint64_t epoch_position):
-        """Goes to where `row` rows of an epoch of mini-batches are done, before `resume`.
+        """Goes to where an epoch has learned from `row` rows, before `resume`.
 
         The stream was at this position at the epoch's start.
         """
         if not mlp_fit_enter(self.fit, row, epoch_position):
             raise ValueError(
-                f"resume is the state of a fit within an epoch of mini-batches, after {row} rows, which is no place "
-                "in an epoch of this one; use its solver, with the same batch_size and shuffle"
+                f"resume is the state of a fit within an epoch, after {row} rows, which is no place in an epoch of "
+                "this one; use its solver, with the same batch_size and shuffle"
             )
 
     @property
     def row(self):
-        """Rows done of the epoch that is under way, if this is between two mini-batches, else 0."""
+        """Rows that the epoch under way has learned from, if this is a place to go on from, else 0."""
         return mlp_fit_row(self.fit)
 
     def run(self, size_t until, double work, bint seek=False):

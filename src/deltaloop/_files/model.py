@@ -11,17 +11,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load as tensors_of
 
 from deltaloop import _core
 from deltaloop._arguments import layers as _layers
+from deltaloop._files import tensors as _tensors
 from deltaloop._files.atomic import replacement, writing
-from deltaloop._files.contents import exactly, reading
 from deltaloop._files.description import (
     USER_PREFIX,
     Description,
@@ -29,7 +27,7 @@ from deltaloop._files.description import (
     describe,
     entries_of,
 )
-from deltaloop._files.header import check_finite, new_header, read_header
+from deltaloop._files.header import check_finite, new_header
 from deltaloop._files.paths import path_name, short
 from deltaloop.scaling import ARRAYS
 
@@ -93,31 +91,17 @@ def read(name: str) -> Contents:
     Twice the memory of the parameters is taken at most, and little before all but their values is
     known to be right.
     """
-    with reading(name) as (file, size):
-        start, description = _described(file, size)
-        file.seek(0)
-        content = exactly(file, size)
-    if not content.startswith(start):
-        raise ValueError("expected the header to stay, found another: the file changes")
-    try:
-        tensors = tensors_of(content)
-    except SafetensorError as error:  # which may quote the header, raw and at any length
-        raise ValueError(f"damaged safetensors file: {short(str(error), 200)}") from error
-    del content
+    description, tensors, size = _tensors.read(name, _described)
     return Contents(
         description, _parameters(tensors, description), Notes(name, description.user, size)
     )
 
 
-def _described(file: BinaryIO, size: int) -> tuple[bytes, Description]:
-    """Return the start of a file, up to the tensors' data, and what it says, checked."""
-    start, header = read_header(file, size)
-    entries = header.pop("__metadata__", {})
-    if not (isinstance(entries, dict) and all(isinstance(text, str) for text in entries.values())):
-        raise ValueError("expected metadata to be a JSON object of texts, found something else")
+def _described(entries: dict[str, str], header: dict[str, Any], data_bytes: int) -> Description:
+    """Return what the metadata of a file says, checked, as are its tensors' types and shapes."""
     description = describe(entries)
-    _check_tensors(header, description, size - len(start))
-    return start, description
+    _check_tensors(header, description, data_bytes)
+    return description
 
 
 def _user_entries(metadata: Mapping[str, str] | None) -> dict[str, str]:

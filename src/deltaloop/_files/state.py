@@ -12,21 +12,21 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load as tensors_of
 
-from deltaloop._files import strict_json
+from deltaloop._files import signatures, strict_json
+from deltaloop._files import tensors as _tensors
 from deltaloop._files.atomic import replacement, writing
-from deltaloop._files.contents import exactly, reading
+from deltaloop._files.contents import reading
 from deltaloop._files.description import CHECKPOINT, FORMAT
 from deltaloop._files.header import new_header, read_header
 from deltaloop._files.paths import naming, short
 
-__all__ = ["Run", "Stage", "read", "write"]
+__all__ = ["Run", "Stage", "check_free", "read", "write"]
 
 VERSION = 1
 _STATE, _RUN = "state.", "run."
@@ -115,19 +115,39 @@ def _sum_text(digits: str) -> bytes:
 def read(name: str) -> Run:
     """Read a file, once. ValueError if it is none of these, OSError if it cannot be read."""
     with naming(name):
-        with reading(name) as (file, size):
-            start, header = read_header(file, size)
-            entries = _entries(header.pop("__metadata__", {}))
-            file.seek(0)
-            content = exactly(file, size)
-        if not content.startswith(start):
-            raise ValueError("expected the header to stay, found another: the file changes")
-        _check_sum(start, content)
-        try:
-            tensors = tensors_of(content)
-        except (SafetensorError, TypeError, KeyError) as error:  # may quote the header at length
-            raise ValueError(f"damaged safetensors file: {short(str(error), 200)}") from error
+        entries, tensors, _ = _tensors.read(name, _entries, _check_sum)
         return _run(tensors, entries)
+
+
+def check_free(name: str) -> None:
+    """Refuse a file that is there, has bytes, and is no checkpoint. ValueError says what it is."""
+    try:
+        with reading(name) as (file, size):
+            found = "no file of deltaloop"
+            if size == 0:
+                return
+            with suppress(ValueError):
+                header = read_header(file, size)[1]
+                found = _kind(_tensors.metadata(header))
+                if not found:
+                    return
+            if found == "no file of deltaloop":
+                file.seek(0)
+                found = signatures.found(file.read(1000)) or found
+    except FileNotFoundError:
+        return
+    raise ValueError(
+        f"{name!r} is there already, and it is {found}: a checkpoint would overwrite it; give "
+        "another name, or delete the file"
+    )
+
+
+def _kind(entries: dict[str, str]) -> str:
+    """Return what a safetensors file is, nothing if it is a checkpoint."""
+    kind = entries.get("format")
+    if kind == CHECKPOINT:
+        return ""
+    return "a model" if kind == FORMAT else "another safetensors file"
 
 
 def _check_sum(start: bytes, content: bytes) -> None:
@@ -140,13 +160,10 @@ def _check_sum(start: bytes, content: bytes) -> None:
         raise ValueError("expected the checksum of the file, found another: it is damaged")
 
 
-def _entries(found: object) -> dict[str, Any]:
+def _entries(found: dict[str, str], *_: object) -> dict[str, Any]:
     """Return the metadata, parsed."""
-    if not (isinstance(found, dict) and all(isinstance(text, str) for text in found.values())):
-        raise ValueError("expected metadata to be a JSON object of texts, found something else")
-    kind = found.get("format")
-    if kind != CHECKPOINT:
-        what = "a model" if kind == FORMAT else "another safetensors file"
+    what = _kind(found)
+    if what:
         raise ValueError(f"expected a checkpoint, which fit(checkpoint=...) writes, found {what}")
     version = found.get("version")
     if version != str(VERSION):

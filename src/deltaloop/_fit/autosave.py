@@ -136,12 +136,23 @@ class Autosave:
         """
         end, epochs, work = time.perf_counter() + GRACE, run.report().epochs, FIRST_WORK
         kept = None
+        # Those whose sums a step would need may have ended too.
+        ended = course.elsewhere is not None and course.elsewhere.ends
+        for source in course.sources:
+            source.windows.hurry()
         while report is None and run.event == "paused" and not run.row:
             before = time.perf_counter()
-            if before >= end:
+            if ended or before >= end:
                 kept = self.kept
                 break
-            run.run(epochs + 1, work, True)
+            try:
+                run.run(epochs + 1, work, True)
+            except TimeoutError:  # rows do not come
+                ended = True
+            except BaseException as again:
+                if again is not error:  # it came while rows were waited for, which are lost
+                    raise
+                ended = True
             work = adapted(work, time.perf_counter() - before)
         else:
             kept = report or run.report(), run.history
@@ -275,7 +286,10 @@ def prepare(course: Course, checkpoint: object, every: object, resume: object) -
 
 
 def check(path: object, every: object) -> Autosave | None:
-    """Return what writes the file of a fit, None if none is asked for."""
+    """Return what writes the file of a fit, None if none is asked for.
+
+    ValueError where a file of another kind is there, which the first writing would replace.
+    """
     seconds = _scalars.real("checkpoint_every", every)
     if not seconds >= 0:
         raise ValueError(f"checkpoint_every must be seconds of at least 0, got {every!r}")
@@ -291,6 +305,10 @@ def check(path: object, every: object) -> Autosave | None:
         raise FileNotFoundError(
             errno.ENOENT, "checkpoint is to be in a folder that does not exist", name
         )
+    try:
+        _files.check_free(name)
+    except ValueError as error:
+        raise ValueError(f"checkpoint={error}") from None
     return Autosave(name, seconds)
 
 

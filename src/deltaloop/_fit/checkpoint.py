@@ -76,17 +76,18 @@ def interrupted(
     restored = restore(course, run)
     epochs = np.concatenate(course.with_history(run.history), axis=1)
     full = solver.batch_size is None and not course.drops
-    # Within a pass over all instances nothing has changed since the last epoch's end.
+    # Within a pass over all instances a step may have been taken, whose cost is not known then.
+    within = full and report.row > 0
     whole = over or not run.paused or (full and run.settled)
     start = before - (report.epochs - run.history.shape[1])
     best, best_epoch = course.best, course.best_epoch
     if course.watch.n and report.best < best:
         best, best_epoch = report.best, start + int(report.best_epoch)
-    cost, validation = report.cost, report.validation if whole else math.nan
+    cost, validation = report.cost, report.validation if whole and not within else math.nan
     if restored:
         validation, at = best, (best_epoch or 0) - 1 - before
         cost = float(run.history[0, at]) if full and at >= 0 else math.nan
-    elif not (full and whole):
+    elif within or not (full and whole):
         cost = math.nan
     stage = Stage(
         solver, run.history.shape[1], "interrupted", cost, time.perf_counter() - course.began

@@ -1,4 +1,6 @@
-"""What ``fit`` does where no solver is given; docs/reference/training.md has the measurements.
+"""What ``fit`` does where no solver is given, as docs/reference/training.md tells.
+
+docs/understand/solvers-measured.md has the measurements.
 
 A penalty is chosen by rows held out (`pick`; ``penalty.py`` has the search), and with it a solver
 for any loss (`general`). Where nobody is to choose a penalty, or none is better than any, the

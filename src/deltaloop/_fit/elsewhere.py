@@ -20,8 +20,11 @@ class Elsewhere:
 
     `observed` is the number of targets that are there, of instances whose weight is above 0;
     `sample` the instances that the warnings of a fit look at (x, y, labels, whether any targets
-    are missing), checked, and `weights` (k,) theirs, or None.
+    are missing), checked, and `weights` (k,) theirs, or None. `ends` says that no more sums can be
+    had once the fit was interrupted, as the others end with it.
     """
+
+    ends = False
 
     n: int
     observed: float

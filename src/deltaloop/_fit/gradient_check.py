@@ -28,9 +28,9 @@ class GradientCheck:
     Attributes
     ----------
     error : float
-        The largest relative error: |g_k - d_k| over the largest of |g_k|, |d_k| and
-        1/1000 of the largest |g| and |d| among the parameters checked. About 1e-7 or less
-        where the gradient is right; near 1 where it is wrong.
+        The largest relative error: ``|g_k - d_k|`` over the largest of ``|g_k|``, ``|d_k|``
+        and 1/1000 of the largest ``|g|`` and ``|d|`` among the parameters checked. About 1e-7
+        or less where the gradient is right; near 1 where it is wrong.
     index : int
         The parameter k with that error, a position in ``Network.parameters``.
     where : str

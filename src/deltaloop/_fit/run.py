@@ -60,6 +60,7 @@ from deltaloop.results import ConvergenceWarning, DivergenceWarning, FitResult, 
 from deltaloop.solvers import Solver
 
 if TYPE_CHECKING:
+    from deltaloop._fit.autosave import Prior
     from deltaloop._fit.elsewhere import Elsewhere
 
 __all__ = [
@@ -418,7 +419,10 @@ def train_stages(course: Course, stream: _core.Stream, first: int) -> Outcome:
     if course.prior is not None:
         parts = [course.prior.history, *parts]
     epochs = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
-    end = ending(course, epochs, gradient_norm(course, report, epochs))
+    norm = report.gradient_norm
+    if course.prior is not None:
+        norm = gradient_norm(course.prior, report, epochs)
+    end = ending(course, epochs, norm)
     wrong = ""
     if end.reason != "diverged":
         searched = course.remembered is not None
@@ -468,7 +472,7 @@ def conclude(
             "n_validation": course.watch.n,
             "converged": well and not wrong,
             "stop_reason": reason,
-            "gradient_norm": gradient_norm(course, report, epochs),
+            "gradient_norm": end.gradient_norm,
             "validation_cost": course.validation_cost,
             "best_epoch": course.best_epoch,
             "seconds": time.perf_counter() - course.began,
@@ -481,9 +485,9 @@ def conclude(
     )
 
 
-def gradient_norm(course: Course, report: _core.Report, epochs: NDArray[np.float64]) -> float:
-    """Return the norm of the last gradient of a run, which a file may have said."""
-    nothing = course.prior is not None and course.prior.history.shape[1] == epochs.shape[1]
+def gradient_norm(prior: Prior, report: _core.Report, epochs: NDArray[np.float64]) -> float:
+    """Return that at the end, which is the file's where the run that goes on had no more epochs."""
+    nothing = prior.history.shape[1] == epochs.shape[1]
     return float(epochs[3, -1]) if nothing and epochs.shape[1] else report.gradient_norm
 
 

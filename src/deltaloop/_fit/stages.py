@@ -62,61 +62,125 @@ def final_costs(run: _core.Fit) -> tuple[float, float]:
 class Course:
     """A fit: its arguments, validated, what follows from them, and what its stages have done."""
 
-    def __init__(self, network: _core.Core) -> None:
-        self.network = network
-        self.began = time.perf_counter()
-        self.watch, self.resumed = NO_VALIDATION, None
-        self.epochs: list[NDArray[np.float64]] = []  # of each stage
-        self.stages: list[Stage] = []
+    # Slots, whose reading takes 2 ns: a fit of a tiny network reads over a hundred of them.
+    __slots__ = (
+        "asked",
+        "autosave",
+        "bar",
+        "began",
+        "best",
+        "best_epoch",
+        "callback",
+        "chained",
+        "choice",
+        "class_weight",
+        "clock",
+        "elsewhere",
+        "epoch",
+        "epochs",
+        "every",
+        "goal",
+        "initial_cost",
+        "kind",
+        "labels",
+        "limits",
+        "missing",
+        "most",
+        "network",
+        "own",
+        "own_epochs",
+        "parts",
+        "prior",
+        "problem",
+        "remembered",
+        "resumed",
+        "sample_weight",
+        "seconds",
+        "seed",
+        "solvers",
+        "sources",
+        "split",
+        "stages",
+        "state",
+        "streamed",
+        "threads",
+        "tolerance",
+        "trained",
+        "validation_cost",
+        "warn",
+        "watch",
+        "x",
+        "y",
+    )  # fmt: skip
 
-    # What few fits have stands here, and is set where it differs: an object with more than 30
-    # attributes of its own is slow to make.
+    network: _core.Core
+    began: float
+    epochs: list[NDArray[np.float64]]  # of each stage
+    stages: list[Stage]
     # ---- the arguments ----
-    warn: Callable[..., object] = staticmethod(warnings.warn)
+    warn: Callable[..., object]
     solvers: tuple[Solver, ...]  # none: to be chosen
     chained: bool  # a list of solvers was given
-    most: tuple[int, ...] = ()  # epochs of each stage, where they are given or chosen
-    seconds: float | None = None
-    callback: object = None
+    most: tuple[int, ...]  # epochs of each stage, where they are given or chosen
+    seconds: float | None
+    callback: object
     every: int
-    sample_weight: object = None
-    class_weight: object = None
-    kind: str | None = None  # of the scaling to measure
-    seed: object = None
-    state: dict[str, object] | None = None  # to go on from
-    autosave: Autosave | None = None  # what writes the file of the fit
-    prior: Prior | None = None  # the run that goes on, of which a file has told
-    remembered: float | None = None  # the penalty that was chosen, now or by the fit that goes on
+    sample_weight: object
+    class_weight: object
+    kind: str | None  # of the scaling to measure
+    seed: object
+    state: dict[str, object] | None  # to go on from
+    autosave: Autosave | None  # what writes the file of the fit
+    prior: Prior | None  # the run that goes on, of which a file has told
+    remembered: float | None  # the penalty that was chosen, now or by the fit that goes on
     tolerance: float
     goal: float
     threads: int
-    own_epochs: bool = False  # the fit chooses their number
+    own_epochs: bool  # the fit chooses their number
     # ---- what follows from them, at last with the network held ----
     x: NDArray[Any]
     y: NDArray[Any]
     labels: bool
-    missing: bool = False  # some of the targets are
-    streamed: Opened | None = None  # where x and y are read from, if they are not in memory
+    missing: bool  # some of the targets are
+    streamed: Opened | None  # where x and y are read from, if they are not in memory
+    sources: tuple[Opened, ...]  # all that are, those of the validation included
     watch: Validation
     problem: Problem
-    choice: Choice | None = None  # what was chosen where no solver was given
+    choice: Choice | None  # what was chosen where no solver was given
     limits: Limits
     resumed: _state.Resumed | None
-    parts: NDArray[np.uintp] | None = None  # the rows to learn from, None for all of x
-    split: int | None = None  # the position of the stream before a fraction was set aside
-    bar: ProgressBar | None = None
+    parts: NDArray[np.uintp] | None  # the rows to learn from, None for all of x
+    split: int | None  # the position of the stream before a fraction was set aside
+    bar: ProgressBar | None
     own: bool  # it draws from the network's stream
     # With several processes that train one network: the seconds since it began, the same for all.
-    clock: Callable[[], float] | None = None
-    elsewhere: Elsewhere | None = None  # who has the instances; then x and y are a sample of them
+    clock: Callable[[], float] | None
+    elsewhere: Elsewhere | None  # who has the instances; then x and y are a sample of them
     # ---- what has been done ----
-    epoch: int = 0  # complete ones in total
-    initial_cost: float = math.nan
-    validation_cost: float = math.nan  # of the last stage
-    best: float = math.inf  # the lowest validation cost, and its epoch
-    best_epoch: int | None = None
-    asked: bool = False  # a callback has asked for the end
-    trained: bool = False  # the parameters may be others than at the start
+    epoch: int  # complete ones in total
+    initial_cost: float
+    validation_cost: float  # of the last stage
+    best: float  # the lowest validation cost, and its epoch
+    best_epoch: int | None
+    asked: bool  # a callback has asked for the end
+    trained: bool  # the parameters may be others than at the start
+
+    def __init__(self, network: _core.Core) -> None:
+        self.network = network
+        self.began = time.perf_counter()
+        self.watch, self.resumed = NO_VALIDATION, None
+        self.epochs, self.stages = [], []
+        self.warn = warnings.warn
+        self.most = self.sources = ()
+        self.seconds = self.callback = self.sample_weight = self.class_weight = None
+        self.kind = self.seed = self.state = self.autosave = None
+        self.prior = self.remembered = self.streamed = self.choice = None
+        self.parts = self.split = self.bar = self.clock = None
+        self.elsewhere = self.best_epoch = None
+        self.own_epochs = self.missing = self.asked = self.trained = False
+        self.epoch = 0
+        self.initial_cost = self.validation_cost = math.nan
+        self.best = math.inf
 
     @property
     def n(self) -> int:

@@ -85,7 +85,7 @@ def opened(
             )
         )
         course.x, course.y, course.labels = data.x, data.y, data.labels  # type: ignore[assignment]
-        course.missing, course.streamed = data.missing, data
+        course.missing, course.streamed, course.sources = data.missing, data, (data,)
         course.watch = watch(course, stack, validation, patience, skip, check_finite)
         if skip and not course.missing and course.watch.given is not None:
             course.missing = course.watch.given[1].ndim > 1 and _gaps.has(course.watch.given[1])
@@ -112,7 +112,7 @@ def watch(
         return NO_VALIDATION
     network, n = course.network, course.n
     if isinstance(validation, tuple | list) and len(validation) in (2, 3):
-        kind = _kinds.find(validation[0], validation[1])
+        kind = _kinds.find(validation[0], validation[1], ("validation[0]", "validation[1]"))
         if kind is not None:
             check_validation(network, 0.5, patience, 4, check_finite, skip)  # of patience alone
             data = stack.enter_context(
@@ -129,6 +129,7 @@ def watch(
                     threads=course.threads,
                 )
             )
+            course.sources = (*course.sources, data)
             if data.missing:
                 course.missing = True
             most = 0 if patience is None else int(patience)  # type: ignore[call-overload]

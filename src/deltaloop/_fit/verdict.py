@@ -174,7 +174,7 @@ def trouble(
         if constant and not learned:
             return (
                 "the network predicts the same for all instances, while Y varies; "
-                f"{advice(network)}, or try another seed, a weaker penalty or more units"
+                f"{advice(network)}, or try another seed, {end.solver._less_penalty}"
             )
     if end.reason in end.solver._emergencies and not at_rest(network, asked, end, learned):
         first = "in the first epoch" if end.epochs == 0 else f"after {end.epochs} epochs"

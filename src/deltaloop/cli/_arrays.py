@@ -47,7 +47,7 @@ from deltaloop.cli._solvers import (
     fit_options,
 )
 from deltaloop.cli._streams import check, say
-from deltaloop.cli._types import check_output
+from deltaloop.cli._types import check_checkpoint, check_output
 from deltaloop.datasets import load_digits
 from deltaloop.losses import Loss
 from deltaloop.losses import _of_text as of_text
@@ -69,6 +69,7 @@ def train(args: argparse.Namespace) -> None:
     check_output(args, "--plot", args.plot, used | {"--output-model": args.output_model})
     used |= {"--output-model": args.output_model, "--plot": args.plot}
     check_output(args, "--checkpoint", args.checkpoint, used, _table_files.DATA, needed=False)
+    check_checkpoint(args)
     if args.plot is not None:
         _pictures.check(args)
     _table_files.check_known(args.data)

@@ -80,7 +80,7 @@ def _polars() -> Any:
     try:
         import polars
     except ImportError:
-        raise ImportError("reading tables needs polars: pip install 'deltaloop[cli]'") from None
+        raise ImportError("reading tables needs polars: pip install 'deltaloop[tabular]'") from None
     return polars
 
 

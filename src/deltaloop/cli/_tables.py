@@ -110,7 +110,8 @@ def _trained(args: argparse.Namespace, progress: Progress) -> tuple[dict[str, An
         seed=args.seed,
     )
     args.solver = args.solver or [AUTO]
-    check_patience(args)
+    if rows is None:
+        check_patience(args)
     progress.stage("preparing")
     try:
         untyped = frozenset(() if _table_files.has_types(args.data) else names)

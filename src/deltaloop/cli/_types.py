@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from deltaloop import _scalars
-from deltaloop._files import atomic
+from deltaloop._files import atomic, state
 from deltaloop.cli._solvers import AUTO, SCHEDULES, SOLVERS
 
 __all__ = [
+    "check_checkpoint",
     "check_output",
     "count",
     "fraction",
@@ -165,3 +166,17 @@ def check_output(
         args.usage_error(f"argument {flag}: cannot write to {path!r}: {error.strerror or error}")
     except ValueError as error:
         args.usage_error(f"argument {flag}: {error}")
+
+
+def check_checkpoint(args: argparse.Namespace) -> None:
+    """Refuse to replace a file that is no checkpoint."""
+    if args.checkpoint is None:
+        return
+    try:
+        state.check_free(args.checkpoint)
+    except ValueError as error:
+        args.usage_error(f"argument --checkpoint: {error}")
+    except OSError as error:
+        args.usage_error(
+            f"argument --checkpoint: cannot read {args.checkpoint!r}: {error.strerror or error}"
+        )

@@ -9,6 +9,7 @@ import numpy as np
 
 from deltaloop._blocks import kinds as _kinds
 from deltaloop._blocks.ahead import each
+from deltaloop._blocks.block import Source
 from deltaloop._blocks.survey import instances, place
 from deltaloop.sklearn import _settings
 from deltaloop.sklearn._rows import Array
@@ -21,15 +22,25 @@ def find(X: Any, y: Any) -> _kinds.Kind | None:
     """Return the kind of X if it is read block by block, or None."""
     if type(X) is np.ndarray or hasattr(X, "tocsr"):
         return None
-    return _kinds.find(X, y)
+    return _kinds.find(X, y, ("X", "y"))
+
+
+def find_instances(X: Any) -> _kinds.Kind | None:
+    """Return the kind of X, instances to predict, if it is read block by block, or None."""
+    if type(X) is np.ndarray or hasattr(X, "tocsr"):
+        return None
+    return _kinds.find_instances(X)
 
 
 class Data:
     """Blocks of a source with targets: X (rows, m0), y, and weights or None."""
 
-    def __init__(self, kind: _kinds.Kind, X: Any, y: Any, sample_weight: Any) -> None:
+    def __init__(
+        self, estimator: Any, kind: _kinds.Kind, X: Any, y: Any, sample_weight: Any
+    ) -> None:
         named = sample_weight if isinstance(sample_weight, str) else None
         self.source = _kinds.reader(kind, X, y, named)
+        self.source.classes = hasattr(type(estimator), "predict_proba")
         self.weights = None
         if sample_weight is not None and named is None:
             self.weights = np.asarray(sample_weight)
@@ -70,9 +81,54 @@ def partial_fit(
     estimator: Any, kind: _kinds.Kind, X: Any, y: Any, sample_weight: Any, **classes: Any
 ) -> Any:
     """Train for one pass over the blocks."""
-    for x, target, s in Data(kind, X, y, sample_weight):
+    data = Data(estimator, kind, X, y, sample_weight)
+    for x, target, s in data:
         estimator.partial_fit(x, target, s, **classes)
+        estimator._input_names = list(data.source.names)
     return estimator
+
+
+def outputs(estimator: Any, kind: _kinds.Kind, X: Any) -> tuple[Array, np.dtype[Any]]:
+    """Return the outputs for all rows of X, and the type that a prediction has."""
+    source = _kinds.reader(kind, X, None)
+    source.alone = True
+    choose(estimator, source)
+    parts: list[Array] = []
+    types, row = [estimator._dtype], 0
+    m0 = estimator._ready().layers[0]
+    for i, block in enumerate(each(source)):
+        where = place("X", i, row)
+        x = instances(block, m0, where, check_finite=True, names=source.names)
+        parts.append(estimator._predict_blocks(x))
+        types.append(block.dtype)
+        row += len(x)
+    if not parts:
+        raise ValueError("X is empty: it has no instances")
+    return np.concatenate(parts), np.result_type(*types)
+
+
+def choose(estimator: Any, source: Source) -> None:
+    """Take the columns of a table that an estimator was fitted to, by their names."""
+    own = estimator.__dict__
+    names = own.get("_input_names") or own.get("feature_names_in_")
+    if names is not None and len(names):
+        source.choose(list(names))
+
+
+def scored(
+    estimator: Any, kind: _kinds.Kind, X: Any, y: Any, sample_weight: Any
+) -> tuple[Array, Array, Array | None]:
+    """Return the targets of all rows, the outputs for them, and their weights."""
+    data = Data(estimator, kind, X, y, sample_weight)
+    choose(estimator, data.source)
+    targets, parts = [], []
+    weights: list[Any] = []
+    for x, target, s in data:
+        targets.append(target.ravel() if target.ndim > 1 and target.shape[1] == 1 else target)
+        parts.append(estimator.predict(x))
+        weights.append(s)
+    s = None if weights[0] is None else np.concatenate(weights)
+    return np.concatenate(targets), np.concatenate(parts), s
 
 
 def fit(estimator: Any, kind: _kinds.Kind, X: Any, y: Any, sample_weight: Any) -> Any:
@@ -87,7 +143,7 @@ def fit(estimator: Any, kind: _kinds.Kind, X: Any, y: Any, sample_weight: Any) -
                 f"{name} needs all rows in memory, and X is {kind.named}, read in blocks; use sgd "
                 "or adam without early_stopping, or deltaloop.Network.fit, which takes every solver"
             )
-    data = Data(kind, X, y, sample_weight)
+    data = Data(estimator, kind, X, y, sample_weight)
     if data.source.once:
         raise ValueError("X can be read only once, and fit reads it once an epoch")
     classes = {}
@@ -128,6 +184,7 @@ def _epochs(estimator: Any, settings: Any, data: Data, classes: dict[str, Any]) 
         for x, y, s in data:
             y = y.ravel() if y.ndim > 1 and y.shape[1] == 1 else y
             estimator.partial_fit(x, y, s, **classes)
+            estimator._input_names = list(data.source.names)
             total += len(x) * estimator.loss_
             rows += len(x)
         loss = total / rows

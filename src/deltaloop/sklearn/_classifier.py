@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from scipy import sparse
 from sklearn.base import ClassifierMixin
+from sklearn.metrics import accuracy_score
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import column_or_1d
 from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
@@ -283,7 +284,8 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Instances.
+            Instances, or data that are read in blocks, as for ``fit``. Of a table the columns are
+            taken that the model was fitted to.
 
         Returns
         -------
@@ -308,7 +310,8 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Instances.
+            Instances, or data that are read in blocks, as for ``fit``. Of a table the columns are
+            taken that the model was fitted to.
 
         Returns
         -------
@@ -335,7 +338,8 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Instances.
+            Instances, or data that are read in blocks, as for ``fit``. Of a table the columns are
+            taken that the model was fitted to.
 
         Returns
         -------
@@ -346,6 +350,30 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         with np.errstate(divide="ignore"):
             np.log(a, out=a)
         return a.astype(dtype, copy=False)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Accuracy: the share of instances whose class is right.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Instances, or data that are read in blocks, as for ``fit``.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Their classes. With data that are read in blocks as for ``fit``.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the instances.
+
+        Returns
+        -------
+        float
+            From 0 to 1.
+        """
+        kind = _blocks.find(X, y)
+        if kind is None:
+            return float(super().score(X, y, sample_weight))
+        self._ready()
+        true, found, weights = _blocks.scored(self, kind, X, y, sample_weight)
+        return float(accuracy_score(true, found, sample_weight=weights))
 
     def to_onnx(self, path: str | os.PathLike[str]) -> None:
         """Write the model as an ONNX file in float64: see ``deltaloop.Network.to_onnx``.

@@ -120,7 +120,7 @@ t_ : int
     Instances seen in all calls.
 n_features_in_ : int
     Inputs.
-feature_names_in_ : ndarray of shape (n_features_in_,)
+feature_names_in_ : ndarray of strings, one for each input
     Their names, where ``X`` had names that are all strings.
 n_layers_, n_outputs_ : int
     Layers, the inputs among them, and outputs.

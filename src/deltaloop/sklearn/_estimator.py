@@ -149,6 +149,9 @@ class Perceptron(Training):
         network = self._ready()
         if self._is_plain(X, network):
             return network.predict(X), _FLOAT64
+        kind = _blocks.find_instances(X)
+        if kind is not None:
+            return _blocks.outputs(self, kind, X)
         X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
         return self._predict_blocks(X), np.result_type(X.dtype, self._dtype)
 
@@ -189,7 +192,7 @@ class Perceptron(Training):
             Instances. Sparse ones become dense block by block with the solvers sgd and adam, and
             all at once with the others. Or data that are read in blocks, as ``Network.fit`` takes
             them, by sgd or adam: y is then the name of a column, or None for blocks (X, y), and
-            shuffle is within blocks.
+            shuffle is within blocks. Classes are found in a first pass; they may be texts.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Targets.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -245,6 +248,7 @@ class Perceptron(Training):
                 raise ValueError(f"sample_weight must be at least 0, got {weights.min()}")
         if first:
             self._dtype = X.dtype
+            self.__dict__.pop("_input_names", None)
         targets, labels, n_outputs = plain or self._targets(y, incremental)
         weights = self._weights_of(y, weights, incremental)
         rows = Rows(X, targets, labels, weights)

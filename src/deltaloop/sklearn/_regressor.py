@@ -181,7 +181,8 @@ class MLPRegressor(RegressorMixin, Perceptron):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Instances.
+            Instances, or data that are read in blocks, as for ``fit``. Of a table the columns are
+            taken that the model was fitted to.
 
         Returns
         -------
@@ -192,6 +193,30 @@ class MLPRegressor(RegressorMixin, Perceptron):
         if a.shape[1] == 1:
             a = a.ravel()
         return a if a.dtype is dtype else a.astype(dtype, copy=False)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """R squared: 1 minus the squared error by that of the mean.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Instances, or data that are read in blocks, as for ``fit``.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Their targets. With data that are read in blocks as for ``fit``.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the instances.
+
+        Returns
+        -------
+        float
+            At most 1.
+        """
+        kind = _blocks.find(X, y)
+        if kind is None:
+            return float(super().score(X, y, sample_weight))
+        self._ready()
+        true, found, weights = _blocks.scored(self, kind, X, y, sample_weight)
+        return float(r2_score(true, found, sample_weight=weights))
 
     def to_onnx(self, path: str | os.PathLike[str]) -> None:
         """Write the model as an ONNX file in float64: see ``deltaloop.Network.to_onnx``.

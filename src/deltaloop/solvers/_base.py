@@ -46,6 +46,8 @@ class Solver:
     _takes: ClassVar[frozenset[str]] = frozenset({"weights", "l1", "l2"})
     # Why it takes no further penalty.
     _no_penalty: ClassVar[str] = ""
+    # What may help, beside another seed, where a penalty has left nothing but a constant.
+    _less_penalty: ClassVar[str] = "a weaker penalty or more units"
     # The reasons of its own to stop, with what they mean.
     _stop_reasons: ClassVar[Mapping[str, str]] = {}
     # Those of them that mean that it found no step, which is well only where there is none to find.

@@ -333,6 +333,8 @@ class BayesianRegularization(_SecondOrder):
     _name, _called = "br", "Bayesian regularisation"
     _takes = frozenset({"weights"})
     _no_penalty = "it has a penalty of its own, whose strength it estimates"
+    # Units that begin alike often end in this optimum, where the penalty grows without limit.
+    _less_penalty = "a network with init='nguyen_widrow' or fewer units"
     _chosen_for = "as errors are squared, and few for each parameter"
     _stop_reasons: ClassVar[Mapping[str, str]] = {
         "min_gradient": "the norm of the gradient of F is at most `min_gradient`",

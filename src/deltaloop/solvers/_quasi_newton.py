@@ -27,7 +27,7 @@ class LBFGS(Solver):
     - ``C(w + alpha d) <= C(w) + c1 alpha g.d`` and
     - ``|g(w + alpha d).d| <= c2 |g(w).d|``
 
-    and is first tried as 1, or as 1 / |g| where there are no pairs yet. An epoch is one such
+    and is first tried as 1, or as ``1 / |g|`` where there are no pairs yet. An epoch is one such
     iteration: one or two evaluations of the cost and its gradient, as a rule.
 
     Parameters
@@ -134,11 +134,11 @@ class ScaledConjugateGradient(Solver):
     """Moller's scaled conjugate gradients on the full batch: no line search, and little memory.
 
     Iteration k steps along p by alpha = -p.g / delta. The curvature delta along p is the
-    difference of the gradients at w + sigma p / |p| and w, over sigma / |p|, plus lambda |p|^2:
-    lambda grows until delta is positive and the cost decreases, and shrinks while the quadratic
-    model predicts the decrease well. Then ``p <- beta p - g`` with Polak and Ribiere's beta, and
-    every P steps ``p <- -g``. An epoch is one step that decreases the cost: two evaluations of the
-    cost and its gradient, and one more for each step that was refused.
+    difference of the gradients at ``w + sigma p / |p|`` and w, over ``sigma / |p|``, plus
+    ``lambda |p|^2``: lambda grows until delta is positive and the cost decreases, and shrinks
+    while the quadratic model predicts the decrease well. Then ``p <- beta p - g`` with Polak and
+    Ribiere's beta, and every P steps ``p <- -g``. An epoch is one step that decreases the cost:
+    two evaluations of the cost and its gradient, and one more for each step that was refused.
 
     Parameters
     ----------

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import numbers
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -87,6 +88,8 @@ def frame(data: Any) -> Any:
     except TypeError:
         what = f"{type(data).__module__.partition('.')[0]}.{type(data).__qualname__}"
         hint = "; call its collect() first" if "LazyFrame" in what else ""
+        if isinstance(data, str | os.PathLike):
+            hint = f" {os.fspath(data)!r}; read the file first, for example by pandas.read_csv"
         raise TypeError(
             "frame must be a table of pandas, polars, pyarrow, DuckDB or another library with an "
             f"Arrow stream, a dict of columns or an array, got {what}{hint}"
@@ -149,7 +152,7 @@ def _backend() -> Any:
     found = next((name for name in ("polars", "pandas", "pyarrow") if find_spec(name)), None)
     if found is None:
         raise ImportError(
-            "a dict of columns needs polars, pandas or pyarrow: pip install 'deltaloop[cli]'"
+            "a dict of columns needs polars, pandas or pyarrow: pip install 'deltaloop[tabular]'"
         )
     return found
 

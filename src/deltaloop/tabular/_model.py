@@ -321,10 +321,7 @@ class TabularModel(Travels, _estimator.Estimator):
             notices=data.notices,
             ignored={name: ignored.reason for name, ignored in data.ignored.items()},
             metadata={},
-            # Of a table that was read in blocks there is a sample, which says little of all rows.
-            _fingerprints=None
-            if data.numbers[0] is None
-            else Fingerprints.of(data.X[data.train], data.X[data.test]),
+            _fingerprints=data.fingerprints(),
             _seen=data.seen,
             train_rows=data.numbers[0],
             test_rows=data.numbers[1],

@@ -150,17 +150,23 @@ class Streamed(Prepared):
     def numbers(self) -> tuple[NDArray[np.intp] | None, NDArray[np.intp] | None]:
         return None, self.held
 
+    def fingerprints(self) -> None:
+        """Return none: the sample says little of all rows."""
+
     def to_train(self, network: Network) -> tuple[Any, Any, Scaling, Scaling | None]:
         assert self.scalings is not None
         inputs, outputs = self.scalings
         return self.blocks, None, inputs, outputs if network.output == "identity" else None
 
     def check(self, options: dict[str, Any]) -> dict[str, Any]:
-        if options.get("validation") is not None:
-            raise ValueError(
-                f"validation={options['validation']!r} sets rows aside at random, which a table "
-                "that is read in blocks does not: leave validation and patience out"
-            )
+        for name in ("validation", "patience"):
+            if options.get(name) is not None:
+                what = "sets rows aside" if name == "validation" else "needs rows set aside"
+                raise ValueError(
+                    f"{name}={options[name]!r} {what} at random, which a table that is read in "
+                    "blocks does not: leave validation and patience out, or read it whole by a "
+                    "larger memory"
+                )
         return with_blocks(options)
 
 

@@ -21,6 +21,7 @@ from deltaloop.network import Network
 from deltaloop.results import FitResult, stopped
 from deltaloop.tabular import _frames, _identifiers, _provenance, _reading, _report
 from deltaloop.tabular._columns import Table
+from deltaloop.tabular._fingerprints import Fingerprints
 from deltaloop.tabular._given import columns_of, target_of
 from deltaloop.tabular._kinds import Ignored, listed
 from deltaloop.tabular._options import Options
@@ -98,6 +99,10 @@ class Prepared:
     def numbers(self) -> tuple[NDArray[np.intp] | None, NDArray[np.intp] | None]:
         """The numbers of the rows to train on in the frame, and those to test on."""
         return self.rows[self.train], self.rows[self.test]
+
+    def fingerprints(self) -> Fingerprints | None:
+        """Return the fingerprints of the rows to train on, by which they are known again."""
+        return Fingerprints.of(self.X[self.train], self.X[self.test])
 
     def to_train(self, network: Network) -> tuple[Any, Any, Scaling, Scaling | None]:
         """Return inputs and targets to train on, and how they are scaled."""

@@ -190,17 +190,17 @@ def agree(
     channel: Channel,
     mine: Mine | None,
     error: BaseException | None,
-    callback: object,
-    callback_every: object,
+    every: int,
 ) -> list[dict[str, Any]]:
-    """Return what each rank has; raise on all where one is wrong, or they do not go together."""
+    """Return what each rank has; raise on all where one is wrong, or they do not go together.
+
+    Its callback is called after `every` epochs, 0 if there is none.
+    """
     about: dict[str, Any] = {"error": "" if error is None else f"{type(error).__name__}: {error}"}
     if mine is not None:
         about |= mine.about() | {"same": mine.same, "host": MPI.Get_processor_name()}
         about["others"] = None if mine.others is None else mine.others.about()
-        about["every"] = 0
-        if callback is not None:
-            about["every"] = _scalars.integer("callback_every", callback_every, at_least=1)
+        about["every"] = every
     known = channel.tell(about)
     wrong = [
         f"rank {rank} of {channel.size}: {other['error']}"
@@ -208,9 +208,18 @@ def agree(
         if other["error"]
     ]
     if error is not None:
-        raise error
+        raise shared(error)
     if wrong:
-        raise RankError("; ".join(wrong))
+        raise shared(RankError("; ".join(wrong)))
+    try:
+        compare(known)
+    except ValueError as differ:  # on all ranks
+        raise shared(differ) from None
+    return known
+
+
+def compare(known: list[dict[str, Any]]) -> None:
+    """Refuse ranks that do not go together."""
     for name, value in known[0]["same"].items():
         for rank, other in enumerate(known):
             if other["same"].get(name) != value:
@@ -222,7 +231,6 @@ def agree(
     check_alike(known, "X", "Y")
     if known[0]["others"] is not None:
         check_alike([other["others"] for other in known], "validation[0]", "validation[1]")
-    return known
 
 
 def check_alike(known: list[dict[str, Any]], x_name: str, y_name: str) -> None:
@@ -281,8 +289,7 @@ def together(
         heard = channel.gather(mine, [HEADER + 1] * channel.size, "the callbacks return", status)
         if error is not None:
             channel.explain(f"{type(error).__name__} in its callback: {error}")
-            error._shared = True  # type: ignore[attr-defined]
-            raise error
+            raise shared(error)
         return any(bool(one[0]) for one in heard)
 
     return ask, every

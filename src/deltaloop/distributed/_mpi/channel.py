@@ -12,7 +12,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
@@ -32,10 +32,90 @@ HEADER = 16
 EAGER, PAUSE, LOOK = 2e-4, 5e-5, 5e-3
 # Between two looks so many seconds count at most: a program that was stopped has not waited.
 STANDSTILL = 1.0
-# Where one rank leaves by an error all may, by the same one: so many seconds are theirs.
-GRACE = 5.0
-# The tag of a notice that a rank has left the fit, and of what is handed on from rank to rank.
-LEFT, CHAIN = 1, 2
+# At the end of a program that some ranks have left a fit of, each has so many seconds to say why.
+GRACE = 3.0
+# The tags: a rank has left the fit; it ends; what is handed on from rank to rank.
+LEFT, ENDS, CHAIN = 1, 3, 2
+# Bytes of a notice, with the reason, at most.
+NOTICE = 2000
+
+
+class Link:
+    """The duplicate of a communicator, and who has left the fit that it carries messages of."""
+
+    def __init__(self, given: MPI.Intracomm, comm: MPI.Intracomm) -> None:
+        self.given, self.comm = given, comm
+        self.rank, self.size = comm.Get_rank(), comm.Get_size()
+        # Ranks that have left, after so many exchanges, and why.
+        self.left: dict[int, tuple[int, str]] = {}
+        self.own: int | None = None  # after how many this rank has
+        self.sent: list[Any] = []
+
+    def hear(self) -> None:
+        """Note which ranks have left."""
+        status = MPI.Status()
+        while self.comm.Iprobe(MPI.ANY_SOURCE, LEFT, status):
+            notice = np.empty(status.Get_count(MPI.BYTE), np.uint8)
+            self.comm.Recv([notice, MPI.BYTE], status.Get_source(), LEFT)
+            text = bytes(notice[8:]).decode(errors="replace")
+            self.left[status.Get_source()] = int(notice[:8].view(np.int64)[0]), text
+
+    def leave(self, count: int, why: str) -> None:
+        """Tell the others that this rank does not go on, and why; it does not wait for them.
+
+        The next fit makes another duplicate. At the end of the program it turns out whether all
+        have left at the same point.
+        """
+        if self.own is not None:
+            return
+        self.own = count
+        text = why.encode(errors="replace")[: NOTICE - 8]
+        notice = np.frombuffer(np.int64(count).tobytes() + text, np.uint8)
+        self.tell(LEFT, notice)
+        if self.given.Get_attr(_KEY) is self:
+            self.given.Delete_attr(_KEY)
+        atexit.register(self.end)
+
+    def tell(self, tag: int, notice: Bytes) -> None:
+        """Send to all others; messages as short as these do not wait to be received."""
+        for rank in range(self.size):
+            if rank != self.rank:
+                self.sent.append(self.comm.Isend([notice, MPI.BYTE], rank, tag))
+
+    def end(self) -> None:
+        """End MPI, where messages are under way that nobody will receive: it cannot end well."""
+        if MPI.Is_finalized():
+            return
+
+        end = time.perf_counter() + GRACE
+
+        def all_left() -> bool:
+            self.hear()
+            return len(self.left) == self.size - 1 and bool(MPI.Request.Testall(self.sent))
+
+        if until(all_left, end) and all(count == self.own for count, _ in self.left.values()):
+            return  # all by the same error: nothing is under way
+        self.tell(ENDS, np.empty(0, np.uint8))
+        ended: set[int] = set()
+
+        def all_ended() -> bool:
+            status = MPI.Status()
+            while self.comm.Iprobe(MPI.ANY_SOURCE, ENDS, status):
+                self.comm.Recv([np.empty(0, np.uint8), MPI.BYTE], status.Get_source(), ENDS)
+                ended.add(status.Get_source())
+            return bool(len(ended) == self.size - 1)
+
+        until(all_ended, end)  # else the first one would end the others before they have spoken
+        self.comm.Abort(1)
+
+
+def until(done: Callable[[], bool], end: float) -> bool:
+    """Look again and again until it is done, or that time has come; whether it is done."""
+    while not done():
+        if time.perf_counter() >= end:
+            return False
+        time.sleep(PAUSE)
+    return True
 
 
 class Channel:
@@ -45,22 +125,29 @@ class Channel:
         self.limit = limit
         self.rank, self.size = comm.Get_rank(), comm.Get_size()
         self.began = time.perf_counter()
-        self.interrupted = self.broken = False
+        self.interrupted = False
         self.count = 0  # of exchanges
-        self.left: dict[int, int] = {}  # ranks that have left, after so many exchanges
-        self.given = comm
-        self.comm: Any = None  # until there is one
-        self.comm = self.duplicate(comm)
+        self.link: Link | None = None  # until there is one
+        self.link = self.duplicate(comm)
+        self.comm = self.link.comm
 
-    def duplicate(self, comm: MPI.Intracomm) -> MPI.Intracomm:
+    def duplicate(self, comm: MPI.Intracomm) -> Link:
         """Return the duplicate that belongs to a communicator, made once."""
         kept = comm.Get_attr(_KEY)
-        if isinstance(kept, MPI.Intracomm):
-            return kept
+        if isinstance(kept, Link):
+            kept.hear()
+            if not kept.left:
+                return kept
+            kept.leave(self.count, next(iter(kept.left.values()))[1])
         made, request = comm.Idup()
-        self.exchange(request, "all ranks call fit")
-        comm.Set_attr(_KEY, made)
-        return made
+        try:
+            self.exchange(request, "all ranks call fit")
+        except BaseException:  # the others cannot be told
+            atexit.register(comm.Abort, 1)
+            raise
+        link = Link(comm, made)
+        comm.Set_attr(_KEY, link)
+        return link
 
     def wait(self, request: MPI.Request, what: str) -> None:
         """Wait for a request; TimeoutError after the limit, RuntimeError where a rank has left."""
@@ -80,7 +167,6 @@ class Channel:
                 looked = now
                 self.look()
             if waited > self.limit:
-                self.give_up()
                 raise TimeoutError(
                     f"rank {self.rank} of {self.size} has waited {self.limit:g} s until {what}: "
                     "another rank has ended, stands still or does not take part; every rank must "
@@ -94,47 +180,19 @@ class Channel:
 
     def look(self) -> None:
         """Raise if a rank has left that this exchange needs."""
-        self.hear()
-        for rank, count in self.left.items():
-            if count < self.count:  # else it has done its part before
-                self.give_up()
-                raise RankError(
-                    f"rank {rank} of {self.size} has left the fit by an error of its own; see what "
-                    "it says"
-                )
-
-    def hear(self) -> None:
-        """Note which ranks have left, and after how many exchanges."""
-        status = MPI.Status()
-        while self.comm is not None and self.comm.Iprobe(MPI.ANY_SOURCE, LEFT, status):
-            count = np.empty(1, np.int64)
-            self.comm.Recv(count, status.Get_source(), LEFT)
-            self.left[status.Get_source()] = int(count[0])
-
-    def leave(self) -> None:
-        """Tell the others that this rank does not go on, and hear whether they do."""
-        if self.broken or self.size == 1:
+        if self.link is None:
             return
-        count = np.array([self.count], np.int64)
-        sent = [self.comm.Isend(count, r, LEFT) for r in range(self.size) if r != self.rank]
-        waited, last = 0.0, time.perf_counter()
-        while not (MPI.Request.Testall(sent) and len(self.left) == self.size - 1):
-            self.hear()
-            time.sleep(PAUSE)
-            now = time.perf_counter()
-            waited += min(now - last, STANDSTILL)
-            last = now
-            if waited > min(self.limit, GRACE):
-                self.give_up()  # they wait for an exchange that does not come
-                return
+        self.link.hear()
+        for count, why in self.link.left.values():
+            if count < self.count:  # else it has done its part before
+                self.link.leave(self.count, why)
+                raise RankError(why)
 
-    def give_up(self) -> None:
-        """Note that messages are under way that nobody will receive: MPI cannot end well."""
-        if not self.broken:
-            self.broken = True
-            if self.comm is not None:
-                self.given.Delete_attr(_KEY)
-            atexit.register(self.given.Abort, 1)
+    def leave(self, error: BaseException) -> None:
+        """Tell the others that this rank ends by an error of its own."""
+        if self.link is not None and self.size > 1:
+            text = f"{type(error).__name__}: {error}".removesuffix(": ")
+            self.link.leave(self.count, f"rank {self.rank} of {self.size}: {text}")
 
     # ---- exchanges, each with a header from every rank ----
 
@@ -198,9 +256,10 @@ class Channel:
         if FAILED in fare:
             if status == FAILED:
                 return  # it has its own error to raise, after `explain`
-            raise RankError(self.explain(""))
+            raise shared(RankError(self.explain("")))
         which = fare.index(INTERRUPTED)
-        raise KeyboardInterrupt(f"rank {which} of {self.size} was interrupted, and all with it")
+        what = f"rank {which} of {self.size} was interrupted, and all with it"
+        raise shared(KeyboardInterrupt(what))
 
     def explain(self, error: str) -> str:
         """Tell the others why this rank has failed, or hear it."""
@@ -271,7 +330,7 @@ def shared(error: BaseException) -> BaseException:
     return error
 
 
-def _free(comm: MPI.Comm, key: int, kept: MPI.Intracomm) -> None:
+def _free(comm: MPI.Comm, key: int, kept: Link) -> None:
     """Forget the duplicate with its communicator; to free it all ranks would have to wait."""
 
 

@@ -32,7 +32,7 @@ from deltaloop.distributed._mpi.arguments import (
     share,
     together,
 )
-from deltaloop.distributed._mpi.channel import Channel, RankError, shared
+from deltaloop.distributed._mpi.channel import Channel, shared
 from deltaloop.distributed._mpi.rows import Data, Rows
 from deltaloop.distributed._mpi.sums import Sums
 from deltaloop.network import Network
@@ -42,6 +42,8 @@ from deltaloop.solvers import Solver
 if TYPE_CHECKING:
     from deltaloop._arguments.problem import Problem
 
+# Seconds that a rank waits for the others, where it is not told how many.
+LIMIT = 600.0
 # Bytes of rows that travel at once to all ranks, for mini-batches that all ranks compute.
 WINDOW = 2**22
 
@@ -74,7 +76,7 @@ def fit(
     n_threads: int | None = None,
     seed: int | None = None,
     check_finite: bool = True,
-    timeout: float = 600.0,
+    timeout: float = LIMIT,
 ) -> FitResult:
     """Train a network on rows that the ranks of an MPI communicator have, each its own.
 
@@ -155,10 +157,12 @@ def fit(
     >>> net = dl.Network((4, 8, 1), seed=0)  # doctest: +SKIP
     >>> result = fit(net, X, X[:, :1] ** 2, solver=dl.LBFGS(), max_epochs=50)  # doctest: +SKIP
     """
-    limit = _scalars.real("timeout", timeout)
-    if not limit > 0:
-        raise ValueError(f"timeout must be positive seconds, got {timeout!r}")
-    channel = Channel(MPI.COMM_WORLD if comm is None else comm, limit)
+    if comm is not None and not isinstance(comm, MPI.Intracomm):
+        raise TypeError(
+            f"comm must be a communicator of mpi4py such as MPI.COMM_WORLD, got {comm!r:.60}"
+        )
+    # What is wrong with the arguments of one rank ends all: so there is a channel before a check.
+    channel = Channel(MPI.COMM_WORLD if comm is None else comm, limit_of(timeout) or LIMIT)
     same: dict[str, Any] = {
         "solver": solver,
         "max_epochs": max_epochs,
@@ -176,17 +180,20 @@ def fit(
     }
     with channel.listening():
         try:
-            mine = prepare(net, X, Y, sample_weight, validation, same, check_finite)
-            mine.resume = going_on(resume, checkpoint)
-            if channel.rank == 0:
-                check_file(checkpoint, checkpoint_every)
-            mine.same["resume"] = digest_of(mine.resume)
-            error: BaseException | None = None
-        except Exception as wrong:
-            mine, error = None, wrong
-        threads = 0 if n_threads is None or error is not None else _scalars.threads(n_threads)
-        known = agree(channel, mine, error, callback, callback_every)
-        try:
+            mine, error, threads = None, None, 0
+            try:
+                check_limit(timeout)
+                threads = 0 if n_threads is None else _scalars.threads(n_threads)
+                callback_every = _scalars.integer("callback_every", callback_every, at_least=1)
+                checked = prepare(net, X, Y, sample_weight, validation, same, check_finite)
+                checked.resume = going_on(resume, checkpoint)
+                if channel.rank == 0:
+                    check_file(checkpoint, checkpoint_every)
+                checked.same["resume"] = digest_of(checked.resume)
+                mine = checked
+            except BaseException as wrong:
+                error = wrong
+            known = agree(channel, mine, error, 0 if callback is None else callback_every)
             data, other = share(channel, net, mine, known, same["class_weight"])
             how = same | {"check_finite": False, "n_threads": threads or own_threads(known)}
             how["resume"] = None if mine is None else mine.resume
@@ -202,16 +209,32 @@ def fit(
             result = train(channel, net, data, other, how)
             channel.clock()  # all have come to the end
             return result
-        except (RankError, TimeoutError, KeyboardInterrupt):
+        except BaseException as raised:
+            if not getattr(raised, "_shared", False):
+                channel.leave(raised)
             raise
-        except BaseException as error:
-            if not getattr(error, "_shared", False):
-                channel.leave()
-            raise
+
+
+def limit_of(timeout: object) -> float | None:
+    """Return the seconds that are waited at most, None if these are none."""
+    try:
+        return check_limit(timeout)
+    except (TypeError, ValueError):
+        return None
+
+
+def check_limit(timeout: object) -> float:
+    """Return the seconds that are waited at most."""
+    limit = _scalars.real("timeout", timeout)
+    if not limit > 0:
+        raise ValueError(f"timeout must be positive seconds, got {timeout!r}")
+    return limit
 
 
 class Ranks(Elsewhere):
     """The rows of all ranks, for the fit that every rank runs."""
+
+    ends = True
 
     def __init__(
         self, data: Data, other: Data | None, problem: Problem, threads: int, timed: bool
