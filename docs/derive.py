@@ -150,9 +150,13 @@ def options(command: str) -> Callable[[], str]:
 
 
 def cell(text: str) -> str:
-    """Let a text stand in a cell of a table: bars are not borders, and pages are links."""
+    """Let a text stand in a cell of a table: bars are not borders, and pages are links.
+
+    Options and a lone quote are code, so that no typography changes their signs.
+    """
     page = re.sub(r"docs/reference/(\w+)\.md", r"[\1.md](\1.md)", text.replace("|", "\\|"))
-    return " ".join(page.split())
+    page = re.sub(r"(?<![\w`-])--[a-z][a-z-]*", r"`\g<0>`", page)
+    return " ".join(page.replace(" ' ", " `'` ").split())
 
 
 TABLES: dict[str, Callable[[], str]] = {

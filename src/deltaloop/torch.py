@@ -95,7 +95,7 @@ def to_torch(network: _core.Core) -> nn.Sequential:
     modules: list[nn.Module] = []
     layers = zip(*_layers.views(network.layers, network._parameters), names, strict=True)
     for l, (w, b, name) in enumerate(layers, start=1):
-        layer = [_linear(w, b), *([_make(_MODULES[name])] if name in _MODULES else [])]
+        layer = [_linear(w, b), *([] if name == "identity" else [_module(name, l)])]
         modules += [Residual(*layer)] if l in skips else layer
     scaling = network._scaling
     if scaling is not None and scaling.scales_inputs:
@@ -103,6 +103,16 @@ def to_torch(network: _core.Core) -> nn.Sequential:
     if scaling is not None and scaling.scales_outputs:
         modules.append(Unscale(scaling.output_offset.copy(), scaling.output_scale.copy()))
     return nn.Sequential(*modules)
+
+
+def _module(activation: str, l: int) -> nn.Module:
+    """Return the module of the activation of layer l. ValueError if there is none."""
+    if activation not in _MODULES:
+        raise ValueError(
+            f"to_torch needs a module for each activation, and the {activation} units of layer {l} "
+            "have none; give their row in deltaloop/_activations.py torch=Module(...)"
+        )
+    return _make(_MODULES[activation])
 
 
 def _linear(w: Any, b: Any) -> nn.Linear:

@@ -10,6 +10,7 @@ import pytest
 import deltaloop as dl
 from deltaloop import _core
 from deltaloop._activations import TRAINABLE as HIDDEN
+from deltaloop._c import functions32, functions64
 from tests.c_export.compiled import CC, STRICT, Compiled, needs_cc, same
 
 FMA = any(name != "base" for name in _core.ISAS)
@@ -264,6 +265,20 @@ def test_refused_by_name_before_a_byte_is_written(tmp_path, options, error, mess
     net = dl.Network([2, 3, 1], activation="step", seed=0)
     with pytest.raises(error, match=message):
         net.to_c(tmp_path / "net.c", **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(
+    ("function", "options"),
+    [("elu", {}), ("elu_delta", {"jacobian": True}), ("elu_delta", {"train": "sgd"})],
+)
+def test_activation_without_a_function_is_named(tmp_path, monkeypatch, dtype, function, options):
+    for known in (functions64, functions32):
+        monkeypatch.delitem(known.FUNCTIONS, function)
+    net = dl.Network([2, 3, 3, 1], activation=["tanh", "elu"], output="identity", seed=0)
+    with pytest.raises(ValueError, match=rf"elu units of layer 2 have no {function} in {dtype}"):
+        net.to_c(tmp_path / "net.c", dtype=dtype, **options)
     assert list(tmp_path.iterdir()) == []
 
 

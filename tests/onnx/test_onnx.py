@@ -46,6 +46,14 @@ def points():
     return np.concatenate([z, -z]).reshape(-1, 1)
 
 
+def test_activation_without_a_form_is_named(path, monkeypatch):
+    monkeypatch.setitem(FORMS, "mish", ())
+    net = dl.Network([1, 2, 2, 1], activation=["tanh", "mish"], seed=0)
+    with pytest.raises(ValueError, match=r"mish units of layer 2 .*onnx=Operator"):
+        net.to_onnx(path)
+    assert not path.exists()
+
+
 class TestPredictions:
     @pytest.mark.parametrize("activation", HIDDEN)
     def test_activations_everywhere(self, activation, path):

@@ -25,6 +25,12 @@ def output_of(module, X):
 
 
 class TestToTorch:
+    def test_activation_without_a_module_is_named(self, monkeypatch):
+        monkeypatch.delitem(deltaloop.torch._MODULES, "mish")
+        net = dl.Network([1, 2, 2, 1], activation=["tanh", "mish"], output="identity", seed=0)
+        with pytest.raises(ValueError, match=r"mish units of layer 2 .*torch=Module"):
+            net.to_torch()
+
     @pytest.mark.parametrize("activation", HIDDEN)
     def test_activations_everywhere(self, activation):
         network = dl.Network.from_weights(

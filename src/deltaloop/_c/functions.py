@@ -14,10 +14,34 @@ _BITS = ("bits", "real")
 # Those whose derivative is a result of its own, which feedforward keeps.
 KEPT = ("silu", "gelu", "mish")
 
+# Those that forward.py and jacobian.py write by themselves.
+_BY_HAND = ("identity", "softmax")
+
+
+def check(activations: Iterable[str], dtype: str, derivatives: bool) -> None:
+    """Raise ValueError if one of the activations of layers 1, 2, ... is not written in C."""
+    known = _known(dtype)
+    for l, name in enumerate(activations, start=1):
+        if name in _BY_HAND:
+            continue
+        slope = f"{name}_both" if name in KEPT else f"{name}_delta"
+        for function in (name, slope) if derivatives else (name,):
+            if function not in known:
+                raise ValueError(
+                    f"a C file needs a function for each activation, and the {name} units of "
+                    f"layer {l} have no {function} in {dtype}; write it in "
+                    f"deltaloop/_c/functions{dtype[-2:]}.py"
+                )
+
+
+def _known(dtype: str) -> dict[str, str]:
+    """Return the functions of a type by their names."""
+    return functions64.FUNCTIONS if dtype == "float64" else functions32.FUNCTIONS
+
 
 def needed(names: Names, text: str) -> str:
     """Return the functions that a text names, before it those they need; see `Names.fill`."""
-    known = functions64.FUNCTIONS if names.dtype == "float64" else functions32.FUNCTIONS
+    known = _known(names.dtype)
     found: set[str] = set()
     todo = list(_named(known, text))
     while todo:

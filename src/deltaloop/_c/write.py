@@ -237,6 +237,10 @@ def write(
         if asked.train is not None:
             backward.check(plain, "train")
             _check_loss(plain)
+        derivatives = asked.jacobian or asked.train is not None
+        functions.check(
+            (layer.activation for layer in plain.layers), asked.names.dtype, derivatives
+        )
         source, header = texts(network, plain, asked, os.path.basename(name), front, note)
     write_bytes(name, source.encode("utf-8", "surrogateescape"))
     if asked.header:

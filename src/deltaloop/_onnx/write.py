@@ -14,7 +14,7 @@ from deltaloop._files.atomic import write_bytes
 from deltaloop._files.description import entries_of
 from deltaloop._files.header import check_finite
 from deltaloop._files.paths import naming, path_name
-from deltaloop._onnx.activations import FLOAT64, FORMS
+from deltaloop._onnx.activations import FLOAT64, FORMS, Form
 
 # Operators and file format of 2022: ONNX Runtime 1.12 reads them, and nothing newer is needed.
 OPSET = 17
@@ -200,6 +200,18 @@ def _of_labels(writer: Writer, value: str, n_outputs: int) -> list[Any]:
     return [label, writer.info(value, ["n", n_outputs])]
 
 
+def _form(activation: str, l: int) -> Form:
+    """Return what writes the activation of layer l. ValueError if there is nothing."""
+    forms = FORMS[activation]
+    if not forms:
+        raise ValueError(
+            f"an ONNX file needs operators for each activation, and the {activation} units of "
+            f"layer {l} have none; give their row in deltaloop/_activations.py onnx=Operator(...), "
+            "or compose them in deltaloop/_onnx/activations.py"
+        )
+    return forms[0]
+
+
 def layers_of(writer: Any, network: _core.Core, a: str) -> str:
     """Write the network of the value `a`, and return that of its outputs.
 
@@ -219,7 +231,7 @@ def layers_of(writer: Any, network: _core.Core, a: str) -> str:
         writer.place = f"layer{l}/"
         weights, biases = writer.array(f"weights.{l}", w), writer.array(f"biases.{l}", b)
         z = writer.node("Gemm", a, weights, biases)
-        g = FORMS[activation][0](writer, z)
+        g = _form(activation, l)(writer, z)
         a = writer.node("Add", g, a) if l in skips else g
     if scaling is not None and scaling.scales_outputs:
         writer.place = "scaling/"
