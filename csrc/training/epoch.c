@@ -102,6 +102,8 @@ enum mlp_event mlp_full_advance(struct mlp_fit *fit, struct mlp_full *full,
     if (!full->in_pass && full->stepped && !full->entered) {
         mlp_fit_keep(fit);
         step(fit);
+        if (!fit->net->kernels->all_finite(fit->net->n_parameters, fit->net->parameters))
+            return mlp_fit_diverge(fit);
     }
     if (!full->in_pass && full->stepped && fit->epochs + 1 == fit->options.most)
         fit->bare = 1;
@@ -116,7 +118,7 @@ enum mlp_event mlp_full_advance(struct mlp_fit *fit, struct mlp_full *full,
         fit->last_norm.high = mlp_fit_gradient_norm(fit);
         return mlp_fit_begin(fit);
     }
-    if (!mlp_fit_healthy(fit, fit->pass.cost))
+    if (!isfinite(fit->pass.cost.high))
         return mlp_fit_diverge(fit);
     return mlp_fit_epoch(fit, fit->pass.cost, 1);
 }

@@ -162,8 +162,8 @@ enum mlp_event mlp_fit_run(struct mlp_fit *fit, size_t until, double work, size_
         if (event != MLP_PAUSED || (fit->seeking && mlp_fit_row(fit) > 0))
             break;
     }
-    /* No later step makes such parameters finite again, so the end of the epoch would say the same. */
-    if (event == MLP_PAUSED && fit->method->row != NULL && fit->kept &&
+    /* Mini-batches: no later step makes such parameters finite again, and the epoch's end would say the same. */
+    if (event == MLP_PAUSED && fit->options.batch_size && fit->kept &&
         !fit->net->kernels->all_finite(fit->net->n_parameters, fit->net->parameters))
         event = mlp_fit_diverge(fit);
     fit->elapsed += mlp_seconds() - since;

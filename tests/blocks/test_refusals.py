@@ -247,7 +247,8 @@ def test_what_is_no_data(data, message):
     )
     with pytest.raises(TypeError, match=validation):
         net.fit(blocks(), None, solver=dl.LBFGS(), validation=data)
-    estimators = pytest.importorskip("deltaloop.sklearn")
+    pytest.importorskip("sklearn")
+    estimators = importlib.import_module("deltaloop.sklearn")
     for estimator in (estimators.MLPRegressor(), estimators.MLPClassifier()):
         with pytest.raises(TypeError, match=message.replace("Y must", "y must")):
             estimator.fit(*data)
