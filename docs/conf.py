@@ -42,6 +42,8 @@ exclude_patterns = ["_*", "gallery", "sg_execution_times.rst"]
 # Anchors are those of the headings in a repository's viewer.
 myst_heading_anchors = 4
 myst_enable_extensions = ["dollarmath"]
+# Two hyphens begin an option of a command, and straight quotes are part of commands: they stay.
+smartquotes = False
 math_renderer = html_math_renderer = "mathml"
 # A lexer that does not know a word of a listing is no fault of the page.
 suppress_warnings = ["misc.highlighting_failure"]

@@ -44,6 +44,14 @@ def test_other_arrays(values, remedy):
         network().predict(values)
 
 
+def test_a_table_of_text():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"town": ["a", "b"]})
+    remedy = "; try X.astype(float), or deltaloop.tabular.TabularModel, which takes columns of text"
+    with pytest.raises(TypeError, match=re.escape(remedy) + "$"):
+        network().predict(frame)
+
+
 @pytest.mark.parametrize("name", ["lbfgs", "L-BFGS", "LBFGS", "l_bfgs"])
 def test_names_of_solvers(name):
     with pytest.raises(TypeError, match=r"; did you mean deltaloop.LBFGS\(\)\?$"):

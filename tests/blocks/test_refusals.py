@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import importlib
 import threading
 
 import numpy as np

@@ -768,7 +768,9 @@ class TestNumbersThatAreText:
         text[20:30] = [f"b{i}" for i in range(10)]
         y = [None, *np.arange(41) * 0.5]
         why = "text with 40 different values, most of them numbers, but row 20 holds 'b0'"
-        with pytest.warns(UserWarning, match=f"column 'a' is ignored: {why}; a category has"):
+        with pytest.warns(
+            UserWarning, match=f"column 'a' is ignored: {why}; a category has at most"
+        ):
             model = TabularModel().fit({"a": text, "b": [1.0, 2.0, 4.0] * 14, "y": y}, "y", **QUICK)
         assert model.ignored == {"a": why}
 

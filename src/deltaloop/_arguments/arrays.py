@@ -103,7 +103,10 @@ def _remedy(name: str, values: object, array: Array) -> str:
         )
     if text or (array.dtype.kind == "O" and array.ndim):
         made = isinstance(values, np.ndarray) or hasattr(values, "astype")
-        return f"; try {name}.astype(float)" if made else f"; try numpy.array({name}, dtype=float)"
+        remedy = f"{name}.astype(float)" if made else f"numpy.array({name}, dtype=float)"
+        if hasattr(values, "columns"):
+            remedy += ", or deltaloop.tabular.TabularModel, which takes columns of text"
+        return f"; try {remedy}"
     return ""
 
 

@@ -354,8 +354,12 @@ class Category(Kind):
         assert values.text is not None
         missing = bool(values.missing[rows].any())
         categories = sorted({text for text in values.text if text is not None})
-        if len(categories) > min(MAX_CATEGORIES, MAX_SHARE * len(values)):
-            return Ignored(f"text with {len(categories)} different values", "a category has fewer")
+        at_most = int(min(MAX_CATEGORIES, MAX_SHARE * len(values)))
+        if len(categories) > at_most:
+            return Ignored(
+                f"text with {len(categories)} different values",
+                f"a category has at most {at_most} here",
+            )
         if constant(missing, len({values.text[i] for i in rows} - {None})):
             return CONSTANT
         column = Column(values.name, self.name, missing, tuple(categories))
