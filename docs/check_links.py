@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 ROOT = Path(__file__).resolve().parents[1]
 # What a build makes, and what is not of this repository.
-LEFT_OUT = {".git", ".venv", "auto_gallery", "build", "dist", "node_modules", "project"}
+LEFT_OUT = {".git", ".venv", "auto_gallery", "build", "dist", "node_modules"}
 FENCE = re.compile(r"^( *)(```+|~~~+).*?^\1\2[ ]*$|<!--.*?-->", re.M | re.S)
 CODE = re.compile(r"(`+)(?!`).*?(?<!`)\1(?!`)", re.S)
 LINK = re.compile(r"!?\[(?:[^\[\]]|\[[^\[\]]*\])*\]\(\s*<?([^)\s>]+)>?(?:\s+\"[^\"]*\")?\s*\)")
@@ -59,8 +59,9 @@ def wrong_in_markdown(path: Path) -> list[str]:
 
 def markdown_files() -> list[Path]:
     """Return the Markdown files of the repository."""
+    made = set((ROOT / "docs" / "project").glob("*.md")) - {ROOT / "docs" / "project" / "index.md"}
     files = (p for p in ROOT.rglob("*.md") if not LEFT_OUT & set(p.relative_to(ROOT).parts[:-1]))
-    return sorted(files)
+    return sorted(set(files) - made)
 
 
 class Page(HTMLParser):

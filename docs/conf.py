@@ -94,6 +94,7 @@ html_theme_options = {
     "logo": {"text": "deltaloop"},
     "header_links_before_dropdown": 7,
     "navbar_align": "left",
+    "collapse_navigation": True,
     "navigation_with_keys": True,
     "show_prev_next": True,
     "secondary_sidebar_items": ["page-toc"],

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import hypothesis
@@ -70,6 +71,7 @@ def pytest_report_header() -> str:
     return f"deltaloop: {runtime['version']}, isa {runtime['isa']}"
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Let fits end badly: most tests fit random numbers, and look at bits or limits.
 
@@ -86,6 +88,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if slow:
             config.hook.pytest_deselected(items=slow)
             items[:] = [item for item in items if not item.get_closest_marker("slow")]
+
+
+@pytest.fixture
+def record_property(
+    record_property: Callable[[str, object], None],
+) -> Callable[[str, object], None]:
+    """Record text: reports go from process to process, with plain objects alone."""
+
+    def record(name: str, value: object) -> None:
+        record_property(name, str(value))
+
+    return record
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.domains.python import ObjectEntry
 from sphinx.transforms import SphinxTransform
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
@@ -41,15 +42,28 @@ class LinkNames(SphinxPostTransform):
             if isinstance(node.parent, nodes.reference) or not inside_text(node):
                 continue
             match = NAME.match(node.astext())
-            name = match and f"deltaloop.{match[1]}"
-            found = name and domain.objects.get(name)
-            if not found or (name.count(".") == 1 and match[1].islower()):
+            found = match and target(match[1], domain.objects)
+            if not found:
                 continue
             uri = self.app.builder.get_relative_uri(self.env.docname, found.docname)
             uri = "" if found.docname == self.env.docname else uri
             link = nodes.reference("", "", internal=True, refuri=f"{uri}#{found.node_id}")
             node.replace_self(link)
             link += node
+
+
+def target(name: str, objects: Mapping[str, ObjectEntry]) -> ObjectEntry | None:
+    """Return what a name of a page leads to: itself, or for an attribute maybe its class.
+
+    ``net`` is what pages call a network; a word such as ``fit`` alone may mean anything.
+    """
+    name = f"Network.{name[4:]}" if name.startswith("net.") else name
+    owner = name.rpartition(".")[0]
+    if owner == "" and name.islower():
+        return None
+    return objects.get(f"deltaloop.{name}") or (
+        objects.get(f"deltaloop.{owner}") if owner[:1].isupper() else None
+    )
 
 
 class TrimBlocks(SphinxTransform):

@@ -1,7 +1,7 @@
 """Brings files of the repository onto the site: whole pages, and the sources that pages link to.
 
-README.md, CONTRIBUTING.md and CHANGELOG.md become pages of ``project/``, a folder that each build
-writes anew. A link to any other file outside of ``docs/`` leads to a page that shows this file.
+README.md, CONTRIBUTING.md and their like become pages of ``project/``, which each build writes
+anew. A link to any other file outside of ``docs/`` leads to a page that shows this file.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ PROJECT = {
     "README.md": "project/readme",
     "CONTRIBUTING.md": "project/contributing",
     "CHANGELOG.md": "project/changes",
+    "SECURITY.md": "project/security",
+    "CODE_OF_CONDUCT.md": "project/conduct",
 }
 # Where the scripts of the gallery become pages; their folder is what a repository's viewer shows.
 GALLERY = re.compile(r"docs/gallery(?:/(?P<script>plot_\w+)\.py|/(?:README|GALLERY_HEADER)\.\w+)?$")

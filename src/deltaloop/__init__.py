@@ -9,6 +9,7 @@
 import typing as _typing
 
 from deltaloop._core import __version__
+from deltaloop._include import get_include
 from deltaloop._runtime import runtime
 from deltaloop.convert import from_onnx, from_sklearn, from_torch
 from deltaloop.inits import Uniform
@@ -76,6 +77,7 @@ __all__ = [
     "from_onnx",
     "from_sklearn",
     "from_torch",
+    "get_include",
     "load",
     "runtime",
 ]

@@ -63,6 +63,7 @@ def as_of(net, isa):
     return twin
 
 
+@pytest.mark.slow
 @needs_cc
 @pytest.mark.parametrize("arithmetic", [pytest.param("fma", marks=needs_fma), "base"])
 def test_bytes_of_predict_and_jacobian(tmp_path, arithmetic):
@@ -163,6 +164,7 @@ def targets(rng, loss, output, m):
     return rng.poisson(2.0, m).astype(float) if loss == "poisson" else rng.standard_normal(m)
 
 
+@pytest.mark.slow
 @needs_cc
 def test_steps_are_those_of_the_trainer(tmp_path):
     rng = np.random.default_rng(5)

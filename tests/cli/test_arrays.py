@@ -581,6 +581,7 @@ class TestDataErrors:
         assert not marker.exists()
 
 
+@pytest.mark.slow
 @hypothesis.settings(
     max_examples=200, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture]
 )

@@ -50,6 +50,7 @@ def data(request, tmp_path):
             "--validation", "0.2"]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX's signals")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signal_then_resume(data, number, run, tmp_path):

@@ -198,6 +198,7 @@ class TestOutputs:
             assert message in err
         os.unlink("same.csv")
 
+    @pytest.mark.slow
     def test_devices(self, speak, shell):
         pytest.importorskip("matplotlib")
         null = "/dev/null"

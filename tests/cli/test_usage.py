@@ -196,7 +196,7 @@ class TestProcess:
 
     @pytest.mark.skipif(os.name != "posix", reason="needs POSIX's signals")
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-    @pytest.mark.parametrize("data", ["digits", "table.csv"])
+    @pytest.mark.parametrize("data", ["digits", pytest.param("table.csv", marks=pytest.mark.slow)])
     def test_signal_while_training(self, tmp_path, number, data):
         """The model so far is saved, with its scaling, and standard error says so."""
         model = tmp_path / "model"
@@ -224,7 +224,7 @@ class TestProcess:
         )
         assert process.stdout.readline() == "ready\n"
         process.send_signal(number)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=120)
         what, status = ("interrupted", 130) if number == signal.SIGINT else ("terminated", 143)
         assert (process.returncode, out) == (status, "")
         first, second = err.splitlines()
@@ -277,7 +277,7 @@ class TestProcess:
         process.stdout.close()
         err = process.stderr.read()
         process.stderr.close()
-        assert process.wait(timeout=30) == 1
+        assert process.wait(timeout=120) == 1
         assert b"Traceback" not in err
         assert b"Exception" not in err
 
@@ -305,7 +305,7 @@ class TestProcess:
         os.close(follower)
         out = process.stdout.read()
         process.stdout.close()
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=120) == 0
         shown = os.read(leader, 1 << 16).decode()
         os.close(leader)
         for part in ("reading", "training", "measuring", "100%"):

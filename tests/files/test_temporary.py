@@ -74,6 +74,7 @@ for name in [*names, os.path.join(directory, "beside")]:
 """
 
 
+@pytest.mark.slow
 @POSIX
 def test_killed_savers(tmp_path):
     found, left = map(int, run_python(KILLS, str(tmp_path), "25").split())

@@ -26,6 +26,7 @@ from tests.helpers.capsules import (
     scalar_function,
 )
 from tests.helpers.compare import same
+from tests.helpers.extensions import build
 from tests.helpers.processes import run_python
 from tests.helpers.rounding import libm_and_modes
 
@@ -194,6 +195,7 @@ import gc
 import numpy as np
 from tests.helpers.capsules import ROWS, SCALAR, rows_function, scalar_function
 from tests.helpers.compare import same
+from tests.helpers.extensions import build
 from tests.network.test_capsule import network
 
 for threshold in (700, 1):
@@ -219,6 +221,7 @@ print("done")
 """
 
 
+@pytest.mark.slow
 def test_capsules_outlive_what_made_them():
     assert run_python(DELETED) == "done\n"
 
@@ -285,7 +288,7 @@ def test_threads_with_a_capsule_each(layers):
 
     with ThreadPoolExecutor(6) as pool:
         futures = [pool.submit(repeat, seed) for seed in range(6)]
-        assert all(future.result(timeout=60) for future in futures)
+        assert all(future.result(timeout=120) for future in futures)
 
 
 SHARED = """
@@ -293,6 +296,7 @@ import sys
 import threading
 import numpy as np
 from tests.helpers.compare import same
+from tests.helpers.extensions import build
 from tests.network.test_capsule import instances, network
 
 sys.setswitchinterval(1e-6)
@@ -327,6 +331,32 @@ def test_page_tells_every_signature():
     text = PAGE.read_text(encoding="utf-8")
     assert f"| `{ROWS}` |" in text
     assert f"| `{SCALAR}` |" in text
+
+
+SIGNATURE_IN_C = """
+cdef extern from *:
+    '''
+    static void of_rows(const double *x, double *y, void *c) { (void)x; (void)y; (void)c; }
+    static double of_scalar(int n, double *x, void *c) { (void)n; (void)x; (void)c; return 0; }
+    '''
+    void of_rows(const double *x, double *y, void *c) noexcept nogil
+    double of_scalar(int n, double *x, void *c) noexcept nogil
+
+from deltaloop.mlp cimport DELTALOOP_ROWS, DELTALOOP_SCALAR, deltaloop_rows, deltaloop_scalar
+
+cdef deltaloop_rows rows = of_rows
+cdef deltaloop_scalar scalar = of_scalar
+
+names = DELTALOOP_ROWS.decode(), DELTALOOP_SCALAR.decode()
+"""
+
+
+def test_header_has_the_names_and_types_of_the_capsules(tmp_path, monkeypatch):
+    build("signatures", SIGNATURE_IN_C, tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    from signatures import names
+
+    assert names == _core.SIGNATURES == (ROWS, SCALAR)
 
 
 def test_a_function_compiled_by_numba_takes_any_network():

@@ -43,7 +43,7 @@ def together(*functions):
 
     with concurrent.futures.ThreadPoolExecutor(len(functions)) as pool:
         futures = [pool.submit(call, function) for function in functions]
-        return [future.result(timeout=60) for future in futures]
+        return [future.result(timeout=120) for future in futures]
 
 
 @pytest.fixture(autouse=True)
@@ -181,6 +181,7 @@ def test_two_fits_at_once():
     assert net.fit(X, Y, solver=GD, max_epochs=1).epochs == 1
 
 
+@pytest.mark.slow
 def test_a_network_in_training_is_neither_copied_nor_changed_from_outside(tmp_path):
     """Nothing is written, and no file; in the callback all of it is allowed."""
     pytest.importorskip("onnx")
@@ -705,6 +706,7 @@ print("done")
 """
 
 
+@pytest.mark.slow
 def test_deleting_what_others_refer_to():
     assert run_python(DELETED) == "done\n"
 
@@ -864,7 +866,7 @@ print("done", flush=True)
 
 
 def test_exit_while_daemons_train():
-    assert run_python(AT_EXIT, timeout=60) == "done\n"
+    assert run_python(AT_EXIT, timeout=120) == "done\n"
 
 
 LEAKS = """
@@ -954,6 +956,7 @@ def test_a_fit_that_chooses_holds_the_network():
     assert (net.parameters == twin.parameters).all()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs /proc")
 def test_memory_does_not_grow(record_property, monkeypatch):
     """One buffer of one line kept by each of 100 rounds would be 3 MB or more.

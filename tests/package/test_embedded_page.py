@@ -38,6 +38,7 @@ def commands(block: str) -> list[tuple[str, str]]:
     return found
 
 
+@pytest.mark.slow
 def test_from_csv_to_board(tmp_path):
     """Files are written as they stand, commands run in their order, in one folder."""
     for library in ("polars", "narwhals"):

@@ -43,6 +43,7 @@ PART = re.compile(
 )
 # A block of another kind is not run; one of these would be by its look.
 MISTAKEN = {"", "py", "python3", "pycon3", "doctest", "ipython", "{code-block} python"}
+PROGRAMS = ("gcc",)  # all else are libraries, of which some bring a program of the same name
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE | doctest.FAIL_FAST
 
 
@@ -53,7 +54,8 @@ def read(page: str) -> str:
 def missing(needs: str) -> list[str]:
     """Which of these libraries and programs are not here."""
     names = [name.strip() for name in needs.split(",")]
-    return [n for n in names if importlib.util.find_spec(n) is None and shutil.which(n) is None]
+    found = {n: shutil.which(n) if n in PROGRAMS else importlib.util.find_spec(n) for n in names}
+    return [name for name in names if found[name] is None]
 
 
 def groups(text: str) -> list[list[re.Match[str]]]:
@@ -117,7 +119,30 @@ class Page:
         self.ran += 1
 
 
-@pytest.mark.parametrize("name", [page for page in PAGES if re.search(r"```py", read(page))])
+# Their examples compile, start processes, or train for seconds.
+SLOW = {
+    "docs/doors/pytorch.md",
+    "docs/howto/call-a-million-times.md",
+    "docs/reference/c-interface.md",
+    "docs/reference/command-line.md",
+    "docs/reference/large-data.md",
+    "docs/reference/reinforcement-learning.md",
+    "docs/reference/scikit-learn.md",
+}
+WITH_EXAMPLES = [page for page in PAGES if re.search(r"```py", read(page))]
+
+
+def test_slow_pages_are_there():
+    assert set(WITH_EXAMPLES) >= SLOW
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(page, marks=[pytest.mark.slow] if page in SLOW else [])
+        for page in WITH_EXAMPLES
+    ],
+)
 def test_examples(name, tmp_path, monkeypatch):
     page = Page(name)
     monkeypatch.chdir(tmp_path)
@@ -136,14 +161,15 @@ def test_examples(name, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", PAGES)
 def test_no_example_is_overlooked(name):
-    """Each fence is closed and has a kind, and each prompt stands in a block that is run."""
+    """Each fence is closed and has a kind, and each prompt is in a block that is run, or text."""
     text = read(name)
     fences = [part for part in PART.finditer(text) if part["fence"]]
     assert len(re.findall(r"^ *```", PART.sub("", text), re.M)) == 0, "a fence is not closed"
     for part in fences:
         line = text.count("\n", 0, part.start()) + 1
         assert part["kind"] not in MISTAKEN, f"line {line}: name the kind, pycon, python or text"
-        assert part["kind"] == "pycon" or ">>> " not in part["code"], f"line {line}: not pycon"
+        prompts = ">>> " in part["code"] and part["kind"] not in ("pycon", "text")
+        assert not prompts, f"line {line}: name the kind, pycon or text"
     assert ">>> " not in PART.sub("", text)
 
 

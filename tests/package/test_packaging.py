@@ -70,8 +70,26 @@ def test_wheel_holds_no_sources():
     files = DISTRIBUTION.files
     assert files is not None
     suffixes = {path.suffix for path in files}
-    assert not suffixes & {".pyx", ".pxi", ".pxd", ".c", ".h", ".o", ".a"}
+    assert not suffixes & {".pyx", ".pxi", ".c", ".o", ".a"}
+    public = {path.as_posix() for path in files if path.suffix in (".pxd", ".h")}
+    assert public == {"deltaloop/mlp.pxd", "deltaloop/include/deltaloop.h"}
     assert {path.parts[0] for path in files if path.suffix in (".so", ".pyd")} == {"deltaloop"}
+
+
+def test_bill_of_materials_names_what_is_installed_with_the_package():
+    if _is_editable():
+        pytest.skip("an editable install has no bill of materials")
+    files = DISTRIBUTION.files
+    assert files is not None
+    (path,) = [path for path in files if path.match("*.dist-info/sboms/*.cdx.json")]
+    bom = json.loads(path.read_text(encoding="utf-8"))
+    assert bom["bomFormat"] == "CycloneDX"
+    assert bom["metadata"]["component"]["version"] == deltaloop.__version__
+    needed = {
+        re.match(r"[\w-]+", need)[0] for need in DISTRIBUTION.requires if "extra ==" not in need
+    }
+    assert needed == {"numpy", "safetensors"}
+    assert {part["name"] for part in bom["components"]} == needed | {"cython"}
 
 
 def test_command_is_installed():

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
+# Without what a build of the site makes.
+PAGES = sorted(p for p in DOCS.rglob("*.md") if p.parent.name not in ("auto_gallery", "project"))
 
 
 @pytest.fixture(scope="module")
@@ -18,12 +20,12 @@ def derive():
     return module
 
 
-@pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
 def test_tables_are_those_of_the_package(page, derive):
     text = page.read_text(encoding="utf-8")
     assert text == derive.derived(text), "run: python docs/derive.py"
 
 
 def test_every_table_stands_on_a_page(derive):
-    text = "".join(page.read_text(encoding="utf-8") for page in DOCS.rglob("*.md"))
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
     assert {match[2] for match in derive.TABLE.finditer(text)} == set(derive.TABLES)

@@ -300,6 +300,7 @@ FAIL = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("task", ["classification", "regression"])
 def test_checks_of_scikit_learn(task):

@@ -683,6 +683,7 @@ class TestFiles:
         with pytest.raises(ValueError, match="expected a network for classes, found the output id"):
             TabularModel.load(path)
 
+    @pytest.mark.slow
     @hypothesis.given(
         st.lists(st.text(max_size=5), min_size=2, max_size=6, unique=True),
         st.floats(-1e300, 1e300),

@@ -85,6 +85,7 @@ def test_names_of_a_text_file():
             _csv.read(",".join([*NAMES[1:], "c7"]).encode() + rows, None)
 
 
+@pytest.mark.slow
 def test_types_of_a_text_file(tmp_path):
     """A fourth as many: polars takes a while for each."""
     path = tmp_path / "wide.csv"

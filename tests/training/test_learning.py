@@ -46,6 +46,7 @@ def test_sin_by_one_hidden_layer(record_property):
     assert error < 0.01
 
 
+@pytest.mark.slow
 def test_step_function_by_two_hidden_layers(record_property):
     """A function with two jumps, 0.8 and 1.5: within 0.1 of it but for 0.02 around each jump."""
 

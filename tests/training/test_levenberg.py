@@ -399,6 +399,7 @@ print(digest.hexdigest())
 """
 
 
+@pytest.mark.slow
 def test_variants_with_fma_give_the_same_bits(monkeypatch):
     digests = set()
     for isa in (name for name in dl.runtime()["isas"] if name != "base"):

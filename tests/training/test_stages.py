@@ -188,7 +188,7 @@ def test_max_time_is_that_of_all_stages():
 
     result = fit(CASE.network(seed=2), [GD(1e-3), GD(2e-3)], [4, 1000], max_time=0.2, callback=slow)
     assert result.stop_reason == "max_time"
-    assert 0.2 < result.seconds < 5
+    assert 0.2 < result.seconds < 30
     assert result.stages[0].epochs == 4
     result = fit(CASE.network(seed=2), [GD(1e-3), LM()], [1, 9], max_time=0.01, callback=slow)
     assert [(s.epochs, s.stop_reason) for s in result.stages] == [

@@ -158,7 +158,7 @@ static struct @wide @shifted(struct @wide x, int n)
         y.low = (x.low >> n) | (x.high << (64 - n));
         y.high = x.high >> n;
     }
-    y.low |= (uint64_t)(lost != 0);
+    y.low |= lost != 0u ? 1u : 0u;
     return y;
 }
 
@@ -175,12 +175,12 @@ static uint64_t @significand(double x, int *e)
     return (u & 0xfffffffffffffu) | 0x10000000000000u;
 }
 
-/* s 2^e, rounded, for s > 0. */
-static double @rounded(struct @wide s, int e, uint64_t sign)
+/* number 2^exponent, rounded, for a number above 0. */
+static double @rounded(struct @wide number, int exponent, uint64_t sign)
 {
-    struct @wide t;
+    struct @wide s = number, t;
     uint64_t m, last, u;
-    int n = 75, step; /* bits behind a significand of 53 */
+    int e = exponent, n = 75, step; /* n bits behind a significand of 53 */
     if (s.high == 0) {
         s.high = s.low;
         s.low = 0;
@@ -199,11 +199,12 @@ static double @rounded(struct @wide s, int e, uint64_t sign)
     t = @shifted(s, n - 2); /* the significand, and two bits behind it */
     m = t.low >> 2;
     last = t.low & 3u;
-    m += (uint64_t)(last == 3u || (last == 2u && (m & 1u) != 0));
-    if (e + n + 1074 >= 2046) {
+    m += last == 3u || (last == 2u && (m & 1u) != 0u) ? 1u : 0u;
+    step = e + n + 1074; /* the exponent of the result, as it is stored */
+    if (step >= 2046) {
         u = 0x7ff0000000000000u;
     } else {
-        u = ((uint64_t)(e + n + 1074) << 52) + m;
+        u = ((uint64_t)step << 52) + m;
     }
     return @real(u | sign);
 }
@@ -253,10 +254,12 @@ static double @soft_fma(double x, double y, double z)
     } else if (d > 0) {
         q.high = q.low >> (64 - d);
         q.low <<= d;
+    } else {
+        /* the exponents are equal */
     }
     if (sign == z_sign) {
         s.low = p.low + q.low;
-        s.high = p.high + q.high + (uint64_t)(s.low < p.low);
+        s.high = p.high + q.high + (s.low < p.low ? 1u : 0u);
         return @rounded(s, e, sign);
     }
     if (p.high == q.high && p.low == q.low) {
@@ -264,11 +267,11 @@ static double @soft_fma(double x, double y, double z)
     }
     if (p.high > q.high || (p.high == q.high && p.low > q.low)) {
         s.low = p.low - q.low;
-        s.high = p.high - q.high - (uint64_t)(p.low < q.low);
+        s.high = p.high - q.high - (p.low < q.low ? 1u : 0u);
         return @rounded(s, e, sign);
     }
     s.low = q.low - p.low;
-    s.high = q.high - p.high - (uint64_t)(q.low < p.low);
+    s.high = q.high - p.high - (q.low < p.low ? 1u : 0u);
     return @rounded(s, e, z_sign);
 }
 #endif

@@ -19,9 +19,9 @@ _SMALL = (
     ("long long int", "n_in", "void", "return {n_in};"),
     ("long long int", "n_out", "void", "return 1;"),
     ("const char *", "name_in", "long long int i", "{names}"),
-    ("const char *", "name_out", "long long int i", 'return i == 0 ? "{out}" : 0;'),
+    ("const char *", "name_out", "long long int i", 'return i == 0 ? "{out}" : NULL;'),
     ("const long long int *", "sparsity_in", "long long int i", "{sparsities}"),
-    ("const long long int *", "sparsity_out", "long long int i", "return i == 0 ? {dense} : 0;"),
+    ("const long long int *", "sparsity_out", "long long int i", "return i == 0 ? {dense} : NULL;"),
     (
         "int",
         "work",
@@ -32,16 +32,16 @@ _SMALL = (
     ("void", "decref", "void", ""),
 )
 
-_WORK = """if (sz_arg) {{
+_WORK = """if (sz_arg != NULL) {{
         *sz_arg = {n_in};
     }}
-    if (sz_res) {{
+    if (sz_res != NULL) {{
         *sz_res = 1;
     }}
-    if (sz_iw) {{
+    if (sz_iw != NULL) {{
         *sz_iw = 0;
     }}
-    if (sz_w) {{
+    if (sz_w != NULL) {{
         *sz_w = {size};
     }}
     return 0;"""
@@ -59,9 +59,9 @@ int {prefix}(const double **arg, double **res, long long int *iw, double *w, int
     (void)iw;
     (void)mem;
     for (i = 0; i < @@INPUTS; i++) {{
-        x[i] = arg[0] ? arg[0][i] : 0.0;
+        x[i] = arg[0] != NULL ? arg[0][i] : 0.0;
     }}
-    if (res[0]) {{
+    if (res[0] != NULL) {{
         @predict(x, res[0], &w[@@INPUTS]);
     }}
     return 0;
@@ -74,9 +74,9 @@ int jac_{prefix}(const double **arg, double **res, long long int *iw, double *w,
     (void)iw;
     (void)mem;
     for (i = 0; i < @@INPUTS; i++) {{
-        x[i] = arg[0] ? arg[0][i] : 0.0;
+        x[i] = arg[0] != NULL ? arg[0][i] : 0.0;
     }}
-    if (res[0]) {{
+    if (res[0] != NULL) {{
         @jacobian(x, rows, &rows[@@INPUTS * @@OUTPUTS]);
         for (k = 0; k < @@OUTPUTS; k++) {{
             for (i = 0; i < @@INPUTS; i++) {{
@@ -103,17 +103,17 @@ def functions(names: Names) -> str:
     """Return the functions."""
     one = {
         "n_in": 1,
-        "names": 'return i == 0 ? "x" : 0;',
+        "names": 'return i == 0 ? "x" : NULL;',
         "out": "y",
-        "sparsities": "return i == 0 ? @dense_x : 0;",
+        "sparsities": "return i == 0 ? @dense_x : NULL;",
         "dense": "@dense_y",
         "work": _WORK.format(n_in=1, size="@@INPUTS + @@WORKSPACE"),
     }
     jac = {
         "n_in": 2,
-        "names": 'return i == 0 ? "x" : (i == 1 ? "out_y" : 0);',
+        "names": 'return i == 0 ? "x" : (i == 1 ? "out_y" : NULL);',
         "out": "jac_y_x",
-        "sparsities": "return i == 0 ? @dense_x : (i == 1 ? @dense_y : 0);",
+        "sparsities": "return i == 0 ? @dense_x : (i == 1 ? @dense_y : NULL);",
         "dense": "@dense_jacobian",
         "work": _WORK.format(n_in=2, size="@@INPUTS + @@INPUTS * @@OUTPUTS + @@JACOBIAN_WORKSPACE"),
     }

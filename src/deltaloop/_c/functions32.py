@@ -19,7 +19,7 @@ FUNCTIONS = {
 static uint32_t @bits(float x)
 {
     uint32_t u;
-    memcpy(&u, &x, sizeof u);
+    (void)memcpy(&u, &x, sizeof u);
     return u;
 }
 """,
@@ -27,7 +27,7 @@ static uint32_t @bits(float x)
 static float @real(uint32_t u)
 {
     float x;
-    memcpy(&x, &u, sizeof x);
+    (void)memcpy(&x, &u, sizeof x);
     return x;
 }
 """,

@@ -55,7 +55,7 @@ FUNCTIONS = {
 static uint64_t @bits(double x)
 {
     uint64_t u;
-    memcpy(&u, &x, sizeof u);
+    (void)memcpy(&u, &x, sizeof u);
     return u;
 }
 """,
@@ -63,7 +63,7 @@ static uint64_t @bits(double x)
 static double @real(uint64_t u)
 {
     double x;
-    memcpy(&x, &u, sizeof x);
+    (void)memcpy(&x, &u, sizeof x);
     return x;
 }
 """,
@@ -167,7 +167,7 @@ static int @finite(double x)
 @@INLINE double @log1p_exp(@@FIRST double x)
 {
     const double t = @exp_negative(@@HANDED_ON x);
-    const int above = 0x1.a827999fcef32p-2 < t;
+    const int above = 0x1.a827999fcef32p-2 < t ? 1 : 0;
     const double half = 0.5 * t, f = @@DIFF(half, 0.5), f_low = @@DIFF(half, @@SUM(f, 0.5));
     const double k_low = @@FMA(1.37, f_low, 0x1.a39ef35793c76p-33);
     return @log_sum(@@HANDED_ON above ? f : t, above ? 0x1.62e42fee00000p-1 : 0.0,
@@ -180,7 +180,7 @@ static int @finite(double x)
     double t, rest, scale, n;
     const double r = @exp_parts_m1(@@HANDED_ON @at_least(@at_most(x, 40.0), -746.0), &t, &rest);
     scale = @times_power(0x1p-60, t);
-    n = @real(@bits(0x1p-60) - (uint64_t)(t == 0x1.8p52 + 53.0));
+    n = @real(@bits(0x1p-60) - (t == 0x1.8p52 + 53.0 ? 1u : 0u));
     return n / @@FMA(-scale, @@SUM(r, rest), 0x1p-60 + scale);
 }
 """,

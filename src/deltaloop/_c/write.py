@@ -299,8 +299,8 @@ def texts(
     test = vectors.test(names, x, vectors.predicted(network, names, plain, encoded))
     source = paragraphs(
         top,
-        public,
         "#include <math.h>\n#include <stddef.h>\n#include <stdint.h>\n#include <string.h>",
+        public,
         _arithmetic.guards(names),
         _arithmetic.macros(names),
         functions.needed(names, "\n".join(parts.templates)),

@@ -40,7 +40,8 @@ A table is a file with names of columns: CSV and other text, Parquet, Feather,
 Excel, OpenDocument, JSON, SQLite or MATLAB, compressed or not; --target names
 the one to predict. Text, booleans and whole numbers of few different values
 are classes, other numbers values. Categories, dates and missing values in the
-other columns are encoded (docs/reference/tables.md). A saved model takes raw rows. Try:
+other columns are encoded (docs/reference/tables.md). A saved model takes raw
+rows. Try:
 
     deltaloop train penguins --target species --output-model penguins.model
     deltaloop predict penguins.model penguins

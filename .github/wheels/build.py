@@ -1,0 +1,172 @@
+"""Build portable wheels on any machine, with Zig as the compiler.
+
+Needs `pip install -r .github/wheels/requirements.txt`, and for each version of Python an
+interpreter with headers. A wheel for another processor or C library is compiled with the headers of
+this machine's interpreter if both are Linux: they say the same for all 64-bit Linux systems. For
+Windows and macOS give `--headers`, and for Windows `--numpy-headers` too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+import ziglang
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+ZIG = Path(ziglang.__file__).with_name("zig.exe" if os.name == "nt" else "zig")
+
+
+@dataclass(frozen=True)
+class Target:
+    """One kind of machine: what Zig, Python's file names, wheels and auditwheel call it."""
+
+    zig: str
+    host_platform: str  # of sysconfig
+    suffix: str  # of extension modules; {v} is the version of Python
+    repaired: str | None = None  # the platform of the finished wheel, for auditwheel
+
+
+TARGETS = {
+    "manylinux-x86_64": Target(
+        "x86_64-linux-gnu.2.17",
+        "linux-x86_64",
+        ".cpython-{v}-x86_64-linux-gnu.so",
+        "manylinux_2_17_x86_64",
+    ),
+    "manylinux-aarch64": Target(
+        "aarch64-linux-gnu.2.17",
+        "linux-aarch64",
+        ".cpython-{v}-aarch64-linux-gnu.so",
+        "manylinux_2_17_aarch64",
+    ),
+    "musllinux-x86_64": Target(
+        "x86_64-linux-musl",
+        "linux-x86_64",
+        ".cpython-{v}-x86_64-linux-musl.so",
+        "musllinux_1_2_x86_64",
+    ),
+    "musllinux-aarch64": Target(
+        "aarch64-linux-musl",
+        "linux-aarch64",
+        ".cpython-{v}-aarch64-linux-musl.so",
+        "musllinux_1_2_aarch64",
+    ),
+    "windows-x86_64": Target("x86_64-windows-gnu", "win-amd64", ".cp{v}-win_amd64.pyd"),
+    "windows-aarch64": Target("aarch64-windows-gnu", "win-arm64", ".cp{v}-win_arm64.pyd"),
+    "macos-x86_64": Target("x86_64-macos", "macosx-13.0-x86_64", ".cpython-{v}-darwin.so"),
+    "macos-aarch64": Target("aarch64-macos", "macosx-13.0-arm64", ".cpython-{v}-darwin.so"),
+}
+
+
+def environment(python: str, folder: Path) -> Path:
+    """Return the interpreter of a new environment that can build the package for `python`."""
+    subprocess.run([python, "-m", "venv", "--clear", folder], check=True)
+    made = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    requires = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
+    pip(made, "install", *requires, "ninja", "cmake")
+    return made
+
+
+def debian_headers(python: Path, folder: Path) -> list[str]:
+    """Return the options by which Zig finds the pyconfig.h that Debian keeps for each processor."""
+    code = "import sysconfig as s; print(s.get_path('include'))"
+    code += "; print(s.get_config_var('MULTIARCH') or '-')"
+    include, multiarch = subprocess.run(
+        [python, "-c", code], check=True, text=True, stdout=subprocess.PIPE
+    ).stdout.splitlines()
+    apart = Path(include).parent / multiarch / Path(include).name
+    if not apart.is_dir():
+        return []
+    for processor in ("x86_64", "aarch64"):
+        link = folder / f"{processor}-linux-gnu" / apart.name
+        link.parent.mkdir()
+        link.symlink_to(apart)
+    return [f"-I{folder}"]
+
+
+def pip(python: Path, command: str, *arguments: str | Path, **variables: str) -> None:
+    """Run this interpreter's pip for another one, whose own may be too old."""
+    tool = [sys.executable, "-m", "pip", "--python", python, command, "-q"]
+    path = os.pathsep.join([str(python.parent), os.environ["PATH"]])
+    variables = {"PATH": path, "PIP_DISABLE_PIP_VERSION_CHECK": "1"} | variables
+    subprocess.run([*tool, *arguments], check=True, env=os.environ | variables)
+
+
+def build(
+    source: Path, target: Target, python: Path, out: Path, headers: Path | None, numpy: Path | None
+) -> Path:
+    """Return the path of the wheel in `out` that `python` builds from a source tree or an sdist."""
+    defines: dict[str, str | Path] = {
+        "CMAKE_TOOLCHAIN_FILE": HERE / "zig.cmake",
+        "ZIG": ZIG,
+        "ZIG_TARGET": target.zig,
+    }
+    if headers is not None:
+        defines["Python_INCLUDE_DIR"] = headers
+    if numpy is not None:
+        defines["Python_NumPy_INCLUDE_DIR"] = numpy
+    settings = [f"-Ccmake.define.{name}={value}" for name, value in defines.items()]
+    settings.append("-Cinstall.strip=false")  # the linker has done that, for machines of all kinds
+    code = "import sys; print('%d%d' % sys.version_info[:2] + sys.abiflags)"
+    version = subprocess.run(
+        [python, "-c", code], check=True, text=True, stdout=subprocess.PIPE
+    ).stdout.strip()
+    cross = {
+        "_PYTHON_HOST_PLATFORM": target.host_platform,
+        "SOURCE_DATE_EPOCH": os.environ.get("SOURCE_DATE_EPOCH", "315532800"),
+        "SETUPTOOLS_EXT_SUFFIX": target.suffix.format(v=version),
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        flags = debian_headers(python, Path(folder)) if headers is None else []
+        cross["CFLAGS"] = shlex.join([*shlex.split(os.environ.get("CFLAGS", "")), *flags])
+        options = ["--no-deps", "--no-build-isolation", "-w", folder, *settings]
+        pip(python, "wheel", *options, source, **cross)
+        (wheel,) = Path(folder).glob("*.whl")
+        out.mkdir(parents=True, exist_ok=True)
+        if target.repaired is not None:
+            # Zig's musl is libc.so, which musl's loader takes for itself.
+            repair = ["repair", "--only-plat", "-z", "9", "--exclude", "libc.so"]
+            repair += ["-w", f"{folder}/repaired"]
+            audit = [sys.executable, "-m", "auditwheel", *repair, wheel]
+            epoch = {"SOURCE_DATE_EPOCH": cross["SOURCE_DATE_EPOCH"]}
+            subprocess.run(audit, check=True, stderr=subprocess.STDOUT, env=os.environ | epoch)
+            (wheel,) = Path(folder, "repaired").glob("*.whl")
+            if target.repaired not in wheel.name:
+                raise SystemExit(f"{wheel.name} is not for {target.repaired}")
+        return Path(shutil.move(wheel, out / wheel.name))
+
+
+def main() -> None:
+    """Build what the arguments ask for, and print the path and the size of each wheel."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("source", nargs="?", type=Path, default=ROOT, help="sdist; or this tree")
+    parser.add_argument(
+        "--target", action="append", choices=TARGETS, help="default: manylinux-x86_64"
+    )
+    parser.add_argument("--python", action="append", help="interpreter; default: this one")
+    parser.add_argument("--out", type=Path, default=Path("wheelhouse"))
+    parser.add_argument("--headers", type=Path, help="folder of the target's Python.h")
+    parser.add_argument("--numpy-headers", type=Path, help="folder of the target's NumPy headers")
+    args = parser.parse_args()
+    for python in args.python or [sys.executable]:
+        with tempfile.TemporaryDirectory() as folder:
+            builder = environment(python, Path(folder))
+            for name in args.target or ["manylinux-x86_64"]:
+                wheel = build(
+                    args.source, TARGETS[name], builder, args.out, args.headers, args.numpy_headers
+                )
+                print(f"{wheel.stat().st_size:9d}  {wheel}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
