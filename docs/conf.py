@@ -57,7 +57,8 @@ copybutton_line_continuation_character = "\\"
 # Docstrings tell the types in words; annotations name aliases that nobody imports.
 autodoc_typehints = "none"
 # PyTorch is large, and its few classes here are described without it too.
-autodoc_mock_imports = [name for name in ("torch",) if find_spec(name) is None]
+OPTIONAL = ("torch", "mpi4py")
+autodoc_mock_imports = [name for name in OPTIONAL if find_spec(name) is None]
 autodoc_member_order = "groupwise"
 autodoc_class_signature = "mixed"
 numpydoc_show_class_members = False

@@ -275,7 +275,8 @@ class FitResult:
         the stream before it was set aside; with a penalty that was chosen, ``l2``; where the
         network has a `Scaling`, its four arrays by their names, and ``scaling``, a number for its
         kind. After divergence there are only ``epochs``, ``key`` and ``position``, which is that of
-        the last epoch's start.
+        the last epoch's start. A single number is an array with one element: its ``.item()`` is a
+        number that formats take, as in ``f"{result.state['damping'].item():.2g}"``.
 
     message : str
         Why the fit ended, in words. Where it did not end well, which is also a

@@ -76,7 +76,7 @@ class Unscale(_Affine):
 
 def _make(row: Module) -> nn.Module:
     """Make the module of an activation: of torch.nn, or one of the above."""
-    kind: Any = getattr(nn, row.name, None) or globals()[row.name]
+    kind: Any = getattr(nn, row.name) if hasattr(nn, row.name) else globals()[row.name]
     module: nn.Module = kind(**row.arguments)
     return module
 

@@ -305,8 +305,9 @@ class BayesianRegularization(_SecondOrder):
     ``result.cost`` and ``result.cost_history`` are the network's cost C = E_D / 2, as everywhere,
     which may rise while F falls; ``tol`` and ``goal`` compare C, too. ``tol=0`` leaves the end to
     F. ``result.state`` holds ``alpha``, ``beta`` and ``gamma``, as they were estimated at the start
-    of the last iteration, and ``damping`` (mu). With fewer errors than parameters gamma counts from
-    their number, and beta stays as it is while R - gamma is not positive.
+    of the last iteration, and ``damping`` (mu), as arrays (1,): ``result.state["gamma"].item()`` is
+    a number. With fewer errors than parameters gamma counts from their number, and beta stays as it
+    is while R - gamma is not positive.
 
     Weights of instances are relative: the variance of an error is taken as 1 / (2 beta s_i), and R
     counts the instances whose weight is positive. A common factor of all weights changes beta
@@ -326,8 +327,9 @@ class BayesianRegularization(_SecondOrder):
     >>> Y = np.sin(3 * X) + rng.normal(scale=0.2, size=X.shape)
     >>> net = dl.Network([1, 20, 1], activation="tanh", output="identity", seed=0)
     >>> result = net.fit(X, Y, solver=dl.BayesianRegularization(), max_epochs=200)
-    >>> bool(result.state["gamma"] < 15), net.n_parameters
-    (True, 61)
+    >>> gamma = result.state["gamma"].item()
+    >>> f"{gamma:.1f} of {net.n_parameters} parameters"
+    '9.4 of 61 parameters'
     """
 
     _name, _called = "br", "Bayesian regularisation"
