@@ -58,7 +58,7 @@ _SUMS = """
 ?float64 static int @exponent(uint64_t u)
 ?float64 {
 ?float64     const int e = (int)((u >> 52) & 2047u);
-?float64     return e + (int)(e == 0); /* subnormal */
+?float64     return e + (e == 0 ? 1 : 0); /* subnormal */
 ?float64 }
 ?float64
 ?float64 static double @sum(double a, double b)
@@ -67,8 +67,8 @@ _SUMS = """
 ?float64     uint64_t u, v, n;
 ?float64     double upper;
 ?float64     int apart;
-?float64     memcpy(&u, &a, sizeof u);
-?float64     memcpy(&v, &b, sizeof v);
+?float64     (void)memcpy(&u, &a, sizeof u);
+?float64     (void)memcpy(&v, &b, sizeof v);
 ?float64     apart = @exponent(u) - @exponent(v);
 ?float64     if (apart == -33) {
 ?float64         return @sum(b, a);
@@ -78,12 +78,12 @@ _SUMS = """
 ?float64         return a + b;
 ?float64     }
 ?float64     if ((n >> 32) == 0) { /* subnormal, and nothing is above the half */
-?float64         u -= (uint64_t)(n > 0x80000000u);
-?float64         memcpy(&upper, &u, sizeof upper);
+?float64         u -= n > 0x80000000u ? 1u : 0u;
+?float64         (void)memcpy(&upper, &u, sizeof upper);
 ?float64         return upper;
 ?float64     }
 ?float64     v &= 0xffffffff00000000u;
-?float64     memcpy(&upper, &v, sizeof upper);
+?float64     (void)memcpy(&upper, &v, sizeof upper);
 ?float64     return (a + upper) + (b - upper);
 ?float64 }
 ?float64 #define @@SUM(a, b) @sum((a), (b))
