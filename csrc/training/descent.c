@@ -430,10 +430,8 @@ static int has_places(const struct mlp_fit *fit)
 static size_t descent_row(struct mlp_fit *fit, struct mlp_pair **sum)
 {
     struct descent *d = fit->memory;
-    if (fit->options.batch_size == 0) {
-        *sum = &fit->last_norm;
-        return mlp_full_row(fit, &d->full);
-    }
+    if (fit->options.batch_size == 0)
+        return mlp_full_row(fit, &d->full, sum);
     *sum = &d->sum;
     return has_places(fit) && d->in_epoch && !d->in_batch && d->unshuffled <= 1 ? d->batch : 0;
 }

@@ -123,8 +123,9 @@ enum mlp_event mlp_full_advance(struct mlp_fit *fit, struct mlp_full *full,
     return mlp_fit_epoch(fit, fit->pass.cost, 1);
 }
 
-size_t mlp_full_row(const struct mlp_fit *fit, const struct mlp_full *full)
+size_t mlp_full_row(struct mlp_fit *fit, const struct mlp_full *full, struct mlp_pair **norm)
 {
+    *norm = &fit->last_norm;
     return full->entered || (full->in_pass && full->stepped) ? fit->n : 0;
 }
 

@@ -157,7 +157,7 @@ struct mlp_full {
 enum mlp_event mlp_full_advance(struct mlp_fit *fit, struct mlp_full *full,
                                 void (*step)(struct mlp_fit *fit));
 /* `row` and `enter` of struct mlp_method. */
-size_t mlp_full_row(const struct mlp_fit *fit, const struct mlp_full *full);
+size_t mlp_full_row(struct mlp_fit *fit, const struct mlp_full *full, struct mlp_pair **norm);
 int mlp_full_enter(const struct mlp_fit *fit, struct mlp_full *full, size_t row);
 
 #endif

@@ -150,8 +150,7 @@ static const char *quickprop_resume(struct mlp_fit *fit)
 static size_t quickprop_row(struct mlp_fit *fit, struct mlp_pair **norm)
 {
     const struct quickprop *q = fit->memory;
-    *norm = &fit->last_norm;
-    return mlp_full_row(fit, &q->full);
+    return mlp_full_row(fit, &q->full, norm);
 }
 
 static int quickprop_enter(struct mlp_fit *fit, size_t row)

@@ -115,8 +115,7 @@ static const char *rprop_resume(struct mlp_fit *fit)
 static size_t rprop_row(struct mlp_fit *fit, struct mlp_pair **norm)
 {
     const struct rprop *r = fit->memory;
-    *norm = &fit->last_norm;
-    return mlp_full_row(fit, &r->full);
+    return mlp_full_row(fit, &r->full, norm);
 }
 
 static int rprop_enter(struct mlp_fit *fit, size_t row)
