@@ -33,13 +33,18 @@ enum mlp_status mlp_fit_validate(struct mlp_fit *fit, const struct mlp_matrix *x
         mlp_workspace_free(&fit->space);
         fit->space = space;
     }
-    *v = (struct mlp_validation){.n = n,
-                                 .patience = patience,
-                                 .cost = (double)NAN,
-                                 .best = {best[0], 0.0, best[1]},
-                                 .parameters = parameters};
-    v->pass = (struct mlp_pass){
-        .net = fit->whole, .space = &fit->space, .x = &v->x, .y = &v->y, .validation = 1};
+    /* What is 0 was cleared by mlp_fit_new, and the ranges of the pass need not be. */
+    v->n = n;
+    v->patience = patience;
+    v->cost = (double)NAN;
+    v->best[MLP_BEST_COST] = best[0];
+    v->best[MLP_BEST_EPOCH] = best[1];
+    v->parameters = parameters;
+    v->pass.net = fit->whole;
+    v->pass.space = &fit->space;
+    v->pass.x = &v->x;
+    v->pass.y = &v->y;
+    v->pass.validation = 1;
     if (x == NULL) {
         v->pass.elsewhere = fit->options.elsewhere;
     } else {
