@@ -16,7 +16,7 @@ endif()
 set(CMAKE_C_COMPILER "${ZIG}" cc)
 set(CMAKE_C_COMPILER_TARGET "${ZIG_TARGET}")
 set(CMAKE_AR "${ZIG}" CACHE FILEPATH "Archiver" FORCE)
-set(CMAKE_USER_MAKE_RULES_OVERRIDE "${CMAKE_CURRENT_LIST_DIR}/zig-ar.cmake")
+set(CMAKE_USER_MAKE_RULES_OVERRIDE "${CMAKE_CURRENT_LIST_DIR}/zig-rules.cmake")
 # Zig traps undefined behaviour where nothing is optimised, and keeps the frames and the debugging
 # information unless it is told not to. Loops that Clang unrolls make the library larger by a tenth; the
 # kernels gain nothing in the mean (0.5 % on base, -0.2 % on AVX2, -1.5 % on AVX-512).
@@ -24,6 +24,8 @@ set(CMAKE_C_FLAGS_INIT "-fno-sanitize=undefined -fomit-frame-pointer -fno-unroll
 set(CMAKE_MODULE_LINKER_FLAGS_INIT "-s")
 if(CMAKE_SYSTEM_NAME STREQUAL "Linux")
   string(APPEND CMAKE_MODULE_LINKER_FLAGS_INIT " -Wl,--hash-style=gnu")
+elseif(CMAKE_SYSTEM_NAME STREQUAL "Darwin")
+  string(APPEND CMAKE_MODULE_LINKER_FLAGS_INIT " -Wl,-x") # the names of static functions, which -s leaves there
 endif()
 # A wheel stays below 1 MB (CONTRIBUTING.md, "Build wheels"). With -Os and few functions inlined Cython's code
 # takes 37 kB less of the compressed wheel, and a call of `predict` or `step` takes the same time.
