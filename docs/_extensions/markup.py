@@ -10,8 +10,11 @@ from sphinx.transforms import SphinxTransform
 
 CELL = re.compile(r"<t[dh]\b.*?</t[dh]>", re.S)
 WORD = re.compile(r'(<span class="pre">)([^<]*)(</span>)')
-# Behind what a word of code may break; a decimal point and the end of a word are no such places.
-PLACE = re.compile(r"(?<=[(,=\[{/|])(?=[\w\"'&])|(?<=[\w)]\.)(?=[A-Za-z])|(?<=\w_)(?=\w)")
+# Where a word of code may break: behind brackets, commas and long names, before a long text.
+PLACE = re.compile(
+    r"(?<=[(,\[/|])(?=[\w\"'&])|(?<=\{)(?=[a-z])"
+    r"|(?<=[\w)]{5}\.)(?=[A-Za-z])|(?<=\w{3}_)(?=\w{3})|(?<==)(?=[\w\"'&;]{24})"
+)
 # The corner of a table says nothing, and so is no header.
 CORNER = re.compile(r'<th( class="[^"]*")?><p></p></th>')
 # A list of references holds links beside its entries, and the role of an entry is deprecated.

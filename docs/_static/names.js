@@ -4,8 +4,8 @@ document.addEventListener("DOMContentLoaded", () => {
     const link = summary.closest("li")?.querySelector("a");
     summary.setAttribute("aria-label", `Pages below ${link?.textContent.trim() ?? "this one"}`);
   }
-  // The name of this button is the text in it, which also shows the keys.
+  // The name of this button is the text in it, which also has the keys.
   for (const button of document.querySelectorAll(".search-button-field")) {
-    button.removeAttribute("aria-label");
+    button.setAttribute("aria-label", button.textContent.replace(/\s+/g, " ").trim());
   }
 });
