@@ -179,6 +179,7 @@ class TestEncoding:
             hundred=[f"m{i % 100}" for i in range(n)],
             only=["a"] * n,
             gap=[None if i % 2 else 5.0 for i in range(n)],
+            remarks=[None if i % 4 else f"r{i}" for i in range(n)],
             y=np.arange(n) * 0.5,
         )
         with pytest.warns(UserWarning, match="is ignored") as warned:
@@ -189,9 +190,10 @@ class TestEncoding:
             "none": "constant",
             "name": "text with 200 different values",
             "many": "text with 101 different values",
+            "remarks": "text with 50 different values",  # in 50 rows, and in a quarter of all
             "only": "constant",
         }
-        assert len(warned) == 2
+        assert len(warned) == 3
         assert "column 'name' is ignored: text with 200 different values" in str(warned[0].message)
         assert warned[0].filename == __file__
 

@@ -353,8 +353,9 @@ class Category(Kind):
     def of(self, values: Values, rows: NDArray[np.intp]) -> Column | Ignored:
         assert values.text is not None
         missing = bool(values.missing[rows].any())
-        categories = sorted({text for text in values.text if text is not None})
-        at_most = int(min(MAX_CATEGORIES, MAX_SHARE * len(values)))
+        present = [text for text in values.text if text is not None]
+        categories = sorted(set(present))
+        at_most = int(min(MAX_CATEGORIES, MAX_SHARE * len(present)))
         if len(categories) > at_most:
             return Ignored(
                 f"text with {len(categories)} different values",
