@@ -10,6 +10,7 @@ import copy
 import copyreg
 import importlib
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from itertools import pairwise, zip_longest
@@ -1568,6 +1569,9 @@ def _unpickle(cls: type[Network], *state: Any) -> Network:
 def load(path: str | os.PathLike[str]) -> Network:
     """Read a network that `Network.save` wrote.
 
+    The file of a table's model is for ``deltaloop.tabular.TabularModel.load``: of it this reads the
+    network alone, whose inputs are encoded columns, and warns.
+
     Parameters
     ----------
     path : str or os.PathLike
@@ -1577,6 +1581,11 @@ def load(path: str | os.PathLike[str]) -> Network:
     -------
     Network
         With the same parameters, seed and position in its random stream, bit for bit.
+
+    Warns
+    -----
+    UserWarning
+        If the file holds a model of a table.
 
     Raises
     ------
@@ -1595,7 +1604,16 @@ def load(path: str | os.PathLike[str]) -> Network:
     >>> dl.load(path)
     Network([2, 3, 1], activation='tanh', output='tanh', loss='squared_error', seed=7)
     """
-    return _read(path)[0]
+    network, notes = _read(path)
+    if notes.of_table:
+        warnings.warn(
+            f"{notes.name}: holds a model of a table, and this is its network alone, whose "
+            f"{network.layers[0]} inputs are encoded columns, not those of the table. "
+            "deltaloop.tabular.TabularModel.load reads the model, and its attribute network is "
+            "this network",
+            stacklevel=2,
+        )
+    return network
 
 
 def _read(path: object) -> tuple[Network, _model.Notes]:

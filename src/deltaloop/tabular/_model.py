@@ -434,7 +434,8 @@ class TabularModel(Travels, _estimator.Estimator):
         """Write the model to a safetensors file, completely or not at all.
 
         It holds the network and, as metadata, the columns' names, kinds, categories and means, the
-        report and fingerprints of rows; no rows. ``dl.load`` reads the network alone.
+        report and fingerprints of rows; no rows. `load` reads it; ``dl.load`` reads the network
+        alone, and warns.
 
         Parameters
         ----------
