@@ -34,12 +34,17 @@ TURNS = 11
 # What a tool computes in. emlearn writes its weights with six decimals.
 TOOLS = {
     "deltaloop32": "float", "emx": "float", "onnx2c": "float", "emlearn": "float",
-    "keras2c": "float", "deltaloop64": "double", "casadi": "double",
+    "keras2c": "float", "deltaloop64": "double", "deltaloop64base": "double", "casadi": "double",
 }  # fmt: skip
 TITLES = {
     "deltaloop32": "deltaloop", "emx": "emx-onnx-cgen",
-    "deltaloop64": "deltaloop", "casadi": "CasADi",
+    "deltaloop64": "deltaloop", "deltaloop64base": "deltaloop, class `base`", "casadi": "CasADi",
 }  # fmt: skip
+OWN_OPTIONS = {
+    "deltaloop32": {"dtype": "float32"},
+    "deltaloop64": {},
+    "deltaloop64base": {"arithmetic": "base"},  # of interest where an FMA is software
+}
 TOLERANCE = {"float": 1e-5, "double": 1e-12}
 OPTIONS = {"-O2": ["-O2"], "-O3 -march=native": ["-O3", "-march=native"]}
 
@@ -116,8 +121,8 @@ def written(cell: Cell, folder: Path, python: str | None) -> list[str]:
     for l, (w, b) in enumerate(zip(net.weights, net.biases, strict=True), 1):
         arrays |= {f"w{l}": w, f"b{l}": b}
     np.savez(folder / "network.npz", **arrays)
-    for name, dtype in (("deltaloop32", "float32"), ("deltaloop64", "float64")):
-        net.to_c(folder / f"{name}_network.c", name=name, dtype=dtype)
+    for name, options in OWN_OPTIONS.items():
+        net.to_c(folder / f"{name}_network.c", name=name, **options)
         text = OWN.format(name=name, real=TOOLS[name], capitals=name.upper())
         (folder / f"{name}.c").write_text(text)
     if python:
@@ -167,7 +172,7 @@ def title(name: str) -> str:
 
 
 def speed(given: list[Cell], python: str | None) -> None:
-    kinds = [name for name in TOOLS if name.startswith("deltaloop") or python]
+    kinds = [name for name in TOOLS if name in OWN_OPTIONS or python]
     heads = [
         f"{title(name)}, {'float32' if TOOLS[name] == 'float' else 'float64'}" for name in kinds
     ]

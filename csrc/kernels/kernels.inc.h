@@ -9,7 +9,12 @@
  *            latency of an FMA
  *   FIRST    vectors of a tile of online()'s first layer, whose delta and z stay in registers
  *   KERNELS  the table's name; ISA_NAME the variant's
- * What is promised of each function stands in kernels.h. */
+ * What is promised of each function stands in kernels.h. VECTORS_ALONE, of a test, leaves the loops out. */
+#ifdef VECTORS_ALONE
+#include "kernels/simd.h"
+
+extern const struct mlp_kernels KERNELS;
+#else
 #include "kernels/activations.inc.h"
 #include "kernels/jacobian.inc.h"
 #include "kernels/kernels.h"
@@ -54,3 +59,4 @@ const struct mlp_kernels KERNELS = {
     .rprop = rprop,
     .clip = clip,
 };
+#endif

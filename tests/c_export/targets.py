@@ -77,7 +77,7 @@ TARGETS = [
     Target("x86-64", "gcc", "-O0"),
     Target("x86-64", "gcc", "-O2", in_slice=True),
     Target("x86-64", "gcc", "-O3 -march=native", in_slice=True),
-    Target("x86-64", "gcc", "-O2 -DDELTALOOP_SOFT_FMA", in_slice=True),
+    Target("x86-64", "gcc", "-O2 -DDELTALOOP_SOFT_FMA -DDELTALOOP_SOFT_SUMS", in_slice=True),
     Target("x86-64", "gcc", "-O2 -DDELTALOOP_NO_DISPATCH"),
     Target("x86-64", "g++", "-O2", CXX, in_slice=True),
     Target("x86-64", "clang", "-O0"),

@@ -69,7 +69,12 @@ def as_of(net, isa):
 def test_bytes_of_predict_and_jacobian(tmp_path, arithmetic):
     rng = np.random.default_rng(17)
     isa = "base" if arithmetic == "base" else _core.ISAS[0]
-    flags = [("-O0",), ("-O2",), ("-O3", "-march=native"), ("-O2", "-DDELTALOOP_SOFT_FMA")]
+    flags = [
+        ("-O0",),
+        ("-O2",),
+        ("-O3", "-march=native"),
+        ("-O2", "-DDELTALOOP_SOFT_FMA", "-DDELTALOOP_SOFT_SUMS"),
+    ]
     for case in range(6):
         kinds = HIDDEN if case % 2 else (*HIDDEN, "step")
         net = network(rng, kinds)
@@ -82,6 +87,19 @@ def test_bytes_of_predict_and_jacobian(tmp_path, arithmetic):
         assert same(file.predict(X), twin.predict(X)), net
         if derivable:
             assert same(file.jacobian(X), twin.jacobian(X, wrt="inputs")), net
+
+
+@needs_cc
+@pytest.mark.parametrize("arithmetic", [pytest.param("fma", marks=needs_fma), "base"])
+@pytest.mark.parametrize("activation", ["relu", "identity", "tanh"])
+def test_sums_in_two_steps(tmp_path, arithmetic, activation):
+    """As some processors need them: no function that nothing calls, and the same bytes."""
+    net = dl.Network([3, 4, 2], activation=activation, output="identity", seed=5)
+    net.to_c(tmp_path / "net.c", arithmetic=arithmetic)
+    file = Compiled(tmp_path / "net.c", "-O2", "-DDELTALOOP_SOFT_FMA", "-DDELTALOOP_SOFT_SUMS")
+    X = hard_rows(np.random.default_rng(5), 3)
+    isa = "base" if arithmetic == "base" else _core.ISAS[0]
+    assert same(file.predict(X), as_of(net, isa).predict(X))
 
 
 @needs_cc
@@ -168,7 +186,11 @@ def targets(rng, loss, output, m):
 @needs_cc
 def test_steps_are_those_of_the_trainer(tmp_path):
     rng = np.random.default_rng(5)
-    flags = [("-O2",), ("-O3", "-march=native"), ("-O2", "-DDELTALOOP_SOFT_FMA")]
+    flags = [
+        ("-O2",),
+        ("-O3", "-march=native"),
+        ("-O2", "-DDELTALOOP_SOFT_FMA", "-DDELTALOOP_SOFT_SUMS"),
+    ]
     for case, (loss, output) in enumerate(LOSSES):
         m = 1 if (loss, output) == ("cross_entropy", "sigmoid") else 3
         sizes = [4, 5, 5, m] if case % 2 else [4, 7, m]

@@ -81,7 +81,7 @@ def program(folder):
     parts = [
         "#define DELTALOOP_SOFT_FMA",
         *(f"#include <{name}.h>" for name in ("math", "stdint", "stdio", "stdlib", "string")),
-        arithmetic.macros(names),
+        arithmetic.macros(names, MAIN),
         functions.needed(names, ""),
         MAIN,
     ]

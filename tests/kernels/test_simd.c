@@ -2,6 +2,7 @@
  * KERNELS_FILE the kernels_*.c that defines its vectors. */
 #include "check.h"
 
+#define VECTORS_ALONE
 #include KERNELS_FILE
 
 static double from_bits(uint64_t bits)

@@ -11,7 +11,7 @@ test). On a Zen 4 it takes 12 ns where the processor's takes 0.8; on Cortex-M it
 
 from __future__ import annotations
 
-from deltaloop._c.texts import Names
+from deltaloop._c.texts import Names, paragraphs
 
 _GUARDS = """
 #if defined(__FAST_MATH__)
@@ -52,7 +52,8 @@ _PLAIN = """
 # then rounds down what is above a half (libgcc of GCC 12, in half of such differences). The smaller
 # number's upper bits, subtracted first, give an exact result. The rest is too small for the shift.
 _SUMS = """
-?float64 #if defined(__arm__) && !(defined(__ARM_FP) && (__ARM_FP & 8))
+?float64 #if defined(DELTALOOP_SOFT_SUMS) || \\
+?float64     (defined(__arm__) && !(defined(__ARM_FP) && (__ARM_FP & 8)))
 ?float64 /* GCC's library for doubles on such processors rounds some differences wrongly, such as
 ?float64  * 1 - 1.5e-10: SUM and DIFF take them in two steps. */
 ?float64 static int @exponent(uint64_t u)
@@ -65,13 +66,18 @@ _SUMS = """
 ?float64 {
 ?float64     const uint64_t bits = 0xfffffffffffffu;
 ?float64     uint64_t u, v, n;
-?float64     double upper;
+?float64     double larger = a, smaller = b, upper;
 ?float64     int apart;
 ?float64     (void)memcpy(&u, &a, sizeof u);
 ?float64     (void)memcpy(&v, &b, sizeof v);
 ?float64     apart = @exponent(u) - @exponent(v);
 ?float64     if (apart == -33) {
-?float64         return @sum(b, a);
+?float64         n = u;
+?float64         u = v;
+?float64         v = n;
+?float64         larger = b;
+?float64         smaller = a;
+?float64         apart = 33;
 ?float64     }
 ?float64     n = (v & bits) + ((uint64_t)((v << 1) >> 53 != 0) << 52);
 ?float64     if (apart != 33 || ((u ^ v) >> 63) == 0 || (u & bits) >= (n >> 33) + 1u) {
@@ -84,7 +90,7 @@ _SUMS = """
 ?float64     }
 ?float64     v &= 0xffffffff00000000u;
 ?float64     (void)memcpy(&upper, &v, sizeof upper);
-?float64     return (a + upper) + (b - upper);
+?float64     return (larger + upper) + (smaller - upper);
 ?float64 }
 ?float64 #define @@SUM(a, b) @sum((a), (b))
 ?float64 #define @@DIFF(a, b) @sum((a), -(b))
@@ -293,10 +299,15 @@ def guards(names: Names) -> str:
     return names.fill(_GUARDS, names.dtype)
 
 
-def macros(names: Names) -> str:
-    """Return how functions are declared, and FMA where it is two operations."""
-    sums = names.fill(_SUMS, names.dtype)
-    return f"{names.fill(_HARD if names.split else _PLAIN)}\n\n{sums}"
+def macros(names: Names, text: str) -> str:
+    """Return the macros that the text needs: how functions are declared, FMA, SUM and DIFF.
+
+    A function that nothing calls is a warning of compilers; so SUM is left out where it can be.
+    """
+    called = ("SUM", "DIFF") if names.split else ("SUM", "DIFF", "FMA")  # _PLAIN has a SUM in FMA
+    used = any(names.fill(f"@@{macro}(") in text for macro in called)
+    sums = names.fill(_SUMS, names.dtype) if used else ""
+    return paragraphs(names.fill(_HARD if names.split else _PLAIN), sums)
 
 
 def fma(names: Names) -> str:

@@ -297,18 +297,21 @@ def texts(
     if front is not None:
         x, encoded = front.test(x)
     test = vectors.test(names, x, vectors.predicted(network, names, plain, encoded))
-    source = paragraphs(
-        top,
-        "#include <math.h>\n#include <stddef.h>\n#include <stdint.h>\n#include <string.h>",
-        public,
-        _arithmetic.guards(names),
-        _arithmetic.macros(names),
+    body = paragraphs(
         functions.needed(names, "\n".join(parts.templates)),
         *parts.constants,
         _text_layers.loops(names, parts.widths),
         *(names.fill(text) for text in parts.templates),
         *parts.entries,
         test,
+    )
+    source = paragraphs(
+        top,
+        "#include <math.h>\n#include <stddef.h>\n#include <stdint.h>\n#include <string.h>",
+        public,
+        _arithmetic.guards(names),
+        _arithmetic.macros(names, body),
+        body,
     )
     return bare(source) + "\n", bare(header)
 
