@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, cast, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from deltaloop import _core, _scalars, inits, losses
+from deltaloop import _core, _names, _scalars, inits, losses
 from deltaloop import scaling as _scaling
 from deltaloop._arguments import arrays as _arrays
 from deltaloop._arguments import gaps as _gaps
@@ -153,6 +153,7 @@ class Network(_core.Core):
     array([0, 1, 1, 0])
     """
 
+    @_names.named
     def __init__(
         self,
         layers: Sequence[int],
@@ -309,6 +310,11 @@ class Network(_core.Core):
         self._set_origin(init, _seeds.resolve_seed(seed), words)
         if scaling is not None:
             _scaling.put(self, _scaling.check(scaling, self))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if type(self) is Network and not (name.startswith("_") or hasattr(Network, name)):
+            raise _names.no_attribute(self, name, ("parameters", "scaling"))
+        super().__setattr__(name, value)
 
     # ---- parameters ----
 
@@ -809,6 +815,7 @@ class Network(_core.Core):
 
     # ---- training ----
 
+    @_names.named
     def fit(
         self,
         X: Any,
@@ -1091,6 +1098,7 @@ class Network(_core.Core):
         )
         return result
 
+    @_names.named
     def trainer(
         self,
         solver: Solver,

@@ -404,7 +404,7 @@ class TestArguments:
             (["value", "value"], {}, ValueError, "target names the column 'value' twice"),
             ("value", {"drop": "value"}, ValueError, "drop names the target column 'value'"),
             ("value", {"drop": ["z"]}, ValueError, "drop: there is no column 'z'"),
-            ("value", {"epochs": 3}, TypeError, "fit does not take 'epochs'; its options are"),
+            ("value", {"epochs": 3}, TypeError, "fit does not take 'epochs': write max_epochs=3"),
             ("value", {"sample_weight": [1]}, TypeError, "fit does not take 'sample_weight'"),
             ("value", {"validation": ([1], [2])}, TypeError, "validation must be a real number"),
             ("value", {"patience": 3}, ValueError, "patience"),
