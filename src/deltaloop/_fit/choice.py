@@ -219,10 +219,14 @@ def unit_of(weights: NDArray[np.float64] | None, rows: _penalty.Rows | None) -> 
 def closest(network: _core.Core, n: int) -> bool:
     """Whether Levenberg and Marquardt's method is worth a trial where `choose` takes another.
 
-    With few errors a parameter it learns their noise. Where there is none, nothing gets closer.
+    With few errors a parameter it learns their noise. Where there is none, nothing gets closer. A
+    trial shows which it is, but with fewer than two errors a parameter the fit goes further than
+    the trial: of a smooth function of three inputs, 150 rows and a noise of a hundredth, it was off
+    by 0.028 with 101 parameters, and by 0.009 with L-BFGS.
     """
     small = least_squares_work(network, n) <= LEAST_SQUARES_WORK
-    least = network.loss == "squared_error" and small
+    enough = errors_per_parameter(network, n) >= ERRORS_FOR_BAYES
+    least = network.loss == "squared_error" and small and enough
     return least and not isinstance(choose(network, n)[0], LevenbergMarquardt)
 
 
