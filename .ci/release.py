@@ -27,7 +27,6 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 VERSION = re.compile(r"\d+\.\d+\.\d+((a|b|rc)\d+)?")
 HEADING = re.compile(r"^## \[(?P<version>[^\]]+)\] - (?P<date>\S+)$", re.M)
-LARGEST_WHEEL = 1_000_000  # bytes
 NO_SOURCES = (".c", ".pyx", ".pxi", ".o", ".a")
 
 
@@ -166,8 +165,8 @@ def check(tree: Tree) -> None:
     print(f"{tree.version}: ready")
 
 
-def distributions(tree: Tree, folder: Path, any_size: bool = False) -> None:
-    """Look into the sdist and the wheels: names, sizes, licences, dependencies, no sources."""
+def distributions(tree: Tree, folder: Path) -> None:
+    """Look into the sdist and the wheels: names, licences, dependencies, no sources."""
     found: list[str] = []
     wheels, sdists = sorted(folder.glob("*.whl")), sorted(folder.glob("*.tar.gz"))
     if not wheels or len(sdists) != 1:
@@ -178,9 +177,6 @@ def distributions(tree: Tree, folder: Path, any_size: bool = False) -> None:
         ):
             found.append(f"{path.name}: is not of version {tree.version}")
     for path in wheels:
-        size = path.stat().st_size
-        if size >= LARGEST_WHEEL and not any_size:
-            found.append(f"{path.name}: {size:,} bytes, expected less than {LARGEST_WHEEL:,}")
         found += [f"{path.name}: {what}" for what in _problems_of_wheel(tree, path)]
     for path in sdists:
         with tarfile.open(path) as archive:
@@ -241,7 +237,6 @@ def main(arguments: list[str] | None = None, tree: Tree | None = None) -> int:
     steps.add_parser("check", help=check.__doc__)
     step = steps.add_parser("distributions", help=distributions.__doc__)
     step.add_argument("folder", type=Path)
-    step.add_argument("--any-size", action="store_true", help="for wheels that are not uploaded")
     steps.add_parser("notes", help=notes.__doc__)
     steps.add_parser("tag", help=tag.__doc__)
     given = vars(parser.parse_args(arguments))

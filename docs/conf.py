@@ -23,6 +23,7 @@ language = "en"
 
 extensions = [
     "docstrings",
+    "markup",
     "mathml",
     "myst_parser",
     "numpydoc",
@@ -91,6 +92,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = f"deltaloop {version}"
 html_static_path = ["_static"]
 html_css_files = ["custom.css"]
+html_js_files = [("names.js", {"defer": "defer"})]
 html_copy_source = False
 html_show_sourcelink = False
 html_theme_options = {

@@ -3,13 +3,16 @@
 Needs `pip install -r .github/wheels/requirements.txt`, and for each version of Python an
 interpreter with headers. A wheel for another processor or C library is compiled with the headers of
 this machine's interpreter if both are Linux: they say the same for all 64-bit Linux systems. For
-Windows and macOS give `--headers`, and for Windows `--numpy-headers` too.
+Windows and macOS give `--headers`, a folder with Python.h and pyconfig.h of a Python of the same
+version there. An installed Python has it: `include` on Windows, `include/python3.13` on macOS. For
+Windows CPython's sources have it too: the folder `Include`, with a copy of `PC/pyconfig.h`.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -17,6 +20,7 @@ import sys
 import sysconfig
 import tempfile
 import tomllib
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +40,8 @@ class Target:
     host_platform: str  # of sysconfig
     suffix: str  # of extension modules; {v} is the version of Python
     repaired: str | None = None  # the platform of the finished wheel, for auditwheel
+    numpy: str | None = None  # the platform of the NumPy whose headers are taken
+    machine: str | None = None  # for `zig dlltool`
 
 
 TARGETS = {
@@ -63,10 +69,32 @@ TARGETS = {
         ".cpython-{v}-aarch64-linux-musl.so",
         "musllinux_1_2_aarch64",
     ),
-    "windows-x86_64": Target("x86_64-windows-gnu", "win-amd64", ".cp{v}-win_amd64.pyd"),
-    "windows-aarch64": Target("aarch64-windows-gnu", "win-arm64", ".cp{v}-win_arm64.pyd"),
-    "macos-x86_64": Target("x86_64-macos", "macosx-13.0-x86_64", ".cpython-{v}-darwin.so"),
-    "macos-aarch64": Target("aarch64-macos", "macosx-13.0-arm64", ".cpython-{v}-darwin.so"),
+    "windows-x86_64": Target(
+        "x86_64-windows-gnu",
+        "win-amd64",
+        ".cp{v}-win_amd64.pyd",
+        numpy="win_amd64",
+        machine="i386:x86-64",
+    ),
+    "windows-aarch64": Target(
+        "aarch64-windows-gnu",
+        "win-arm64",
+        ".cp{v}-win_arm64.pyd",
+        numpy="win_arm64",
+        machine="arm64",
+    ),
+    "macos-x86_64": Target(
+        "x86_64-macos",
+        "macosx-13.0-x86_64",
+        ".cpython-{v}-darwin.so",
+        numpy="macosx_14_0_x86_64",
+    ),
+    "macos-aarch64": Target(
+        "aarch64-macos",
+        "macosx-13.0-arm64",
+        ".cpython-{v}-darwin.so",
+        numpy="macosx_14_0_arm64",
+    ),
 }
 
 
@@ -96,6 +124,30 @@ def debian_headers(python: Path, folder: Path) -> list[str]:
     return [f"-I{folder}"]
 
 
+def numpy_headers(python: Path, platform: str, folder: Path) -> Path:
+    """Return the folder of the headers in NumPy's wheel for this version of Python."""
+    options = ["--no-deps", "--only-binary=:all:", "--platform", platform, "-d", folder]
+    pip(python, "download", *options, "numpy")
+    (wheel,) = folder.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder)
+    return folder / "numpy" / "_core" / "include"
+
+
+def import_library(headers: Path, name: str, machine: str, folder: Path) -> Path:
+    """Return a library by which a module for Windows finds in Python's DLL what headers declare."""
+    text = "\n".join(path.read_text("utf-8") for path in sorted(headers.rglob("*.h")))
+    functions = re.findall(r"\bPyAPI_FUNC\([^()]+\)[\s\w]*?(\w+)\s*\(", text)
+    data = re.findall(r"\bPyAPI_DATA\([^()]+\)[\s\w]*?(\w+)\s*[;\[]", text)
+    exports = sorted({*functions, *(f"{each} DATA" for each in data)})
+    definitions = folder / f"{name}.def"
+    definitions.write_text("\n".join([f"LIBRARY {name}.dll", "EXPORTS", *exports, ""]))
+    library = folder / f"{name}.lib"
+    arguments = ["dlltool", "-m", machine, "-d", definitions, "-l", library]
+    subprocess.run([ZIG, *arguments], check=True)
+    return library
+
+
 def pip(python: Path, command: str, *arguments: str | Path, **variables: str) -> None:
     """Run this interpreter's pip for another one, whose own may be too old."""
     tool = [sys.executable, "-m", "pip", "--python", python, command, "-q"]
@@ -104,19 +156,28 @@ def pip(python: Path, command: str, *arguments: str | Path, **variables: str) ->
     subprocess.run([*tool, *arguments], check=True, env=os.environ | variables)
 
 
-def build(
-    source: Path, target: Target, python: Path, out: Path, headers: Path | None, numpy: Path | None
-) -> Path:
+def foreign(target: Target, python: Path, version: str, headers: Path, folder: Path) -> list[str]:
+    """Return pip's settings by which CMake finds Python and NumPy of Windows or macOS."""
+    patchlevel = (headers / "patchlevel.h").read_text()
+    found = re.findall(r"#define PY_M(?:AJOR|INOR)_VERSION\s+(\d+)", patchlevel)
+    if "".join(found) != version.rstrip("t"):
+        raise SystemExit(f"{headers} is of Python {'.'.join(found)}, and {python} is not")
+    defines = {"Python_INCLUDE_DIR": headers.resolve()}
+    if target.numpy is not None:
+        defines["Python_NumPy_INCLUDE_DIR"] = numpy_headers(python, target.numpy, folder / "numpy")
+    if target.machine is not None:
+        library = import_library(headers, f"python{version}", target.machine, folder)
+        defines["Python_LIBRARY"] = library
+    return [f"-Ccmake.define.{name}={value}" for name, value in defines.items()]
+
+
+def build(source: Path, target: Target, python: Path, out: Path, headers: Path | None) -> Path:
     """Return the path of the wheel in `out` that `python` builds from a source tree or an sdist."""
-    defines: dict[str, str | Path] = {
+    defines = {
         "CMAKE_TOOLCHAIN_FILE": HERE / "zig.cmake",
         "ZIG": ZIG,
         "ZIG_TARGET": target.zig,
     }
-    if headers is not None:
-        defines["Python_INCLUDE_DIR"] = headers
-    if numpy is not None:
-        defines["Python_NumPy_INCLUDE_DIR"] = numpy
     settings = [f"-Ccmake.define.{name}={value}" for name, value in defines.items()]
     settings.append("-Cinstall.strip=false")  # the linker has done that, for machines of all kinds
     code = "import sys; print('%d%d' % sys.version_info[:2] + sys.abiflags)"
@@ -129,7 +190,13 @@ def build(
         "SETUPTOOLS_EXT_SUFFIX": target.suffix.format(v=version),
     }
     with tempfile.TemporaryDirectory() as folder:
-        flags = debian_headers(python, Path(folder)) if headers is None else []
+        if headers is None:
+            flags = debian_headers(python, Path(folder))
+        else:
+            flags = ["-DMS_WIN64="] if target.machine is not None else []  # else MSVC alone has it
+            made = Path(folder, "made")
+            made.mkdir()
+            settings += foreign(target, python, version, headers, made)
         cross["CFLAGS"] = shlex.join([*shlex.split(os.environ.get("CFLAGS", "")), *flags])
         options = ["--no-deps", "--no-build-isolation", "-w", folder, *settings]
         pip(python, "wheel", *options, source, **cross)
@@ -161,15 +228,12 @@ def main() -> None:
     parser.add_argument("--python", action="append", help="interpreter; default: this one")
     parser.add_argument("--out", type=Path, default=Path("wheelhouse"))
     parser.add_argument("--headers", type=Path, help="folder of the target's Python.h")
-    parser.add_argument("--numpy-headers", type=Path, help="folder of the target's NumPy headers")
     args = parser.parse_args()
     for python in args.python or [sys.executable]:
         with tempfile.TemporaryDirectory() as folder:
             builder = environment(python, Path(folder))
             for name in args.target or ["manylinux-x86_64"]:
-                wheel = build(
-                    args.source, TARGETS[name], builder, args.out, args.headers, args.numpy_headers
-                )
+                wheel = build(args.source, TARGETS[name], builder, args.out, args.headers)
                 print(f"{wheel.stat().st_size:9d}  {wheel}", flush=True)
 
 

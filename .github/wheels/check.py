@@ -10,7 +10,9 @@ import re
 import zipfile
 from pathlib import Path
 
-LARGEST = 1_000_000  # bytes of a wheel by build.py; those by other compilers are larger
+LARGEST = 1_000_000  # bytes of a wheel by build.py
+# GCC's kernels are larger, and nothing squeezes its wheels: 1,241,852 bytes on x86-64, Python 3.11.
+LARGEST_BY_GCC = 1_250_000
 PUBLIC = {"deltaloop/mlp.pxd", "deltaloop/include/deltaloop.h"}
 SOURCES = {".a", ".c", ".h", ".o", ".pxd", ".pxi", ".pyx"}
 
@@ -42,7 +44,14 @@ def main() -> None:
     """Print a line for each wheel, and exit with 1 if one has a fault."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("wheels", nargs="+", type=Path)
-    parser.add_argument("--largest", type=int, default=LARGEST, help="bytes of a wheel")
+    parser.add_argument(
+        "--by-gcc",
+        action="store_const",
+        dest="largest",
+        const=LARGEST_BY_GCC,
+        default=LARGEST,
+        help="the wheels are not by build.py, so they may be larger",
+    )
     parser.add_argument("--same", type=Path, help="another build of the one wheel given")
     args = parser.parse_args()
     failed = False

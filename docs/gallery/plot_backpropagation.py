@@ -2,9 +2,9 @@
 One step along a gradient, with all its numbers
 ===============================================
 
-This story is for those who learn backpropagation, or teach it. It draws a network of
-five units, writes the numbers of one instance into the drawing, and takes one step
-along the gradient.
+This story is for those who learn backpropagation, or teach it. The drawing
+has a network of five units, with the numbers of one instance in it. Then the script
+takes one step along the gradient.
 """
 
 # %%

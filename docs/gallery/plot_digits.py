@@ -48,7 +48,7 @@ plt.show()
 # %%
 # The digits that are read wrongly
 # --------------------------------
-# Several of them are hard to read for people, too.
+# Several of these digits are hard to read for people, too.
 
 wrong = np.flatnonzero(read != y[test])[:10]
 figure, panels = plt.subplots(2, 5, figsize=(6.4, 3.4), layout="constrained")

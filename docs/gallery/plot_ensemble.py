@@ -58,7 +58,7 @@ plt.show()
 # What to take away
 # -----------------
 # The spread of an ensemble is small where there are data, and large where there are none.
-# It says nothing about the noise of a single measurement: for that there are
+# The spread says nothing about the noise of a single measurement: for that there are
 # :doc:`quantiles <plot_quantiles>`. :doc:`../howto/ensembles` tells how to save and use an
 # ensemble.
 

@@ -41,7 +41,8 @@ for name, weight in (("no weights", None), ("balanced weights", "balanced")):
 # What is found, and what is a false alarm
 # ----------------------------------------
 # Recall is the share of the faulty parts that the network finds. Precision is the share
-# of the alarms that are right. Both are counted on 1,000 other parts.
+# of the alarms that are right. The picture has both, for 1,000
+# other parts.
 
 figure, panels = plt.subplots(2, 1, figsize=(6.0, 7.6), layout="constrained", sharex=True)
 recall = {}

@@ -66,8 +66,9 @@ plt.show()
 # What to take away
 # -----------------
 # With noise, a low error on the points that you have is not the aim. Bayesian
-# regularisation needs no points held out and no strength to choose. It suits small
-# networks and the squared error. :doc:`../understand/solvers` explains how it works.
+# regularisation needs no points held out and no strength to choose. This
+# solver suits small networks and the squared error. :doc:`../understand/solvers` explains
+# how the solver works.
 
 errors = [np.sqrt(np.mean((net.predict(fine) - truth(fine)) ** 2)) for net in (plain, smooth)]
 print(f"error against the true curve: {errors[0]:.2f} without, {errors[1]:.2f} with")

@@ -39,7 +39,7 @@ first = network(0).fit(X, y, max_epochs=40, callback=lambda info: info.epoch == 
 print(first.message)
 
 # %%
-# The state goes through a file. Its arrays are plain NumPy arrays.
+# The state goes through a file. A state is a dict of plain NumPy arrays.
 
 with tempfile.TemporaryDirectory() as folder:
     path = Path(folder) / "state.npz"

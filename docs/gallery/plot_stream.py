@@ -67,8 +67,8 @@ plt.show()
 # %%
 # What to take away
 # -----------------
-# ``trainer`` is for updates that you time yourself. Its state can be stored and resumed,
-# and C code can take the same steps on a board. :doc:`../howto/online-learning`
+# ``trainer`` is for updates that you time yourself. The state of a trainer can be
+# stored and resumed, and C code can take the same steps on a board. :doc:`../howto/online-learning`
 # has more examples.
 
 assert means[19, 0] < 0.05

@@ -33,8 +33,8 @@ print(table.head(4).select("species", "sex", "flipper_length_mm", "body_mass_g")
 # %%
 # The model
 # ---------
-# The model encodes text, fills gaps, scales numbers and chooses its penalty. It holds a
-# fifth of the rows out and measures itself on them.
+# The model encodes text, fills gaps, scales numbers and chooses its penalty. The model
+# holds out a fifth of the rows, and measures itself on these rows.
 
 model = TabularModel(seed=0).fit(table, "body_mass_g")
 print(model.report["verdict"].replace(": ", ":\n"))

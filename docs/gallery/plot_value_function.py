@@ -59,7 +59,8 @@ for _ in range(40):
 # %%
 # The way up
 # ----------
-# The car starts at rest in the valley. It always takes the push with the least V.
+# The car starts at rest in the valley. The car always takes the push with the
+# least V.
 
 path, over = [np.array([[-0.5, 0.0]])], False
 while not over and len(path) < 60:

@@ -2,9 +2,9 @@
 XOR, while a network learns it
 ==============================
 
-This story is for those who meet a multilayer perceptron for the first time. It
-shows what a network with two hidden units answers everywhere in the plane, at four
-moments of its training.
+This story is for those who meet a multilayer perceptron for the first time. The
+picture shows what a network with two hidden units answers everywhere in the plane, at
+four moments of its training.
 """
 
 # %%
@@ -25,8 +25,8 @@ y = np.array([0, 1, 1, 0])
 # The training
 # ------------
 # The network has two inputs, two hidden units and one output, all sigmoid. A callback
-# sees the network after each epoch, that is, after each pass over the four rows. It
-# keeps a copy of the network at four moments. ``goal`` ends the fit at a low cost.
+# sees the network after each epoch, that is, after each pass over the four rows. The
+# callback keeps a copy of the network at four moments. ``goal`` ends the fit at a low cost.
 
 net = dl.Network([2, 2, 1], seed=0)
 kept = {0: net.copy()}

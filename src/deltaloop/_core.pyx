@@ -54,7 +54,7 @@ cdef extern from *:
 
 
 __version__ = DELTALOOP_VERSION.decode()
-COMPILER = DELTALOOP_COMPILER.decode()
+COMPILER = DELTALOOP_COMPILER.decode().strip()  # Clang's version may end in a space
 
 include "_extension/tables.pxi"
 include "_extension/slices.pxi"

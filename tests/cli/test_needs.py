@@ -9,7 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.processes import run_python
+
 OPTIONAL = ("fastexcel", "narwhals", "pandas", "polars", "pyarrow", "sklearn", "tqdm")
+
+# Of Python itself: it is built without these where a library of the system is missing.
+PARTS_OF_PYTHON = ("_bz2", "_ctypes", "_hashlib", "_lzma", "_sqlite3", "_ssl", "_tkinter")
 
 
 @pytest.fixture
@@ -38,6 +43,23 @@ def test_digits_need_no_library_of_tables(without, run, tmp_path):
     status, out, _ = run("train", "digits", "--epochs", 1, "--output-model", model)
     assert (status, "10 classes" in out) == (0, True)
     assert run("info", model)[0] == 0
+
+
+def test_a_python_that_was_built_without_some_parts_trains():
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({PARTS_OF_PYTHON}))\n"
+        "from deltaloop.cli import main\n"
+        "main(['train', 'digits', '--epochs', '1'])"
+    )
+    assert "10 classes" in run_python(code)
+
+
+def test_sqlite_is_named_where_python_was_built_without_it(without, fails, tmp_path):
+    pytest.importorskip("polars")
+    path = tmp_path / "rows.db"
+    path.write_bytes(b"SQLite format 3\0" + bytes(84))
+    without("sqlite3")
+    assert "needs Python's module sqlite3" in fails("train", path, "--target", "b")
 
 
 @pytest.mark.parametrize("missing", ["polars", "narwhals"])

@@ -5,7 +5,6 @@ import gzip
 import io
 import json
 import lzma
-import sqlite3
 import warnings
 import zipfile
 from pathlib import Path
@@ -341,6 +340,7 @@ class TestFormats:
         assert frame["a"].to_list() == [*map(str, range(9)), "n/a"]
 
     def test_sqlite(self, same, fails, tmp_path):
+        sqlite3 = pytest.importorskip("sqlite3")
         path = tmp_path / "t.db"
         with sqlite3.connect(path) as database:
             database.execute("CREATE TABLE flats (area REAL, town TEXT, since TEXT, rent REAL)")

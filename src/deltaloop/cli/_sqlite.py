@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-import sqlite3
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import sqlite3
 
 __all__ = ["read"]
 
 
 def read(content: bytes, table: str | None) -> Any:
     """Return a table or a view of a database; without a name, its only one. ValueError if none."""
+    try:
+        import sqlite3
+    except ImportError:
+        raise ImportError(
+            "reading SQLite databases needs Python's module sqlite3, without which this Python was "
+            "built: take another Python, or give the table as a CSV file"
+        ) from None
     connection = sqlite3.connect(":memory:")
     connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
     try:
