@@ -60,6 +60,12 @@ static enum mlp_status levenberg_start(struct mlp_fit *fit)
     return MLP_OK;
 }
 
+/* The alpha that gamma is estimated with first. With alpha = 0 gamma is P, whatever the data determine. The
+ * first alpha is then so large that the weights of a network that has learned little yet fall to 0, and stay
+ * there: of 15 starts at exp(-x) cos(5x), 100 rows, 1-10-1, 13 ended at the mean, and 5 with 0.01. Of noise
+ * alone all 15 end there with both. */
+#define FIRST_ALPHA 0.01
+
 /* F = beta E_D + alpha E_W of a cost and parameters; E_D = 2 C. */
 static double objective(const struct mlp_fit *fit, const struct mlp_gauss_newton *m, double cost,
                         const double *w)
@@ -68,21 +74,22 @@ static double objective(const struct mlp_fit *fit, const struct mlp_gauss_newton
 }
 
 /* alpha, beta and gamma of MacKay's evidence, from J at the present parameters. With H = 2 beta A + 2
- * alpha I: gamma = P - 2 alpha tr H^-1. */
+ * alpha I: gamma = P - 2 alpha tr H^-1. While alpha is 0, FIRST_ALPHA and R / (2 E_D) are in their places, so
+ * that a factor of all weights or targets changes nothing. */
 static void evidence(struct mlp_fit *fit, struct mlp_gauss_newton *m)
 {
     const double E_D = 2.0 * fit->cost.high, R = m->observed;
     const double E_W = fit->net->kernels->sum_squares(m->P, fit->net->parameters);
     const double N = (double)m->s.order;
     double spent;
-    m->gamma = N;
-    if (m->alpha > 0.0) {
-        mlp_gauss_newton_assemble(m, m->beta, m->alpha);
-        if (mlp_cholesky(&m->s, m->u, 0, HUGE_VAL, &spent) != m->s.order)
-            return; /* what was last estimated holds */
-        fit->work -= MLP_PRODUCT * (spent + N * N * N / 6.0);
-        m->gamma = N - m->alpha * mlp_inverse_trace(&m->s, m->u, m->inverse);
-    }
+    const int first = !(m->alpha > 0.0);
+    const double alpha = first ? FIRST_ALPHA : m->alpha;
+    const double beta = first && E_D > 0.0 ? R / (2.0 * E_D) : m->beta;
+    mlp_gauss_newton_assemble(m, beta, alpha);
+    if (mlp_cholesky(&m->s, m->u, 0, HUGE_VAL, &spent) != m->s.order)
+        return; /* what was last estimated holds */
+    fit->work -= MLP_PRODUCT * (spent + N * N * N / 6.0);
+    m->gamma = N - alpha * mlp_inverse_trace(&m->s, m->u, m->inverse);
     m->gamma = m->gamma > 0.0 ? m->gamma : 0.0;
     if (E_W > 0.0)
         m->alpha = m->gamma / (2.0 * E_W);

@@ -10,6 +10,7 @@ import copy
 import copyreg
 import importlib
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from itertools import pairwise, zip_longest
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, cast, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from deltaloop import _core, _scalars, inits, losses
+from deltaloop import _core, _names, _scalars, inits, losses
 from deltaloop import scaling as _scaling
 from deltaloop._arguments import arrays as _arrays
 from deltaloop._arguments import gaps as _gaps
@@ -152,6 +153,7 @@ class Network(_core.Core):
     array([0, 1, 1, 0])
     """
 
+    @_names.named
     def __init__(
         self,
         layers: Sequence[int],
@@ -308,6 +310,11 @@ class Network(_core.Core):
         self._set_origin(init, _seeds.resolve_seed(seed), words)
         if scaling is not None:
             _scaling.put(self, _scaling.check(scaling, self))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if type(self) is Network and not (name.startswith("_") or hasattr(Network, name)):
+            raise _names.no_attribute(self, name, ("parameters", "scaling"))
+        super().__setattr__(name, value)
 
     # ---- parameters ----
 
@@ -808,6 +815,7 @@ class Network(_core.Core):
 
     # ---- training ----
 
+    @_names.named
     def fit(
         self,
         X: Any,
@@ -1090,6 +1098,7 @@ class Network(_core.Core):
         )
         return result
 
+    @_names.named
     def trainer(
         self,
         solver: Solver,
@@ -1568,6 +1577,9 @@ def _unpickle(cls: type[Network], *state: Any) -> Network:
 def load(path: str | os.PathLike[str]) -> Network:
     """Read a network that `Network.save` wrote.
 
+    The file of a table's model is for ``deltaloop.tabular.TabularModel.load``: of it this reads the
+    network alone, whose inputs are encoded columns, and warns.
+
     Parameters
     ----------
     path : str or os.PathLike
@@ -1577,6 +1589,11 @@ def load(path: str | os.PathLike[str]) -> Network:
     -------
     Network
         With the same parameters, seed and position in its random stream, bit for bit.
+
+    Warns
+    -----
+    UserWarning
+        If the file holds a model of a table.
 
     Raises
     ------
@@ -1595,7 +1612,16 @@ def load(path: str | os.PathLike[str]) -> Network:
     >>> dl.load(path)
     Network([2, 3, 1], activation='tanh', output='tanh', loss='squared_error', seed=7)
     """
-    return _read(path)[0]
+    network, notes = _read(path)
+    if notes.of_table:
+        warnings.warn(
+            f"{notes.name}: holds a model of a table, and this is its network alone, whose "
+            f"{network.layers[0]} inputs are encoded columns, not those of the table. "
+            "deltaloop.tabular.TabularModel.load reads the model, and its attribute network is "
+            "this network",
+            stacklevel=2,
+        )
+    return network
 
 
 def _read(path: object) -> tuple[Network, _model.Notes]:

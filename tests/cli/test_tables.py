@@ -60,7 +60,10 @@ def csv(tmp_path):
 class TestTrain:
     def test_regression_json(self, report, csv):
         result = report("train", csv, "--target", "rent", "--drop", "dear")
-        assert set(result) == KEYS | {"choice", "r2"}
+        assert set(result) == KEYS | {"choice", "r2", "importance"}
+        assert set(result["importance"]) == {"area", "town", "built", "lift"}
+        most = max(result["importance"], key=lambda name: result["importance"][name]["mean"])
+        assert (most, set(result["importance"][most])) == ("area", {"mean", "std"})
         assert (result["task"], result["target"]) == ("regression", "rent")
         assert (result["n_train"], result["n_test"], result["n_without_target"]) == (96, 24, 0)
         assert result["r2"] > 0.8
@@ -70,7 +73,7 @@ class TestTrain:
 
     def test_classification_json(self, report, csv):
         result = report("train", csv, "--target", "dear", "--drop", "rent")
-        assert set(result) == KEYS | {"choice", "accuracy", "per_class"}
+        assert set(result) == KEYS | {"choice", "accuracy", "per_class", "importance"}
         assert (result["task"], result["classes"]) == ("classification", ["no", "yes"])
         assert result["accuracy"] > 0.8
 

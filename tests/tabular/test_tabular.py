@@ -406,7 +406,7 @@ class TestArguments:
             (["value", "value"], {}, ValueError, "target names the column 'value' twice"),
             ("value", {"drop": "value"}, ValueError, "drop names the target column 'value'"),
             ("value", {"drop": ["z"]}, ValueError, "drop: there is no column 'z'"),
-            ("value", {"epochs": 3}, TypeError, "fit does not take 'epochs'; its options are"),
+            ("value", {"epochs": 3}, TypeError, "fit does not take 'epochs': write max_epochs=3"),
             ("value", {"sample_weight": [1]}, TypeError, "fit does not take 'sample_weight'"),
             ("value", {"validation": ([1], [2])}, TypeError, "validation must be a real number"),
             ("value", {"patience": 3}, ValueError, "patience"),
@@ -543,7 +543,19 @@ class TestFiles:
         assert loaded.predict_proba(data).tobytes() == model.predict_proba(data).tobytes()
         loaded.save(tmp_path / "again")
         assert (tmp_path / "again").read_bytes() == path.read_bytes()
-        assert dl.load(path).parameters.tobytes() == model.network.parameters.tobytes()
+
+    def test_the_network_alone_is_read_with_a_warning(self, model, tmp_path):
+        path = tmp_path / "m"
+        model.save(path)
+        inputs = model.network.layers[0]
+        text = f"m: holds a model of a table.* whose {inputs} inputs are.*TabularModel.load reads"
+        with pytest.warns(UserWarning, match=text) as told:
+            network = dl.load(path)
+        assert told[0].filename == __file__
+        assert network.parameters.tobytes() == model.network.parameters.tobytes()
+        network.save(tmp_path / "net", metadata={"table": "of measurements", "training": "{}"})
+        dl.load(tmp_path / "net")  # a note of the user's own
+        assert TabularModel.load(path).network.layers == network.layers
 
     def test_same_bytes_in_another_process(self, tmp_path):
         program = (

@@ -411,6 +411,63 @@ def test_a_clean_function_has_no_penalty():
     assert result.cost < 1e-4
 
 
+@pytest.mark.parametrize("hidden", [10, 15])
+@pytest.mark.parametrize("scale", [None, "standard"])
+def test_a_clean_function_with_few_errors_for_each_parameter(hidden, scale):
+    """100 errors for 31 and for 46 parameters: a penalty leaves 0.02 to 0.2."""
+    x = np.linspace(0, 3, 100).reshape(-1, 1)
+    y = np.exp(-x[:, 0]) * np.cos(5 * x[:, 0])
+    net = dl.Network([1, hidden, 1], activation="tanh", output="identity", seed=0)
+    result = net.fit(x, y, scale=scale)
+    assert (result.solver, result.l2) == (dl.LevenbergMarquardt(), 0.0)
+    assert np.abs(net.predict(x)[:, 0] - y).max() < 2e-3
+
+
+def test_noise_is_seen_by_the_closest_solver():
+    """150 errors for 51 parameters: least squares would learn the noise."""
+    rng = np.random.default_rng(0)
+    X = rng.uniform(-1, 1, (150, 3))
+    y = np.sin(2 * X[:, 0]) + 0.3 * rng.normal(size=150)
+    net = dl.Network([3, 10, 1], activation="tanh", output="identity", seed=0)
+    assert _choice.closest(net, 150)
+    result = net.fit(X, y)
+    assert (result.solver, result.l2 > 0.0) == (dl.LBFGS(), True)
+    test = rng.uniform(-1, 1, (500, 3))
+    assert np.mean((net.predict(test)[:, 0] - np.sin(2 * test[:, 0])) ** 2) < 0.03
+
+
+def test_where_the_closest_solver_is_tried():
+    """R P^2 + P^3 / 3 <= 1e8, and two to eight errors for each of P = 61 parameters."""
+    assert _choice.closest(network([1, 20, 1]), 487)
+    assert not _choice.closest(network([1, 20, 1]), 488)
+    assert _choice.closest(network([1, 20, 1]), 122)
+    assert not _choice.closest(network([1, 20, 1]), 121)
+    assert not _choice.closest(network([1, 20, 1], "huber"), 100)
+    assert not _choice.closest(network([20, 100, 1]), 3000)
+    solver, epochs, tol = _choice.trial_of(network([1, 20, 1]), 100, 0.0, None, 100.0, True)
+    assert (solver, epochs, tol) == (dl.LevenbergMarquardt(), 50, pytest.approx(1e-5))
+
+
+@pytest.mark.parametrize(
+    ("close", "bare", "l2", "is_closest"),
+    [
+        ([0.1] * 5, [9.0] * 5, 0.0, True),
+        ([0.1] * 5, [0.2] * 5, 0.0, True),
+        ([0.2] * 5, [0.1] * 5, 0.0, False),
+        ([9.0] * 5, [0.1] * 5, 0.0, False),
+        ([9.0] * 5, [9.0] * 5, 100.0, False),
+        ([0.1, np.nan, 0.1, 0.1, 0.1], [0.2, 0.0, 0.2, 0.2, 0.2], 0.0, True),
+        ([np.nan] * 5, [9.0] * 5, 100.0, False),
+    ],
+)
+def test_the_better_of_two_without_a_penalty(close, bare, l2, is_closest):
+    def trial(part, l2):
+        return bare[part] if l2 == 0.0 else 1.0
+
+    found = _penalty.search(range(5), trial, GRID, closest=lambda part: close[part])
+    assert (found.l2, found.closest) == (l2, is_closest)
+
+
 def test_a_clean_function_of_relu_units():
     """All penalties are alike there, as the trials with them end early."""
     rng = np.random.default_rng(0)

@@ -532,10 +532,14 @@ def bayesian(net, X, Y, iterations, mu=5e-3, s=1.0):
     for iteration in range(iterations):
         A, g = normal_equations(net, p, X, Y, s)
         if iteration > 0:
-            H = 2 * beta * A + 2 * alpha * np.eye(P)
-            gamma = min(P, R) if alpha == 0 else P - 2 * alpha * np.trace(np.linalg.inv(H))
-            alpha = gamma / (2 * (p @ p))
             E_D = 2 * cost(net, p, X, Y, s)
+            if alpha == 0:
+                alpha, beta_there = 0.01, R / (2 * E_D)
+            else:
+                beta_there = beta
+            H = 2 * beta_there * A + 2 * alpha * np.eye(P)
+            gamma = P - 2 * alpha * np.trace(np.linalg.inv(H))
+            alpha = gamma / (2 * (p @ p))
             beta = (R - gamma) / (2 * E_D) if gamma < R else beta
         before = F(p)
         while True:
@@ -576,6 +580,25 @@ def test_bayesian_regularisation_does_not_overfit():
     error = np.mean((net.predict(X) - clean) ** 2)
     assert error < 0.5 * np.mean((other.predict(X) - clean) ** 2)
     assert result.cost == net.cost(X, Y)
+
+
+def test_bayesian_regularisation_leaves_the_mean():
+    """Of 15 starts that are those of networks: 4 found the sine where gamma was first P."""
+    rng = np.random.default_rng(0)
+    X = np.linspace(-1, 1, 60).reshape(-1, 1)
+    clean = np.sin(4 * X)
+    Y = clean + rng.normal(scale=0.3, size=X.shape)
+    found = 0
+    for seed in range(15):
+        net = dl.Network([1, 10, 1], activation="tanh", output="identity", seed=seed)
+        net.fit(X, Y, solver=BR(), tol=0, max_epochs=300)
+        found += np.mean((net.predict(X) - clean) ** 2) < 0.1 * clean.var()
+    assert found >= 14
+    nothing = rng.normal(size=X.shape)
+    net = dl.Network([1, 10, 1], activation="tanh", output="identity", seed=0)
+    with pytest.warns(dl.ConvergenceWarning, match="nguyen_widrow"):
+        result = net.fit(X, nothing, solver=BR(), tol=0, max_epochs=300)
+    assert result.state["gamma"] < 1
 
 
 def test_bayesian_bits():

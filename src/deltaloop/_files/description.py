@@ -35,6 +35,8 @@ CHECKPOINT = "deltaloop checkpoint"
 # least version that can say it.
 VERSION = 3
 USER_PREFIX = "user."
+# The user's entry that makes a network the model of a table: JSON, an object (tabular/_storing.py).
+TABLE = "table"
 
 # The entries that are JSON themselves: "[{},{},..." takes 30 bytes of memory for each of its own.
 MAX_JSON_CHARACTERS = 1 << 15

@@ -21,6 +21,7 @@ from deltaloop._arguments import layers as _layers
 from deltaloop._files import tensors as _tensors
 from deltaloop._files.atomic import replacement, writing
 from deltaloop._files.description import (
+    TABLE,
     USER_PREFIX,
     Description,
     check_names,
@@ -75,6 +76,11 @@ class Notes(NamedTuple):
     name: str
     user: dict[str, str]
     size: int
+
+    @property
+    def of_table(self) -> bool:
+        """Whether the network is a part of a table's model; a note "table" of one's own is text."""
+        return self.user.get(TABLE, "").startswith("{")
 
 
 class Contents(NamedTuple):

@@ -70,7 +70,7 @@ BARE_EPOCHS = 50
 CLEARLY = 0.9
 # A change of the cost of a trial, by the sum of weights, that is too small to matter on other rows.
 TRIAL_TOLERANCE = 1e-5
-# Without a penalty L-BFGS is to show whether there is no noise at all.
+# Without a penalty L-BFGS is to show whether there is no noise at all, and so is what gets closest.
 BARE_TOLERANCE = 1e-7
 
 
@@ -216,6 +216,20 @@ def unit_of(weights: NDArray[np.float64] | None, rows: _penalty.Rows | None) -> 
     return float(f"{largest * float((weights / largest).mean()):.12g}")
 
 
+def closest(network: _core.Core, n: int) -> bool:
+    """Whether Levenberg and Marquardt's method is worth a trial where `choose` takes another.
+
+    With few errors a parameter it learns their noise. Where there is none, nothing gets closer. A
+    trial shows which it is, but with fewer than two errors a parameter the fit goes further than
+    the trial: of a smooth function of three inputs, 150 rows and a noise of a hundredth, it was off
+    by 0.028 with 101 parameters, and by 0.009 with L-BFGS.
+    """
+    small = least_squares_work(network, n) <= LEAST_SQUARES_WORK
+    enough = errors_per_parameter(network, n) >= ERRORS_FOR_BAYES
+    least = network.loss == "squared_error" and small and enough
+    return least and not isinstance(choose(network, n)[0], LevenbergMarquardt)
+
+
 def n_parts(network: _core.Core, n: int) -> int:
     """Return how many parts of n rows are held out in turn: one where passes are long."""
     if n > FULL_BATCH_ROWS:
@@ -228,16 +242,24 @@ def most_trials(network: _core.Core, n: int) -> int:
     several = n_parts(network, n)
     strengths = _penalty.STRENGTHS if several > 1 else _penalty.FEW_STRENGTHS
     parts = several * _penalty.n_cuts(n, several)
-    return parts * len(strengths) + min(parts, _penalty.PARTS)
+    return parts * len(strengths) + min(parts, _penalty.PARTS) * (1 + closest(network, n))
 
 
 def trial_of(
-    network: _core.Core, n: int, l2: float, max_epochs: int | None, weight: float
+    network: _core.Core,
+    n: int,
+    l2: float,
+    max_epochs: int | None,
+    weight: float,
+    close: bool = False,
 ) -> tuple[Solver, int, float]:
     """Return the solver, epochs and tolerance for a trial on n rows of this weight in all.
 
-    Only mini-batches, whose rate falls until the last epoch, depend on the epochs of the fit.
+    `close`: with the solver that gets closest. Only mini-batches, whose rate falls until the last
+    epoch, depend on the epochs of the fit.
     """
+    if close:
+        return LevenbergMarquardt(), BARE_EPOCHS, BARE_TOLERANCE * weight
     solver, epochs = choose(network, n) if l2 == 0.0 else general(network, n)
     if solver.batch_size is not None:  # its schedule should come to its end, and its costs waver
         return *general(network, n, max_epochs=max_epochs), 0.0
@@ -262,6 +284,7 @@ def pick(
     reason: str = "",
     penalised: bool = False,
     max_epochs: int | None = None,
+    close: Callable[[_penalty.Part], float] | None = None,
 ) -> Choice:
     """Return what a fit does.
 
@@ -287,6 +310,8 @@ def pick(
         Whether the penalty of `problem` was chosen before, by a fit that goes on.
     max_epochs : int, optional
         The epochs, where they are known.
+    close : callable, optional
+        A trial without a penalty by the solver that gets closest; see `closest`.
 
     Returns
     -------
@@ -294,6 +319,7 @@ def pick(
     """
     dropout = problem.dropout is not None
     l2: float = problem.l2
+    nearest = False
     if reason:
         goes_on = f"l2={l2:g}, which an earlier fit chose"
         why = f"with {goes_on}" if penalised else f"no penalty was searched for, as {reason}"
@@ -303,8 +329,13 @@ def pick(
         parts = _penalty.parts_of(network, y, rows, stream, several)
         strengths = _penalty.STRENGTHS if several > 1 else _penalty.FEW_STRENGTHS
         found = _penalty.search(
-            parts, lambda part, l2: trial(part, strength(l2, unit)), strengths, late
+            parts,
+            lambda part, l2: trial(part, strength(l2, unit)),
+            strengths,
+            late,
+            close if closest(network, n) else None,
         )
+        nearest = found.closest
         l2 = strength(found.l2, unit)
         penalised = l2 > 0.0
         nothing = False
@@ -313,6 +344,8 @@ def pick(
         why, separator = sentence(found, unit, parts, nothing), ", "
     if penalised:
         solver, epochs = general(network, n, max_epochs=max_epochs)
+    elif nearest:
+        solver, epochs = LevenbergMarquardt(), max_epochs or LEAST_SQUARES_EPOCHS
     else:
         solver, epochs = choose(
             network, n, l1=problem.l1, l2=l2, dropout=dropout, max_epochs=max_epochs

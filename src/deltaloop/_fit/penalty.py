@@ -58,6 +58,7 @@ class Found(NamedTuple):
     tried: tuple[float, ...]  # 0 stands for none
     cost: float  # of the rows held out with that strength, the mean of the parts
     late: bool = False  # time was over
+    closest: bool = False  # none, with the solver that gets closest
 
 
 def search(
@@ -65,13 +66,16 @@ def search(
     trial: Trial,
     strengths: Sequence[float] = STRENGTHS,
     late: Callable[[], bool] = lambda: False,
+    closest: Callable[[Part], float] | None = None,
 ) -> Found:
     """Return the strength that suits all rows held out, and all that were tried.
 
     It is the strongest one whose mean cost is above the lowest by no more than a standard error of
     the difference. None, whose solver may be slower than that of the others, is tried at last, on
     the parts of the first cut: on the others where it does well on the first one. A trial of none
-    that is NaN does not count: it has not learned its own rows. `late` ends the search: what did
+    that is NaN does not count: it has not learned its own rows. `closest` is the trial of none with
+    a solver that gets closer than the usual one, and so does worse where there is noise: it is
+    taken where it does best. `late` ends the search: what did
     best so far, or `USUAL` where costs still fell. A cost that is not finite is worse than any;
     where there is no other, nothing can be judged, and no strength is taken.
     """
@@ -90,20 +94,39 @@ def search(
         return Found(0.0, tried, best)
     if late():
         return Found(min(chosen, USUAL) if chosen == tried[-1] else chosen, tried, best, True)
+    close = None if closest is None else without(parts, closest, costs[chosen])
+    bare = without(parts, lambda part: trial(part, 0.0), costs[chosen])
+    if close is not None and (bare is None or lower(close, bare)):
+        return Found(0.0, (*tried, 0.0), mean([*close.values()]), closest=True)
+    if bare is not None:
+        return Found(0.0, (*tried, 0.0), mean([*bare.values()]))
+    chosen = next(l2 for l2 in costs if alike(costs[l2], costs[chosen]))
+    return Found(chosen, (*tried, 0.0), mean(costs[chosen]))
+
+
+def without(
+    parts: Sequence[Part], trial: Callable[[Part], float], lowest: Sequence[float]
+) -> dict[int, float] | None:
+    """Return the costs of trials without a penalty, by the numbers of the parts of the first cut.
+
+    None where they do not halve the lowest ones with a penalty, on the first part or on all.
+    """
     bare: dict[int, float] = {}
     first = range(min(len(parts), PARTS))
     for number in first:
-        cost = trial(parts[number], 0.0)
+        cost = trial(parts[number])
         if not math.isnan(cost):  # else a bad start, which says nothing
             bare[number] = cost
         # A part may lack a class, and so say that there is none.
-        if len(bare) == 1 and not halves(bare, costs[chosen]):
-            break
-    else:
-        if 2 * len(bare) > len(first) and halves(bare, costs[chosen]):
-            return Found(0.0, (*tried, 0.0), mean([*bare.values()]))
-    chosen = next(l2 for l2 in costs if alike(costs[l2], costs[chosen]))
-    return Found(chosen, (*tried, 0.0), mean(costs[chosen]))
+        if len(bare) == 1 and not halves(bare, lowest):
+            return None
+    return bare if 2 * len(bare) > len(first) and halves(bare, lowest) else None
+
+
+def lower(some: dict[int, float], others: dict[int, float]) -> bool:
+    """Whether the first costs are the lower ones, on the parts that both have."""
+    shared = some.keys() & others.keys()
+    return sum(some[number] for number in shared) <= sum(others[number] for number in shared)
 
 
 def mean(costs: Sequence[float]) -> float:

@@ -55,7 +55,6 @@ from deltaloop.losses import _parts as parts
 from deltaloop.network import _read
 from deltaloop.results import stopped
 from deltaloop.tabular import TabularModel
-from deltaloop.tabular._model import METADATA
 from deltaloop.tabular._report import measure, warnings_of
 from deltaloop.tabular._target import Label
 
@@ -252,7 +251,7 @@ def predict(args: argparse.Namespace) -> None:
         args.usage_error("argument --only-predictions: it needs --output")
     network, notes = _model(args)
     _table_files.check_known(args.file)
-    if METADATA in notes.user:
+    if notes.of_table:
         model = TabularModel._of(network, notes)
         _tables.predict(args, model.set_params(new_categories=args.new_categories))
         return
@@ -390,6 +389,6 @@ def info(args: argparse.Namespace) -> None:
 def _model_report(path: str) -> dict[str, Any]:
     network, notes = _read(path)
     report = {"model": path, "bytes": notes.size, **description(network)}
-    if METADATA in notes.user:
+    if notes.of_table:
         return report | _tables.description(TabularModel._of(network, notes))
     return report | {"metadata": notes.user}

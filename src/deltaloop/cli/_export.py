@@ -17,7 +17,6 @@ from deltaloop.cli._reports import to_json
 from deltaloop.cli._streams import say
 from deltaloop.network import _read
 from deltaloop.tabular import TabularModel
-from deltaloop.tabular._model import METADATA
 
 SUFFIXES = (".c", ".cc", ".cpp", ".cxx")
 
@@ -80,7 +79,7 @@ def run(args: argparse.Namespace) -> None:
     }
     if args.name is not None:
         options["name"] = args.name
-    if METADATA in notes.user:
+    if notes.of_table:
         for flag in ("jacobian", "casadi", "train"):
             if getattr(args, flag):
                 raise ValueError(

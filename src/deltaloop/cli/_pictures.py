@@ -40,6 +40,11 @@ def check(args: argparse.Namespace) -> None:
         raise ImportError("--plot needs matplotlib: pip install 'deltaloop[plot]'")
 
 
+def shows_importance(n: int, n_columns: int) -> bool:
+    """Whether the importance of so many columns, on n rows held out, is worth its time."""
+    return n >= FEWEST and n_columns <= MOST_COLUMNS
+
+
 def draw(
     path: str,
     result: FitResult,
@@ -60,7 +65,7 @@ def draw(
     from matplotlib.figure import Figure
 
     n = len(y)
-    columns = columns if n >= FEWEST and len(columns) <= MOST_COLUMNS else {}
+    columns = columns if shows_importance(n, len(columns)) else {}
     panels = 1 if not n else 4 if columns else 3
     shape = (2, 2) if panels == 4 else (1, panels)
     figure = Figure(figsize=(6.0 * shape[1], 5.0 * shape[0]), layout="constrained")

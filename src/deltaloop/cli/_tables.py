@@ -149,6 +149,10 @@ def _trained(args: argparse.Namespace, progress: Progress) -> tuple[dict[str, An
         "classes": None if data.target.classes is None else list(data.target.classes),
         "model": args.output_model,
     }
+    if args.json and _pictures.shows_importance(len(data.test), len(data.table.columns)):
+        found = model._importance(model.network, data.X[data.test], data.y[data.test])
+        each = zip(*found, strict=True)
+        report["importance"] = {name: {"mean": a, "std": b} for name, a, b in each}
     if args.output_model is not None:
         model.save(args.output_model)
     if args.plot is not None:

@@ -4,6 +4,7 @@
 from collections.abc import Mapping  # noqa: F401
 from typing import ClassVar  # noqa: F401
 
+from deltaloop import _names
 from deltaloop.schedules import Schedule
 from deltaloop.solvers._base import Solver
 from deltaloop.solvers._first_order import Adam, AdamW, GradientDescent, Quickprop, Rprop
@@ -54,3 +55,5 @@ FULL_BATCH = tuple(
 # Pickles name this path, whatever file the classes are in.
 for _kind in (Solver, *SOLVERS.values()):
     _kind.__module__ = __name__
+for _kind in SOLVERS.values():
+    _kind.__init__ = _names.named(_kind.__init__)  # type: ignore[method-assign]

@@ -276,7 +276,8 @@ class BayesianRegularization(_SecondOrder):
       of P, that the data determine
     - ``alpha = gamma / (2 E_W)``, ``beta = (R - gamma) / (2 E_D)``, for R errors
 
-    from ``alpha = 0`` and ``beta = 1``. So a network with more units than it needs does not
+    from ``alpha = 0`` and ``beta = 1``; the first estimate of gamma takes ``alpha = 0.01`` and
+    ``beta = R / (2 E_D)``. So a network with more units than it needs does not
     overfit, and no data need be held out to see to that.
 
     Parameters
@@ -329,7 +330,7 @@ class BayesianRegularization(_SecondOrder):
     >>> result = net.fit(X, Y, solver=dl.BayesianRegularization(), max_epochs=200)
     >>> gamma = result.state["gamma"].item()
     >>> f"{gamma:.1f} of {net.n_parameters} parameters"
-    '9.4 of 61 parameters'
+    '7.9 of 61 parameters'
     """
 
     _name, _called = "br", "Bayesian regularisation"

@@ -4,13 +4,14 @@ from typing import TYPE_CHECKING
 
 from deltaloop._deprecated import moved
 from deltaloop.tabular._columns import Column, Table
+from deltaloop.tabular._importance import Importance
 from deltaloop.tabular._model import TabularModel
 from deltaloop.tabular._target import Target
 
-__all__ = ["Column", "TabularModel"]
+__all__ = ["Column", "Importance", "TabularModel"]
 
 # Pickles name these paths, whatever file the classes are in.
-TabularModel.__module__ = __name__
+TabularModel.__module__ = Importance.__module__ = __name__
 Column.__module__ = Table.__module__ = "deltaloop._table"
 Target.__module__ = "deltaloop._target"
 

@@ -11,12 +11,12 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping
 from types import MethodType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deltaloop import _scalars
+from deltaloop import _names, _scalars
 from deltaloop._losses import TASKS
 from deltaloop.network import Network
 from deltaloop.tabular._columns import Column
@@ -30,12 +30,26 @@ NETWORK = ("hidden", "activation", "loss", "residual", "init")
 NEW_CATEGORIES = ("error", "missing")
 
 
+class Parameter:
+    """A parameter as an attribute; to set it is to call `set_params`, which checks it."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, model: Any, owner: type | None = None) -> Any:
+        return self if model is None else model._parameters[self._name]
+
+    def __set__(self, model: Any, value: Any) -> None:
+        model.set_params(**{self._name: value})
+
+
 class Estimator:
     """The parameters of a `TabularModel`, and what scikit-learn reads of one.
 
     `_parameters` holds what the constructor was given, each object as it is: `clone` compares them.
     """
 
+    _OWN: ClassVar[tuple[str, ...]]
     _parameters: dict[str, Any]
     _target: Target | None
     _seen: tuple[str, ...] | None
@@ -53,11 +67,25 @@ class Estimator:
         """The columns that the model takes."""
         raise NotImplementedError
 
+    hidden = Parameter()
+    activation = Parameter()
+    loss = Parameter()
+    residual = Parameter()
+    init = Parameter()
+    test_fraction = Parameter()
+    seed = Parameter()
+    new_categories = Parameter()
+    reading = Parameter()
+
     @property
     def task(self) -> str | None:
         """``"classification"`` or ``"regression"``: what was asked for, or was found out."""
         asked: str | None = self._parameters["task"]
         return asked if self._target is None else self._target.task
+
+    @task.setter
+    def task(self, task: str | None) -> None:
+        self.set_params(task=task)
 
     @property
     def classes(self) -> NDArray[Any] | None:
@@ -65,6 +93,12 @@ class Estimator:
         if self._target is None or self._target.classes is None:
             return None
         return np.array(self._target.classes)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        known = name.startswith("_") or name in self._OWN or hasattr(type(self), name)
+        if not known and type(self).__module__.startswith("deltaloop."):
+            raise _names.no_attribute(self, name, (*self._parameters, *self._OWN))
+        super().__setattr__(name, value)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters that the model was made with, as scikit-learn asks for them.
@@ -112,9 +146,11 @@ class Estimator:
         """
         unknown = [name for name in params if name not in self._parameters]
         if unknown:
+            near = _names.close(unknown[0], self._parameters)
+            hint = f"; did you mean {near}?" if near else ""
             raise ValueError(
                 f"Invalid parameter {unknown[0]!r} for estimator {type(self).__name__}; the "
-                f"parameters are {', '.join(self._parameters)}"
+                f"parameters are {', '.join(self._parameters)}{hint}"
             )
         changed = self._parameters | params
         check(changed)

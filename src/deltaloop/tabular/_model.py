@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Never, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deltaloop import _scalars
+from deltaloop import _names, _scalars
 from deltaloop._files.model import Notes
 from deltaloop._scaling import Floats
 from deltaloop.inits import Init
@@ -20,6 +20,7 @@ from deltaloop.solvers import Solver
 from deltaloop.tabular import _estimator, _frames, _given, _storing, _streams, _training
 from deltaloop.tabular._columns import Column, Table
 from deltaloop.tabular._fingerprints import Fingerprints
+from deltaloop.tabular._importance import Importance, importance, some_rows
 from deltaloop.tabular._options import Options
 from deltaloop.tabular._storing import METADATA
 from deltaloop.tabular._target import Target
@@ -116,6 +117,12 @@ class TabularModel(Travels, _estimator.Estimator):
     ValueError: column 'town', row 0: expected one of the categories 'Bonn', 'Ulm', got 'Rome'; ...
     """
 
+    # What a fit has made, beside the parameters.
+    _OWN = (
+        "network", "ignored", "notices", "result", "report", "train_rows", "test_rows", "metadata",
+    )  # fmt: skip
+
+    @_names.named
     def __init__(
         self,
         *,
@@ -173,6 +180,7 @@ class TabularModel(Travels, _estimator.Estimator):
             f"columns={len(self.columns)}, layers={list(self.network.layers)})"
         )
 
+    @_names.named
     def fit(
         self,
         frame: Any,
@@ -198,7 +206,6 @@ class TabularModel(Travels, _estimator.Estimator):
         progress: bool = False,
         n_threads: int | None = None,
         memory: int | str | None = None,
-        **unknown: Never,
     ) -> Self:
         """Learn to predict a column of a table from its other columns.
 
@@ -235,8 +242,6 @@ class TabularModel(Travels, _estimator.Estimator):
             A file that `checkpoint` has written, of a fit to the same table with the same options.
         memory : int or str, optional
             Bytes that a table that is read in blocks may take, such as ``"1GB"``, the default.
-        **unknown
-            Anything else is refused.
 
         Returns
         -------
@@ -266,15 +271,10 @@ class TabularModel(Travels, _estimator.Estimator):
         ('classification', 20)
         """
         options = {name: given for name, given in locals().items() if name in _training.OPTIONS}
-        if unknown:
-            raise TypeError(
-                f"fit does not take {min(unknown)!r}; its options are "
-                f"{', '.join(_training.OPTIONS)}"
-            )
         if validation is not None:
             _scalars.real("validation", validation)
         data = self._prepare(frame, target, drop, memory)
-        _training.warn(data, stacklevel=2)
+        _training.warn(data)
         return self._train(data, options)
 
     def _prepare(
@@ -417,6 +417,10 @@ class TabularModel(Travels, _estimator.Estimator):
         >>> model.score(frame) == model.score({"x": range(100)}, frame["even"])
         True
         """
+        return _training.score(*self._measured(frame, y))
+
+    def _measured(self, frame: Any, y: Any) -> tuple[Network, Floats, NDArray[Any]]:
+        """Return the network, and inputs and targets of the rows that have a target."""
         target = self._fitted()[2]
         found = _frames.frame(frame)
         if y is None:
@@ -428,13 +432,79 @@ class TabularModel(Travels, _estimator.Estimator):
         if not len(rows):
             raise ValueError("there is no row with a target to measure the model on")
         network, X = self._encoded(found)
-        return _training.score(network, X[rows], numbers)
+        return network, X[rows], numbers
+
+    def permutation_importance(
+        self, frame: Any, y: Any = None, *, n_repeats: int = 5, seed: int = 0
+    ) -> Importance:
+        """Return how much each column matters: how much `score` falls where it is shuffled.
+
+        Shuffled values say nothing about their rows. Columns that tell the same share what they
+        tell, so that each alone seems to matter little. Give rows that the model has not learned:
+        rows that it has learned show what it relies on, not what helps on other rows.
+
+        Parameters
+        ----------
+        frame, y
+            As for `score`. Of more than 2,000 rows so many are drawn.
+        n_repeats : int, default 5
+            How often each column is shuffled.
+        seed : int, default 0
+            Of the shuffles.
+
+        Returns
+        -------
+        Importance
+            ``names``, ``mean`` and ``std``, in the order of ``columns``:
+            ``dl.plot.importance(*found)`` draws it.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As for `score`, and if n_repeats is below 1.
+
+        References
+        ----------
+        Breiman, "Random forests", Machine Learning 45 (2001).
+
+        Examples
+        --------
+        >>> from deltaloop.tabular import TabularModel
+        >>> frame = {
+        ...     "x": range(100),
+        ...     "nothing": [7 * x % 13 for x in range(100)],
+        ...     "y": [2 * x for x in range(100)],
+        ... }
+        >>> model = TabularModel(seed=1).fit(frame, "y", l2=0.1)
+        >>> held_out = {name: [frame[name][i] for i in model.test_rows] for name in frame}
+        >>> found = model.permutation_importance(held_out)
+        >>> found.names, bool(found.mean[0] > 1), bool(abs(found.mean[1]) < 0.1)
+        (('x', 'nothing'), True, True)
+        """
+        repeats = _scalars.integer("n_repeats", n_repeats, at_least=1)
+        number = _scalars.integer("seed", seed, at_least=0)
+        return self._importance(*self._measured(frame, y), repeats, number)
+
+    def _importance(
+        self, network: Network, X: Floats, y: NDArray[Any], repeats: int = 5, seed: int = 0
+    ) -> Importance:
+        """Return the importance of the columns, of encoded rows and their targets."""
+        groups = self._fitted()[1].inputs
+        rows = some_rows(len(X), seed)
+        X, y = X[rows], y[rows]
+
+        def score(inputs: Floats, rows: NDArray[np.intp]) -> float:
+            return _training.score(network, inputs, y[rows])
+
+        mean, std = importance(score, X, list(groups.values()), seed, repeats)
+        return Importance(tuple(groups), mean, std)
 
     def save(self, path: str | os.PathLike[str], metadata: Mapping[str, str] | None = None) -> None:
         """Write the model to a safetensors file, completely or not at all.
 
         It holds the network and, as metadata, the columns' names, kinds, categories and means, the
-        report and fingerprints of rows; no rows. ``dl.load`` reads the network alone.
+        report and fingerprints of rows; no rows. `load` reads it; ``dl.load`` reads the network
+        alone, and warns.
 
         Parameters
         ----------

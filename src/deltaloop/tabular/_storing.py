@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from deltaloop._files.description import TABLE
 from deltaloop._files.model import Notes
 from deltaloop.network import Network
 from deltaloop.tabular import _description, _provenance
@@ -16,7 +17,7 @@ from deltaloop.tabular._target import Target
 __all__ = ["METADATA", "parts", "save"]
 
 # The entry of a file's metadata that describes the table.
-METADATA = "table"
+METADATA = TABLE
 OURS = (METADATA, _provenance.METADATA)
 
 

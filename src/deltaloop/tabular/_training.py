@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from deltaloop import _core, _scalars, _scaling, _scores, _splits
 from deltaloop._fit import choice as _choice
+from deltaloop._fit.frames import callers
 from deltaloop._fit.progress import Stages
 from deltaloop._losses import LOSSES, of_task
 from deltaloop._scaling import Floats, Scaling
@@ -306,16 +307,16 @@ def score(network: Network, X: Floats, y: NDArray[Any]) -> float:
     return float(np.mean(network.classify(X) == y))
 
 
-def warn(data: Prepared, stacklevel: int) -> None:
+def warn(data: Prepared) -> None:
     """Tell how text was read, and which columns are ignored though they hold something."""
     if data.notices:
-        warnings.warn("\n".join(data.notices), stacklevel=stacklevel + 1)
+        warnings.warn("\n".join(data.notices), stacklevel=callers())
     for name, ignored in data.ignored.items():
         if ignored.advice:
             warnings.warn(
                 f"column {name!r} is ignored: {ignored.reason}; {ignored.advice}; "
                 f"drop=[{name!r}] says so without this warning",
-                stacklevel=stacklevel + 1,
+                stacklevel=callers(),
             )
 
 
