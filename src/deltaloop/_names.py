@@ -103,7 +103,7 @@ def _wrong(
     if unknown:
         told = [f"{name!r}: {instead(name, names, owner, kwargs[name])}" for name in unknown]
         return f"{called} does not take {'; '.join(told)}"
-    start = f"{called} takes {most} argument{'s' * (most != 1)} without a name"
+    start = f"{called} takes {most} positional argument{'s' * (most != 1)}"
     start += f" ({', '.join(names[:most])})" if most else ""
     if most == 1 and all(isinstance(value, int) for value in args):
         return f"{start}, got {len(args)}; write {called}({list(args)})"

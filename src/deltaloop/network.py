@@ -311,11 +311,6 @@ class Network(_core.Core):
         if scaling is not None:
             _scaling.put(self, _scaling.check(scaling, self))
 
-    def __setattr__(self, name: str, value: object) -> None:
-        if type(self) is Network and not (name.startswith("_") or hasattr(Network, name)):
-            raise _names.no_attribute(self, name, ("parameters", "scaling"))
-        super().__setattr__(name, value)
-
     # ---- parameters ----
 
     @property

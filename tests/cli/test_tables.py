@@ -760,7 +760,7 @@ class TestPredict:
         assert "was trained on arrays, not on the columns of a table" in line
 
     def test_a_damaged_description(self, fails, model, csv):
-        dl.load(model).save(model, metadata={"table": "{}"})
+        TabularModel.load(model).network.save(model, metadata={"table": "{}"})
         for argv in (("predict", model, csv), ("info", model)):
             assert fails(*argv).startswith(f"{model}: expected the table's description")
 

