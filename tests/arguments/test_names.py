@@ -106,6 +106,7 @@ def test_each_of_our_names_is_one():
 
 
 def test_attributes():
+    pytest.importorskip("narwhals")  # of tables
     trainer = network().trainer(dl.Adam())
     fitted = TabularModel(test_fraction=0).fit({"x": range(9), "y": range(9)}, "y", l2=1.0)
     values = [

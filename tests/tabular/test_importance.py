@@ -52,6 +52,7 @@ def test_of_many_rows_some():
 
 def of_a_table():
     """A model whose target needs one column much, one little, and one not at all."""
+    pytest.importorskip("narwhals")
     rng = np.random.default_rng(0)
     x, z, nothing = rng.normal(size=(3, 300))
     town = np.array(["Bonn", "Ulm", "Trier"])[rng.integers(0, 3, 300)]
